@@ -1,0 +1,224 @@
+"""The shard file: extended XYZ frames that `ase.io.read` opens, and a Parquet table of the rows' scalars.
+
+Rows out of a stage are always the rows that went in; what happened to a molecule stands in its `status`.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import ase.io
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ase import Atoms
+from numpy.typing import NDArray
+
+Status = Literal[
+    "ok",
+    "not_converged",
+    "fallback",
+    "skipped",
+    "input_error",
+    "embed_failed",
+    "forcefield_unavailable",
+    "unsupported_element",
+    "scf_failed",
+    "connectivity_changed",
+    "resource_error",
+    "timeout",
+    "unknown_error",
+]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+PROCEED: frozenset[Status] = frozenset({"ok", "not_converged", "fallback"})
+"""Rows with these statuses go on to the next stage; the others are copied through unchanged."""
+
+
+class ShardError(ValueError):
+    """A file that is not a whole shard; the message names the file and what to do."""
+
+
+def _no_atoms() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
+def _no_positions() -> NDArray[np.float64]:
+    return np.zeros((0, 3))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a shard: a molecule's geometry at one stage and what happened to it there."""
+
+    id: str
+    numbers: NDArray[np.int64] = field(default_factory=_no_atoms)
+    """[n_atoms] atomic numbers; zero atoms where the molecule never had a geometry"""
+    positions: NDArray[np.float64] = field(default_factory=_no_positions)
+    """[n_atoms, 3] Å"""
+    smiles: str = ""
+    """atom-mapped, all hydrogens, map number = position in the frame (from 1)"""
+    charge: int = 0
+    multiplicity: int = 1
+    conformer: int = 0
+    start: str = ""
+    """name of the start whose geometry this is, or from which the relaxation began"""
+    status: Status = "ok"
+    message: str = ""
+    wall_s: float = 0.0
+    """seconds of the last stage"""
+    stages_s: dict[str, float] = field(default_factory=dict)
+    """seconds of every stage that led here, by the stage's name, the last one included"""
+    n_gradients_cheap: int = 0
+    """energy+forces evaluations below the target level spent on the way (xTB starts, cheap Hessians)"""
+
+    target: str | None = None
+    """name of the target; None in a start"""
+    converged: bool | None = None
+    n_gradients: int | None = None
+    """energy+forces evaluations at the target"""
+    n_steps: int | None = None
+    """accepted moves of the optimizer"""
+    energy_ev: float | None = None
+    start_energy_ev: float | None = None
+    fmax_ev_ang: float | None = None
+    connectivity_unchanged: bool | None = None
+    settings: str | None = None
+    """engine, level, optimizer, thresholds and versions behind the numbers, as JSON"""
+    start_positions: NDArray[np.float64] | None = None
+    """[n_atoms, 3] Å, the geometry from which the relaxation began"""
+
+    @property
+    def proceeds(self) -> bool:
+        return self.status in PROCEED
+
+    def after_stage(self, stage: str, wall_s: float, **changes: Any) -> "Record":
+        """This record after one more stage: its seconds noted under `stage`, `changes` made."""
+        return replace(self, wall_s=wall_s, stages_s={**self.stages_s, stage: wall_s}, **changes)
+
+    def as_atoms(self) -> Atoms:
+        """ASE's Atoms with all scalars in `info`; `start_positions`, where known, in `arrays`."""
+        atoms = Atoms(numbers=self.numbers, positions=self.positions)
+        if self.start_positions is not None:
+            atoms.arrays["start_positions"] = np.asarray(self.start_positions, dtype=float)
+        atoms.info = {name: _to_info(value) for name, value in self.scalars().items() if value is not None}
+        return atoms
+
+    def scalars(self) -> dict[str, Any]:
+        """All fields but the per-atom ones."""
+        return {name: getattr(self, name) for name in _SCALARS}
+
+
+_PER_ATOM = ("numbers", "positions", "start_positions")
+_SCALARS = tuple(f.name for f in fields(Record) if f.name not in _PER_ATOM)
+_TABLE_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("smiles", pa.string()),
+        ("charge", pa.int32()),
+        ("multiplicity", pa.int32()),
+        ("conformer", pa.int32()),
+        ("start", pa.string()),
+        ("status", pa.string()),
+        ("message", pa.string()),
+        ("wall_s", pa.float64()),
+        ("stages_s", pa.string()),
+        ("n_gradients_cheap", pa.int64()),
+        ("target", pa.string()),
+        ("converged", pa.bool_()),
+        ("n_gradients", pa.int64()),
+        ("n_steps", pa.int64()),
+        ("energy_ev", pa.float64()),
+        ("start_energy_ev", pa.float64()),
+        ("fmax_ev_ang", pa.float64()),
+        ("connectivity_unchanged", pa.bool_()),
+        ("settings", pa.string()),
+        ("n_atoms", pa.int32()),
+    ]
+)
+
+
+def table_path(shard: Path) -> Path:
+    """The Parquet table beside a shard's frames."""
+    return shard.with_suffix(".parquet")
+
+
+def write_shard(path: Path, records: Sequence[Record]) -> None:
+    """Write the frames to `path` and their table beside it, each under a temporary name first.
+
+    The frames are moved last, so that a shard whose frames exist is whole. Raises ValueError unless .extxyz.
+    """
+    if path.suffix != ".extxyz":
+        raise ValueError(f"{path}: a shard is written as .extxyz; give the output that suffix")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(table_path(path), lambda part: pq.write_table(as_table(records), part))
+    frames = [record.as_atoms() for record in records]
+    write_atomically(path, lambda part: ase.io.write(part, frames, format="extxyz"))
+
+
+def as_table(records: Iterable[Record]) -> pa.Table:
+    """The records' scalars and `n_atoms` as an Arrow table; `stages_s` as JSON."""
+    rows = [{**r.scalars(), "stages_s": json.dumps(r.stages_s), "n_atoms": len(r.numbers)} for r in records]
+    return pa.Table.from_pylist(rows, schema=_TABLE_SCHEMA)
+
+
+def read_shard(path: Path) -> list[Record]:
+    """All records of a shard, in order. Raises ShardError where the file is missing, cut short or foreign."""
+    try:
+        images = ase.io.read(path, index=":", format="extxyz")
+    except FileNotFoundError:
+        raise ShardError(f"{path}: no such shard; run the stage that writes it first") from None
+    except Exception as error:
+        raise ShardError(f"{path}: not a whole shard ({error}); delete it and run its stage again") from error
+    return [_from_atoms(atoms, path, row) for row, atoms in enumerate(images)]
+
+
+def _from_atoms(atoms: Atoms, path: Path, row: int) -> Record:
+    missing = {"id", "status", "start"} - set(atoms.info)
+    if missing:
+        raise ShardError(
+            f"{path}: frame {row} lacks {', '.join(sorted(missing))}; this is not a shard that prerelax wrote"
+        )
+    scalars = {name: _from_info(atoms.info[name]) for name in _SCALARS if name in atoms.info}
+    start_positions = atoms.arrays.get("start_positions")
+    return Record(
+        numbers=atoms.numbers.astype(np.int64),
+        positions=atoms.positions,
+        start_positions=None if start_positions is None else np.asarray(start_positions, dtype=float),
+        **scalars,
+    )
+
+
+def _to_info(value: Any) -> Any:
+    # ASE's extxyz turns strings such as 000123, T and 1e5 into numbers and booleans, and its reader takes one
+    # level of backslashes away that its writer does not add.
+    if not isinstance(value, str | dict):
+        return value
+    return "_JSON " + json.dumps(value).replace("\\", "\\\\")
+
+
+def _from_info(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic | np.ndarray) else value
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary name on the same filesystem, then move the file to `path`."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        write(part)
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
