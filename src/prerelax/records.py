@@ -87,6 +87,10 @@ class Record:
     start_energy_ev: float | None = None
     fmax_ev_ang: float | None = None
     connectivity_unchanged: bool | None = None
+    rmsd_ang: float | None = None
+    """between the start geometry and the relaxed one, after optimal rotation and translation"""
+    rmsd_symmetry_ang: float | None = None
+    """the same with symmetry-equivalent atoms matched"""
     settings: str | None = None
     """engine, level, optimizer, thresholds and versions behind the numbers, as JSON"""
     start_positions: NDArray[np.float64] | None = None
@@ -136,6 +140,8 @@ _TABLE_SCHEMA = pa.schema(
         ("start_energy_ev", pa.float64()),
         ("fmax_ev_ang", pa.float64()),
         ("connectivity_unchanged", pa.bool_()),
+        ("rmsd_ang", pa.float64()),
+        ("rmsd_symmetry_ang", pa.float64()),
         ("settings", pa.string()),
         ("n_atoms", pa.int32()),
     ]

@@ -41,7 +41,7 @@ def bonds_from_geometry(
 
 
 def topological_distances(bonded: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Number of bonds [n_atoms, n_atoms] on the shortest path, 0 where it is above MAX_TOPOLOGICAL_DISTANCE."""
+    """Bonds on the shortest path [n_atoms, n_atoms], 0 where more than MAX_TOPOLOGICAL_DISTANCE."""
     distance = np.zeros(bonded.shape, dtype=np.uint8)
     reached = np.eye(len(bonded), dtype=bool)
     for hops in range(1, MAX_TOPOLOGICAL_DISTANCE + 1):
