@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from ase import Atoms
 from numpy.typing import NDArray
 
+from prerelax.errors import UserError
+
 Status = Literal[
     "ok",
     "not_converged",
@@ -39,7 +41,7 @@ PROCEED: frozenset[Status] = frozenset({"ok", "not_converged", "fallback"})
 """Rows with these statuses go on to the next stage; the others are copied through unchanged."""
 
 
-class ShardError(ValueError):
+class ShardError(UserError):
     """A file that is not a whole shard; the message names the file and what to do."""
 
 

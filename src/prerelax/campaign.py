@@ -1,0 +1,221 @@
+"""The campaign config as typed models: what a user may write, its defaults, and what follows from it.
+
+The JSON schema in workflow/schemas/ is generated from these models (`prerelax schema`).
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from prerelax.errors import UserError
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Engine = Literal["tblite", "pyscf"]
+Sampler = Literal["edm", "few"]
+Optimizer = Literal["bfgs", "lbfgs", "fire"]
+
+EMBEDDING = "rdkit"
+"""The start that every campaign has: the embedded geometries in molecules/."""
+
+
+class ConfigError(UserError):
+    """A config that must not start a campaign; the message names the key and what to write instead."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+class EmbedStart(_Model):
+    """Compare the embedded geometries themselves."""
+
+    kind: Literal["embed"]
+
+
+class ForcefieldStart(_Model):
+    """Minimise with a force field of RDKit."""
+
+    kind: Literal["forcefield"]
+    from_: Name = Field(EMBEDDING, alias="from", description="the start whose geometries are minimised")
+    method: Literal["mmff94", "uff"] = "mmff94"
+    max_iterations: int | None = Field(None, ge=1, description="as the paper: 200; default: to convergence")
+
+
+class _Level(_Model):
+    engine: Engine
+    method: str = Field(min_length=1, description="GFN2-xTB, GFN1-xTB, qm9, or a functional such as PBE0")
+    basis: str | None = None
+    dispersion: Literal["d3bj", "d4"] | None = None
+    optimizer: Optimizer = "bfgs"
+    fmax: float = Field(0.03, gt=0, description="largest force on an atom at convergence, eV/Å")
+    max_steps: int = Field(1000, ge=1, description="the papers had no cap")
+    timeout_s: float | None = Field(None, gt=0, description="seconds for one molecule")
+
+    @model_validator(mode="after")
+    def _known_level(self) -> "_Level":
+        from prerelax.engines import Level, validate_level
+
+        validate_level(Level(self.engine, self.method, self.basis, self.dispersion))
+        return self
+
+
+class RelaxStart(_Level):
+    """Pre-relax at a level cheaper than the targets; its gradients are counted as cheap ones."""
+
+    kind: Literal["relax"]
+    from_: Name = Field("mmff94", alias="from", description="the start whose geometries are relaxed")
+
+
+class DiffuseStart(_Model):
+    """Denoise with a diffusion model."""
+
+    kind: Literal["diffuse"]
+    from_: Name = Field("mmff94", alias="from", description="the start whose geometries are denoised")
+    model: str = Field("edm-qm9-small", min_length=1, description="a shipped model's name or a model folder")
+    sampler: Sampler = Field("edm", description="edm: the paper's last steps; few: deterministic, few calls")
+    steps: int = Field(50, ge=1, description="the step at which the geometry enters the reverse diffusion")
+    calls: int | None = Field(None, ge=1, description="network calls of the sampler `few`")
+    fixed_types: bool = False
+    noise_free: bool = False
+    seed: int = 0
+    batch_size: int = Field(128, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+Start = Annotated[EmbedStart | ForcefieldStart | RelaxStart | DiffuseStart, Field(discriminator="kind")]
+
+
+class Only(_Model):
+    """Which molecules a target treats; the others get the status `skipped`."""
+
+    max_atoms: int | None = Field(None, ge=1)
+    max_heavy_atoms: int | None = Field(None, ge=0)
+
+
+class Target(_Level):
+    """Engine, level, optimizer and convergence of the final relaxations."""
+
+    only: Only = Only()
+    starts: list[Name] | None = Field(None, description="starts relaxed at this target; default: all")
+
+
+class Campaign(_Model):
+    """Everything that one config describes."""
+
+    campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    molecules: Path
+    baseline: Name = "mmff94"
+    conformers: int = Field(1, ge=1)
+    seed: int = Field(42, description="of the embedding")
+    shard_size: int = Field(100, ge=1, description="molecules that one job treats")
+    starts: dict[Name, Start] = Field(
+        default_factory=lambda: {
+            "mmff94": ForcefieldStart(kind="forcefield"),
+            "edm-n50": DiffuseStart(kind="diffuse"),
+        }
+    )
+    targets: dict[Name, Target] = Field(
+        default_factory=lambda: {"gfn2": Target(engine="tblite", method="GFN2-xTB")}, min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _starts_hang_together(self) -> "Campaign":
+        for name in self.starts:
+            self._check_source(name)
+        if self.baseline not in self.starts:
+            raise ValueError(
+                f"baseline: {self.baseline} is not among the starts{_nearest(self.baseline, self.starts)}"
+            )
+        for target, at in self.targets.items():
+            for start in at.starts or []:
+                if start not in self.starts:
+                    raise ValueError(f"targets.{target}.starts: {start} is not among the starts")
+            if self.baseline not in self.starts_of(target):
+                raise ValueError(f"targets.{target}.starts: the baseline {self.baseline} is missing")
+        return self
+
+    def _check_source(self, name: str) -> None:
+        start = self.starts[name]
+        if (name == EMBEDDING) != isinstance(start, EmbedStart):
+            raise ValueError(
+                f"starts.{name}: the kind embed belongs to the start named {EMBEDDING}, and only to it"
+            )
+        seen = [name]
+        while not isinstance(start, EmbedStart) and start.from_ != EMBEDDING:
+            source = start.from_
+            if source in seen:
+                raise ValueError(f"starts.{name}: made from itself ({' from '.join([*seen, source])})")
+            if source not in self.starts:
+                raise ValueError(
+                    f"starts.{seen[-1]}.from: {source} is not among the starts{_nearest(source, self.starts)}"
+                )
+            seen.append(source)
+            start = self.starts[source]
+
+    def starts_of(self, target: str) -> list[str]:
+        """Names of the starts relaxed at a target, the baseline among them, in the config's order."""
+        chosen = self.targets[target].starts
+        return [name for name in self.starts if chosen is None or name in chosen]
+
+    def starts_of_kind(self, kind: str) -> list[str]:
+        """Names of the starts made by one verb."""
+        return [name for name, start in self.starts.items() if start.kind == kind]
+
+    def source(self, name: str) -> str:
+        """The start from whose geometries another one is made."""
+        start = self.starts[name]
+        return EMBEDDING if isinstance(start, EmbedStart) else start.from_
+
+
+def load_campaign(config: Mapping[str, Any]) -> Campaign:
+    """The config as a Campaign. Raises ConfigError with one sentence for each thing that is wrong."""
+    try:
+        return Campaign.model_validate(dict(config))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(dict(e)) for e in error.errors())) from None
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    kinds = ("embed", "forcefield", "relax", "diffuse")
+    path = [str(part) for i, part in enumerate(error["loc"]) if not (i == 2 and part in kinds)]
+    key = ".".join(path)
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key {key}{_nearest(path[-1], _known_keys(error['loc']))}"
+        case "missing":
+            return f"the key {key} is missing"
+        case "union_tag_invalid" | "union_tag_not_found":
+            return f"{key}.kind must be one of {', '.join(kinds)}"
+        case "value_error":
+            message = str(error["ctx"]["error"])
+            return f"{key}: {message}" if key else message
+        case _:
+            return f"{key}: {error['msg']} (got {error['input']!r})"
+
+
+def _known_keys(loc: tuple[Any, ...]) -> list[str]:
+    models = {
+        "embed": EmbedStart,
+        "forcefield": ForcefieldStart,
+        "relax": RelaxStart,
+        "diffuse": DiffuseStart,
+    }
+    model: type[BaseModel] = Campaign
+    if loc[0] == "starts" and len(loc) > 3:
+        model = models[loc[2]]
+    elif loc[0] == "targets" and len(loc) > 2:
+        model = Only if "only" in loc[2:-1] else Target
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _nearest(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a campaign config, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Campaign.model_json_schema()}

@@ -1,0 +1,267 @@
+"""`prerelax <verb>`: every rule of the workflow calls exactly one of these, and so can a person.
+
+Exit status 0 when the shard was processed, even if rows failed; 2 for a wrong call, config or file.
+Verbs import what they need when called: QM engines and torch never share a process.
+"""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prerelax.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__.splitlines()[0]
+)
+models_app = typer.Typer(no_args_is_help=True, help="Shipped denoisers: list, show, evaluate, import.")
+app.add_typer(models_app, name="models")
+
+ShardIn = Annotated[Path, typer.Argument(metavar="IN.extxyz", help="A shard that an earlier verb wrote.")]
+ShardOut = Annotated[Path, typer.Argument(metavar="OUT.extxyz", help="The shard to write.")]
+StartName = Annotated[
+    str | None, typer.Option("--start", help="Name of the start; default: from the options.")
+]
+
+
+class Forcefield(StrEnum):
+    mmff94 = "mmff94"
+    uff = "uff"
+
+
+class Sampler(StrEnum):
+    edm = "edm"
+    few = "few"
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Engine(StrEnum):
+    tblite = "tblite"
+    pyscf = "pyscf"
+
+
+class Optimizer(StrEnum):
+    bfgs = "bfgs"
+    lbfgs = "lbfgs"
+    fire = "fire"
+
+
+class Dispersion(StrEnum):
+    d3bj = "d3bj"
+    d4 = "d4"
+
+
+def _rows(text: str | None) -> slice | None:
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    if not colon or not all(part.isdigit() or not part for part in (first, last)):
+        raise typer.BadParameter(f"{text!r} is not of the form A:B, for example 0:100")
+    return slice(int(first or 0), int(last) if last else None)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+@app.command()
+def embed(
+    molecules: Annotated[
+        Path, typer.Argument(help="CSV (id,smiles[,charge,multiplicity]), .smi, .sdf or .xyz.")
+    ],
+    out: ShardOut,
+    rows: Annotated[
+        str | None, typer.Option(help="Rows A:B of the input, counted from 0, B not included.")
+    ] = None,
+    conformers: Annotated[int, typer.Option(min=1, help="Conformers of each molecule.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the embedding.")] = 42,
+) -> None:
+    """Read molecules and give each a 3-D geometry (RDKit, ETKDGv3): the start `rdkit`."""
+    from prerelax.starts.embed import embed_shard
+
+    embed_shard(molecules, out, _rows(rows), conformers, seed)
+
+
+@app.command()
+def forcefield(
+    shard: ShardIn,
+    out: ShardOut,
+    method: Annotated[Forcefield, typer.Option(help="Force field.")] = Forcefield.mmff94,
+    max_iterations: Annotated[
+        int | None, typer.Option(min=1, help="Optimizer iterations; the paper: 200; default: to convergence.")
+    ] = None,
+    start: StartName = None,
+) -> None:
+    """Minimise with a force field of RDKit."""
+    from prerelax.starts.forcefield import forcefield_shard
+
+    default_name = method.value if max_iterations is None else f"{method.value}-{max_iterations}"
+    forcefield_shard(shard, out, method.value, max_iterations, start or default_name)
+
+
+@app.command()
+def diffuse(
+    shard: ShardIn,
+    out: ShardOut,
+    model: Annotated[str, typer.Option(help="A shipped denoiser's name or a model folder.")],
+    sampler: Annotated[
+        Sampler, typer.Option(help="edm: the paper's tail; few: deterministic.")
+    ] = Sampler.edm,
+    steps: Annotated[int, typer.Option(min=1, help="Step n at which the reverse diffusion is entered.")] = 50,
+    calls: Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")] = None,
+    fixed_types: Annotated[
+        bool, typer.Option(help="Hold the elements fixed where the model diffuses them.")
+    ] = False,
+    noise_free: Annotated[
+        bool, typer.Option(help="Take the mean of every reverse step: no noise drawn.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Molecules at once.")] = 128,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    seed: Annotated[int, typer.Option(help="Of the noise, together with each molecule's id.")] = 0,
+    trajectory: Annotated[
+        Path | None, typer.Option(help="Keep every intermediate geometry (.extxyz).")
+    ] = None,
+    start: StartName = None,
+) -> None:
+    """Denoise geometries with a diffusion model: the last n steps of its reverse diffusion."""
+    from prerelax.starts.diffuse import diffuse_shard
+
+    diffuse_shard(
+        shard,
+        out,
+        model=model,
+        sampler=sampler.value,
+        steps=steps,
+        calls=calls,
+        fixed_types=fixed_types,
+        noise_free=noise_free,
+        batch_size=batch_size,
+        device=device.value,
+        seed=seed,
+        trajectory=trajectory,
+        start=start or f"{sampler.value}-n{steps}",
+    )
+
+
+@app.command()
+def relax(
+    shard: ShardIn,
+    out: ShardOut,
+    engine: Annotated[Engine, typer.Option(help="Program.")],
+    method: Annotated[str, typer.Option(help="GFN2-xTB, GFN1-xTB, qm9, HF or a functional.")],
+    basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
+    dispersion: Annotated[Dispersion | None, typer.Option(help="Dispersion correction.")] = None,
+    optimizer: Annotated[Optimizer, typer.Option(help="Optimizer (ASE).")] = Optimizer.bfgs,
+    fmax: Annotated[float, typer.Option(help="Largest force on an atom at convergence, eV/Å.")] = 0.03,
+    max_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps at most.")] = 1000,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one molecule at most.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Molecules side by side.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each molecule.")] = 1,
+    max_atoms: Annotated[int | None, typer.Option(min=1, help="Skip molecules with more atoms.")] = None,
+    max_heavy_atoms: Annotated[
+        int | None, typer.Option(min=0, help="Skip molecules with more heavy atoms.")
+    ] = None,
+    trajectory: Annotated[
+        Path | None, typer.Option(help="Keep every geometry, energy and force (.extxyz).")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Name of the target; default: the method.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Write the result as a start of this name instead.")
+    ] = None,
+) -> None:
+    """Relax geometries at a level, counting steps and gradients; resumes where it was stopped."""
+    from prerelax.engines import Level
+    from prerelax.relaxation.shard import OnlyFilter, relax_shard
+
+    relax_shard(
+        shard,
+        out,
+        level=Level(engine.value, method, basis, dispersion.value if dispersion else None),
+        optimizer=optimizer.value,
+        fmax=fmax,
+        max_steps=max_steps,
+        timeout_s=timeout,
+        workers=workers,
+        threads=threads,
+        trajectory=trajectory,
+        target=None if start else (target or method.lower()),
+        start=start,
+        only=OnlyFilter(max_atoms=max_atoms, max_heavy_atoms=max_heavy_atoms),
+    )
+
+
+@app.command()
+def compare(
+    out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="One row per molecule, start and target.")],
+    relaxed: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Relaxed shards, or folders of them.")
+    ],
+    baseline: Annotated[str, typer.Option(help="The start that the others are compared with.")] = "mmff94",
+    shards: Annotated[
+        int | None, typer.Option(min=0, help="Read the first N shards of every folder.")
+    ] = None,
+) -> None:
+    """Pair every relaxation with the baseline's: steps and gradients saved, energy deltas, RMSD, wall time."""
+    from prerelax.analysis.comparison import compare as compare_relaxations
+
+    typer.echo(compare_relaxations(out, relaxed, baseline, shards))
+
+
+@app.command()
+def figures(
+    comparison: Annotated[
+        Path, typer.Argument(metavar="COMPARISON.csv", help="What `prerelax compare` wrote.")
+    ],
+    outdir: Annotated[Path, typer.Argument(help="Folder of the figures: PDF, PNG and the CSV behind each.")],
+    baseline: Annotated[str, typer.Option(help="The start that the others are compared with.")] = "mmff94",
+) -> None:
+    """Draw a campaign's figures."""
+    from prerelax.figures import make_figures
+
+    for path in make_figures(comparison, outdir, baseline):
+        _say(str(path))
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Network, data, loss and budget.")],
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the run's folder.")] = False,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Wall-clock budget, in place of the config's.")
+    ] = None,
+) -> None:
+    """Train a denoiser; the learning rate reaches its end when the budget does."""
+    from prerelax.training import train as train_denoiser
+
+    train_denoiser(config, resume, max_hours)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Argument(help="File; default: standard output.")] = None,
+) -> None:
+    """Print the JSON schema of a campaign config, for editors."""
+    from prerelax.campaign import json_schema
+
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text)
+
+
+def main() -> None:
+    """Run a verb; a mistake of the user's is one sentence and exit status 2, without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        _say(f"prerelax: {error}")
+        sys.exit(2)
