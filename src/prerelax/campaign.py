@@ -170,6 +170,24 @@ class Campaign(_Model):
         return EMBEDDING if isinstance(start, EmbedStart) else start.from_
 
 
+def options(part: Start | Target) -> list[str]:
+    """The command-line options of the verb that makes a start or relaxes at a target.
+
+    Each field that differs from its default is an option of the same name.
+    """
+    words: list[str] = []
+    for name, value in part.model_dump(exclude_defaults=True, exclude={"kind", "from_", "starts", "only"}).items():
+        flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
+        words += [flag] if value is True else [flag, str(value)]
+    if isinstance(part, Target):
+        for name, value in part.only.model_dump(exclude_none=True).items():
+            words += ["--" + name.replace("_", "-"), str(value)]
+    return words
+
+
+_FLAGS = {"timeout_s": "--timeout"}
+
+
 def load_campaign(config: Mapping[str, Any]) -> Campaign:
     """The config as a Campaign. Raises ConfigError with one sentence for each thing that is wrong."""
     try:

@@ -111,7 +111,7 @@ class Record:
         atoms = Atoms(numbers=self.numbers, positions=self.positions)
         if self.start_positions is not None:
             atoms.arrays["start_positions"] = np.asarray(self.start_positions, dtype=float)
-        atoms.info = {name: _to_info(value) for name, value in self.scalars().items() if value is not None}
+        atoms.info = {name: value for name, value in self.scalars().items() if value is not None}
         return atoms
 
     def scalars(self) -> dict[str, Any]:
@@ -165,6 +165,8 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(table_path(path), lambda part: pq.write_table(as_table(records), part))
     frames = [record.as_atoms() for record in records]
+    for atoms in frames:
+        atoms.info = {name: _to_info(value) for name, value in atoms.info.items()}
     write_atomically(path, lambda part: ase.io.write(part, frames, format="extxyz"))
 
 

@@ -1,0 +1,39 @@
+# `make example` and `make test` set up what they need; both are quick the second time.
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: example test test-all test-cluster lint setup clean
+.DEFAULT_GOAL := example
+
+setup: $(VENV)/ready
+
+# torch first and exactly, so that no other package pulls another build of it
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[slurm,test,lint]'
+	touch $@
+
+example: $(VENV)/ready
+	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --report results/example/report.html
+	@cat results/example/logs/compare.log
+	@echo "Tables and figures: results/example; everything in one page: results/example/report.html"
+
+test: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-all: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not cluster"
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,48 @@
+"""The campaign: molecules -> starts -> relaxations at the targets -> comparison -> figures."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from prerelax.campaign import load_campaign, options
+from prerelax.errors import UserError
+from prerelax.molecules import count_rows
+
+min_version("9.0")
+
+# Snakemake merges config files deeply: the example's starts would leak into every other campaign.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+# Jobs find `prerelax` beside the interpreter that runs Snakemake, activated or not.
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+try:
+    campaign = load_campaign(config)
+    n_rows = count_rows(campaign.molecules)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+report: "workflow/report/campaign.rst"
+
+
+include: "workflow/rules/files.smk"
+include: "workflow/rules/embed.smk"
+include: "workflow/rules/forcefield.smk"
+include: "workflow/rules/diffuse.smk"
+include: "workflow/rules/relax.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    input:
+        rules.compare.output,
+        rules.figures.output,
+    default_target: True

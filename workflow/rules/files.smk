@@ -1,0 +1,56 @@
+"""Where everything lies, and what is made from what."""
+
+RESULTS = f"results/{campaign.campaign}"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+
+N_SHARDS = -(-n_rows // campaign.shard_size)
+SHARDS = [f"{number:04d}" for number in range(N_SHARDS)]
+
+
+def one_of(names):
+    """A wildcard constraint that matches these names, or nothing where there are none."""
+    return "|".join(names) if names else "(?!)"
+
+
+def rows_of(shard):
+    first = int(shard) * campaign.shard_size
+    return f"{first}:{min(first + campaign.shard_size, n_rows)}"
+
+
+def frames_of_start(start, shard):
+    folder = "molecules" if start == "rdkit" else f"starts/{start}"
+    return f"{RESULTS}/{folder}/{shard}.extxyz"
+
+
+def source_frames(wildcards):
+    return frames_of_start(campaign.source(wildcards.start), wildcards.shard)
+
+
+def start_frames(wildcards):
+    return frames_of_start(wildcards.start, wildcards.shard)
+
+
+def start_options(wildcards):
+    return options(campaign.starts[wildcards.start])
+
+
+def target_options(wildcards):
+    return options(campaign.targets[wildcards.target])
+
+
+def targets_of(*engines):
+    return [name for name, target in campaign.targets.items() if target.engine in engines]
+
+
+RELAXED_FOLDERS = [
+    f"{RESULTS}/relaxed/{target}/{start}"
+    for target in campaign.targets
+    for start in campaign.starts_of(target)
+]
+
+
+wildcard_constraints:
+    shard=r"\d+",
+    start="[a-z0-9-]+",
+    target="[a-z0-9-]+",

@@ -1,0 +1,68 @@
+# xTB relaxations last seconds and DFT ones hours: separate rules, so that a site's profile can size them
+# without knowing a campaign's names. Each resumes from the journal beside its output.
+
+
+rule prerelax_xtb:
+    input:
+        source_frames,
+    output:
+        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+        table=f"{RESULTS}/starts/{{start}}/{{shard}}.parquet",
+    params:
+        options=start_options,
+    wildcard_constraints:
+        start=one_of(campaign.starts_of_kind("relax")),
+    log:
+        f"{LOGS}/prerelax_xtb/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/prerelax_xtb/{{start}}/{{shard}}.tsv"
+    threads: 2
+    conda:
+        "../../envs/prerelax.yaml"
+    shell:
+        "prerelax relax {input:q} {output.frames:q} {params.options:q}"
+        " --workers {threads} --start {wildcards.start} > {log:q} 2>&1"
+
+
+rule relax_xtb:
+    input:
+        start_frames,
+    output:
+        frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
+        table=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.parquet",
+    params:
+        options=target_options,
+    wildcard_constraints:
+        target=one_of(targets_of("tblite")),
+    log:
+        f"{LOGS}/relax_xtb/{{target}}/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/relax_xtb/{{target}}/{{start}}/{{shard}}.tsv"
+    threads: 2
+    conda:
+        "../../envs/prerelax.yaml"
+    shell:
+        "prerelax relax {input:q} {output.frames:q} {params.options:q}"
+        " --workers {threads} --target {wildcards.target} > {log:q} 2>&1"
+
+
+rule relax_dft:
+    input:
+        start_frames,
+    output:
+        frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
+        table=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.parquet",
+    params:
+        options=target_options,
+    wildcard_constraints:
+        target=one_of(targets_of("pyscf")),
+    log:
+        f"{LOGS}/relax_dft/{{target}}/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/relax_dft/{{target}}/{{start}}/{{shard}}.tsv"
+    threads: 2
+    conda:
+        "../../envs/prerelax.yaml"
+    shell:
+        "prerelax relax {input:q} {output.frames:q} {params.options:q}"
+        " --workers {threads} --target {wildcards.target} > {log:q} 2>&1"
