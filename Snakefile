@@ -42,7 +42,7 @@ include: "workflow/rules/figures.smk"
 
 
 rule all:
+    default_target: True
     input:
         rules.compare.output,
         rules.figures.output,
-    default_target: True

@@ -1,19 +1,24 @@
 rule compare:
     input:
-        expand("{folder}/{shard}.{kind}", folder=RELAXED_FOLDERS, shard=SHARDS, kind=["extxyz", "parquet"]),
+        expand(
+            "{folder}/{shard}.{kind}",
+            folder=RELAXED_FOLDERS,
+            shard=SHARDS,
+            kind=["extxyz", "parquet"],
+        ),
     output:
         comparison=f"{RESULTS}/comparison.csv",
         summary=f"{RESULTS}/summary.csv",
-    params:
-        folders=RELAXED_FOLDERS,
-        shards=N_SHARDS,
-        baseline=campaign.baseline,
     log:
         f"{LOGS}/compare.log",
     benchmark:
         f"{BENCHMARKS}/compare.tsv"
     conda:
         "../../envs/prerelax.yaml"
+    params:
+        folders=RELAXED_FOLDERS,
+        shards=N_SHARDS,
+        baseline=campaign.baseline,
     shell:
         "prerelax compare {output.comparison:q} {params.folders:q} --shards {params.shards}"
         " --baseline {params.baseline} > {log:q} 2>&1"

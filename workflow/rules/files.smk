@@ -40,7 +40,9 @@ def target_options(wildcards):
 
 
 def targets_of(*engines):
-    return [name for name, target in campaign.targets.items() if target.engine in engines]
+    return [
+        name for name, target in campaign.targets.items() if target.engine in engines
+    ]
 
 
 RELAXED_FOLDERS = [

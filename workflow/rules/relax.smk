@@ -8,17 +8,17 @@ rule prerelax_xtb:
     output:
         frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
         table=f"{RESULTS}/starts/{{start}}/{{shard}}.parquet",
-    params:
-        options=start_options,
-    wildcard_constraints:
-        start=one_of(campaign.starts_of_kind("relax")),
     log:
         f"{LOGS}/prerelax_xtb/{{start}}/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/prerelax_xtb/{{start}}/{{shard}}.tsv"
-    threads: 2
+    wildcard_constraints:
+        start=one_of(campaign.starts_of_kind("relax")),
     conda:
         "../../envs/prerelax.yaml"
+    threads: 2
+    params:
+        options=start_options,
     shell:
         "prerelax relax {input:q} {output.frames:q} {params.options:q}"
         " --workers {threads} --start {wildcards.start} > {log:q} 2>&1"
@@ -30,17 +30,17 @@ rule relax_xtb:
     output:
         frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
         table=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.parquet",
-    params:
-        options=target_options,
-    wildcard_constraints:
-        target=one_of(targets_of("tblite")),
     log:
         f"{LOGS}/relax_xtb/{{target}}/{{start}}/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/relax_xtb/{{target}}/{{start}}/{{shard}}.tsv"
-    threads: 2
+    wildcard_constraints:
+        target=one_of(targets_of("tblite")),
     conda:
         "../../envs/prerelax.yaml"
+    threads: 2
+    params:
+        options=target_options,
     shell:
         "prerelax relax {input:q} {output.frames:q} {params.options:q}"
         " --workers {threads} --target {wildcards.target} > {log:q} 2>&1"
@@ -52,17 +52,17 @@ rule relax_dft:
     output:
         frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
         table=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.parquet",
-    params:
-        options=target_options,
-    wildcard_constraints:
-        target=one_of(targets_of("pyscf")),
     log:
         f"{LOGS}/relax_dft/{{target}}/{{start}}/{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/relax_dft/{{target}}/{{start}}/{{shard}}.tsv"
-    threads: 2
+    wildcard_constraints:
+        target=one_of(targets_of("pyscf")),
     conda:
         "../../envs/prerelax.yaml"
+    threads: 2
+    params:
+        options=target_options,
     shell:
         "prerelax relax {input:q} {output.frames:q} {params.options:q}"
         " --workers {threads} --target {wildcards.target} > {log:q} 2>&1"

@@ -1,0 +1,95 @@
+"""A config that is wrong never starts a campaign, and says why in one sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from prerelax.campaign import ConfigError, json_schema, load_campaign, options
+
+MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
+STARTS: dict[str, Any] = {
+    "mmff94": {"kind": "forcefield"},
+    "gfn2": {"kind": "relax", "engine": "tblite", "method": "GFN2-xTB"},
+    "edm-n50": {"kind": "diffuse", "steps": 50, "noise_free": True},
+}
+
+
+def with_target(**changes: Any) -> dict[str, Any]:
+    return MINIMAL | {"targets": {"t": {"engine": "tblite", "method": "GFN2-xTB"} | changes}}
+
+
+def test_two_keys_are_enough() -> None:
+    campaign = load_campaign(MINIMAL)
+    assert list(campaign.starts) == ["mmff94", "edm-n50"]
+    assert campaign.targets["gfn2"].fmax == 0.03
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"campaign": "x"}, "the key molecules is missing"),
+        (MINIMAL | {"molcules": "m.csv"}, "unknown key molcules; did you mean molecules?"),
+        (
+            MINIMAL | {"starts": {"mmff94": {"kind": "forcefield", "max_iteration": 200}}},
+            "unknown key starts.mmff94.max_iteration; did you mean max_iterations?",
+        ),
+        (MINIMAL | {"starts": {"mmff94": {"kind": "force-field"}}}, "starts.mmff94.kind must be one of"),
+        (MINIMAL | {"starts": {"MMFF": {"kind": "forcefield"}}}, "starts.MMFF"),
+        (MINIMAL | {"starts": STARTS, "baseline": "mmff49"}, "did you mean mmff94?"),
+        (MINIMAL | {"starts": STARTS | {"a": {"kind": "diffuse", "from": "gfn1"}}}, "did you mean gfn2?"),
+        (MINIMAL | {"starts": STARTS | {"gfn2": STARTS["gfn2"] | {"from": "gfn2"}}}, "made from itself"),
+        (MINIMAL | {"starts": STARTS | {"cold": {"kind": "embed"}}}, "the start named rdkit"),
+        (with_target(fmx=0.01), "unknown key targets.t.fmx; did you mean fmax?"),
+        (with_target(only={"max_atom": 6}), "unknown key targets.t.only.max_atom; did you mean max_atoms?"),
+        (with_target(fmax=-1), "targets.t.fmax"),
+        (with_target(method="GFN3-xTB"), "GFN3-xTB"),
+        (with_target(engine="pyscf", method="B3LYPP", basis="def2-SVP"), "B3LYPP"),
+        (with_target(engine="pyscf", method="PBE0", basis="def2-TZVPX"), "def2-TZVPX"),
+        (with_target(engine="pyscf", method="PBE0"), "basis"),
+        (with_target(starts=["edm-n50"]), "the baseline mmff94 is missing"),
+    ],
+)
+def test_each_mistake_is_one_sentence(config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_campaign(config)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_are_those_that_differ_from_the_defaults() -> None:
+    campaign = load_campaign(
+        MINIMAL
+        | {"starts": STARTS}
+        | {
+            "targets": {
+                "b3lyp": {"engine": "pyscf", "method": "qm9", "timeout_s": 60, "only": {"max_atoms": 6}}
+            }
+        }
+    )
+    assert options(campaign.starts["mmff94"]) == []
+    assert options(campaign.starts["edm-n50"]) == ["--noise-free"]
+    assert options(campaign.targets["b3lyp"]) == [
+        *("--engine", "pyscf", "--method", "qm9", "--timeout", "60.0"),
+        *("--max-atoms", "6"),
+    ]
+
+
+def test_starts_know_their_source_and_targets_their_starts() -> None:
+    campaign = load_campaign(MINIMAL | {"starts": STARTS | {"rdkit": {"kind": "embed"}}})
+    assert campaign.source("mmff94") == "rdkit"
+    assert campaign.source("edm-n50") == "mmff94"
+    assert campaign.starts_of("gfn2") == ["mmff94", "gfn2", "edm-n50", "rdkit"]
+
+
+def test_shipped_schema_is_the_models(repository: Path) -> None:
+    shipped = json.loads((repository / "workflow/schemas/campaign.schema.json").read_text())
+    assert shipped == json_schema(), "run: prerelax schema workflow/schemas/campaign.schema.json"
+
+
+def test_shipped_configs_are_valid(repository: Path) -> None:
+    campaigns = [repository / "config.yaml", *(repository / "config").glob("campaign-*.yaml")]
+    for path in campaigns:
+        load_campaign(yaml.safe_load(path.read_text()))

@@ -1,0 +1,94 @@
+"""The chain from SMILES to a report, on real molecules and with the shipped denoiser."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from prerelax.records import read_shard
+
+MOLECULES = """id,smiles
+000123,CO
+broken,C1CC
+T,C=O
+salt,[Na+].[Cl-]
+1e5,CNC
+"""
+CONFIG: dict[str, Any] = {
+    "campaign": "tiny",
+    "molecules": "molecules.csv",
+    "shard_size": 3,
+    "starts": {
+        "mmff94": {"kind": "forcefield"},
+        "gfn1": {"kind": "relax", "engine": "tblite", "method": "GFN1-xTB"},
+        "edm-n20": {"kind": "diffuse", "model": "edm-qm9-small", "steps": 20},
+    },
+    "targets": {
+        "gfn2": {"engine": "tblite", "method": "GFN2-xTB"},
+        "hf": {
+            "engine": "pyscf",
+            "method": "HF",
+            "basis": "sto-3g",
+            "only": {"max_atoms": 4},
+            "starts": ["mmff94"],
+        },
+    },
+}
+
+
+def test_a_campaign_from_smiles_to_report(tmp_path: Path, snakemake: Any) -> None:
+    (tmp_path / "molecules.csv").write_text(MOLECULES)
+    done = snakemake(CONFIG)
+    assert done.returncode == 0, done.stderr
+
+    table = pd.read_csv(tmp_path / "results/tiny/comparison.csv", dtype={"id": str}, keep_default_na=False)
+    assert len(table) == 5 * (3 + 1)
+    gfn2 = table[table.target == "gfn2"]
+    assert list(gfn2[gfn2.start == "mmff94"].id) == ["000123", "broken", "T", "salt", "1e5"]
+    assert list(gfn2[gfn2.start == "edm-n20"].status) == ["ok", "input_error", "ok", "input_error", "ok"]
+    assert list(table[table.target == "hf"].status) == [
+        "skipped",
+        "input_error",
+        "ok",
+        "input_error",
+        "skipped",
+    ]
+
+    relaxed = read_shard(tmp_path / "results/tiny/relaxed/gfn2/gfn1/0000.extxyz")[0]
+    assert relaxed.n_gradients == (relaxed.n_steps or 0) + 1
+    assert relaxed.n_gradients_cheap > 1
+    assert set(relaxed.stages_s) == {"rdkit", "mmff94", "gfn1", "gfn2"}
+
+    assert "Nothing to be done" in snakemake(CONFIG).stderr
+    report = snakemake(CONFIG, "--report", "report.html")
+    assert report.returncode == 0, report.stderr
+    assert (tmp_path / "report.html").stat().st_size > 100_000
+
+
+def test_a_misspelt_key_starts_nothing(tmp_path: Path, snakemake: Any) -> None:
+    (tmp_path / "molecules.csv").write_text(MOLECULES)
+    done = snakemake(CONFIG | {"basline": "mmff94"})
+    assert done.returncode != 0
+    assert "unknown key basline; did you mean baseline?" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_missing_molecules_are_one_sentence(snakemake: Any) -> None:
+    done = snakemake(CONFIG)
+    assert done.returncode != 0
+    assert "molecules.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_slurm_profile_sizes_every_rule(tmp_path: Path, repository: Path, snakemake: Any) -> None:
+    (tmp_path / "molecules.csv").write_text(MOLECULES)
+    done = snakemake(CONFIG, "--dry-run", profile="slurm")
+    assert done.returncode == 0, done.stderr
+    profile = yaml.safe_load((repository / "slurm/config.yaml").read_text())
+    rules = snakemake(CONFIG, "--list-rules").stdout.split()
+    for rule in set(rules) - {"all"}:
+        assert profile["set-threads"][rule] >= 1
+        assert {"slurm_partition", "runtime", "mem_mb"} <= set(profile["set-resources"][rule])
+    for rule in ("diffuse", "train"):
+        assert "gpu" in profile["set-resources"][rule]["gres"]
