@@ -85,7 +85,9 @@ def _all_pairs(n_atoms: Tensor) -> Tensor:
     first = torch.cumsum(n_atoms, 0) - n_atoms
     squares = n_atoms * n_atoms
     molecule = torch.repeat_interleave(torch.arange(len(n_atoms)), squares)
-    within = torch.arange(int(squares.sum())) - torch.repeat_interleave(torch.cumsum(squares, 0) - squares, squares)
+    within = torch.arange(int(squares.sum())) - torch.repeat_interleave(
+        torch.cumsum(squares, 0) - squares, squares
+    )
     receiver = torch.div(within, n_atoms[molecule], rounding_mode="floor")
     sender = within - receiver * n_atoms[molecule]
     keep = receiver != sender

@@ -25,7 +25,9 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         if self.gamma.ndim != 1 or len(self.gamma) < 2:
-            raise ValueError(f"a noise schedule is a table of T + 1 values, not of shape {tuple(self.gamma.shape)}")
+            raise ValueError(
+                f"a noise schedule is a table of T + 1 values, not of shape {tuple(self.gamma.shape)}"
+            )
 
     @classmethod
     def polynomial(cls, timesteps: int = 1000, precision: float = 1e-5, power: float = 2.0) -> NoiseSchedule:

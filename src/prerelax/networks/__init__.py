@@ -1,0 +1,43 @@
+"""The networks a config can name, imported only when one is built."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORKS = {
+    "egnn": "prerelax.networks.egnn:EGNN",
+    "painn": "prerelax.networks.painn:PaiNN",
+}
+"""Name in a config: module and class. The class takes the config's other keys as keyword arguments."""
+
+
+def build_network(config: Mapping[str, Any]) -> nn.Module:
+    """The network of a config like `{"name": "egnn", "n_layers": 4, ...}`, with fresh weights.
+
+    Raises ValueError for a missing or unknown name or option, with the nearest known one.
+    """
+    options = dict(config)
+    name = options.pop("name", None)
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}{nearest(str(name), NETWORKS)}")
+    module, class_name = NETWORKS[name].split(":")
+    network_class = getattr(importlib.import_module(module), class_name)
+    known = [p for p in inspect.signature(network_class.__init__).parameters if p != "self"]
+    for key in options:
+        if key not in known:
+            raise ValueError(f"network {name} has no option {key!r}{nearest(key, known)}")
+    network: nn.Module = network_class(**options)
+    return network
+
+
+def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
+    """ "; did you mean ...?" where a known word is near, else the list of all known ones."""
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

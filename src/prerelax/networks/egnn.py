@@ -23,6 +23,7 @@ ONE_HOT_SCALE = 4.0
 CHARGE_SCALE = 10.0
 TYPES = ("diffused", "fixed")
 AGGREGATIONS = ("sum", "mean")
+MOTIONS = ("noise", "none", "denoised")
 
 
 class EGNN(nn.Module):
@@ -32,8 +33,10 @@ class EGNN(nn.Module):
     the atom features are noised together with the positions (the papers' model), with `fixed` they are the clean
     elements. `charges` appends Z to the features. Options of our own, all off in the published network:
     `bond_graph` adds an embedding of the topological distance to each pair, `radial_basis` that many Gaussians of
-    the interatomic distance, `log_time` gives the time on a logarithmic scale as well, and `steady_coordinates`
-    keeps distances of the input geometry in every block instead of letting them move by the predicted noise.
+    the interatomic distance, `log_time` gives the time on a logarithmic scale as well. `motion` says which
+    geometry a block sees: `noise` the coordinates moved by the noise predicted so far (published; of the order of
+    1 Å, so distances lose their meaning), `none` the input geometry, `denoised` the input minus sigma(t) times the
+    noise predicted so far, so that each block refines the geometry of the one before.
 
     Raises ValueError for an option outside its range.
     """
@@ -56,20 +59,22 @@ class EGNN(nn.Module):
         radial_basis: int = 0,
         radial_range: Sequence[float] = (0.6, 5.0),
         log_time: bool = False,
-        steady_coordinates: bool = False,
+        motion: str = "noise",
     ) -> None:
         super().__init__()
         if types not in TYPES:
             raise ValueError(f"types must be one of {', '.join(TYPES)}, not {types!r}")
         if aggregation not in AGGREGATIONS:
             raise ValueError(f"aggregation must be one of {', '.join(AGGREGATIONS)}, not {aggregation!r}")
+        if motion not in MOTIONS:
+            raise ValueError(f"motion must be one of {', '.join(MOTIONS)}, not {motion!r}")
         self.elements = tuple(int(z) for z in elements)
         self.types = types
         self.charges = charges
         self.uses_bond_graph = bond_graph
         self.log_time = log_time
         self.norm_constant = norm_constant
-        self.steady_coordinates = steady_coordinates
+        self.motion = motion
         self.n_types = len(self.elements) + int(charges)
         """Width of the atom features that are noised along when types are diffused."""
         n_inputs = self.n_types + (2 if log_time else 1)
@@ -94,7 +99,9 @@ class EGNN(nn.Module):
     def atom_features(self, numbers: Tensor) -> Tensor:
         """Clean features [n_atoms_total, n_types]: one-hot / 4 and, with charges, Z / 10 (paper E's factors)."""
         index = self.element_index[numbers]  # type: ignore[index]
-        one_hot = nn.functional.one_hot(index, len(self.elements)).to(self.embedding.weight.dtype) / ONE_HOT_SCALE
+        one_hot = (
+            nn.functional.one_hot(index, len(self.elements)).to(self.embedding.weight.dtype) / ONE_HOT_SCALE
+        )
         if not self.charges:
             return one_hot
         return torch.cat([one_hot, numbers[:, None].to(one_hot.dtype) / CHARGE_SCALE], dim=1)
@@ -105,23 +112,31 @@ class EGNN(nn.Module):
         `time` [n_molecules] is step / T. With diffused types `batch.features` holds the noised features. The
         positions' part sums to zero over each molecule. Raises ValueError when the batch lacks what is needed.
         """
-        x = batch.positions
         h = self.embedding(self._inputs(batch, time))
         receiver, sender = batch.pairs
-        constant = [] if self.topology is None else [self.topology(batch)]
-        moved = x
-        distance2, direction = pair_geometry(x, batch.pairs, self.norm_constant)
-        constant.append(distance2)
+        distance2, direction = pair_geometry(batch.positions, batch.pairs, self.norm_constant)
+        constant = [distance2] if self.topology is None else [distance2, self.topology(batch)]
+        noise = torch.zeros_like(batch.positions)
+        step_size = self._step_size(batch, time)
         for block in self.blocks:
             pair_inputs = torch.cat([distance2, *constant, *self._radial_inputs(distance2)], dim=1)
             h, step = block(h, pair_inputs, direction, receiver, sender)
-            moved = moved + step
-            if not self.steady_coordinates:
-                distance2, direction = pair_geometry(moved, batch.pairs, self.norm_constant)
-        noise = centred(moved - x, batch)
+            noise = noise + step
+            if step_size is not None:
+                seen = batch.positions + step_size * noise
+                distance2, direction = pair_geometry(seen, batch.pairs, self.norm_constant)
+        noise = centred(noise, batch)
         if self.embedding_out is None:
             return noise
         return torch.cat([noise, self.embedding_out(h)[:, : self.n_types]], dim=1)
+
+    def _step_size(self, batch: Batch, time: Tensor) -> Tensor | float | None:
+        """What the predicted noise is multiplied by where the next block's geometry is made; None: no motion."""
+        if self.motion == "none":
+            return None
+        if self.motion == "noise":
+            return 1.0
+        return -approximate_sigma(time)[batch.molecule_index, None].to(batch.positions.dtype)
 
     def _radial_inputs(self, distance2: Tensor) -> list[Tensor]:
         return [] if self.radial is None else [self.radial(distance2)]
@@ -141,6 +156,11 @@ class EGNN(nn.Module):
 
 LOG_TIME_OFFSET = 2e-3
 """Below this time the noise of the EDM schedule levels off (sigma² = 2 t² + 1e-5 for small t)."""
+
+
+def approximate_sigma(time: Tensor) -> Tensor:
+    """sigma at `time` in [0, 1] for EDM's polynomial_2 schedule with precision 1e-5, any number of steps."""
+    return torch.sqrt(1.0 - (1.0 - time**2) ** 2 + 1e-5)
 
 
 def pair_geometry(positions: Tensor, pairs: Tensor, norm_constant: float) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,154 @@
+"""Model folders: weights.safetensors, config.yaml and card.md.
+
+`config.yaml` holds `network` (name and options), `schedule`, `sampler` (defaults) and `training` (a record).
+Nothing in a model folder is executed: weights are tensors, the config is plain YAML.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.networks import build_network, nearest
+
+WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.yaml", "card.md"
+GAMMA_KEY = "schedule.gamma"
+"""Tensor name under which an imported checkpoint keeps its own schedule table."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A denoiser ready for sampling, with the schedule it was trained on."""
+
+    name: str
+    network: nn.Module
+    schedule: NoiseSchedule
+    elements: tuple[int, ...]
+    """atomic numbers the network knows"""
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def __call__(self, batch: Any, time: Tensor) -> Any:
+        return self.network(batch, time)
+
+    @property
+    def sampler_defaults(self) -> dict[str, Any]:
+        return dict(self.config.get("sampler") or {})
+
+    def to(self, device: torch.device | str) -> LoadedModel:
+        """The same model with its network moved to `device`."""
+        self.network.to(device)
+        return self
+
+
+def models_folder() -> Path:
+    """$PRERELAX_MODELS, else `models/` at the root of the source tree that this package was installed from."""
+    given = os.environ.get("PRERELAX_MODELS")
+    return Path(given) if given else Path(__file__).resolve().parents[3] / "models"
+
+
+def list_models() -> list[str]:
+    """Names of the shipped models, sorted."""
+    folder = models_folder()
+    return sorted(p.parent.name for p in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Folder of a model given by path or by shipped name. Raises FileNotFoundError that names what there is."""
+    given = Path(name_or_path)
+    if (given / CONFIG).is_file():
+        return given
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", str(name_or_path)):
+        shipped = models_folder() / str(name_or_path)
+        if (shipped / CONFIG).is_file():
+            return shipped
+        raise FileNotFoundError(
+            f"no model named {str(name_or_path)!r} in {models_folder()}{nearest(str(name_or_path), list_models())}"
+        )
+    raise FileNotFoundError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
+
+
+def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Load a shipped model by name or a model folder by path, in evaluation mode.
+
+    Raises FileNotFoundError where there is none, ValueError where config and weights do not fit together.
+    """
+    folder = find_model(name_or_path)
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    if not isinstance(config, dict) or "network" not in config:
+        raise ValueError(f"{folder / CONFIG} has no `network`")
+    weights = load_file(folder / WEIGHTS)
+    gamma = weights.pop(GAMMA_KEY, None)
+    schedule = NoiseSchedule(gamma) if gamma is not None else make_schedule(config.get("schedule") or {})
+    network = build_network(config["network"])
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {error}") from error
+    network.to(device).eval().requires_grad_(False)
+    return LoadedModel(folder.resolve().name, network, schedule, network_elements(network), config, folder)
+
+
+def network_elements(network: nn.Module) -> tuple[int, ...]:
+    """Atomic numbers a network knows, from its `elements` attribute."""
+    elements: Any = getattr(network, "elements", ())
+    return tuple(int(z) for z in elements)
+
+
+def make_schedule(config: Mapping[str, Any]) -> NoiseSchedule:
+    """The schedule of a config's `schedule` part: `kind: polynomial`, `timesteps`, `precision`, `power`.
+
+    Raises ValueError for unknown keys or values out of range.
+    """
+    options = dict(config)
+    kind = options.pop("kind", "polynomial")
+    if kind not in SCHEDULES:
+        raise ValueError(f"unknown schedule {kind!r}{nearest(str(kind), list(SCHEDULES))}")
+    try:
+        return SCHEDULES[kind](**options)
+    except TypeError as error:
+        raise ValueError(f"schedule {kind}: {error}") from error
+
+
+SCHEDULES = {"polynomial": NoiseSchedule.polynomial}
+
+
+def save_model(
+    folder: Path,
+    network: nn.Module | Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    card: str | None = None,
+    gamma: Tensor | None = None,
+) -> None:
+    """Write a model folder; each file appears whole or not at all.
+
+    `network` may be a state dict. `gamma` [T + 1] is stored where the schedule is not made from the config.
+    An existing card is kept when `card` is None.
+    """
+    state = network.state_dict() if isinstance(network, nn.Module) else dict(network)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    if gamma is not None:
+        tensors[GAMMA_KEY] = gamma.detach().cpu().contiguous()
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{WEIGHTS}.{os.getpid()}"
+    save_file(tensors, temporary)
+    temporary.replace(folder / WEIGHTS)
+    _write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    if card is not None:
+        _write(folder / CARD, card)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
