@@ -1,0 +1,214 @@
+"""A molecule's graph: as atom-mapped SMILES, perceived from a geometry, and compared with one."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDetermineBonds
+
+from prerelax.topology import bonds_from_geometry, topological_distances
+
+PERCEPTION_TOLERANCES = (1.15, 1.2, 1.25, 1.3)
+"""Multiples of the covalent radii's sum tried in turn when bonds are perceived; the first that gives one
+fragment with valid valences is taken. On 2,000 QM9 minima 1.15 alone leaves 1 without valid valences, 1.25
+alone 60: cages have 1-3 distances of 1.16 × the sum of radii."""
+
+STRETCHED_BOND = 1.3
+NEW_BOND = 1.2
+NEW_BOND_1_3 = 1.1
+"""Limits of `connectivity_unchanged`, in multiples of the covalent radii's sum. Equilibrium geometries of
+QM9, QM7, GDB-17 and drug-like molecules have bonds up to 1.16 (one S–C of 1.29), 1-3 pairs from 1.157
+(MMFF94: 1.124) and other pairs from 1.29; bonds of three-membered rings, which a 1-3 pair may close, reach
+1.10."""
+
+_MAX_BOND_ORDER_TRIALS = 20_000
+
+
+def mapped_smiles(mol: Chem.Mol) -> str:
+    """SMILES with map number = index + 1, every atom written, from a molecule with all its hydrogens."""
+    mapped = Chem.Mol(mol)
+    for atom in mapped.GetAtoms():
+        atom.SetAtomMapNum(atom.GetIdx() + 1)
+    return str(Chem.MolToSmiles(mapped))
+
+
+def mol_from_mapped_smiles(smiles: str, positions: NDArray[np.floating] | None = None) -> Chem.Mol:
+    """The molecule of an atom-mapped SMILES, atoms in map order, without map numbers; sanitized, with stereo.
+
+    `positions` [n_atoms, 3] Å become its only conformer. Raises ValueError where the SMILES is invalid or its
+    map is not 1…n over all atoms, hydrogens included, or `positions` has another length.
+    """
+    mol, complaint = parsed_smiles(smiles, sanitize=True)
+    if mol is None:
+        raise ValueError(f"{smiles!r} is not valid SMILES ({complaint})")
+    order = [atom.GetAtomMapNum() for atom in mol.GetAtoms()]
+    if sorted(order) != list(range(1, len(order) + 1)) or any(a.GetTotalNumHs() for a in mol.GetAtoms()):
+        raise ValueError(f"{smiles!r} does not number all its atoms, hydrogens included, from 1")
+    for atom in mol.GetAtoms():
+        atom.SetAtomMapNum(0)
+    mol = Chem.RenumberAtoms(mol, [int(i) for i in np.argsort(order)])
+    if positions is not None:
+        if np.shape(positions) != (len(order), 3):
+            raise ValueError(
+                f"{len(order)} atoms in the SMILES, but positions of shape {np.shape(positions)}"
+            )
+        mol.AddConformer(conformer_at(positions), assignId=True)
+    return mol
+
+
+def bonded_matrix(mol: Chem.Mol) -> NDArray[np.bool_]:
+    """Adjacency matrix [n_atoms, n_atoms] of the molecule's graph."""
+    bonded: NDArray[np.bool_] = Chem.GetAdjacencyMatrix(mol).astype(bool)
+    return bonded
+
+
+def connectivity_unchanged(
+    molecule: str | Chem.Mol, numbers: NDArray[np.integer], positions: NDArray[np.floating]
+) -> bool:
+    """Whether a geometry has the bonds of its molecule (RDKit's, or mapped SMILES): none broken, none new.
+
+    `numbers` [n_atoms] and `positions` [n_atoms, 3] Å are in the molecule's order. A bond is broken beyond
+    STRETCHED_BOND and new below NEW_BOND (for atoms with a common neighbour NEW_BOND_1_3) × the sum of
+    covalent radii; in between, geometries count as unchanged. Raises ValueError where the atoms are others.
+    """
+    mol = mol_from_mapped_smiles(molecule) if isinstance(molecule, str) else molecule
+    numbers = np.asarray(numbers, dtype=int)
+    if [atom.GetAtomicNum() for atom in mol.GetAtoms()] != numbers.tolist():
+        raise ValueError("the geometry's atoms are not the molecule's, in this order")
+    bonded = bonded_matrix(mol)
+    one_three = topological_distances(bonded) == 2
+    new = bonds_from_geometry(numbers, positions, NEW_BOND) & ~bonded & ~one_three
+    closed = bonds_from_geometry(numbers, positions, NEW_BOND_1_3) & one_three
+    broken = bonded & ~bonds_from_geometry(numbers, positions, STRETCHED_BOND)
+    return bool(np.isfinite(positions).all()) and not (new | closed | broken).any()
+
+
+def parsed_smiles(smiles: str, sanitize: bool) -> tuple[Chem.Mol | None, str]:
+    """RDKit's molecule and, where there is none, the gist of what its parser says."""
+    parameters = Chem.SmilesParserParams()
+    parameters.removeHs = False  # type: ignore[assignment]
+    parameters.sanitize = sanitize  # type: ignore[assignment]
+    with _rdkit_messages() as said:
+        mol = Chem.MolFromSmiles(smiles, parameters)
+    hints = [line.split("SMILES Parse Error: ")[-1] for line in said.getvalue().splitlines()]
+    hint = next((h.split(" for input:")[0] for h in hints if "position" in h or "unclosed" in h), "")
+    return mol, hint.rstrip(": ") or "check brackets, ring closures and element symbols"
+
+
+@contextlib.contextmanager
+def _rdkit_messages() -> Iterator[io.StringIO]:
+    """Collects what RDKit would print; nothing where its log is switched off."""
+    said = io.StringIO()
+    rdBase.LogToPythonStderr()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield said
+    finally:
+        rdBase.LogToCppStreams()
+
+
+def conformer_at(positions: NDArray[np.floating]) -> Chem.Conformer:
+    """RDKit's conformer of positions [n_atoms, 3] Å."""
+    conformer = Chem.Conformer(len(positions))
+    conformer.SetPositions(np.ascontiguousarray(positions, dtype=float))
+    return conformer
+
+
+def perceived_molecule(
+    numbers: NDArray[np.integer], positions: NDArray[np.floating], charge: int, multiplicity: int | None
+) -> Chem.Mol:
+    """The molecule of a geometry, in its atom order: bonds from distances, bond orders, formal charges and
+    radicals by RDKit from the total charge, stereochemistry from the coordinates.
+
+    `numbers` [n_atoms], `positions` [n_atoms, 3] Å; `multiplicity` above 1 allows open shells. Raises
+    ValueError where no valid valences are found. The molecule may consist of fragments.
+    """
+    n_electrons = int(numbers.sum()) - charge
+    is_radical = n_electrons % 2 == 1 or (multiplicity or 1) > 1
+    in_pieces = None
+    for tolerance in PERCEPTION_TOLERANCES:
+        bonded = bonds_from_geometry(numbers, positions, tolerance)
+        mol = _with_bond_orders(numbers, positions, bonded, charge, is_radical)
+        if mol is None:
+            continue
+        if len(Chem.GetMolFrags(mol)) == 1:
+            return mol
+        in_pieces = in_pieces or mol
+    if in_pieces is not None:
+        return in_pieces
+    raise ValueError(f"no bond orders fit this geometry with charge {charge:+d}")
+
+
+def _with_bond_orders(
+    numbers: NDArray[np.integer],
+    positions: NDArray[np.floating],
+    bonded: NDArray[np.bool_],
+    charge: int,
+    is_radical: bool,
+) -> Chem.Mol | None:
+    if len(numbers) == 1:
+        return _single_atom(int(numbers[0]), charge)
+    mol = _bond_orders(numbers, positions, bonded, charge, charged_fragments=True)
+    if mol is None and is_radical:
+        # A radical is its anion without the extra electron: benzyl, nitroxides and phenoxyl come out so.
+        anion = _bond_orders(numbers, positions, bonded, charge - 1, charged_fragments=True)
+        mol = None if anion is None else _without_electron(anion)
+        mol = mol or _bond_orders(numbers, positions, bonded, charge, charged_fragments=False)
+    if mol is None or Chem.GetFormalCharge(mol) != charge:
+        return None
+    Chem.AssignStereochemistryFrom3D(mol)
+    mol.RemoveAllConformers()
+    return mol
+
+
+def _single_atom(number: int, charge: int) -> Chem.Mol:
+    atom = Chem.Atom(number)
+    atom.SetNoImplicit(True)
+    atom.SetFormalCharge(charge)
+    mol = Chem.RWMol()
+    mol.AddAtom(atom)
+    return mol_from_mapped_smiles(mapped_smiles(mol.GetMol()))
+
+
+def _bond_orders(
+    numbers: NDArray[np.integer],
+    positions: NDArray[np.floating],
+    bonded: NDArray[np.bool_],
+    charge: int,
+    charged_fragments: bool,
+) -> Chem.Mol | None:
+    mol = Chem.RWMol()
+    for number in numbers:
+        atom = Chem.Atom(int(number))
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    for i, j in np.argwhere(np.triu(bonded)):
+        mol.AddBond(int(i), int(j), Chem.BondType.SINGLE)
+    mol.AddConformer(conformer_at(positions), assignId=True)
+    try:
+        rdDetermineBonds.DetermineBondOrders(
+            mol,
+            charge=charge,
+            allowChargedFragments=charged_fragments,
+            embedChiral=False,
+            maxIterations=_MAX_BOND_ORDER_TRIALS,
+        )
+        Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError):
+        return None
+    return mol.GetMol()
+
+
+def _without_electron(anion: Chem.Mol) -> Chem.Mol | None:
+    negative = [atom.GetIdx() for atom in anion.GetAtoms() if atom.GetFormalCharge() == -1]
+    if not negative:
+        return None
+    radical = Chem.RWMol(anion)
+    site = radical.GetAtomWithIdx(negative[0])
+    site.SetFormalCharge(0)
+    site.SetNumRadicalElectrons(1)
+    Chem.SanitizeMol(radical)
+    return radical.GetMol()
