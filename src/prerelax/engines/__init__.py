@@ -1,0 +1,69 @@
+"""The programs that evaluate a level of theory, each as an ASE calculator behind one registry.
+
+Nothing heavy is imported until a calculator is asked for, and engines never share a process with torch.
+A module in the registry has three functions: `validate(level)`, `settings(level)` and
+`calculator(level, charge, multiplicity, threads)`.
+"""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+from ase.calculators.calculator import Calculator
+
+from prerelax.engines.level import EngineError, Level, check_molecule, nearest
+
+__all__ = [
+    "ENGINES",
+    "EngineError",
+    "Level",
+    "check_molecule",
+    "level_settings",
+    "make_calculator",
+    "validate_level",
+]
+
+ENGINES: dict[str, str] = {
+    "tblite": "prerelax.engines.tblite",
+    "pyscf": "prerelax.engines.pyscf",
+}
+"""Engine name -> module. Workers get a copy, so an entry added before a shard is begun counts there too."""
+
+
+def validate_level(level: Level) -> None:
+    """Raise ValueError with one sentence where engine, method, basis or dispersion do not exist or fit.
+
+    Imports the engine: not for a process that holds torch.
+    """
+    _engine(level).validate(level)
+
+
+def level_settings(level: Level) -> dict[str, Any]:
+    """Everything the engine's numbers depend on, its version and thresholds included, ready for JSON.
+
+    Imports no engine.
+    """
+    settings: dict[str, Any] = {
+        "engine": level.engine,
+        "method": level.method,
+        "basis": level.basis,
+        "dispersion": level.dispersion,
+    }
+    return settings | _engine(level).settings(level)
+
+
+def make_calculator(level: Level, *, charge: int = 0, multiplicity: int = 1, threads: int = 1) -> Calculator:
+    """An ASE calculator of energy (eV) and forces (eV/Å) for one molecule of this charge and multiplicity.
+
+    Its `calculate` raises EngineError where a molecule cannot be evaluated. Raises ValueError as
+    `validate_level` does where the engine is unknown.
+    """
+    calculator: Calculator = _engine(level).calculator(level, charge, multiplicity, threads)
+    return calculator
+
+
+def _engine(level: Level) -> ModuleType:
+    if level.engine not in ENGINES:
+        hint = nearest(level.engine, ENGINES) or f"; known are {', '.join(ENGINES)}"
+        raise ValueError(f"unknown engine '{level.engine}'{hint}")
+    return importlib.import_module(ENGINES[level.engine])

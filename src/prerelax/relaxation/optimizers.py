@@ -1,0 +1,91 @@
+"""Geometry optimizers by name, and the counting of what they cost."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.optimize.optimize import Optimizer
+from numpy.typing import NDArray
+
+from prerelax.engines.level import nearest
+
+OPTIMIZERS: dict[str, str] = {
+    "bfgs": "ase.optimize:BFGS",
+    "lbfgs": "ase.optimize:LBFGS",
+    "bfgs-linesearch": "ase.optimize:BFGSLineSearch",
+    "fire": "ase.optimize:FIRE",
+}
+"""Optimizer name -> `module:callable`. The callable takes `atoms` with a calculator and `logfile`, and returns an
+ASE optimizer; gradients that it spends at a cheaper level stand in its attribute `n_gradients_cheap`."""
+
+
+def validate_optimizer(name: str) -> None:
+    """Raise ValueError with one sentence where no optimizer has this name."""
+    if name not in OPTIMIZERS:
+        hint = nearest(name, OPTIMIZERS) or f"; known are {', '.join(OPTIMIZERS)}"
+        raise ValueError(f"unknown optimizer '{name}'{hint}")
+
+
+def make_optimizer(name: str, atoms: Atoms) -> Optimizer:
+    """The named optimizer with its own defaults; `bfgs` is ASE's (maxstep 0.2 Å, first Hessian 70 eV/Å²)."""
+    validate_optimizer(name)
+    module, _, attribute = OPTIMIZERS[name].partition(":")
+    factory: Callable[..., Optimizer] = getattr(importlib.import_module(module), attribute)
+    return factory(atoms, logfile=None)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One energy+forces evaluation at the target."""
+
+    positions: NDArray[np.float64]
+    """[n_atoms, 3] Å"""
+    energy_ev: float
+    forces: NDArray[np.float64]
+    """[n_atoms, 3] eV/Å"""
+
+    @property
+    def fmax_ev_ang(self) -> float:
+        """Largest force on an atom, ASE's convergence criterion."""
+        return float(np.linalg.norm(self.forces, axis=1).max())
+
+
+class GradientCounter(Calculator):
+    """Passes on energies and forces of another calculator and keeps every evaluation, so that all count.
+
+    Asking again at the last geometry costs nothing, as with every ASE calculator.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
+
+    def __init__(
+        self, inner: Calculator, on_evaluation: Callable[[int, Evaluation], None] | None = None
+    ) -> None:
+        super().__init__()
+        self.inner = inner
+        self.on_evaluation = on_evaluation
+        self.evaluations: list[Evaluation] = []
+
+    @property
+    def n_gradients(self) -> int:
+        return len(self.evaluations)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Evaluate the other calculator, whatever it raises, and keep what it found."""
+        super().calculate(atoms, properties or ["energy"], system_changes)
+        self.inner.calculate(self.atoms, ["energy", "forces"], system_changes)
+        energy, forces = float(self.inner.results["energy"]), np.array(self.inner.results["forces"])
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        evaluation = Evaluation(self.atoms.positions.copy(), energy, forces.copy())
+        self.evaluations.append(evaluation)
+        if self.on_evaluation is not None:
+            self.on_evaluation(self.n_gradients, evaluation)

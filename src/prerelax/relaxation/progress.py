@@ -1,0 +1,55 @@
+"""Telling a person how far a shard is: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from prerelax.records import Status
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One molecule finished."""
+
+    done: int
+    total: int
+    """molecules to relax, those of the journal included"""
+    id: str
+    status: Status
+    n_gradients: int
+    wall_s: float
+    message: str = ""
+
+
+@contextmanager
+def console_progress(
+    report: Callable[[Progress], None] | None, total: int, resumed: int
+) -> Iterator[Callable[[Progress], None]]:
+    """The caller's own `report`, or one that writes to standard error; says first what the journal had."""
+    if report is not None:
+        yield report
+        return
+    if resumed:
+        print(f"{resumed} of {total} molecules are in the journal already", file=sys.stderr, flush=True)
+    if not sys.stderr.isatty():
+        yield _print_line
+        return
+    columns = (TextColumn("relax"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("relax", total=total, completed=resumed)
+        yield lambda progress: bar.update(task, completed=progress.done)
+
+
+def _print_line(progress: Progress) -> None:
+    message = f" {progress.message}" if progress.message else ""
+    print(
+        f"{progress.done}/{progress.total} {progress.id} {progress.status} {progress.n_gradients} gradients "
+        f"{progress.wall_s:.1f} s{message}",
+        file=sys.stderr,
+        flush=True,
+    )

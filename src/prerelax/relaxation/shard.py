@@ -1,0 +1,296 @@
+"""Relax the molecules of a shard at a level, resumably: every row in is one row out, whatever happens."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
+
+from prerelax.engines import Level
+from prerelax.errors import UserError
+from prerelax.records import PROCEED, Record, Status, read_shard, write_atomically, write_shard
+from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
+from prerelax.relaxation.molecule import (
+    DEFAULT_FMAX_EV_ANG,
+    DEFAULT_MAX_STEPS,
+    Relaxation,
+    RelaxationResult,
+)
+from prerelax.relaxation.optimizers import validate_optimizer
+from prerelax.relaxation.pool import WorkerPool
+from prerelax.relaxation.progress import Progress, console_progress
+from prerelax.relaxation.worker import result_from_line, result_line
+
+FINAL: frozenset[Status] = PROCEED | {"input_error", "unsupported_element", "scf_failed"}
+"""Results that would come out the same again; others (a crash, too little memory) are tried anew on a re-run."""
+
+
+@dataclass(frozen=True)
+class OnlyFilter:
+    """Which molecules a target treats; None allows all. The others get the status `skipped`."""
+
+    max_atoms: int | None = None
+    max_heavy_atoms: int | None = None
+    elements: tuple[str, ...] | None = None
+    """symbols of the elements allowed"""
+
+    def objection(self, record: Record) -> str | None:
+        """Why a molecule is not treated, or None."""
+        n_atoms, n_heavy = len(record.numbers), int(np.count_nonzero(record.numbers > 1))
+        if self.max_atoms is not None and n_atoms > self.max_atoms:
+            return f"{n_atoms} atoms, the target takes at most {self.max_atoms}"
+        if self.max_heavy_atoms is not None and n_heavy > self.max_heavy_atoms:
+            return f"{n_heavy} heavy atoms, the target takes at most {self.max_heavy_atoms}"
+        if self.elements is not None:
+            others = {chemical_symbols[z] for z in record.numbers} - set(self.elements)
+            if others:
+                return f"the target does not take {', '.join(sorted(others))}"
+        return None
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What became of a shard."""
+
+    statuses: "Counter[Status]"
+    n_computed: int
+    """molecules relaxed now"""
+    n_resumed: int
+    """molecules whose results the journal had"""
+
+
+@dataclass
+class _Shard:
+    """The rows of a shard and what is known of them."""
+
+    records: list[Record]
+    relaxation: Relaxation
+    labels: dict[str, Any]
+    """`target` or `start` of the rows out"""
+    keys: dict[int, str] = field(default_factory=dict)
+    """journal keys of the rows to relax, by row"""
+    results: dict[str, RelaxationResult] = field(default_factory=dict)
+    """by journal key"""
+
+
+def relax_shard(
+    inp: Path,
+    out: Path,
+    *,
+    level: Level,
+    optimizer: str = "bfgs",
+    fmax: float = DEFAULT_FMAX_EV_ANG,
+    max_steps: int = DEFAULT_MAX_STEPS,
+    timeout_s: float | None = None,
+    workers: int = 1,
+    threads: int = 1,
+    trajectory: Path | None = None,
+    target: str | None = None,
+    start: str | None = None,
+    only: OnlyFilter | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    lock_wait_s: float = LOCK_WAIT_S,
+) -> ShardSummary:
+    """Relax the rows of `inp` that proceed and pass `only`, and write them as the shard `out`.
+
+    fmax in eV/Å; `timeout_s` seconds for each molecule; `workers` molecules side by side, `threads` threads
+    each. `target` names the target of the rows out; `start` instead makes them a start: their gradients count as
+    cheap, and changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file, gets every
+    evaluation. Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and called again, the
+    shard goes on where it was. No engine is imported in this process.
+
+    Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
+    holds the shard for longer than `lock_wait_s`.
+    """
+    relaxation = Relaxation(level, optimizer, fmax, max_steps)
+    _check_call(relaxation, workers, threads, timeout_s)
+    labels = {"start": start} if start is not None else {"target": target}
+    shard = _Shard(read_shard(inp), relaxation, labels)
+    with Journal(journal_path(out), lock_wait_s) as journal:
+        settings = _settings(relaxation)
+        _take_known_results(shard, journal, settings, only or OnlyFilter(), timeout_s, trajectory is not None)
+        n_resumed = len(shard.results)
+        with console_progress(progress, len(set(shard.keys.values())), n_resumed) as report:
+            _relax_the_rest(
+                shard, journal, WorkerPool(relaxation, workers, threads, timeout_s, bool(trajectory)), report
+            )
+        rows = _rows(shard, json.dumps(settings, sort_keys=True), only or OnlyFilter())
+        write_shard(out, rows)
+        if trajectory is not None:
+            _write_trajectory(trajectory, shard)
+    n_computed = len(shard.results) - n_resumed
+    return ShardSummary(Counter(row.status for row in rows), n_computed, n_resumed)
+
+
+def _check_call(relaxation: Relaxation, workers: int, threads: int, timeout_s: float | None) -> None:
+    try:
+        validate_optimizer(relaxation.optimizer)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if not (relaxation.fmax_ev_ang > 0 and np.isfinite(relaxation.fmax_ev_ang)):
+        raise UserError(f"fmax must be a positive force in eV/Å, not {relaxation.fmax_ev_ang}")
+    if relaxation.max_steps < 0 or workers < 1 or threads < 1:
+        raise UserError("max_steps must be at least 0, workers and threads at least 1")
+    if timeout_s is not None and not timeout_s > 0:
+        raise UserError(f"the time limit must be positive, not {timeout_s} s")
+
+
+def _settings(relaxation: Relaxation) -> dict[str, Any]:
+    try:
+        return relaxation.settings()
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _take_known_results(
+    shard: _Shard,
+    journal: Journal,
+    settings: dict[str, Any],
+    only: OnlyFilter,
+    timeout_s: float | None,
+    path_wanted: bool,
+) -> None:
+    """Fill in the keys of the rows to relax, and those results that the journal has and that still hold."""
+    entries = journal.entries()
+    for row, record in enumerate(shard.records):
+        if not record.proceeds or only.objection(record) is not None:
+            continue
+        key = shard.keys[row] = molecule_key(record, settings)
+        if key in entries and _still_holds(entries[key], timeout_s, path_wanted):
+            shard.results[key] = result_from_line(entries[key])
+
+
+def _still_holds(entry: dict[str, Any], timeout_s: float | None, path_wanted: bool) -> bool:
+    if path_wanted and entry["n_gradients"] and not entry.get("path"):
+        return False
+    if entry["status"] == "timeout":
+        return timeout_s is not None and timeout_s <= entry["wall_s"]
+    return entry["status"] in FINAL
+
+
+def _relax_the_rest(
+    shard: _Shard, journal: Journal, pool: WorkerPool, report: Callable[[Progress], None]
+) -> None:
+    """Relax what the journal lacks, one row for each key, most electrons first so that workers end together."""
+    rows = {key: row for row, key in reversed(shard.keys.items()) if key not in shard.results}
+    total = len(rows) + len(shard.results)
+    order = sorted(rows.values(), key=lambda row: -int(shard.records[row].numbers.sum()))
+    with pool:
+        for index, result in pool.relax([shard.records[row] for row in order]):
+            record, key = shard.records[order[index]], shard.keys[order[index]]
+            journal.add(key, result_line(result, pool.keep_paths))
+            shard.results[key] = result
+            report(
+                Progress(
+                    len(shard.results),
+                    total,
+                    record.id,
+                    result.status,
+                    result.n_gradients,
+                    result.wall_s,
+                    result.message,
+                )
+            )
+
+
+def _rows(shard: _Shard, settings: str, only: OnlyFilter) -> list[Record]:
+    rows = []
+    for row, record in enumerate(shard.records):
+        if row in shard.keys:
+            rows.append(_relaxed_row(record, shard.results[shard.keys[row]], shard.labels, settings))
+        elif record.proceeds:
+            objection = only.objection(record) or ""
+            rows.append(replace(record, status="skipped", message=objection, wall_s=0.0, **shard.labels))
+        else:
+            rows.append(replace(record, **shard.labels))
+    return rows
+
+
+def _relaxed_row(record: Record, result: RelaxationResult, labels: dict[str, Any], settings: str) -> Record:
+    positions = record.positions if result.positions is None else result.positions
+    unchanged = _connectivity_unchanged(record, positions) if result.status in PROCEED else None
+    stage = str(labels.get("start") or labels.get("target") or "relax")
+    changes: dict[str, Any] = {
+        **labels,
+        "positions": positions,
+        "status": result.status,
+        "message": result.message,
+        "settings": settings,
+        "connectivity_unchanged": unchanged,
+    }
+    if "start" in labels:
+        spent = result.n_gradients + result.n_gradients_cheap
+        changes["n_gradients_cheap"] = record.n_gradients_cheap + spent
+        if unchanged is False:
+            changes["status"] = "connectivity_changed"
+            changes["message"] = f"bonds were broken or formed while relaxing to the start {stage}"
+        return record.after_stage(stage, result.wall_s, **changes)
+    changes |= {
+        "converged": result.converged,
+        "n_gradients": result.n_gradients,
+        "n_steps": result.n_steps,
+        "n_gradients_cheap": record.n_gradients_cheap + result.n_gradients_cheap,
+        "energy_ev": result.energy_ev,
+        "start_energy_ev": result.start_energy_ev,
+        "fmax_ev_ang": result.fmax_ev_ang,
+        "start_positions": record.positions,
+    }
+    if result.status in PROCEED:
+        changes |= _rmsds(record, positions)
+    return record.after_stage(stage, result.wall_s, **changes)
+
+
+def _connectivity_unchanged(record: Record, positions: np.ndarray) -> bool | None:
+    """None where the row has no SMILES that fits its atoms."""
+    from prerelax.molecular_graph import connectivity_unchanged
+
+    try:
+        return connectivity_unchanged(record.smiles, record.numbers, positions) if record.smiles else None
+    except ValueError:
+        return None
+
+
+def _rmsds(record: Record, positions: np.ndarray) -> dict[str, float]:
+    """RMSD in Å of the relaxed geometry to its start, and with symmetry-equivalent atoms matched."""
+    from prerelax.molecular_graph import mol_from_mapped_smiles
+    from prerelax.superposition import rmsd, symmetric_rmsd
+
+    values = {"rmsd_ang": rmsd(record.positions, positions)}
+    try:
+        molecule = mol_from_mapped_smiles(record.smiles) if record.smiles else None
+    except ValueError:
+        molecule = None
+    if molecule is not None and molecule.GetNumAtoms() == len(positions):
+        values["rmsd_symmetry_ang"] = symmetric_rmsd(molecule, record.positions, positions)
+    return values
+
+
+def _write_trajectory(path: Path, shard: _Shard) -> None:
+    """All evaluations of all rows, in the rows' order; `n_gradients` of a frame is its place, from 1."""
+    frames = [frame for row, key in shard.keys.items() for frame in _frames(shard, row, shard.results[key])]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: ase.io.write(part, frames, format="extxyz"))
+
+
+def _frames(shard: _Shard, row: int, result: RelaxationResult) -> Sequence[Atoms]:
+    frames = []
+    for place, evaluation in enumerate(result.path, start=1):
+        record = replace(
+            shard.records[row],
+            **shard.labels,
+            positions=evaluation.positions,
+            n_gradients=place,
+            energy_ev=evaluation.energy_ev,
+            fmax_ev_ang=evaluation.fmax_ev_ang,
+        )
+        atoms = record.as_atoms()
+        atoms.calc = SinglePointCalculator(atoms, energy=evaluation.energy_ev, forces=evaluation.forces)
+        frames.append(atoms)
+    return frames
