@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 
 from prerelax.campaign import load_campaign, options
 from prerelax.errors import UserError
-from prerelax.molecules import count_rows
+from prerelax.input_files import count_rows
 
 min_version("9.0")
 

@@ -164,10 +164,15 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
         raise ValueError(f"{path}: a shard is written as .extxyz; give the output that suffix")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(table_path(path), lambda part: pq.write_table(as_table(records), part))
-    frames = [record.as_atoms() for record in records]
+    write_frames(path, [record.as_atoms() for record in records])
+
+
+def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write frames (of a trajectory, say) as extended XYZ, every string in their `info` safe from ASE."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     for atoms in frames:
         atoms.info = {name: _to_info(value) for name, value in atoms.info.items()}
-    write_atomically(path, lambda part: ase.io.write(part, frames, format="extxyz"))
+    write_atomically(path, lambda part: ase.io.write(part, list(frames), format="extxyz"))
 
 
 def as_table(records: Iterable[Record]) -> pa.Table:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -15,7 +14,7 @@ from ase.data import chemical_symbols
 
 from prerelax.engines import Level
 from prerelax.errors import UserError
-from prerelax.records import PROCEED, Record, Status, read_shard, write_atomically, write_shard
+from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import (
     DEFAULT_FMAX_EV_ANG,
@@ -275,8 +274,7 @@ def _rmsds(record: Record, positions: np.ndarray) -> dict[str, float]:
 def _write_trajectory(path: Path, shard: _Shard) -> None:
     """All evaluations of all rows, in the rows' order; `n_gradients` of a frame is its place, from 1."""
     frames = [frame for row, key in shard.keys.items() for frame in _frames(shard, row, shard.results[key])]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: ase.io.write(part, frames, format="extxyz"))
+    write_frames(path, frames)
 
 
 def _frames(shard: _Shard, row: int, result: RelaxationResult) -> Sequence[Atoms]:
