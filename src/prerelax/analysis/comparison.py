@@ -34,8 +34,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from prerelax.analysis.levels import differing_settings
 from prerelax.analysis.pairs import ComparisonError, pair_with_baseline
-from prerelax.analysis.relaxed_shards import read_relaxations
+from prerelax.analysis.relaxed_shards import BEFORE, read_relaxations
 from prerelax.analysis.summary import summarise, summary_text
 from prerelax.records import write_atomically
 
@@ -83,19 +84,22 @@ def compare(out: Path, inputs: Sequence[Path], baseline: str = "mmff94", n_shard
 
     `inputs` are relaxed shards, or folders `relaxed/<target>/<start>` of which the first `n_shards` are read
     (None: all). Relaxations from the start `baseline` are what the others are paired with.
-    Raises ShardError (a shard missing or cut short) and ComparisonError (rows twice, no baseline anywhere).
+    Raises ShardError (a shard missing or cut short) and ComparisonError (rows twice, no baseline anywhere,
+    two levels under one target's name).
     """
     relaxations = read_relaxations(inputs, n_shards)
+    notes = differing_settings(relaxations)
     table = pair_with_baseline(relaxations, baseline)
-    seconds = [name for name in table.column_names if name not in _FIRST_COLUMNS]
+    del relaxations
+    seconds = [name for name in table.column_names if name.startswith(BEFORE)]
     table = _rounded(table.select([*_FIRST_COLUMNS, *seconds]))
-    summary = summarise(_frame(table), baseline)
+    summary = summarise(_frame(table.drop_columns(["id", "smiles", "message"])), baseline)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, lambda part: pa.csv.write_csv(table, part))
     write_atomically(
         out.with_name("summary.csv"), lambda part: summary.to_csv(part, index=False, float_format="%.6g")
     )
-    return summary_text(summary, baseline)
+    return "\n\n".join([*notes, summary_text(summary, baseline)])
 
 
 def read_comparison(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -117,7 +121,7 @@ def read_comparison(path: Path, columns: Sequence[str] | None = None) -> pd.Data
     if missing:
         raise ComparisonError(f"{path}: not a comparison, it lacks {', '.join(missing)}")
     if columns is not None:
-        names = [name for name in table.column_names if name in columns or name not in _FIRST_COLUMNS]
+        names = [name for name in table.column_names if name in columns or name.startswith(BEFORE)]
         table = table.select(names)
     return _frame(table)
 

@@ -1,6 +1,5 @@
 """Pairs each relaxation with the baseline relaxation of the same molecule at the same target."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import pyarrow.compute as pc
 from ase import units
 from numpy.typing import NDArray
 
+from prerelax.analysis.relaxed_shards import BEFORE
 from prerelax.errors import UserError
 from prerelax.records import ShardError
 
@@ -44,7 +44,7 @@ class _Relaxations:
 
 
 def pair_with_baseline(table: pa.Table, baseline: str) -> pa.Table:
-    """One row per relaxation of `table` (columns of `read_relaxations`), with its baseline beside it.
+    """One row per relaxation of `table` (from `read_relaxations`), with its baseline beside it.
 
     A pair is "counted" where both relaxations converged and kept their molecule's bonds; otherwise `pair`
     says why not: the relaxation's own status first, then the baseline's. A relaxation from the baseline
@@ -64,8 +64,9 @@ def pair_with_baseline(table: pa.Table, baseline: str) -> pa.Table:
     pair = _pair_reasons(rows, mate)
     counted = pair == COUNTED
     energy, start_energy = rows.energy_ev, _floats(table, "start_energy_ev")
-    before, relax = _seconds(table)
-    total = relax + np.sum(list(before.values()), axis=0)
+    before = np.zeros(table.num_rows)
+    for name in table.column_names:
+        before += np.nan_to_num(_floats(table, name)) if name.startswith(BEFORE) else 0
     numbers = {
         "baseline_n_steps": _of_mate(rows.n_steps, mate),
         "baseline_n_gradients": _of_mate(rows.n_gradients, mate),
@@ -73,23 +74,18 @@ def pair_with_baseline(table: pa.Table, baseline: str) -> pa.Table:
         "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted),
         "start_above_minimum_kcal_mol": np.where(rows.converged, (start_energy - energy) / KCAL_MOL, np.nan),
         "delta_kcal_mol": np.where(counted, (energy - _of_mate(energy, mate)) / KCAL_MOL, np.nan),
-        "wall_s_relax": np.where(_relaxed(table), relax, np.nan),
-        "wall_s_before": total - relax,
-        "wall_s_total": total,
-        **{f"wall_s_before_{stage}": seconds for stage, seconds in before.items()},
+        "wall_s_before": before,
+        "wall_s_total": before + np.nan_to_num(_floats(table, "wall_s_relax")),
     }
     baseline_status = rows.status[mate]
     baseline_status[mate < 0] = None
-    result = {name: table[name] for name in table.column_names if name not in _INTERNAL}
+    result = {name: table[name] for name in table.column_names if name != "settings"}
     result |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
     result["baseline_status"] = pa.array(baseline_status, pa.string())
     result["pair"] = pa.array(pair, pa.string())
     for name in ("baseline_n_steps", "baseline_n_gradients"):
         result[name] = result[name].cast(pa.int64())
     return pa.table(result)
-
-
-_INTERNAL = frozenset({"wall_s", "stages_s", "settings"})
 
 
 def _relaxations(table: pa.Table, baseline: str) -> _Relaxations:
@@ -101,7 +97,7 @@ def _relaxations(table: pa.Table, baseline: str) -> _Relaxations:
         target=target,
         key=key,
         is_baseline=_mask(pc.equal(table["start"], baseline)),
-        status=table["status"].to_numpy(zero_copy_only=False),
+        status=_shared_text(table["status"]),
         converged=_mask(table["converged"]),
         connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"])),
         n_steps=_floats(table, "n_steps"),
@@ -152,7 +148,7 @@ def _own_reasons(rows: _Relaxations) -> NDArray[np.object_]:
     reasons[~counts] = "counts missing"
     reasons[rows.connectivity_changed] = "connectivity changed"
     # A start may be a fallback and its relaxation still a good one: only `converged` decides.
-    silent = np.isin(rows.status.astype(str), ("ok", "fallback"))
+    silent = (rows.status == "ok") | (rows.status == "fallback")
     return np.where(rows.converged, reasons, np.where(silent, "not_converged", rows.status))
 
 
@@ -166,37 +162,19 @@ def _of_mate(values: Floats, mate: Codes) -> Floats:
     return np.where(mate < 0, np.nan, values[mate]) if len(values) else values.copy()
 
 
-def _seconds(table: pa.Table) -> tuple[dict[str, Floats], Floats]:
-    """Seconds [n_rows] of every stage before the relaxation, by the stage's name, and of the relaxation."""
-    relaxed = _relaxed(table)
-    relax = np.where(relaxed, _floats(table, "wall_s"), 0.0)
-    before: dict[str, Floats] = {}
-    for row, text in enumerate(table["stages_s"].to_pylist()):
-        stages = json.loads(text) if text else {}
-        if relaxed[row]:
-            stages.pop(_last_of(stages, relax[row]), None)
-        for stage, seconds in stages.items():
-            if stage not in before:
-                before[stage] = np.zeros(table.num_rows)
-            before[stage][row] = seconds
-    return before, relax
-
-
-def _last_of(stages: dict[str, float], seconds: float) -> str | None:
-    return next((stage for stage in reversed(stages) if stages[stage] == seconds), None)
-
-
-def _relaxed(table: pa.Table) -> NDArray[np.bool_]:
-    """Whether the row's last stage was the relaxation, rather than an earlier one that gave it up."""
-    return _mask(pc.is_valid(table["n_gradients"]))
-
-
 def _codes(column: Any) -> Codes:
     if column.null_count:
         raise ShardError("a row lacks its id, start or target; the shards are not whole, relax again")
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     return encoded.indices.to_numpy().astype(np.int64)
+
+
+def _shared_text(column: Any) -> NDArray[np.object_]:
+    """[n_rows] the column's text, equal ones being one object."""
+    words = column.unique().to_pylist()
+    codes = pc.index_in(column, pa.array(words, column.type)).to_numpy()
+    return np.array(words, dtype=object)[codes]
 
 
 def _mask(column: Any) -> NDArray[np.bool_]:

@@ -1,16 +1,21 @@
 """The relaxed shards of a campaign as one Arrow table: the scalars alone, read file by file."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prerelax.records import ShardError, as_table, read_shard, table_path
 
-COLUMNS = (
+BEFORE = "wall_s_before_"
+"""Prefix of a column with the seconds of one stage before the relaxation, by the stage's name."""
+
+_COLUMNS = (
     "id",
     "conformer",
     "smiles",
@@ -35,7 +40,6 @@ COLUMNS = (
     "stages_s",
     "settings",
 )
-"""What `read_relaxations` returns of each row; names, types and units as in `prerelax.records.Record`."""
 
 
 def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Path]:
@@ -79,25 +83,28 @@ def _number_width(folders: Iterable[Path]) -> int:
 
 
 def read_relaxations(inputs: Sequence[Path], n_shards: int | None = None) -> pa.Table:
-    """Every row of the shards of `inputs` (see `shard_files`), in their order, with the columns COLUMNS.
+    """Every row of the shards of `inputs` (see `shard_files`), in their order.
 
-    Reads the Parquet table beside each shard, and the frames only where that table is missing. Raises
-    ShardError where a file is missing, is no shard or holds rows that were never relaxed at any target.
+    Columns are the scalars of `prerelax.records.Record` under their names, with its units, except for the
+    seconds: `wall_s_relax` of the relaxation, null where the row never came to it, and one column
+    `wall_s_before_<stage>` for each stage before. Reads the Parquet table beside each shard, and the frames
+    only where that table is missing. Raises ShardError where a file is missing, is no shard or holds rows
+    that were never meant for a target.
     """
-    tables = [_with_names_of_shard(_read(file), file) for file in shard_files(inputs, n_shards)]
-    if not tables:
-        return as_table([]).select(COLUMNS)
-    return pa.concat_tables(tables)
+    files = shard_files(inputs, n_shards)
+    tables = [_with_names_of_shard(_read(file), file) for file in files] or [as_table([]).select(_COLUMNS)]
+    tables = [_with_seconds(table) for table in tables]
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
 
 
 def _read(shard: Path) -> pa.Table:
     path = table_path(shard)
     if not path.is_file():
-        return as_table(read_shard(shard)).select(COLUMNS)
+        return as_table(read_shard(shard)).select(_COLUMNS)
     try:
         with pq.ParquetFile(path) as file:
-            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
-            table = None if missing else file.read(columns=list(COLUMNS)).select(COLUMNS)
+            missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
+            table = None if missing else file.read(columns=list(_COLUMNS)).select(_COLUMNS)
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(
             f"{path}: not a whole table ({error}); delete it and its shard, relax again"
@@ -140,3 +147,21 @@ def _names_of_shard(evaluated: pa.Table, path: Path) -> tuple[Any, Any] | None:
     if names.num_rows == 0 and folder.parent.parent.name == "relaxed":
         return folder.parent.name, folder.name
     return None
+
+
+def _with_seconds(table: pa.Table) -> pa.Table:
+    """`table` with the seconds of every stage in a column, in place of the JSON; settings as a dictionary."""
+    relaxed = pc.is_valid(table["n_gradients"])
+    relax = pc.if_else(relaxed, table["wall_s"], pa.scalar(None, pa.float64()))
+    before: dict[str, list[float]] = {}
+    for row, (text, own) in enumerate(zip(table["stages_s"].to_pylist(), relax.to_pylist(), strict=True)):
+        stages = json.loads(text) if text else {}
+        stages.pop(next((stage for stage in reversed(stages) if stages[stage] == own), None), None)
+        for stage, seconds in stages.items():
+            before.setdefault(stage, [0.0] * table.num_rows)[row] = seconds
+    settings = table["settings"].dictionary_encode()
+    table = table.drop_columns(["wall_s", "stages_s", "settings"])
+    table = table.append_column("settings", settings).append_column("wall_s_relax", relax)
+    for stage, values in before.items():
+        table = table.append_column(f"{BEFORE}{stage}", pa.array(np.array(values)))
+    return table
