@@ -1,0 +1,336 @@
+"""MoreRed's samplers (Kahouli et al., MLST 2024, 5, 035038): relaxation that knows how far it still has to go.
+
+- `jt`: one network predicts the time and the noise; the time is predicted again at every step
+- `as`: a time network at every step, and a noise network that is told the time
+- `itp`: the time network once, then the steps are counted down
+- `ddpm`: counted down from a given step, for all molecules the same
+
+Molecules are treated in flight: one that has arrived leaves the batch and the next one enters. What a molecule
+does depends on its own noise alone, not on its batch mates (beyond float32 sums in another order).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from prerelax.diffusion.batch import Batch, centred, make_batch, molecule_sums
+from prerelax.diffusion.morered_schedule import MoreRedSchedule
+from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork, molecule_time
+
+SAMPLERS = ("jt", "as", "itp", "ddpm")
+MAX_ITERATIONS = 1000
+"""The paper's limit for relaxations; 2000 for generation."""
+MAX_PAIRS_IN_FLIGHT = 4_000_000
+"""Large molecules wait when the batch holds that many atom pairs, whatever `batch_size` says."""
+
+NoiseStream = Callable[[int], NDArray[np.floating]]
+"""Standard normal noise [n_atoms, 3] of the i-th iteration of one molecule, asked for in order; centred by us."""
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """One input of `relax`."""
+
+    numbers: NDArray[np.integer]
+    """[n_atoms] atomic numbers"""
+    positions: NDArray[np.floating]
+    """[n_atoms, 3] Å"""
+    noise: NoiseStream
+    topological_distance: NDArray[np.uint8] | None = None
+    """[n_atoms, n_atoms], for networks with a bond graph"""
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """One output of `relax`."""
+
+    positions: NDArray[np.float64]
+    """[n_atoms, 3] Å, the last finite ones, in the frame of the input"""
+    status: str
+    """ok, not_converged, unsupported_element or unknown_error"""
+    message: str
+    steps: list[int]
+    """the step of every iteration, -1 where the prediction failed; as many as there were iterations"""
+    trajectory: list[NDArray[np.float32]] = field(default_factory=list)
+    """[n_atoms, 3] Å before every iteration, centred, where asked for"""
+
+
+class Sampler:
+    """How a sampler finds the step of each molecule and the noise in it. Networks must be in evaluation mode."""
+
+    schedule: MoreRedSchedule
+    elements: tuple[int, ...]
+
+    def first_step(self, batch: Batch) -> Tensor | None:
+        """Step [n_molecules] from which entering molecules are counted down; None where steps are predicted."""
+        return None
+
+    def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
+        """Step [n_molecules] and noise [n_atoms_total, 3]; `countdown` [n_molecules] is first step - iteration."""
+        raise NotImplementedError
+
+
+class JointSampler(Sampler):
+    """JT"""
+
+    def __init__(self, network: JointNetwork, schedule: MoreRedSchedule) -> None:
+        self.network, self.schedule, self.elements = network, schedule, network.elements
+
+    def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
+        noise, atom_times = self.network.noise_and_atom_times(batch)
+        return self.schedule.nearest_step(molecule_time(atom_times, batch)), noise
+
+
+class AdaptiveSampler(Sampler):
+    """AS"""
+
+    def __init__(self, noise: NoiseNetwork, time: TimeNetwork, schedule: MoreRedSchedule) -> None:
+        self.noise, self.time, self.schedule = noise, time, schedule
+        self.elements = tuple(z for z in noise.elements if z in time.elements)
+
+    def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
+        step = self.schedule.nearest_step(self.time(batch))
+        return step, self.noise(batch, self.schedule.time(step))
+
+
+class InitialTimeSampler(AdaptiveSampler):
+    """ITP"""
+
+    def first_step(self, batch: Batch) -> Tensor:
+        return self.schedule.nearest_step(self.time(batch))
+
+    def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
+        return countdown, self.noise(batch, self.schedule.time(countdown))
+
+
+class CountdownSampler(Sampler):
+    """DDPM: the last `n_steps` steps, whatever the geometry. Raises ValueError outside 1…T."""
+
+    def __init__(self, network: NoiseNetwork, schedule: MoreRedSchedule, n_steps: int) -> None:
+        if not 1 <= n_steps <= schedule.timesteps:
+            raise ValueError(f"the number of steps must lie in 1…{schedule.timesteps}, not {n_steps}")
+        self.network, self.schedule, self.elements = network, schedule, network.elements
+        self.n_steps = n_steps
+
+    def first_step(self, batch: Batch) -> Tensor:
+        return torch.full_like(batch.n_atoms, self.n_steps - 1)
+
+    def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
+        return countdown, self.network(batch, self.schedule.time(countdown))
+
+
+def make_sampler(
+    name: str,
+    network: nn.Module,
+    schedule: MoreRedSchedule,
+    time_network: nn.Module | None = None,
+    n_steps: int | None = None,
+) -> Sampler:
+    """The sampler of a name in SAMPLERS. Raises ValueError where the networks do not serve it."""
+    if name == "jt":
+        if not isinstance(network, JointNetwork):
+            raise ValueError("sampler jt needs a joint model (painn-joint)")
+        return JointSampler(network, schedule)
+    if name not in SAMPLERS:
+        raise ValueError(f"unknown MoreRed sampler {name!r}; known: {', '.join(SAMPLERS)}")
+    if not isinstance(network, NoiseNetwork):
+        raise ValueError(f"sampler {name} needs a noise model (painn-noise)")
+    if name == "ddpm":
+        if n_steps is None:
+            raise ValueError("sampler ddpm needs the number of steps")
+        return CountdownSampler(network, schedule, n_steps)
+    if not isinstance(time_network, TimeNetwork):
+        raise ValueError(f"sampler {name} needs a time model (painn-time) beside the noise model")
+    kind = AdaptiveSampler if name == "as" else InitialTimeSampler
+    return kind(network, time_network, schedule)
+
+
+@torch.no_grad()
+def relax(
+    molecules: Sequence[Molecule],
+    sampler: Sampler,
+    *,
+    max_iterations: int = MAX_ITERATIONS,
+    convergence_step: int = 0,
+    batch_size: int = 128,
+    device: torch.device | str = "cpu",
+    keep_trajectory: bool = False,
+    when_done: Callable[[int, Relaxed], None] | None = None,
+) -> list[Relaxed]:
+    """Denoise molecules until their step is at most `convergence_step`, in the order of the input.
+
+    A molecule that does not arrive within `max_iterations` is returned with status `not_converged`; one whose
+    prediction is not finite keeps its last geometry with status `unknown_error`; neither disturbs the others.
+    `when_done` is called with index and result as molecules leave. Raises ValueError for limits below 1.
+    """
+    if max_iterations < 1 or batch_size < 1:
+        raise ValueError("max_iterations and batch_size must be at least 1")
+    results: dict[int, Relaxed] = {}
+
+    def finish(index: int, result: Relaxed) -> None:
+        results[index] = result
+        if when_done is not None:
+            when_done(index, result)
+
+    waiting: deque[int] = deque()
+    for index, molecule in enumerate(molecules):
+        refusal = _refusal(molecule, sampler)
+        if refusal is None:
+            waiting.append(index)
+        else:
+            finish(index, refusal)
+
+    flight = _Flight(molecules, sampler, device, keep_trajectory)
+    while waiting or flight.passengers:
+        flight.board(waiting, batch_size)
+        flight.move()
+        for index, result in flight.leave(convergence_step, max_iterations):
+            finish(index, result)
+    return [results[i] for i in range(len(molecules))]
+
+
+def _refusal(molecule: Molecule, sampler: Sampler) -> Relaxed | None:
+    """The result of a molecule that cannot be treated, None for one that can."""
+    positions = np.asarray(molecule.positions, dtype=np.float64)
+    unknown = sorted({int(z) for z in molecule.numbers} - set(sampler.elements))
+    if unknown:
+        message = f"the model was not trained on atomic numbers {unknown}; it knows {list(sampler.elements)}"
+        return Relaxed(positions, "unsupported_element", message, [])
+    if len(positions) == 0 or not np.isfinite(positions).all():
+        return Relaxed(
+            positions, "unknown_error", "the geometry is empty or has coordinates that are not finite", []
+        )
+    return None
+
+
+@dataclass
+class _Passenger:
+    """A molecule in flight."""
+
+    index: int
+    molecule: Molecule
+    centroid: NDArray[np.float64]
+    first_step: int
+    steps: list[int] = field(default_factory=list)
+    trajectory: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class _Flight:
+    """The batch of molecules being treated, and how they get in and out."""
+
+    def __init__(
+        self,
+        molecules: Sequence[Molecule],
+        sampler: Sampler,
+        device: torch.device | str,
+        keep_trajectory: bool,
+    ) -> None:
+        self.molecules = molecules
+        self.sampler = sampler
+        self.device = device
+        self.keep_trajectory = keep_trajectory
+        self.passengers: list[_Passenger] = []
+        self.batch: Batch | None = None
+        self.positions = torch.empty(0, 3, dtype=torch.float64, device=device)
+        """[n_atoms_total, 3] after the last step"""
+        self.before = self.positions
+        """[n_atoms_total, 3] before it"""
+
+    def board(self, waiting: deque[int], batch_size: int) -> None:
+        """Let waiting molecules in while there is room."""
+        n_pairs = sum(len(p.molecule.numbers) ** 2 for p in self.passengers)
+        entering: list[int] = []
+        while waiting and len(self.passengers) + len(entering) < batch_size:
+            n_pairs += len(self.molecules[waiting[0]].numbers) ** 2
+            if n_pairs > MAX_PAIRS_IN_FLIGHT and (self.passengers or entering):
+                break
+            entering.append(waiting.popleft())
+        if not entering:
+            return
+        new = [self.molecules[i] for i in entering]
+        centroids = [np.mean(np.asarray(m.positions, dtype=np.float64), axis=0) for m in new]
+        positions = [m.positions - c for m, c in zip(new, centroids, strict=True)]
+        first_step = self.sampler.first_step(self._make_batch(new, positions))
+        steps = [0] * len(new) if first_step is None else first_step.tolist()
+        self.passengers += [
+            _Passenger(i, m, c, s) for i, m, c, s in zip(entering, new, centroids, steps, strict=True)
+        ]
+        entered = torch.from_numpy(np.concatenate(positions)).to(self.device)
+        self.positions = torch.cat([self.positions, entered])
+        self.batch = None
+
+    def move(self) -> None:
+        """One step back for everybody."""
+        if self.batch is None:
+            molecules = [p.molecule for p in self.passengers]
+            self.batch = self._make_batch(molecules, self._split(self.positions))
+        # The networks work in float32, and so does the original between two steps.
+        batch = self.batch.with_positions(self.positions.float())
+        countdown = [max(p.first_step - len(p.steps), 0) for p in self.passengers]
+        step, predicted = self.sampler.predict(batch, torch.tensor(countdown, device=self.device))
+        fresh = np.concatenate([p.molecule.noise(len(p.steps)) for p in self.passengers])
+        noise = centred(torch.from_numpy(fresh).to(self.device, torch.float64), batch)
+        self.before = batch.positions.double()
+        schedule = self.sampler.schedule
+        predicted = centred(predicted.double(), batch)
+        of_atoms = step.clamp_min(0)[batch.molecule_index]
+        self.positions = self.sampler.schedule.step_back(self.before, predicted, noise, of_atoms)
+        if self.keep_trajectory:
+            for passenger, before in zip(self.passengers, self._split(batch.positions), strict=True):
+                passenger.trajectory.append(before)
+        for passenger, taken in zip(self.passengers, step.tolist(), strict=True):
+            passenger.steps.append(taken)
+
+    def leave(self, convergence_step: int, max_iterations: int) -> list[tuple[int, Relaxed]]:
+        """Take out the molecules that have arrived, given up or failed, with their results."""
+        assert self.batch is not None
+        finite = torch.isfinite(self.positions).all(dim=1).double()[:, None]
+        n_finite = molecule_sums(finite, self.batch).squeeze(1).tolist()
+        out: list[tuple[int, str, str]] = []
+        stays: list[int] = []
+        for place, (passenger, n) in enumerate(zip(self.passengers, n_finite, strict=True)):
+            n_done, step = len(passenger.steps), passenger.steps[-1]
+            if n < len(passenger.molecule.numbers) or step < 0:
+                out.append((place, "unknown_error", f"the prediction of iteration {n_done} is not finite"))
+            elif step <= convergence_step:
+                out.append((place, "ok", ""))
+            elif n_done >= max_iterations:
+                out.append((place, "not_converged", f"still at step {step} after {n_done} iterations"))
+            else:
+                stays.append(place)
+        if not out:
+            return []
+        results = self._results(out)
+        staying = torch.zeros(len(self.passengers), dtype=torch.bool, device=self.positions.device)
+        staying[stays] = True
+        self.positions = self.positions[staying[self.batch.molecule_index]]
+        self.passengers = [self.passengers[place] for place in stays]
+        self.batch = None
+        return results
+
+    def _results(self, out: list[tuple[int, str, str]]) -> list[tuple[int, Relaxed]]:
+        before, after = self._split(self.before), self._split(self.positions)
+        results = []
+        for place, status, message in out:
+            passenger = self.passengers[place]
+            last = (before if status == "unknown_error" else after)[place] + passenger.centroid
+            relaxed = Relaxed(last, status, message, passenger.steps, passenger.trajectory)
+            results.append((passenger.index, relaxed))
+        return results
+
+    def _split(self, values: Tensor) -> list[NDArray]:
+        """Per molecule [n_atoms, 3]."""
+        offsets = np.cumsum([len(p.molecule.numbers) for p in self.passengers])[:-1]
+        return np.split(values.cpu().numpy(), offsets)
+
+    def _make_batch(self, molecules: Sequence[Molecule], positions: Sequence[NDArray]) -> Batch:
+        topologies = [m.topological_distance for m in molecules if m.topological_distance is not None]
+        complete = topologies if len(topologies) == len(molecules) else None
+        return make_batch([m.numbers for m in molecules], positions, complete).to(self.device)
