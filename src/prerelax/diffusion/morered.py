@@ -1,12 +1,12 @@
-"""MoreRed's samplers (Kahouli et al., MLST 2024, 5, 035038): relaxation that knows how far it still has to go.
+"""MoreRed's samplers (Kahouli et al., MLST 2024, 5, 035038): relaxation that knows how far it has to go.
 
 - `jt`: one network predicts the time and the noise; the time is predicted again at every step
 - `as`: a time network at every step, and a noise network that is told the time
 - `itp`: the time network once, then the steps are counted down
 - `ddpm`: counted down from a given step, for all molecules the same
 
-Molecules are treated in flight: one that has arrived leaves the batch and the next one enters. What a molecule
-does depends on its own noise alone, not on its batch mates (beyond float32 sums in another order).
+Molecules are treated in flight: one that has arrived leaves the batch and the next one enters. What a
+molecule does depends on its own noise alone, not on its batch mates (beyond float32 sums in another order).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_PAIRS_IN_FLIGHT = 4_000_000
 """Large molecules wait when the batch holds that many atom pairs, whatever `batch_size` says."""
 
 NoiseStream = Callable[[int], NDArray[np.floating]]
-"""Standard normal noise [n_atoms, 3] of the i-th iteration of one molecule, asked for in order; centred by us."""
+"""Standard normal noise [n_atoms, 3] of one molecule's i-th iteration; asked for in order, centred by us."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Relaxed:
 
 
 class Sampler:
-    """How a sampler finds the step of each molecule and the noise in it. Networks must be in evaluation mode."""
+    """How a sampler finds the step of each molecule and the noise in it."""
 
     schedule: MoreRedSchedule
     elements: tuple[int, ...]
 
     def first_step(self, batch: Batch) -> Tensor | None:
-        """Step [n_molecules] from which entering molecules are counted down; None where steps are predicted."""
+        """Step [n_molecules] from which entering molecules count down; None where steps are predicted."""
         return None
 
     def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
-        """Step [n_molecules] and noise [n_atoms_total, 3]; `countdown` [n_molecules] is first step - iteration."""
+        """Step [n_molecules] and noise [n_atoms_total, 3]; `countdown` is first step - iteration, or zero."""
         raise NotImplementedError
 
 
@@ -278,7 +278,6 @@ class _Flight:
         fresh = np.concatenate([p.molecule.noise(len(p.steps)) for p in self.passengers])
         noise = centred(torch.from_numpy(fresh).to(self.device, torch.float64), batch)
         self.before = batch.positions.double()
-        schedule = self.sampler.schedule
         predicted = centred(predicted.double(), batch)
         of_atoms = step.clamp_min(0)[batch.molecule_index]
         self.positions = self.sampler.schedule.step_back(self.before, predicted, noise, of_atoms)

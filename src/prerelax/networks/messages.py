@@ -58,7 +58,7 @@ def messages(sent: Tensor, vectors: Tensor | None, filters: Tensor, edges: Edges
 
     `sent` [n_atoms, 3 F] are the senders' three parts (to the scalars, along the direction, times their
     vectors), `vectors` [n_atoms, 3, F] their vectors or None where all are zero; `filters`
-    [n_edge_features, 3 F] makes filters of edge features. Source: Schütt, Unke, Gastegger, ICML 2021, eqs. 7, 8.
+    [n_edge_features, 3 F] makes filters of edge features. Source: Schütt et al., ICML 2021, eqs. 7 and 8.
     """
     if edges.padded is None:
         return _plain_messages(sent, vectors, filters, edges)
@@ -150,7 +150,7 @@ def _received(
 
 
 def _grad_per_edge_feature(grad: Tensor, features: Tensor, n_columns: int, block: NeighbourBlock) -> Tensor:
-    """Gradient [atoms, n_edge_features, n_columns] of the block's rows of the table, before filters are applied.
+    """Gradient [atoms, n_edge_features, n_columns] of the block's rows of the table, before the filters.
 
     The block's atoms are the senders here; the gradients of their neighbours are gathered.
     """
