@@ -73,8 +73,8 @@ def read_molecules(path: Path, rows: slice | None = None) -> list[Molecule]:
     CSV needs the columns `id,smiles` and may have `charge,multiplicity`. Ids are kept as text. A row with an
     id that an earlier row of the file has (whether or not that one is in the slice) is an `input_error` and
     gets ` (row N)` appended to its id, so that ids are unique. Rows without a name (.smi, SDF, XYZ) are
-    called after the file and their number. Raises InputFileError for a file that is missing, empty, of unknown
-    kind, without the needed columns or unreadable.
+    called after the file and their number. Raises InputFileError for a file that is missing, empty, of
+    unknown kind, without the needed columns or unreadable.
     """
     path = Path(path)
     start, stop = (rows.start or 0, rows.stop) if rows else (0, None)

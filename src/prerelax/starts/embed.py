@@ -1,0 +1,111 @@
+"""The start `rdkit`: a 3-D geometry for every molecule, from distance geometry (ETKDGv3) or as it was given.
+
+Riniker & Landrum, J. Chem. Inf. Model. 2015, 55, 2562; ETKDGv3: Wang et al., ibid. 2020, 60, 2044.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDistGeom
+
+from prerelax.errors import UserError
+from prerelax.molecules import Molecule, read_molecules
+from prerelax.records import Record, write_shard
+
+START = "rdkit"
+
+MAX_TRIALS = 200
+"""Initial guesses for each way of embedding. Molecules that can be embedded need a few."""
+
+TIMEOUT_S = 60
+"""Of each way of embedding: a guard against very large cages, far above what ordinary molecules take."""
+
+
+def embed_shard(molecules: Path, out: Path, rows: slice | None, conformers: int, seed: int) -> None:
+    """Write the start `rdkit`: rows × conformers, the conformers of a molecule in succession.
+
+    Conformer k is embedded with the random seed `seed` + k, so that a molecule's geometry depends neither on
+    its neighbours in the file nor on the shard (seed 42, conformer 0: the papers' start). A molecule given
+    with 3-D coordinates keeps them as conformer 0. Rows that cannot be used keep their status, without atoms;
+    a conformer that RDKit finds no geometry for is `embed_failed`. Raises UserError for an unusable file or
+    number.
+    """
+    if conformers < 1:
+        raise UserError(f"at least one conformer is needed, not {conformers}")
+    if not 0 <= seed <= 2**31 - 1 - conformers:
+        raise UserError(f"the seed must lie between 0 and 2147483647 - conformers, not {seed}")
+    read = read_molecules(molecules, rows)
+    write_shard(out, [record for molecule in read for record in embedded(molecule, conformers, seed)])
+
+
+def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterator[Record]:
+    """The molecule's records, one per conformer; see `embed_shard`."""
+    row = Record(
+        id=molecule.id,
+        smiles=molecule.smiles,
+        charge=molecule.charge,
+        multiplicity=molecule.multiplicity,
+        start=START,
+        status=molecule.status,
+        message=molecule.message,
+    )
+    failure = ""
+    for conformer in range(conformers):
+        began = perf_counter()
+        geometry, note = None, molecule.message
+        if molecule.mol is not None and conformer == 0 and molecule.positions is not None:
+            geometry, note = molecule.positions, _joined(note, "the geometry is the one given")
+        elif molecule.mol is not None and not failure:
+            geometry = embedded_positions(molecule.mol, seed + conformer)
+            failure = "" if geometry is not None else _why_not(molecule.mol, seed + conformer)
+        changes = {"conformer": conformer, "message": note}
+        if geometry is not None:
+            changes |= {"numbers": molecule.numbers, "positions": geometry}
+        elif molecule.mol is not None:
+            changes |= {"status": "embed_failed", "message": _joined(note, failure)}
+        yield row.after_stage(START, perf_counter() - began, **changes)
+
+
+def embedded_positions(mol: Chem.Mol, seed: int) -> NDArray[np.float64] | None:
+    """Positions [n_atoms, 3] in Å from ETKDGv3, from random coordinates where that fails; else None."""
+    for random_coordinates in (False, True):
+        parameters = rdDistGeom.ETKDGv3()
+        options = {
+            "randomSeed": seed,
+            "useRandomCoords": random_coordinates,
+            "maxIterations": MAX_TRIALS,
+            "timeout": TIMEOUT_S,
+        }
+        for name, value in options.items():
+            setattr(parameters, name, value)
+        trial = Chem.Mol(mol)
+        with rdBase.BlockLogs():
+            found = rdDistGeom.EmbedMolecule(trial, parameters) >= 0
+        if found:
+            positions: NDArray[np.float64] = trial.GetConformer().GetPositions()
+            return positions
+    return None
+
+
+def _why_not(mol: Chem.Mol, seed: int) -> str:
+    """Whether it is the stereochemistry that does not fit, or the bonds themselves."""
+    if any(element.specified == Chem.StereoSpecified.Specified for element in Chem.FindPotentialStereo(mol)):
+        without_stereo = Chem.Mol(mol)
+        Chem.RemoveStereochemistry(without_stereo)
+        if embedded_positions(without_stereo, seed) is not None:
+            return (
+                "RDKit finds no 3-D geometry with this stereochemistry, but one without it; "
+                "check the marks @, @@, / and \\"
+            )
+    return (
+        f"RDKit finds no 3-D geometry (2 × {MAX_TRIALS} trials); check the rings and multiple bonds, "
+        "or give the molecule with its coordinates as SDF or XYZ"
+    )
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

@@ -1,0 +1,95 @@
+"""The starts `mmff94`, `mmff94-200` and `uff`: force-field minima by RDKit.
+
+MMFF94: Halgren, J. Comput. Chem. 1996, 17, 490; in RDKit: Tosco et al., J. Cheminf. 2014, 6, 37.
+UFF: Rappé et al., J. Am. Chem. Soc. 1992, 114, 10024.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdForceFieldHelpers
+
+from prerelax.errors import UserError
+from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.records import Record, Status, read_shard, write_shard
+
+Method = Literal["mmff94", "uff"]
+
+ITERATIONS_TO_CONVERGENCE = 50_000
+"""Where no number is asked for. Drug-like molecules take up to a few thousand iterations."""
+
+# Elements with MMFF94 atom types, metals as free ions only (Halgren 1996, part I, table III).
+_MMFF94_ELEMENTS = frozenset(
+    ["H", "Li", "C", "N", "O", "F", "Na", "Mg", "Si", "P", "S", "Cl", "K", "Ca", "Fe", "Cu", "Zn", "Br", "I"]
+)
+
+
+def forcefield_shard(inp: Path, out: Path, method: Method, max_iterations: int | None, start: str) -> None:
+    """Minimise the rows of `inp` that proceed, write all under the name `start`; the others are copied.
+
+    `max_iterations` bounds RDKit's minimizer (the papers: 200, its default); None minimises to convergence. A
+    row whose minimizer stopped at the bound is `not_converged` and kept; one without parameters keeps its
+    geometry as `forcefield_unavailable`; one whose bonds broke or formed is `connectivity_changed`. Raises
+    UserError for an unknown method or a broken shard.
+    """
+    if method not in ("mmff94", "uff"):
+        raise UserError(f"the force field {method!r} is not known; use mmff94 or uff")
+    records = read_shard(inp)
+    write_shard(out, [minimised(record, method, max_iterations, start) for record in records])
+
+
+def minimised(record: Record, method: Method, max_iterations: int | None, start: str) -> Record:
+    """The record at its force-field minimum; see `forcefield_shard`."""
+    if not record.proceeds:
+        return replace(record, start=start)
+    began = perf_counter()
+    positions = record.positions
+    try:
+        mol = mol_from_mapped_smiles(record.smiles, positions)
+        with rdBase.BlockLogs():
+            status, message = _minimise(mol, method, max_iterations or ITERATIONS_TO_CONVERGENCE)
+        if status != "forcefield_unavailable":
+            positions = mol.GetConformer().GetPositions()
+            if not connectivity_unchanged(mol, record.numbers, positions):
+                status, message = "connectivity_changed", _CHANGED.format(method=method)
+    except Exception as error:  # RDKit raises many kinds; whichever it is must cost this row alone
+        status, message = "unknown_error", f"{method} failed: {type(error).__name__}: {error}"
+    changes = {"positions": positions, "status": status, "message": message, "start": start}
+    return record.after_stage(start, perf_counter() - began, **changes)
+
+
+_CHANGED = "the {method} minimum has other bonds than the molecule; use another conformer or force field"
+
+
+def _minimise(mol: Chem.Mol, method: Method, max_iterations: int) -> tuple[Status, str]:
+    """Move the molecule's conformer to its minimum; what RDKit's return code means."""
+    if mol.GetNumAtoms() == 1:
+        return "ok", ""
+    if method == "mmff94":
+        code = rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94", maxIters=max_iterations)
+    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        code = rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=max_iterations)
+    else:
+        code = -1
+    if code == -1:
+        return "forcefield_unavailable", _why_unavailable(mol, method)
+    if code == 1:
+        return "not_converged", f"{method} is not converged after {max_iterations} iterations"
+    if method == "mmff94" and any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        return "ok", "MMFF94 has no types for radicals and treats them as closed shells"
+    return "ok", ""
+
+
+def _why_unavailable(mol: Chem.Mol, method: Method) -> str:
+    if method == "uff":
+        return "UFF has no parameters for one of its atoms; start from `rdkit` or another force field"
+    foreign = [a for a in mol.GetAtoms() if a.GetSymbol() not in _MMFF94_ELEMENTS]
+    cause = (
+        f"MMFF94 has no parameters for {foreign[0].GetSymbol()} (atom {foreign[0].GetIdx() + 1})"
+        if foreign
+        else "MMFF94 has no atom type for one of its bonding patterns"
+    )
+    return f"{cause}; use uff, or start from `rdkit`"
