@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.networks import build_network, nearest
 
@@ -32,7 +33,8 @@ class LoadedModel:
 
     name: str
     network: nn.Module
-    schedule: NoiseSchedule
+    schedule: Any
+    """NoiseSchedule of EDM, or MoreRedSchedule"""
     elements: tuple[int, ...]
     """atomic numbers the network knows"""
     config: dict[str, Any] = field(default_factory=dict)
@@ -105,8 +107,8 @@ def network_elements(network: nn.Module) -> tuple[int, ...]:
     return tuple(int(z) for z in elements)
 
 
-def make_schedule(config: Mapping[str, Any]) -> NoiseSchedule:
-    """The schedule of a config's `schedule` part: `kind: polynomial`, `timesteps`, `precision`, `power`.
+def make_schedule(config: Mapping[str, Any]) -> Any:
+    """The schedule of a config's `schedule` part: `kind` (EDM's `polynomial` or `morered`), `timesteps`, ...
 
     Raises ValueError for unknown keys or values out of range.
     """
@@ -120,7 +122,10 @@ def make_schedule(config: Mapping[str, Any]) -> NoiseSchedule:
         raise ValueError(f"schedule {kind}: {error}") from error
 
 
-SCHEDULES = {"polynomial": NoiseSchedule.polynomial}
+SCHEDULES: dict[str, Callable[..., Any]] = {
+    "polynomial": NoiseSchedule.polynomial,
+    "morered": MoreRedSchedule.polynomial,
+}
 
 
 def save_model(

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 NETWORKS = {
     "egnn": "prerelax.networks.egnn:EGNN",
-    "painn": "prerelax.networks.painn:PaiNN",
+    "painn-joint": "prerelax.networks.morered:JointNetwork",
+    "painn-noise": "prerelax.networks.morered:NoiseNetwork",
+    "painn-time": "prerelax.networks.morered:TimeNetwork",
 }
 """Name in a config: module and class. The class takes the config's other keys as keyword arguments."""
 
