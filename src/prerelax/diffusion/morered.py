@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prerelax.diffusion.batch import Batch, centred, make_batch, molecule_sums
+from prerelax.diffusion.checkpoint import LoadedModel, load_model
 from prerelax.diffusion.morered_schedule import MoreRedSchedule
+from prerelax.diffusion.noise import NoiseStream
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork, molecule_time
 
 SAMPLERS = ("jt", "as", "itp", "ddpm")
@@ -29,9 +31,6 @@ MAX_ITERATIONS = 1000
 """The paper's limit for relaxations; 2000 for generation."""
 MAX_PAIRS_IN_FLIGHT = 4_000_000
 """Large molecules wait when the batch holds that many atom pairs, whatever `batch_size` says."""
-
-NoiseStream = Callable[[int], NDArray[np.floating]]
-"""Standard normal noise [n_atoms, 3] of one molecule's i-th iteration; asked for in order, centred by us."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ class Molecule:
     """[n_atoms] atomic numbers"""
     positions: NDArray[np.floating]
     """[n_atoms, 3] Å"""
-    noise: NoiseStream
     topological_distance: NDArray[np.uint8] | None = None
     """[n_atoms, n_atoms], for networks with a bond graph"""
 
@@ -152,10 +150,31 @@ def make_sampler(
     return kind(network, time_network, schedule)
 
 
+def sampler_of(model: LoadedModel, name: str | None = None, n_steps: int | None = None) -> Sampler:
+    """The sampler `name` (default: the model's own) of a model folder.
+
+    The time network of `as` and `itp` is the model in the folder `time` inside the noise model's. Raises
+    ValueError where the model does not serve the sampler, FileNotFoundError where the time model is missing.
+    """
+    defaults = model.sampler_defaults
+    name = name or str(defaults.get("name", "jt"))
+    if not isinstance(model.schedule, MoreRedSchedule):
+        raise ValueError(f"{model.name} is not a MoreRed model: its schedule is EDM's")
+    time_network = None
+    if name in ("as", "itp"):
+        if model.folder is None:
+            raise ValueError(f"{model.name} has no folder in which its time model could lie")
+        device = next(model.network.parameters()).device
+        time_network = load_model(model.folder / "time", device).network
+    steps = n_steps if n_steps is not None else defaults.get("steps")
+    return make_sampler(name, model.network, model.schedule, time_network, steps)
+
+
 @torch.no_grad()
 def relax(
     molecules: Sequence[Molecule],
     sampler: Sampler,
+    noise: NoiseStream,
     *,
     max_iterations: int = MAX_ITERATIONS,
     convergence_step: int = 0,
@@ -166,9 +185,10 @@ def relax(
 ) -> list[Relaxed]:
     """Denoise molecules until their step is at most `convergence_step`, in the order of the input.
 
-    A molecule that does not arrive within `max_iterations` is returned with status `not_converged`; one whose
-    prediction is not finite keeps its last geometry with status `unknown_error`; neither disturbs the others.
-    `when_done` is called with index and result as molecules leave. Raises ValueError for limits below 1.
+    `noise` names molecules by their place in `molecules`; what it gives is centred here. A molecule that does
+    not arrive within `max_iterations` is returned with status `not_converged`; one whose prediction is not
+    finite keeps its last geometry with status `unknown_error`; neither disturbs the others. `when_done` is
+    called with index and result as molecules leave. Raises ValueError for limits below 1.
     """
     if max_iterations < 1 or batch_size < 1:
         raise ValueError("max_iterations and batch_size must be at least 1")
@@ -187,7 +207,7 @@ def relax(
         else:
             finish(index, refusal)
 
-    flight = _Flight(molecules, sampler, device, keep_trajectory)
+    flight = _Flight(molecules, sampler, noise, device, keep_trajectory)
     while waiting or flight.passengers:
         flight.board(waiting, batch_size)
         flight.move()
@@ -229,11 +249,13 @@ class _Flight:
         self,
         molecules: Sequence[Molecule],
         sampler: Sampler,
+        noise: NoiseStream,
         device: torch.device | str,
         keep_trajectory: bool,
     ) -> None:
         self.molecules = molecules
         self.sampler = sampler
+        self.noise = noise
         self.device = device
         self.keep_trajectory = keep_trajectory
         self.passengers: list[_Passenger] = []
@@ -273,14 +295,16 @@ class _Flight:
             self.batch = self._make_batch(molecules, self._split(self.positions))
         # The networks work in float32, and so does the original between two steps.
         batch = self.batch.with_positions(self.positions.float())
-        countdown = [max(p.first_step - len(p.steps), 0) for p in self.passengers]
+        countdown = [
+            max(p.first_step - len(p.steps), 0) if p.first_step >= 0 else -1 for p in self.passengers
+        ]
         step, predicted = self.sampler.predict(batch, torch.tensor(countdown, device=self.device))
-        fresh = np.concatenate([p.molecule.noise(len(p.steps)) for p in self.passengers])
-        noise = centred(torch.from_numpy(fresh).to(self.device, torch.float64), batch)
-        self.before = batch.positions.double()
+        fresh = self.noise.positions([p.index for p in self.passengers], batch.n_atoms.tolist())
+        noise = centred(fresh.to(self.device, torch.float64), batch)
         predicted = centred(predicted.double(), batch)
         of_atoms = step.clamp_min(0)[batch.molecule_index]
-        self.positions = self.sampler.schedule.step_back(self.before, predicted, noise, of_atoms)
+        self.before = self.positions
+        self.positions = self.sampler.schedule.step_back(batch.positions, predicted, noise, of_atoms)
         if self.keep_trajectory:
             for passenger, before in zip(self.passengers, self._split(batch.positions), strict=True):
                 passenger.trajectory.append(before)
