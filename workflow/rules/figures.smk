@@ -1,12 +1,29 @@
+FIGURES = ["steps_vs_steps", "start_energies", "speedup", "wall_time"]
+
+
 rule figures:
     input:
         rules.compare.output.comparison,
     output:
-        table=report(
+        [
+            report(
+                f"{RESULTS}/figures/{name}.png",
+                caption=f"../report/{name}.rst",
+                category="Figures",
+                labels={"figure": name.replace("_", " ")},
+            )
+            for name in FIGURES
+        ],
+        expand(
+            f"{RESULTS}/figures/{{name}}.{{kind}}", name=FIGURES, kind=["pdf", "csv"]
+        ),
+        report(
             f"{RESULTS}/figures/table.html",
             caption="../report/table.rst",
-            category="Summary",
+            category="Tables",
+            labels={"table": "summary of every start"},
         ),
+        f"{RESULTS}/figures/table.csv",
     log:
         f"{LOGS}/figures.log",
     benchmark:
