@@ -82,6 +82,18 @@ def same_basin(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["delta_kcal_mol"].abs() <= SAME_BASIN_KCAL_MOL]
 
 
+def usable_everywhere(relaxations: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Usable relaxations (at one target) of the molecules that have one from every start, and True.
+
+    Starts without any do not matter. Where no molecule has them all: every usable relaxation, and False.
+    """
+    rows = usable(relaxations)
+    n_starts = rows["start"].nunique()
+    n_of_molecule = rows.groupby(["id", "conformer"])["start"].transform("size")
+    common = rows[n_of_molecule == n_starts]
+    return (rows, False) if common.empty and len(rows) else (common, True)
+
+
 def _subsets(relaxations: pd.DataFrame, is_baseline: bool) -> Iterator[tuple[str, pd.DataFrame]]:
     counted = usable(relaxations)
     yield ALL, counted

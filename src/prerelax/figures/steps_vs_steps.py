@@ -1,0 +1,186 @@
+"""Steps from each start against steps from the baseline, as paper E's figures 10 and 12 (left)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path as Outline
+from numpy.typing import NDArray
+
+from prerelax.analysis.pairs import COUNTED
+from prerelax.analysis.summary import SAME_BASIN_KCAL_MOL, groups
+from prerelax.figures.style import (
+    DOUBLE_COLUMN_MM,
+    GREY,
+    INK,
+    LIGHT_GREY,
+    MM,
+    SINGLE_COLUMN_MM,
+    figure_that_says,
+    in_house_style,
+    new_figure,
+    nice_number,
+    number,
+    sample,
+    say,
+    stacked,
+    start_colours,
+)
+
+MAX_POINTS = 2000
+"""Drawn in one panel; of more molecules a random sample, while the median is that of all."""
+_MOST_COLUMNS = 4
+_DATA = ["target", "start", "id", "conformer", "n_atoms", "baseline_n_steps", "n_steps", "delta_kcal_mol"]
+_LONG_ARROW_MM, _LONGEST_ARROW_MM, _SHAFT_MM, _HEAD_MM = 8.0, 12.0, 0.22, 0.9
+
+
+@in_house_style
+def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFrame]:
+    """Figure and the points behind it: one panel per target and start, steps against the baseline's.
+
+    A circle is a molecule, its area proportional to the number of atoms. An arrow, where the two minima
+    differ by more than 0.2 kcal/mol, is the energy from the baseline's minimum to this start's: upward when
+    positive.
+    """
+    of_target: dict[str, dict[str, pd.DataFrame]] = {}
+    for target, start, relaxations in groups(comparison):
+        if start != baseline:
+            of_target.setdefault(target, {})[start] = relaxations
+    if not of_target:
+        return figure_that_says(f"No start but {baseline} was relaxed."), comparison[_DATA].iloc[:0]
+    colours = start_colours(list(comparison["start"].cat.categories), baseline)
+    columns = min(_MOST_COLUMNS, max(map(len, of_target.values())))
+    lines = [-(-len(starts) // columns) for starts in of_target.values()]
+    width = SINGLE_COLUMN_MM if columns == 1 else DOUBLE_COLUMN_MM * (0.75 if columns == 2 else 1)
+    heights = [line * (width / columns - 1) + 15 for line in lines]
+    figure = new_figure(width, sum(heights))
+    drawn = []
+    for part, (target, starts) in zip(stacked(figure, heights), of_target.items(), strict=True):
+        part.suptitle(f"target {target}", x=0.01, ha="left", fontsize=7.5, fontweight="bold")
+        drawn += _draw_target(part, starts, columns, colours, baseline)
+    return figure, pd.concat(drawn)[_DATA]
+
+
+def _draw_target(
+    part: SubFigure, starts: dict[str, pd.DataFrame], columns: int, colours: dict[str, str], baseline: str
+) -> list[pd.DataFrame]:
+    """Draw the panels of a target; returns the points drawn in each."""
+    points = {start: sample(rows[rows["pair"] == COUNTED], MAX_POINTS) for start, rows in starts.items()}
+    everything = pd.concat(points.values())
+    limit = _limit(everything)
+    kcal_mol_per_mm = _arrow_scale(everything["delta_kcal_mol"])
+    area = float(np.clip(8 / np.sqrt(max(map(len, points.values())) + 1), 0.25, 1.4))
+    panels = part.subplots(-(-len(starts) // columns), columns, squeeze=False)
+    for axes in panels.flat[len(starts) :]:
+        axes.set_axis_off()
+    for axes, (start, near) in zip(panels.flat, points.items(), strict=False):
+        axes.set_title(start, color=colours[start], fontweight="bold", loc="left", pad=10)
+        if near.empty:
+            say(axes, f"no pair counts\n{len(starts[start])} left out")
+            continue
+        axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
+        axes.plot([0, limit], [0, limit], color=LIGHT_GREY, lw=0.8, zorder=0)
+        axes.text(0, 1.02, _caption(starts[start]), transform=axes.transAxes, color=GREY, fontsize=6)
+        _draw_points(axes, near, colours[start], area, limit)
+        _draw_arrows(axes, near, kcal_mol_per_mm)
+    part.supxlabel(f"steps from {baseline}", fontsize=7)
+    part.supylabel("steps from the start", fontsize=7)
+    _draw_keys(part, everything, area, kcal_mol_per_mm)
+    return list(points.values())
+
+
+def _caption(relaxations: pd.DataFrame) -> str:
+    counted = relaxations[relaxations["pair"] == COUNTED]
+    drawn = f" ({MAX_POINTS} drawn)" if len(counted) > MAX_POINTS else ""
+    left_out = f", {len(relaxations) - len(counted)} left out" if len(relaxations) > len(counted) else ""
+    return f"{number(counted['steps_saved_percent'].median())} % saved, n = {len(counted)}{drawn}{left_out}"
+
+
+def _limit(points: pd.DataFrame) -> float:
+    """Upper end of both axes: everything, unless a few outliers would crowd the rest into a corner."""
+    steps = points[["baseline_n_steps", "n_steps"]].to_numpy()
+    if steps.size == 0:
+        return 1.0
+    high = float(np.quantile(steps, 0.99))
+    return 1.06 * max(float(steps.max()) if steps.max() <= 2 * high else 1.3 * high, 5.0)
+
+
+def _draw_points(axes: Axes, points: pd.DataFrame, colour: str, area: float, limit: float) -> None:
+    inside = (points["baseline_n_steps"] <= limit) & (points["n_steps"] <= limit)
+    near = points[inside]
+    axes.scatter(
+        near["baseline_n_steps"],
+        near["n_steps"],
+        s=near["n_atoms"] * area,
+        color=colour,
+        alpha=0.55 if len(points) < 300 else 0.3,
+        linewidths=0,
+        clip_on=False,
+        rasterized=len(points) > 500,
+    )
+    if not inside.all():
+        text = f"{int((~inside).sum())} beyond the axes"
+        axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", color=GREY, fontsize=6)
+
+
+def _arrow_scale(deltas: pd.Series) -> float:
+    """kcal/mol that a millimetre of arrow stands for, such that hardly any is longer than _LONG_ARROW_MM."""
+    sizes = deltas.abs()[deltas.abs() > SAME_BASIN_KCAL_MOL]
+    return (float(sizes.quantile(0.95)) if len(sizes) else 1.0) / _LONG_ARROW_MM
+
+
+def _draw_arrows(axes: Axes, points: pd.DataFrame, kcal_mol_per_mm: float) -> None:
+    other = points[points["delta_kcal_mol"].abs() > SAME_BASIN_KCAL_MOL]
+    if other.empty:
+        return
+    length_mm = np.clip(other["delta_kcal_mol"] / kcal_mol_per_mm, -_LONGEST_ARROW_MM, _LONGEST_ARROW_MM)
+    axes.quiver(
+        other["baseline_n_steps"],
+        other["n_steps"],
+        np.zeros(len(other)),
+        length_mm.to_numpy() * MM,
+        alpha=0.9 if len(other) < 100 else 0.35,
+        **_ARROW,
+    )
+
+
+_ARROW: dict[str, Any] = {
+    "angles": "uv",
+    "units": "inches",
+    "scale_units": "inches",
+    "scale": 1.0,
+    "width": _SHAFT_MM * MM,
+    "headwidth": _HEAD_MM / _SHAFT_MM,
+    "headlength": _HEAD_MM / _SHAFT_MM,
+    "headaxislength": _HEAD_MM / _SHAFT_MM,
+    "minlength": 0.0,
+    "color": INK,
+}
+
+
+def _draw_keys(part: SubFigure, points: pd.DataFrame, area: float, kcal_mol_per_mm: float) -> None:
+    """Beside the target's name what a circle's area and an arrow's length mean."""
+    sizes = sorted({int(n) for n in points["n_atoms"].quantile([0.0, 1.0]).dropna()})
+    handles = [
+        Line2D([], [], ls="", marker="o", mew=0, color=GREY, ms=np.sqrt(n * area), label=f"{n} atoms")
+        for n in sizes
+    ]
+    if (points["delta_kcal_mol"].abs() > SAME_BASIN_KCAL_MOL).any():
+        key = nice_number(0.7 * _LONG_ARROW_MM * kcal_mol_per_mm)
+        length_mm = key / kcal_mol_per_mm
+        arrow = Line2D([], [], ls="", marker=Outline(_arrow_outline(length_mm)), mew=0, color=INK)
+        arrow.set(markersize=length_mm * MM * 72, label=f"minimum {key:g} kcal/mol higher")
+        handles.append(arrow)
+    if handles:
+        part.legend(handles=handles, loc="outside upper right", ncols=len(handles), handletextpad=0.3)
+
+
+def _arrow_outline(length_mm: float) -> NDArray[np.float64]:
+    """Corners [n, 2] of an upward arrow as `_ARROW` draws it, from -1 to 1."""
+    shaft, head, tip = _SHAFT_MM / length_mm, _HEAD_MM / length_mm, 1.0
+    neck = tip - 2 * head
+    right = np.array([[shaft, -1], [shaft, neck], [head, neck], [0, tip]])
+    return np.concatenate([right, right[::-1] * [-1, 1]])
