@@ -1,5 +1,16 @@
 """Molecules to DFT-quality minima with few DFT gradients, from geometries denoised by a diffusion model."""
 
 from importlib.metadata import version
+from typing import Any
 
 __version__ = version("prerelax")
+__all__ = ["DiffusionRelaxation", "__version__", "relax_smiles"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for, so that the command line and the workflow start fast.
+    if name in ("DiffusionRelaxation", "relax_smiles"):
+        from prerelax import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'prerelax' has no attribute {name!r}")

@@ -111,6 +111,9 @@ class Campaign(_Model):
     conformers: int = Field(1, ge=1)
     seed: int = Field(42, description="of the embedding")
     shard_size: int = Field(100, ge=1, description="molecules that one job treats")
+    denoisers: dict[Name, Path] = Field(
+        default_factory=dict, description="models trained by the campaign itself: name and training config"
+    )
     starts: dict[Name, Start] = Field(
         default_factory=lambda: {
             "mmff94": ForcefieldStart(kind="forcefield"),
@@ -173,10 +176,12 @@ class Campaign(_Model):
 def options(part: Start | Target) -> list[str]:
     """The command-line options of the verb that makes a start or relaxes at a target.
 
-    Each field that differs from its default is an option of the same name.
+    Each field that differs from its default is an option of the same name, but for what the workflow itself
+    has to say: names, files and the model.
     """
     words: list[str] = []
-    for name, value in part.model_dump(exclude_defaults=True, exclude={"kind", "from_", "starts", "only"}).items():
+    said = part.model_dump(exclude_defaults=True, exclude={"kind", "from_", "starts", "only", "model"})
+    for name, value in said.items():
         flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
         words += [flag] if value is True else [flag, str(value)]
     if isinstance(part, Target):

@@ -209,7 +209,7 @@ def compare(
         int | None, typer.Option(min=0, help="Read the first N shards of every folder.")
     ] = None,
 ) -> None:
-    """Pair every relaxation with the baseline's: steps and gradients saved, energy deltas, RMSD, wall time."""
+    """Pair every relaxation with the baseline's: gradients saved, energy deltas, RMSD, wall time."""
     from prerelax.analysis.comparison import compare as compare_relaxations
 
     typer.echo(compare_relaxations(out, relaxed, baseline, shards))
@@ -237,11 +237,14 @@ def train(
     max_hours: Annotated[
         float | None, typer.Option(help="Wall-clock budget, in place of the config's.")
     ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the run lives, in place of the config's.")
+    ] = None,
 ) -> None:
     """Train a denoiser; the learning rate reaches its end when the budget does."""
     from prerelax.training import train as train_denoiser
 
-    train_denoiser(config, resume, max_hours)
+    train_denoiser(config, resume, max_hours, folder)
 
 
 @app.command()

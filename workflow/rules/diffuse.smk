@@ -1,6 +1,7 @@
 rule diffuse:
     input:
-        source_frames,
+        frames=source_frames,
+        weights=trained_weights,
     output:
         frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
         table=f"{RESULTS}/starts/{{start}}/{{shard}}.parquet",
@@ -15,6 +16,7 @@ rule diffuse:
     threads: 2
     params:
         options=start_options,
+        model=model_of,
     shell:
-        "OMP_NUM_THREADS={threads} prerelax diffuse {input:q} {output.frames:q} {params.options:q}"
-        " --start {wildcards.start} > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.frames:q} {params.options:q}"
+        " --model {params.model:q} --start {wildcards.start} > {log:q} 2>&1"

@@ -31,7 +31,7 @@ rule figures:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        folder=f"{RESULTS}/figures",
+        folder=subpath(output[0], parent=True),
         baseline=campaign.baseline,
     shell:
         "prerelax figures {input:q} {params.folder:q} --baseline {params.baseline} > {log:q} 2>&1"

@@ -31,6 +31,21 @@ def start_frames(wildcards):
     return frames_of_start(wildcards.start, wildcards.shard)
 
 
+def weights_of(denoiser):
+    return f"{RESULTS}/training/{denoiser}/model/weights.safetensors"
+
+
+def trained_weights(wildcards):
+    """What a start waits for when the campaign itself trains its model."""
+    model = campaign.starts[wildcards.start].model
+    return weights_of(model) if model in campaign.denoisers else []
+
+
+def model_of(wildcards):
+    model = campaign.starts[wildcards.start].model
+    return str(Path(weights_of(model)).parent) if model in campaign.denoisers else model
+
+
 def start_options(wildcards):
     return options(campaign.starts[wildcards.start])
 
