@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from prerelax.diffusion.batch import Batch, centred
 from prerelax.topology import MAX_TOPOLOGICAL_DISTANCE
 
-ONE_HOT_SCALE = 4.0
-CHARGE_SCALE = 10.0
 TYPES = ("diffused", "fixed")
 AGGREGATIONS = ("sum", "mean")
 MOTIONS = ("noise", "none", "denoised")
@@ -31,7 +29,7 @@ class EGNN(nn.Module):
 
     `elements` are the atomic numbers it knows, in the order of the one-hot encoding. `types`: with `diffused`
     the atom features are noised together with the positions (the papers' model), with `fixed` they are the clean
-    elements. `charges` appends Z to the features. Options of our own, all off in the published network:
+    elements. `charges` appends Z to the features, which are divided by `one_hot_scale` and `charge_scale`. Options of our own, all off in the published network:
     `bond_graph` adds an embedding of the topological distance to each pair, `radial_basis` that many Gaussians of
     the interatomic distance, `log_time` gives the time on a logarithmic scale as well. `motion` says which
     geometry a block sees: `noise` the coordinates moved by the noise predicted so far (published; of the order of
@@ -48,6 +46,8 @@ class EGNN(nn.Module):
         n_features: int = 256,
         types: str = "diffused",
         charges: bool = True,
+        one_hot_scale: float = 4.0,
+        charge_scale: float = 10.0,
         attention: bool = True,
         tanh: bool = True,
         coords_range: float = 15.0,
@@ -57,7 +57,7 @@ class EGNN(nn.Module):
         normalization_factor: float = 1.0,
         bond_graph: bool = False,
         radial_basis: int = 0,
-        radial_range: Sequence[float] = (0.6, 5.0),
+        radial_range: Sequence[float] = (0.7, 4.0),
         log_time: bool = False,
         motion: str = "noise",
     ) -> None:
@@ -71,6 +71,8 @@ class EGNN(nn.Module):
         self.elements = tuple(int(z) for z in elements)
         self.types = types
         self.charges = charges
+        self.one_hot_scale = one_hot_scale
+        self.charge_scale = charge_scale
         self.uses_bond_graph = bond_graph
         self.log_time = log_time
         self.norm_constant = norm_constant
@@ -97,14 +99,15 @@ class EGNN(nn.Module):
         self.register_buffer("element_index", known, persistent=False)
 
     def atom_features(self, numbers: Tensor) -> Tensor:
-        """Clean features [n_atoms_total, n_types]: one-hot / 4 and, with charges, Z / 10 (paper E's factors)."""
+        """Clean features [n_atoms_total, n_types]: scaled one-hot and, with charges, scaled Z."""
         index = self.element_index[numbers]  # type: ignore[index]
         one_hot = (
-            nn.functional.one_hot(index, len(self.elements)).to(self.embedding.weight.dtype) / ONE_HOT_SCALE
+            nn.functional.one_hot(index, len(self.elements)).to(self.embedding.weight.dtype)
+            / self.one_hot_scale
         )
         if not self.charges:
             return one_hot
-        return torch.cat([one_hot, numbers[:, None].to(one_hot.dtype) / CHARGE_SCALE], dim=1)
+        return torch.cat([one_hot, numbers[:, None].to(one_hot.dtype) / self.charge_scale], dim=1)
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
         """Predicted noise [n_atoms_total, 3], or [n_atoms_total, 3 + n_types] where the types are diffused.

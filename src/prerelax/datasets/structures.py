@@ -1,0 +1,123 @@
+"""Equilibrium structures as flat arrays: what the readers give and the training takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Structures:
+    """Molecules one after the other; `ids` are unique within a set."""
+
+    ids: NDArray[np.integer]
+    """[n_molecules]"""
+    n_atoms: NDArray[np.int64]
+    """[n_molecules]"""
+    numbers: NDArray[np.uint8]
+    """[n_atoms_total] atomic numbers"""
+    positions: NDArray[np.float32]
+    """[n_atoms_total, 3] Å"""
+    positions_start: NDArray[np.float32] | None = None
+    """[n_atoms_total, 3] Å, geometries to be relaxed (MMFF94 minima) where the set has them"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def first_atom(self) -> NDArray[np.int64]:
+        """[n_molecules] index of each molecule's first atom"""
+        return np.cumsum(self.n_atoms) - self.n_atoms
+
+    def atoms_of(self, row: int) -> slice:
+        first = int(self.first_atom[row])
+        return slice(first, first + int(self.n_atoms[row]))
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.float32]]]:
+        """(id, numbers [n], positions [n, 3] Å) of every molecule."""
+        for identifier, n, first in zip(self.ids, self.n_atoms, self.first_atom, strict=True):
+            atoms = slice(int(first), int(first + n))
+            yield int(identifier), self.numbers[atoms], self.positions[atoms]
+
+    def select(self, rows: NDArray[np.integer] | Sequence[int]) -> Structures:
+        """The molecules at `rows`, in that order."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        first, counts = self.first_atom[chosen], self.n_atoms[chosen]
+        starts = np.repeat(first - (np.cumsum(counts) - counts), counts)
+        atoms = starts + np.arange(int(counts.sum()))
+        start = None if self.positions_start is None else self.positions_start[atoms]
+        return Structures(self.ids[chosen], counts, self.numbers[atoms], self.positions[atoms], start)
+
+    def without_ids(self, ids: Iterable[int]) -> Structures:
+        """The molecules whose id is not among `ids`, order kept."""
+        return self.select(np.flatnonzero(~np.isin(self.ids, np.fromiter(ids, dtype=np.int64))))
+
+    def with_elements(self, elements: Iterable[int]) -> Structures:
+        """The molecules made of these elements alone, order kept."""
+        foreign = ~np.isin(self.numbers, list(elements))
+        owner = np.repeat(np.arange(len(self)), self.n_atoms)
+        return self.select(np.flatnonzero(np.bincount(owner, weights=foreign, minlength=len(self)) == 0))
+
+
+def collect(molecules: Iterable[tuple[int, NDArray[np.integer], NDArray[np.floating]]]) -> Structures:
+    """Structures from (id, numbers [n], positions [n, 3] Å). Raises ValueError when there is no molecule."""
+    rows = list(molecules)
+    if not rows:
+        raise ValueError("no molecule to collect")
+    return Structures(
+        ids=np.array([row[0] for row in rows], dtype=np.int64),
+        n_atoms=np.array([len(row[1]) for row in rows], dtype=np.int64),
+        numbers=np.concatenate([np.asarray(row[1]) for row in rows]).astype(np.uint8),
+        positions=np.concatenate([np.asarray(row[2]) for row in rows]).astype(np.float32),
+    )
+
+
+def read_npz(path: Path) -> Structures:
+    """Read `ids`, `n_atoms`, `numbers`, `positions` Å and, where there, `positions_mmff94` Å.
+
+    Raises ValueError naming the file for missing arrays, sizes that do not add up, repeated ids or coordinates
+    that are not finite.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        missing = [name for name in ("ids", "n_atoms", "numbers", "positions") if name not in arrays]
+        if missing:
+            raise ValueError(f"{path} lacks the arrays {', '.join(missing)}")
+        start = arrays["positions_mmff94"] if "positions_mmff94" in arrays else None
+        structures = Structures(
+            ids=arrays["ids"].astype(np.int64),
+            n_atoms=arrays["n_atoms"].astype(np.int64),
+            numbers=arrays["numbers"].astype(np.uint8),
+            positions=arrays["positions"].astype(np.float32),
+            positions_start=None if start is None else start.astype(np.float32),
+        )
+    _check(structures, path)
+    return structures
+
+
+def write_npz(path: Path, structures: Structures) -> None:
+    """Write what `read_npz` reads, compressed."""
+    arrays = {"ids": structures.ids, "n_atoms": structures.n_atoms, "numbers": structures.numbers}
+    arrays["positions"] = structures.positions
+    if structures.positions_start is not None:
+        arrays["positions_mmff94"] = structures.positions_start
+    np.savez_compressed(path, **arrays)
+
+
+def _check(structures: Structures, path: Path) -> None:
+    n_total = int(structures.n_atoms.sum())
+    if len(structures.n_atoms) != len(structures) or structures.n_atoms.min(initial=1) < 1:
+        raise ValueError(f"{path}: n_atoms must give a positive count for each id")
+    if structures.numbers.shape != (n_total,) or structures.positions.shape != (n_total, 3):
+        raise ValueError(
+            f"{path}: numbers and positions must hold the {n_total} atoms that n_atoms adds up to"
+        )
+    if structures.positions_start is not None and structures.positions_start.shape != (n_total, 3):
+        raise ValueError(f"{path}: positions_mmff94 must hold {n_total} atoms")
+    if len(np.unique(structures.ids)) != len(structures):
+        raise ValueError(f"{path}: ids are not unique")
+    if not np.isfinite(structures.positions).all():
+        raise ValueError(f"{path}: coordinates that are not finite")

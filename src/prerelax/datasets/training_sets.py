@@ -1,0 +1,53 @@
+"""From the `data` part of a training config to the structures that may be trained on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prerelax.datasets import qm9
+from prerelax.datasets.structures import Structures, collect, read_npz
+from prerelax.training.config import DataConfig, expand_path
+
+
+def read_training_set(config: DataConfig, network_elements: Sequence[int]) -> Structures:
+    """Read, filter and split as `config` says; with `split: random` everything that is left is returned.
+
+    Raises ValueError for an unknown format or split and for a set of which nothing is left.
+    """
+    structures = _read(config.format, expand_path(config.path))
+    if config.inconsistent is not None:
+        structures = structures.without_ids(qm9.read_inconsistent(expand_path(config.inconsistent)))
+    if config.split != "random":
+        parts = qm9.split(len(structures), config.split)
+        structures = structures.select(parts["train"])
+    for source in config.exclude:
+        structures = structures.without_ids(read_ids(expand_path(source)).tolist())
+    elements = config.elements or network_elements
+    if elements:
+        structures = structures.with_elements(elements)
+    if not len(structures):
+        raise ValueError(f"{config.path}: no molecule is left after the filters")
+    return structures
+
+
+def read_ids(path: Path) -> NDArray[np.int64]:
+    """Ids of an npz set, or the first integer of every line of a text file."""
+    if path.suffix == ".npz":
+        return read_npz(path).ids.astype(np.int64)
+    found = [re.match(r"\s*(\d+)", line) for line in path.read_text().splitlines()]
+    return np.array([int(match[1]) for match in found if match], dtype=np.int64)
+
+
+def _read(kind: str, path: Path) -> Structures:
+    if kind == "npz":
+        return read_npz(path)
+    if kind == "qm9-xyz":
+        return collect(qm9.read_published_xyz(path))
+    if kind == "sdf":
+        return collect(qm9.read_sdf(path))
+    raise ValueError(f"unknown data format {kind!r}; known: npz, qm9-xyz, sdf")

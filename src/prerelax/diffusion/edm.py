@@ -1,0 +1,196 @@
+"""The reverse diffusion of EDM from a geometry on: the last n steps, and a deterministic tail of few calls.
+
+Sources: Hoogeboom et al., ICML 2022, and the published code as used in Chem. Sci. 2024, 15, 13506: the clean
+geometry stands at step n without added noise and without the factor alpha; then n ancestral steps; then
+x ~ p(x | z_0), also with noise. That is n + 1 network calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prerelax.diffusion.batch import Batch, centred
+from prerelax.diffusion.noise import NoiseStream
+from prerelax.diffusion.schedule import NoiseSchedule
+
+Watcher = Callable[[Tensor], None]
+"""Told the positions [n_atoms_total, 3] Å after every network call."""
+
+
+@dataclass
+class State:
+    """z: noised positions and, where the network diffuses types, noised features."""
+
+    batch: Batch
+    positions: Tensor
+    """[n_atoms_total, 3] Å, centred"""
+    features: Tensor | None
+    """[n_atoms_total, n_types], None where types are not diffused"""
+
+    @classmethod
+    def at_geometry(cls, network: nn.Module, batch: Batch) -> State:
+        """The clean geometry of the batch, and clean features where the network diffuses them."""
+        features: Tensor | None = None
+        if getattr(network, "types", "fixed") == "diffused":
+            features = network.atom_features(batch.numbers)  # type: ignore[operator]
+        return cls(batch, centred(batch.positions, batch), features)
+
+    def predict(self, network: nn.Module, step: int, schedule: NoiseSchedule) -> tuple[Tensor, Tensor | None]:
+        """Noise of the positions, centred, and of the features, predicted for this state at `step`."""
+        time = torch.full_like(self.batch.n_atoms, step, dtype=self.positions.dtype) / schedule.timesteps
+        noise: Tensor = network(self.batch.with_positions(self.positions, self.features), time)
+        return centred(noise[:, :3], self.batch), noise[:, 3:] if self.features is not None else None
+
+
+@dataclass(frozen=True)
+class TailOptions:
+    """How the tail differs from the paper's sampler, which is all defaults."""
+
+    fixed_types: bool = False
+    """keep the clean features instead of letting them diffuse along"""
+    noise_free: bool = False
+    """take the mean of every step instead of a sample"""
+
+
+@torch.no_grad()
+def tail(
+    network: nn.Module,
+    schedule: NoiseSchedule,
+    batch: Batch,
+    n_steps: int,
+    noise: NoiseStream,
+    rows: Sequence[int],
+    options: TailOptions | None = None,
+    watch: Watcher | None = None,
+) -> Tensor:
+    """The last `n_steps` steps from the geometry of the batch; positions [n_atoms_total, 3] Å, centred.
+
+    `rows` name the molecules of the batch to the noise stream. Raises ValueError for steps outside 1…T.
+    """
+    check_steps(n_steps, schedule)
+    options = options or TailOptions()
+    state = State.at_geometry(network, batch)
+    for step in range(n_steps, 0, -1):
+        state = _ancestral_step(network, schedule, state, step, noise, rows, options)
+        if watch is not None:
+            watch(state.positions)
+    positions = _sample_data(network, schedule, state, noise, rows, options)
+    if watch is not None:
+        watch(positions)
+    return positions
+
+
+def check_steps(n_steps: int, schedule: NoiseSchedule) -> None:
+    """Raise ValueError for a number of steps outside 1…T."""
+    if not 1 <= n_steps <= schedule.timesteps:
+        raise ValueError(f"the number of steps must lie within 1…{schedule.timesteps}, not {n_steps}")
+
+
+def _ancestral_step(
+    network: nn.Module,
+    schedule: NoiseSchedule,
+    state: State,
+    step: int,
+    noise: NoiseStream,
+    rows: Sequence[int],
+    options: TailOptions,
+) -> State:
+    """z_s ~ p(z_s | z_t) for t = step, s = step - 1."""
+    gamma_s, gamma_t = schedule.gamma[step - 1], schedule.gamma[step]
+    softplus, log_sigmoid = nn.functional.softplus, nn.functional.logsigmoid
+    # In terms of gamma, because differences of nearly equal alphas and sigmas would lose their digits.
+    variance_ts = float(-torch.expm1(softplus(gamma_s) - softplus(gamma_t)))
+    alpha_ts = float(torch.exp(0.5 * (log_sigmoid(-gamma_t) - log_sigmoid(-gamma_s))))
+    sigma_s, sigma_t = float(schedule.sigma[step - 1]), float(schedule.sigma[step])
+    spread = variance_ts**0.5 * sigma_s / sigma_t
+
+    predicted, predicted_features = state.predict(network, step, schedule)
+    positions = state.positions / alpha_ts - (variance_ts / alpha_ts / sigma_t) * predicted
+    if not options.noise_free:
+        positions = positions + spread * fresh_noise(noise, rows, state.batch)
+    features = state.features
+    if features is not None and predicted_features is not None and not options.fixed_types:
+        features = features / alpha_ts - (variance_ts / alpha_ts / sigma_t) * predicted_features
+        if not options.noise_free:
+            drawn = noise.features(rows, state.batch.n_atoms.tolist(), features.shape[1])
+            features = features + spread * drawn.to(features)
+    return State(state.batch, centred(positions, state.batch), features)
+
+
+def _sample_data(
+    network: nn.Module,
+    schedule: NoiseSchedule,
+    state: State,
+    noise: NoiseStream,
+    rows: Sequence[int],
+    options: TailOptions,
+) -> Tensor:
+    """x ~ p(x | z_0), whose standard deviation is sigma_0 / alpha_0 (0.0032 Å for EDM's schedule)."""
+    positions = _clean_estimate(network, schedule, state, 0)[0]
+    if options.noise_free:
+        return positions
+    spread = float(torch.exp(0.5 * schedule.gamma[0]))
+    return positions + spread * fresh_noise(noise, rows, state.batch)
+
+
+def _clean_estimate(
+    network: nn.Module, schedule: NoiseSchedule, state: State, step: int
+) -> tuple[Tensor, Tensor]:
+    """Predicted clean positions and the predicted noise that they follow from."""
+    predicted, _ = state.predict(network, step, schedule)
+    return (state.positions - float(schedule.sigma[step]) * predicted) / float(
+        schedule.alpha[step]
+    ), predicted
+
+
+def fresh_noise(noise: NoiseStream, rows: Sequence[int], batch: Batch) -> Tensor:
+    """The molecules' next standard normal noise [n_atoms_total, 3], centred per molecule."""
+    drawn = noise.positions(rows, batch.n_atoms.tolist())
+    return centred(drawn.to(batch.positions), batch)
+
+
+def few_call_steps(n_steps: int, n_calls: int) -> list[int]:
+    """The steps at which `n_calls` calls are made from step `n_steps` down, denser towards the end.
+
+    Raises ValueError for fewer than one call or more calls than steps.
+    """
+    if not 1 <= n_calls <= n_steps:
+        raise ValueError(f"{n_calls} calls cannot be made within {n_steps} steps")
+    fractions = [(1.0 - i / n_calls) ** FEW_CALL_POWER for i in range(n_calls)]
+    steps = [max(round(n_steps * f), n_calls - i) for i, f in enumerate(fractions)]
+    return steps
+
+
+FEW_CALL_POWER = 2.0
+
+
+@torch.no_grad()
+def few_calls(
+    network: nn.Module,
+    schedule: NoiseSchedule,
+    batch: Batch,
+    n_steps: int,
+    n_calls: int,
+    watch: Watcher | None = None,
+) -> Tensor:
+    """A deterministic tail (DDIM, Song et al. 2021) of `n_calls` calls from the geometry of the batch.
+
+    Types that the network diffuses are held at their clean values. The result of the last call is the estimate
+    of the clean positions [n_atoms_total, 3] Å, centred.
+    """
+    check_steps(n_steps, schedule)
+    steps = few_call_steps(n_steps, n_calls)
+    state = State.at_geometry(network, batch)
+    clean = state.positions
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        clean, predicted = _clean_estimate(network, schedule, state, step)
+        if watch is not None:
+            watch(clean)
+        if following is not None:
+            alpha, sigma = float(schedule.alpha[following]), float(schedule.sigma[following])
+            state = State(batch, centred(alpha * clean + sigma * predicted, batch), state.features)
+    return clean

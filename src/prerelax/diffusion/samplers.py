@@ -1,0 +1,217 @@
+"""From molecules to denoised geometries: which sampler, which batch, and what happens to bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prerelax.diffusion import edm
+from prerelax.diffusion.batch import Batch, make_batch
+from prerelax.diffusion.checkpoint import LoadedModel
+from prerelax.diffusion.noise import NoiseStream, SeededNoise
+from prerelax.topology import bonds_from_geometry, topological_distances
+
+DEFAULT_STEPS = 50
+DEFAULT_CALLS = 6
+MAX_PAIRS = 400_000
+"""Ordered atom pairs in one batch: with 64 features about 100 MB for each pair tensor of a network."""
+
+
+@dataclass(frozen=True)
+class SamplerInput:
+    """A molecule to be denoised."""
+
+    id: str
+    """names its noise stream: the same id and seed give the same result"""
+    numbers: NDArray[np.integer]
+    """[n_atoms]"""
+    positions: NDArray[np.floating]
+    """[n_atoms, 3] Å"""
+    topological_distance: NDArray[np.uint8] | None = None
+    """[n_atoms, n_atoms] bonds between atoms; None: from the geometry, where the model needs it"""
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """What became of a molecule. Where it could not be denoised the positions are the input's."""
+
+    positions: NDArray[np.float64]
+    """[n_atoms, 3] Å, at the centroid of the input"""
+    status: str
+    """ok, not_converged, unsupported_element, input_error or unknown_error"""
+    message: str = ""
+    n_calls: int = 0
+    """network calls"""
+    trajectory: list[NDArray[np.float64]] | None = None
+    """geometries [n_atoms, 3] Å from the input on, one after every call"""
+
+    @property
+    def converged(self) -> bool:
+        return self.status == "ok"
+
+
+@dataclass(frozen=True)
+class SamplerOptions:
+    """The arguments of `sample`, checked."""
+
+    sampler: str
+    steps: int
+    calls: int
+    tail: edm.TailOptions
+    keep_trajectory: bool
+
+
+SAMPLERS = ("edm", "few")
+
+
+def sample(
+    denoiser: LoadedModel,
+    molecules: Sequence[SamplerInput],
+    sampler: str = "edm",
+    steps: int | None = None,
+    fixed_types: bool = False,
+    noise_free: bool = False,
+    batch_size: int = 64,
+    device: torch.device | str = "auto",
+    seed: int = 0,
+    keep_trajectory: bool = False,
+    calls: int = DEFAULT_CALLS,
+    noise: NoiseStream | None = None,
+) -> list[SampleResult]:
+    """Denoise `molecules`, results in their order.
+
+    `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's, or
+    with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic tail
+    of `calls` calls. Steps default to the model's own. `noise` replaces the streams made of ids and `seed`.
+    Molecules are batched by size; a result does not depend on batch mates (to 1e-4 Å). One that cannot be
+    treated gets a status and its input geometry back and does not disturb the others.
+    Raises ValueError for options that no molecule could be sampled with.
+    """
+    steps = steps if steps is not None else int(denoiser.sampler_defaults.get("steps", DEFAULT_STEPS))
+    if sampler not in SAMPLERS:
+        raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+    edm.check_steps(steps, denoiser.schedule)
+    edm.few_call_steps(steps, calls if sampler == "few" else 1)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    options = SamplerOptions(sampler, steps, calls, edm.TailOptions(fixed_types, noise_free), keep_trajectory)
+    chosen = resolve_device(device)
+    denoiser.to(chosen)
+    stream = noise if noise is not None else SeededNoise([m.id for m in molecules], seed)
+    results: list[SampleResult | None] = [_refusal(molecule, denoiser) for molecule in molecules]
+    waiting = [row for row, result in enumerate(results) if result is None]
+    for rows in _batches(molecules, waiting, batch_size):
+        done = _sample_batch(denoiser, molecules, rows, options, stream, chosen)
+        for row, result in zip(rows, done, strict=True):
+            results[row] = result
+    return [result for result in results if result is not None]
+
+
+def resolve_device(device: torch.device | str) -> torch.device:
+    """`auto` is the GPU where there is one. Raises ValueError for a GPU that is not there."""
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda was asked for, but torch finds no GPU")
+    return torch.device(device)
+
+
+def _refusal(molecule: SamplerInput, denoiser: LoadedModel) -> SampleResult | None:
+    """The result of a molecule that is not given to the network, None for all others."""
+    numbers, positions = np.asarray(molecule.numbers), np.asarray(molecule.positions, dtype=np.float64)
+    if numbers.ndim != 1 or positions.shape != (len(numbers), 3) or not len(numbers):
+        return SampleResult(positions, "input_error", "no atoms, or not one position for each atom")
+    unknown = sorted({int(z) for z in numbers} - set(denoiser.elements))
+    if denoiser.elements and unknown:
+        message = (
+            f"{denoiser.name} was not trained on elements {unknown}, only on {sorted(denoiser.elements)}"
+        )
+        return SampleResult(positions, "unsupported_element", message)
+    if not np.isfinite(positions).all():
+        return SampleResult(positions, "input_error", "coordinates that are not finite")
+    topology = molecule.topological_distance
+    if topology is not None and np.shape(topology) != (len(numbers), len(numbers)):
+        return SampleResult(positions, "input_error", "the bond graph does not have one row for each atom")
+    if len(numbers) == 1:
+        return SampleResult(positions, "ok", "a single atom has no geometry to denoise", 0)
+    return None
+
+
+def _batches(molecules: Sequence[SamplerInput], rows: list[int], batch_size: int) -> Iterator[list[int]]:
+    """Rows in groups of similar size, the largest first, with at most `batch_size` and MAX_PAIRS pairs."""
+    group: list[int] = []
+    pairs = 0
+    for row in sorted(rows, key=lambda r: -len(molecules[r].numbers)):
+        size = len(molecules[row].numbers) ** 2
+        if group and (len(group) == batch_size or pairs + size > MAX_PAIRS):
+            yield group
+            group, pairs = [], 0
+        group.append(row)
+        pairs += size
+    if group:
+        yield group
+
+
+def _sample_batch(
+    denoiser: LoadedModel,
+    molecules: Sequence[SamplerInput],
+    rows: list[int],
+    options: SamplerOptions,
+    stream: NoiseStream,
+    device: torch.device,
+) -> list[SampleResult]:
+    chosen = [molecules[row] for row in rows]
+    centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in chosen]
+    batch = _as_batch(chosen, centres, bool(getattr(denoiser.network, "uses_bond_graph", False))).to(device)
+    frames: list[Tensor] = []
+    watch = frames.append if options.keep_trajectory else None
+    if options.sampler == "few":
+        final = edm.few_calls(denoiser.network, denoiser.schedule, batch, options.steps, options.calls, watch)
+        n_calls = options.calls
+    else:
+        final = edm.tail(
+            denoiser.network, denoiser.schedule, batch, options.steps, stream, rows, options.tail, watch
+        )
+        n_calls = options.steps + 1
+    finals = _split(final, batch, centres)
+    histories = [_split(frame, batch, centres) for frame in frames]
+    results = []
+    for i, molecule in enumerate(chosen):
+        start = np.asarray(molecule.positions, dtype=np.float64)
+        trajectory = [start, *(frame[i] for frame in histories)] if options.keep_trajectory else None
+        if np.isfinite(finals[i]).all():
+            results.append(SampleResult(finals[i], "ok", "", n_calls, trajectory))
+        else:
+            message = "the network's prediction is not finite; the geometry before it is kept"
+            results.append(SampleResult(start, "unknown_error", message, n_calls, trajectory))
+    return results
+
+
+def _as_batch(
+    molecules: Sequence[SamplerInput], centres: Sequence[NDArray[np.float64]], bond_graph: bool
+) -> Batch:
+    # Centred before it becomes float32, which far from the origin has few digits left.
+    positions = [
+        np.asarray(m.positions, dtype=np.float64) - c for m, c in zip(molecules, centres, strict=True)
+    ]
+    topologies = [_topology(m) for m in molecules] if bond_graph else None
+    return make_batch([np.asarray(m.numbers) for m in molecules], positions, topologies)
+
+
+def _topology(molecule: SamplerInput) -> NDArray[np.uint8]:
+    if molecule.topological_distance is not None:
+        return np.asarray(molecule.topological_distance, dtype=np.uint8)
+    return topological_distances(bonds_from_geometry(molecule.numbers, molecule.positions))
+
+
+def _split(
+    positions: Tensor, batch: Batch, centres: Sequence[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """Per-molecule positions [n_atoms, 3] Å back at their centroids."""
+    parts = torch.split(positions.double().cpu(), batch.n_atoms.tolist())
+    return [part.numpy() + centre for part, centre in zip(parts, centres, strict=True)]

@@ -1,0 +1,155 @@
+"""What happens beside the gradient steps: averaging, learning rate and budget, checkpoints, exports."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch import Tensor
+
+from prerelax.training.config import OptimizationConfig, RunConfig
+
+LAST_CHECKPOINT = "last.ckpt"
+
+
+class ExponentialAverage(WeightAveraging):
+    """EMA of the weights after every step; validation and exports use the average.
+
+    With warm-up the decay is min(`decay`, (1 + n) / (10 + n)) after n updates, without which a short training
+    would remember its random initialisation.
+    """
+
+    def __init__(self, decay: float, warmup: bool) -> None:
+        self.decay = decay
+        self.warmup = warmup
+        super().__init__(use_buffers=False, multi_avg_fn=self._average)
+
+    @torch.no_grad()
+    def _average(self, averaged: Any, current: Any, n_averaged: Any) -> None:
+        n = float(n_averaged)
+        decay = min(self.decay, (1.0 + n) / (10.0 + n)) if self.warmup else self.decay
+        torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
+
+    def averaged_state(self) -> dict[str, Tensor]:
+        """State dict of the averaged network. Only valid while a fit is running."""
+        assert self._average_model is not None
+        return {k: v.clone() for k, v in self._average_model.module.network.state_dict().items()}
+
+
+class Budget(Callback):
+    """Learning rate from the used fraction of whatever limit is nearest, and the end when it is used up.
+
+    Wall time is counted over all resumed runs, so that the learning rate reaches its end when the time is up.
+    """
+
+    def __init__(self, options: OptimizationConfig, steps_per_epoch: int) -> None:
+        self.options = options
+        limits = [options.max_steps, options.max_epochs and options.max_epochs * steps_per_epoch]
+        given = [limit for limit in limits if limit]
+        self.max_steps = min(given) if given else None
+        self.max_seconds = options.max_hours * 3600.0 if options.max_hours else None
+        if self.max_steps is None and self.max_seconds is None:
+            raise ValueError("a training needs a limit: max_epochs, max_steps or max_hours")
+        if options.decay not in ("constant", "cosine"):
+            raise ValueError(f"decay must be constant or cosine, not {options.decay!r}")
+        self._seconds_before = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all runs so far."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def used(self, step: int) -> float:
+        """Fraction of the budget that is used, at most 1."""
+        by_steps = step / self.max_steps if self.max_steps else 0.0
+        by_time = self.seconds / self.max_seconds if self.max_seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def learning_rate(self, step: int) -> float:
+        options = self.options
+        factor = min(1.0, (step + 1) / options.warmup_steps) if options.warmup_steps else 1.0
+        if options.decay == "cosine":
+            end = options.final_fraction
+            factor *= end + (1.0 - end) * 0.5 * (1.0 + math.cos(math.pi * self.used(step)))
+        return options.learning_rate * factor
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._started = time.monotonic()
+        trainer.should_stop = trainer.should_stop or self.used(trainer.global_step) >= 1.0
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_index: int
+    ) -> None:
+        rate = self.learning_rate(trainer.global_step)
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        module.log("train/learning_rate", rate)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        if self.used(trainer.global_step) >= 1.0:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._seconds_before = float(state["seconds"])
+        self._started = time.monotonic()
+
+
+class Checkpoints(Callback):
+    """Writes `last.ckpt` every few minutes and at the end, and exports averaged weights as model folders.
+
+    A checkpoint appears under its name only when it is whole, so a kill at any moment leaves the one before.
+    `export(folder, state, progress)` writes a model folder; progress says epoch, steps and hours.
+    """
+
+    def __init__(
+        self,
+        run: RunConfig,
+        folder: Path,
+        average: ExponentialAverage,
+        budget: Budget,
+        export: Callable[[Path, dict[str, Tensor], dict[str, Any]], None],
+    ) -> None:
+        self.run = run
+        self.folder = folder
+        self.average = average
+        self.budget = budget
+        self.export = export
+        self._last_checkpoint = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        if time.monotonic() - self._last_checkpoint >= 60.0 * self.run.checkpoint_minutes:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        finished = trainer.current_epoch + 1
+        if finished in self.run.keep_epochs and not trainer.should_stop:
+            self._export(trainer, self.folder / f"epoch-{finished:04d}")
+
+    def on_fit_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        temporary = self.folder / f".{LAST_CHECKPOINT}"
+        trainer.save_checkpoint(temporary)
+        temporary.replace(self.folder / LAST_CHECKPOINT)
+        self._export(trainer, self.folder / "model")
+        self._last_checkpoint = time.monotonic()
+
+    def _export(self, trainer: L.Trainer, folder: Path) -> None:
+        progress = {
+            "epoch": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "hours": round(self.budget.seconds / 3600.0, 3),
+        }
+        self.export(folder, self.average.averaged_state(), progress)

@@ -1,0 +1,120 @@
+"""Batches of molecules of one size, with their bond graphs, in an order that a resumed run continues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prerelax.datasets.structures import Structures
+from prerelax.diffusion.batch import Batch, make_batch
+from prerelax.topology import bonds_from_geometry, topological_distances
+
+
+class SizeGroup:
+    """All molecules of one size as dense arrays, from which a batch is a few index operations."""
+
+    def __init__(self, structures: Structures, n_atoms: int, bond_graph: bool) -> None:
+        m = len(structures)
+        self.n_atoms = n_atoms
+        self.ids = structures.ids
+        self.numbers = torch.from_numpy(structures.numbers.reshape(m, n_atoms))
+        self.positions = torch.from_numpy(structures.positions.reshape(m, n_atoms, 3))
+        self.topology = torch.from_numpy(_topologies(structures, n_atoms)) if bond_graph else None
+        self._templates: dict[int, Batch] = {}
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The molecules at `rows` of this group as one batch."""
+        chosen = torch.from_numpy(rows)
+        topology = None if self.topology is None else self.topology[chosen].reshape(-1).long()
+        template = self._template(len(rows))
+        return Batch(
+            numbers=self.numbers[chosen].reshape(-1).long(),
+            positions=self.positions[chosen].reshape(-1, 3),
+            molecule_index=template.molecule_index,
+            n_atoms=template.n_atoms,
+            pairs=template.pairs,
+            topological_distance=topology,
+        )
+
+    def _template(self, n_molecules: int) -> Batch:
+        if n_molecules not in self._templates:
+            numbers = [np.ones(self.n_atoms, dtype=np.int64)] * n_molecules
+            positions = [np.zeros((self.n_atoms, 3), dtype=np.float32)] * n_molecules
+            self._templates[n_molecules] = make_batch(numbers, positions)
+        return self._templates[n_molecules]
+
+
+def _topologies(structures: Structures, n_atoms: int) -> NDArray[np.uint8]:
+    """[n_molecules, n_atoms (n_atoms - 1)] topological distances of the ordered pairs."""
+    off_diagonal = ~np.eye(n_atoms, dtype=bool)
+    out = np.empty((len(structures), n_atoms * (n_atoms - 1)), dtype=np.uint8)
+    for row, (_, numbers, positions) in enumerate(structures):
+        out[row] = topological_distances(bonds_from_geometry(numbers, positions))[off_diagonal]
+    return out
+
+
+class BatchStream:
+    """An iterable over one epoch of batches, each of molecules of one size, shuffled anew every epoch.
+
+    Molecules of one size need no padding and share their pair list, which is what makes training on a CPU fast.
+    Order depends on `seed` and the epoch alone. `state_dict` holds the position, so that Lightning resumes in the
+    middle of an epoch with the batch that was next. Single atoms carry no geometry and are left out.
+    """
+
+    def __init__(
+        self, structures: Structures, batch_size: int, bond_graph: bool, seed: int, shuffle: bool = True
+    ) -> None:
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.epoch = 0
+        self.position = 0
+        sizes = [int(n) for n in np.unique(structures.n_atoms) if n > 1]
+        self.groups = [
+            SizeGroup(structures.select(np.flatnonzero(structures.n_atoms == n)), n, bond_graph)
+            for n in sizes
+        ]
+        if not self.groups:
+            raise ValueError("no molecule of more than one atom to train on")
+
+    def __len__(self) -> int:
+        return sum(-(-len(g.ids) // self.batch_size) for g in self.groups)
+
+    @property
+    def n_molecules(self) -> int:
+        return sum(len(g.ids) for g in self.groups)
+
+    def __iter__(self) -> Iterator[Batch]:
+        plan = self._plan(self.epoch)
+        while self.position < len(plan):
+            group, rows = plan[self.position]
+            self.position += 1
+            yield self.groups[group].batch(rows)
+        self.epoch += 1
+        self.position = 0
+
+    def _plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
+        rng = np.random.default_rng((self.seed, epoch))
+        plan = []
+        for index, group in enumerate(self.groups):
+            order = rng.permutation(len(group.ids)) if self.shuffle else np.arange(len(group.ids))
+            plan += [(index, order[i : i + self.batch_size]) for i in range(0, len(order), self.batch_size)]
+        if not self.shuffle:
+            return plan
+        return [plan[i] for i in rng.permutation(len(plan))]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+
+
+def repeat_for_atoms(per_molecule: Tensor, batch: Batch) -> Tensor:
+    """[n_atoms_total, 1] from [n_molecules] values."""
+    return per_molecule[batch.molecule_index, None]

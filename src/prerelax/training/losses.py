@@ -1,0 +1,51 @@
+"""What denoisers are trained on. A loss gets the network, a batch of clean geometries and a random stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prerelax.diffusion.batch import Batch, centred
+from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.training.data import repeat_for_atoms
+
+Loss = Callable[..., dict[str, Tensor]]
+
+
+def noise_loss(
+    network: nn.Module,
+    batch: Batch,
+    schedule: NoiseSchedule,
+    steps: tuple[int, int],
+    generator: torch.Generator,
+    **options: Any,
+) -> dict[str, Tensor]:
+    """EDM's L2 loss: mean squared error of the predicted noise, at steps drawn evenly from `steps`, ends included.
+
+    Noise in the positions is centred per molecule. With diffused types their noise counts as further coordinates
+    of every atom. Returns `loss` (a scalar with gradient). Source: EDM, Algorithm 1 and its published code.
+    """
+    if options:
+        raise ValueError(f"the noise loss has no options, got {', '.join(options)}")
+    low, high = steps
+    device = batch.positions.device
+    step = torch.randint(low, high + 1, (batch.n_molecules,), generator=generator).to(device)
+    alpha = repeat_for_atoms(schedule.alpha.to(device)[step], batch)
+    sigma = repeat_for_atoms(schedule.sigma.to(device)[step], batch)
+    noise = centred(torch.randn(batch.positions.shape, generator=generator).to(device), batch)
+    positions = alpha * centred(batch.positions, batch) + sigma * noise
+    features = None
+    if getattr(network, "types", "fixed") == "diffused":
+        clean: Tensor = network.atom_features(batch.numbers)  # type: ignore[operator]
+        feature_noise = torch.randn(clean.shape, generator=generator).to(device)
+        features = alpha * clean + sigma * feature_noise
+        noise = torch.cat([noise, feature_noise], dim=1)
+    predicted = network(batch.with_positions(positions, features), step / schedule.timesteps)
+    return {"loss": ((predicted - noise) ** 2).mean()}
+
+
+LOSSES: dict[str, Loss] = {"noise": noise_loss}
+"""Losses a config can name."""

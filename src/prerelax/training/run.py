@@ -1,0 +1,122 @@
+"""One training from its config: data, network, Lightning trainer, resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor, nn
+
+from prerelax.datasets.structures import Structures
+from prerelax.datasets.training_sets import read_training_set
+from prerelax.diffusion.checkpoint import make_schedule, network_elements, save_model
+from prerelax.networks import build_network, nearest
+from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, ExponentialAverage
+from prerelax.training.config import TrainingConfig, expand_path, read_config
+from prerelax.training.data import BatchStream
+from prerelax.training.losses import LOSSES
+from prerelax.training.module import DenoiserModule
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config_path: Path, resume: bool = False, max_hours: float | None = None, folder: Path | None = None
+) -> None:
+    """Train as the YAML config at `config_path` says, into `folder` or else its `run.folder`.
+
+    Leaves there `last.ckpt` (for `resume`), `model/` (newest averaged weights as a model folder),
+    `epoch-NNNN/` for the kept epochs, `logs/` (CSV and TensorBoard). `resume` continues from `last.ckpt`, or
+    starts afresh where there is none. `max_hours` replaces the config's own budget.
+
+    Raises ValueError for a config that cannot be run, FileExistsError where a training would be overwritten.
+    """
+    config = read_config(config_path)
+    if max_hours is not None:
+        optimization = dataclasses.replace(config.optimization, max_hours=max_hours)
+        config = dataclasses.replace(config, optimization=optimization)
+    _check(config)
+    folder = folder or expand_path(config.run.folder)
+    checkpoint = folder / LAST_CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise FileExistsError(f"{checkpoint} exists: resume that training, or choose another run.folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    L.seed_everything(config.optimization.seed, verbose=False)
+
+    network = build_network(config.network)
+    training, validation = _split(config, network)
+    streams = [_stream(config, network, part, part is training) for part in (training, validation)]
+    module = DenoiserModule(network, make_schedule(config.schedule), config.loss, config.optimization)
+    trainer = _trainer(config, folder, len(streams[0]), training)
+    trainer.fit(
+        module,
+        train_dataloaders=streams[0],
+        val_dataloaders=streams[1],
+        ckpt_path=str(checkpoint) if checkpoint.exists() else None,
+        weights_only=True,
+    )
+
+
+def _check(config: TrainingConfig) -> None:
+    if config.loss.name not in LOSSES:
+        raise ValueError(f"unknown loss {config.loss.name!r}{nearest(config.loss.name, list(LOSSES))}")
+    timesteps = make_schedule(config.schedule).timesteps
+    last = timesteps if config.loss.max_step is None else config.loss.max_step
+    if not 0 <= config.loss.min_step <= last <= timesteps:
+        raise ValueError(
+            f"the steps {config.loss.min_step}…{last} of the loss do not lie within 0…{timesteps} of the schedule"
+        )
+
+
+def _split(config: TrainingConfig, network: nn.Module) -> tuple[Structures, Structures]:
+    structures = read_training_set(config.data, network_elements(network))
+    if config.data.validation >= len(structures):
+        raise ValueError(f"data.validation: {config.data.validation} of {len(structures)} molecules")
+    order = np.random.default_rng(config.data.split_seed).permutation(len(structures))
+    held, rest = order[: config.data.validation], order[config.data.validation :][: config.data.limit]
+    return structures.select(rest), structures.select(held)
+
+
+def _stream(config: TrainingConfig, network: nn.Module, part: Structures, shuffle: bool) -> BatchStream:
+    bond_graph = bool(getattr(network, "uses_bond_graph", False))
+    optimization = config.optimization
+    return BatchStream(part, optimization.batch_size, bond_graph, optimization.seed, shuffle)
+
+
+def _trainer(config: TrainingConfig, folder: Path, steps_per_epoch: int, training: Structures) -> L.Trainer:
+    average = ExponentialAverage(config.optimization.ema_decay, config.optimization.ema_warmup)
+    budget = Budget(config.optimization, steps_per_epoch)
+
+    def export(target: Path, state: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        record = {**progress, "n_molecules": len(training), "config": config.to_dict()}
+        parts = {"network": config.network, "schedule": config.schedule, "sampler": config.sampler}
+        save_model(target, state, {**parts, "training": record})
+
+    accelerators = {"auto": "auto", "cpu": "cpu", "cuda": "gpu"}
+    return L.Trainer(
+        accelerator=accelerators[config.run.device],
+        devices=1,
+        max_epochs=-1,
+        logger=[
+            CSVLogger(folder, name="logs", version="csv"),
+            TensorBoardLogger(folder, name="logs", version="tb"),
+        ],
+        log_every_n_steps=config.run.log_every_steps,
+        val_check_interval=timedelta(minutes=config.run.validate_minutes),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=[average, budget, Checkpoints(config.run, folder, average, budget, export)],
+    )
