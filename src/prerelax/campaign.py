@@ -115,10 +115,9 @@ class Campaign(_Model):
         default_factory=dict, description="models trained by the campaign itself: name and training config"
     )
     starts: dict[Name, Start] = Field(
-        default_factory=lambda: {
-            "mmff94": ForcefieldStart(kind="forcefield"),
-            "edm-n50": DiffuseStart(kind="diffuse"),
-        }
+        default_factory=lambda: dict[str, Start](
+            {"mmff94": ForcefieldStart(kind="forcefield"), "edm-n50": DiffuseStart(kind="diffuse")}
+        )
     )
     targets: dict[Name, Target] = Field(
         default_factory=lambda: {"gfn2": Target(engine="tblite", method="GFN2-xTB")}, min_length=1
@@ -230,7 +229,9 @@ def _known_keys(loc: tuple[Any, ...]) -> list[str]:
     if loc[0] == "starts" and len(loc) > 3:
         model = models[loc[2]]
     elif loc[0] == "targets" and len(loc) > 2:
-        model = Only if "only" in loc[2:-1] else Target
+        model = Target
+        if "only" in loc[2:-1]:
+            model = Only
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

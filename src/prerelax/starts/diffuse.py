@@ -27,8 +27,9 @@ def diffuse_shard(
 ) -> None:
     """Denoise the geometries of `inp` with a model and write them as the start `start`.
 
-    `options` are those of `prerelax.diffusion.samplers.sample`. A geometry whose bonds are not those of its
-    molecule any more gets the status `connectivity_changed`; rows that do not proceed are copied unchanged.
+    `options` are those of `prerelax.diffusion.samplers.sample`, None for its default. A geometry whose bonds
+    are not those of its molecule any more gets the status `connectivity_changed`; rows that do not proceed are
+    copied unchanged.
     The seconds of a batch are shared out to its molecules by their pairs of atoms, which is what they cost.
     Raises ModelError for a model that cannot be loaded and ShardError for a broken input.
     """
@@ -40,7 +41,7 @@ def diffuse_shard(
         denoiser,
         [_sampler_input(records[i]) for i in treated],
         keep_trajectory=trajectory is not None,
-        **options,
+        **{name: value for name, value in options.items() if value is not None},
     )
     seconds = _shared_out(time.perf_counter() - began, [len(records[i].numbers) for i in treated])
     for i, result, wall_s in zip(treated, results, seconds, strict=True):
