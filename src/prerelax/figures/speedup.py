@@ -88,7 +88,7 @@ def _draw_target(
             numbers = distribution(counted["gradients_saved_percent"])
             _draw_row(axes, height, counted["gradients_saved_percent"], numbers, colours[start], subset, left)
             data.append({"target": target, "start": start, "subset": subset, **vars(numbers)})
-        if start in PAPER_PERCENT:
+        if start in PAPER_PERCENT and len(rows):
             axes.plot(PAPER_PERCENT[start], place - 0.16, **_PAPER_MARK)
     axes.set_yticks(range(len(pairs)), list(pairs))
     name_starts(axes.get_yticklabels(), pairs, colours)
@@ -99,11 +99,11 @@ def _draw_target(
 def _draw_row(
     axes: Axes, height: float, values: pd.Series, numbers: Distribution, colour: str, subset: str, left: float
 ) -> None:
-    right = axes.get_yaxis_transform()
+    right, whole = axes.get_yaxis_transform(), subset == ALL
     if numbers.n == 0:
-        axes.text(1.01, height, "no pair counts", transform=right, va="center", color=GREY, fontsize=6.5)
+        text = "no pair counts" if whole else ""
+        axes.text(1.01, height, text, transform=right, va="center", color=GREY, fontsize=6.5)
         return
-    whole = subset == ALL
     if whole:
         _draw_molecules(axes, height, values, colour, left)
     axes.plot(

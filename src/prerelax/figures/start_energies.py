@@ -24,6 +24,7 @@ from prerelax.figures.style import (
     stacked,
     start_colours,
     title,
+    which_molecules,
 )
 
 MAX_LINES = 300
@@ -53,7 +54,9 @@ def start_energies(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.
         molecules, in_common = usable_everywhere(comparison[comparison["target"] == target])
         table = molecules.pivot(index=["id", "conformer"], columns="start", values=_VALUE)
         table = table[[start for start in starts if start in table and table[start].notna().any()]]
-        title(axes, target, _which_molecules(len(table), in_common))
+        absent = [start for start in _starts_at(comparison, target) if start not in table]
+        drawn_words = f", {MAX_LINES} drawn" if len(table) > MAX_LINES else ""
+        title(axes, target, which_molecules(len(table), in_common, absent) + drawn_words)
         _draw_target(axes, table, start_colours(starts, baseline))
         drawn.append(molecules[_DATA])
     return figure, pd.concat(drawn)
@@ -95,10 +98,8 @@ def _finish_axes(axes: Axes, table: pd.DataFrame, colours: dict[str, str]) -> No
     axes.set_ylabel("start above its own minimum / kcal/mol")
 
 
-def _which_molecules(n: int, in_common: bool) -> str:
-    if not in_common:
-        return "no molecule counts from every start: each start over its own"
-    return f"n = {n} molecules" + (f", {MAX_LINES} drawn" if n > MAX_LINES else "")
+def _starts_at(comparison: pd.DataFrame, target: str) -> list[str]:
+    return list(comparison.loc[comparison["target"] == target, "start"].unique())
 
 
 def _tick_label(value: float, _place: int) -> str:

@@ -32,6 +32,8 @@ from prerelax.figures.style import (
 
 MAX_POINTS = 2000
 """Drawn in one panel; of more molecules a random sample, while the median is that of all."""
+MAX_ARROWS = 60
+"""Drawn in one panel; of more a random sample."""
 _MOST_COLUMNS = 4
 _DATA = ["target", "start", "id", "conformer", "n_atoms", "baseline_n_steps", "n_steps", "delta_kcal_mol"]
 _LONG_ARROW_MM, _LONGEST_ARROW_MM, _SHAFT_MM, _HEAD_MM = 8.0, 12.0, 0.22, 0.9
@@ -53,15 +55,22 @@ def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.
         return figure_that_says(f"No start but {baseline} was relaxed."), comparison[_DATA].iloc[:0]
     colours = start_colours(list(comparison["start"].cat.categories), baseline)
     columns = min(_MOST_COLUMNS, max(map(len, of_target.values())))
-    lines = [-(-len(starts) // columns) for starts in of_target.values()]
     width = SINGLE_COLUMN_MM if columns == 1 else DOUBLE_COLUMN_MM * (0.75 if columns == 2 else 1)
-    heights = [line * (width / columns - 1) + 15 for line in lines]
+    lines = [-(-len(starts) // columns) if _pairs(starts) else 0 for starts in of_target.values()]
+    heights = [line * (width / columns + 4) + 14 if line else 28 for line in lines]
     figure = new_figure(width, sum(heights))
     drawn = []
     for part, (target, starts) in zip(stacked(figure, heights), of_target.items(), strict=True):
         part.suptitle(f"target {target}", x=0.01, ha="left", fontsize=7.5, fontweight="bold")
-        drawn += _draw_target(part, starts, columns, colours, baseline)
-    return figure, pd.concat(drawn)[_DATA]
+        if _pairs(starts):
+            drawn += _draw_target(part, starts, columns, colours, baseline)
+        else:
+            say(part.subplots(), "no pair counts: see the table for what is left out and why")
+    return figure, pd.concat(drawn or [comparison.iloc[:0]])[_DATA]
+
+
+def _pairs(starts: dict[str, pd.DataFrame]) -> bool:
+    return any((relaxations["pair"] == COUNTED).any() for relaxations in starts.values())
 
 
 def _draw_target(
@@ -73,30 +82,39 @@ def _draw_target(
     limit = _limit(everything)
     kcal_mol_per_mm = _arrow_scale(everything["delta_kcal_mol"])
     area = float(np.clip(8 / np.sqrt(max(map(len, points.values())) + 1), 0.25, 1.4))
-    panels = part.subplots(-(-len(starts) // columns), columns, squeeze=False)
-    for axes in panels.flat[len(starts) :]:
-        axes.set_axis_off()
-    for axes, (start, near) in zip(panels.flat, points.items(), strict=False):
+    panels = part.subplots(-(-len(starts) // columns), columns, squeeze=False).flat
+    for place, (axes, (start, near)) in enumerate(zip(panels, points.items(), strict=False)):
         axes.set_title(start, color=colours[start], fontweight="bold", loc="left", pad=10)
-        if near.empty:
-            say(axes, f"no pair counts\n{len(starts[start])} left out")
-            continue
+        axes.text(0, 1.02, _caption(starts[start]), transform=axes.transAxes, **_SMALL)
         axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
         axes.plot([0, limit], [0, limit], color=LIGHT_GREY, lw=0.8, zorder=0)
-        axes.text(0, 1.02, _caption(starts[start]), transform=axes.transAxes, color=GREY, fontsize=6)
         _draw_points(axes, near, colours[start], area, limit)
-        _draw_arrows(axes, near, kcal_mol_per_mm)
-    part.supxlabel(f"steps from {baseline}", fontsize=7)
-    part.supylabel("steps from the start", fontsize=7)
-    _draw_keys(part, everything, area, kcal_mol_per_mm)
+        _draw_arrows(axes, sample(_elsewhere(near), MAX_ARROWS), kcal_mol_per_mm)
+        if place % columns == 0:
+            axes.set_ylabel("steps from the start")
+        if place + columns >= len(points):
+            axes.set_xlabel(f"steps from {baseline}")
+    for axes in panels[len(starts) :]:
+        axes.set_axis_off()
+    n_arrows = max(len(_elsewhere(near)) for near in points.values())
+    _draw_keys(part, everything["n_atoms"], area, kcal_mol_per_mm, n_arrows)
     return list(points.values())
+
+
+_SMALL: dict[str, Any] = {"color": GREY, "fontsize": 6, "in_layout": False}
 
 
 def _caption(relaxations: pd.DataFrame) -> str:
     counted = relaxations[relaxations["pair"] == COUNTED]
-    drawn = f" ({MAX_POINTS} drawn)" if len(counted) > MAX_POINTS else ""
-    left_out = f", {len(relaxations) - len(counted)} left out" if len(relaxations) > len(counted) else ""
-    return f"{number(counted['steps_saved_percent'].median())} % saved, n = {len(counted)}{drawn}{left_out}"
+    if counted.empty:
+        return f"no pair of {len(relaxations)} counts"
+    of_all = f" of {len(relaxations)}" if len(relaxations) > len(counted) else ""
+    return f"{number(counted['steps_saved_percent'].median())} % saved, n = {len(counted)}{of_all}"
+
+
+def _elsewhere(points: pd.DataFrame) -> pd.DataFrame:
+    """Pairs that ended in two minima."""
+    return points[points["delta_kcal_mol"].abs() > SAME_BASIN_KCAL_MOL]
 
 
 def _limit(points: pd.DataFrame) -> float:
@@ -122,8 +140,8 @@ def _draw_points(axes: Axes, points: pd.DataFrame, colour: str, area: float, lim
         rasterized=len(points) > 500,
     )
     if not inside.all():
-        text = f"{int((~inside).sum())} beyond the axes"
-        axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", color=GREY, fontsize=6)
+        text = f"{int((~inside).sum())} beyond"
+        axes.text(0.96, 0.98, text, transform=axes.transAxes, ha="right", va="top", **_SMALL)
 
 
 def _arrow_scale(deltas: pd.Series) -> float:
@@ -133,16 +151,15 @@ def _arrow_scale(deltas: pd.Series) -> float:
 
 
 def _draw_arrows(axes: Axes, points: pd.DataFrame, kcal_mol_per_mm: float) -> None:
-    other = points[points["delta_kcal_mol"].abs() > SAME_BASIN_KCAL_MOL]
-    if other.empty:
+    if points.empty:
         return
-    length_mm = np.clip(other["delta_kcal_mol"] / kcal_mol_per_mm, -_LONGEST_ARROW_MM, _LONGEST_ARROW_MM)
+    length_mm = np.clip(points["delta_kcal_mol"] / kcal_mol_per_mm, -_LONGEST_ARROW_MM, _LONGEST_ARROW_MM)
     axes.quiver(
-        other["baseline_n_steps"],
-        other["n_steps"],
-        np.zeros(len(other)),
+        points["baseline_n_steps"],
+        points["n_steps"],
+        np.zeros(len(points)),
         length_mm.to_numpy() * MM,
-        alpha=0.9 if len(other) < 100 else 0.35,
+        alpha=0.9 if len(points) < 20 else 0.6,
         **_ARROW,
     )
 
@@ -161,21 +178,23 @@ _ARROW: dict[str, Any] = {
 }
 
 
-def _draw_keys(part: SubFigure, points: pd.DataFrame, area: float, kcal_mol_per_mm: float) -> None:
-    """Beside the target's name what a circle's area and an arrow's length mean."""
-    sizes = sorted({int(n) for n in points["n_atoms"].quantile([0.0, 1.0]).dropna()})
+def _draw_keys(
+    part: SubFigure, n_atoms: pd.Series, area: float, kcal_mol_per_mm: float, n_arrows: int
+) -> None:
+    """Below the panels what a circle's area and an arrow's length mean."""
+    sizes = sorted({int(n) for n in n_atoms.quantile([0.0, 1.0])})
     handles = [
         Line2D([], [], ls="", marker="o", mew=0, color=GREY, ms=np.sqrt(n * area), label=f"{n} atoms")
         for n in sizes
     ]
-    if (points["delta_kcal_mol"].abs() > SAME_BASIN_KCAL_MOL).any():
+    if n_arrows:
         key = nice_number(0.7 * _LONG_ARROW_MM * kcal_mol_per_mm)
         length_mm = key / kcal_mol_per_mm
         arrow = Line2D([], [], ls="", marker=Outline(_arrow_outline(length_mm)), mew=0, color=INK)
-        arrow.set(markersize=length_mm * MM * 72, label=f"minimum {key:g} kcal/mol higher")
+        at_most = f" ({MAX_ARROWS} arrows at most)" if n_arrows > MAX_ARROWS else ""
+        arrow.set(markersize=length_mm * MM * 72, label=f"minimum {key:g} kcal/mol higher{at_most}")
         handles.append(arrow)
-    if handles:
-        part.legend(handles=handles, loc="outside upper right", ncols=len(handles), handletextpad=0.3)
+    part.legend(handles=handles, loc="outside lower right", ncols=len(handles), handletextpad=0.3)
 
 
 def _arrow_outline(length_mm: float) -> NDArray[np.float64]:

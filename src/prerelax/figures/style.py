@@ -20,19 +20,20 @@ MM = 1 / 25.4
 
 INK, GREY, LIGHT_GREY = "#222222", "#767676", "#C9C9C9"
 _BASELINE_COLOUR = "#555555"
-# Okabe and Ito's colours, the yellow left out since it is too pale for dots; then Tol's muted ones.
-_COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#882255",
-    "#999933",
-    "#332288",
-    "#44AA99",
-)
+_KNOWN_COLOURS = {
+    "rdkit": "#CC79A7",
+    "uff": "#882255",
+    "mmff94-200": "#999933",
+    "gfn2": "#E69F00",
+    "edm-n20": "#7CC3EE",
+    "edm-n30": "#2F8FCB",
+    "edm-n50": "#0B4F8A",
+    "morered-jt": "#009E73",
+    "morered-as": "#44AA99",
+    "morered-itp": "#117733",
+}
+"""Safe for colour-blind eyes (Okabe and Ito; Tol); a family of starts shares a hue."""
+_OTHER_COLOURS = ("#D55E00", "#332288", "#AA4499", "#661100", "#DDAA33", "#88CCEE", "#6699CC", "#999999")
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7.0,
@@ -70,10 +71,10 @@ in_house_style = matplotlib.rc_context(_STYLE)
 
 
 def start_colours(starts: Sequence[str], baseline: str) -> dict[str, str]:
-    """A colour for each start: grey for the baseline, then by order of appearance."""
-    others = [start for start in starts if start != baseline]
-    colours = {start: _COLOURS[place % len(_COLOURS)] for place, start in enumerate(others)}
-    return {baseline: _BASELINE_COLOUR} | colours
+    """A colour for each start: grey for the baseline, the same in every campaign for well-known names."""
+    unknown = [start for start in starts if start != baseline and start not in _KNOWN_COLOURS]
+    others = {start: _OTHER_COLOURS[place % len(_OTHER_COLOURS)] for place, start in enumerate(unknown)}
+    return _KNOWN_COLOURS | others | {baseline: _BASELINE_COLOUR}
 
 
 def new_figure(width_mm: float, height_mm: float) -> Figure:
@@ -104,6 +105,12 @@ def title(axes: Axes, target: str, words: str = "") -> None:
     """The target's name above a panel, and at its right what the panel is made of."""
     axes.set_title(f"target {target}", loc="left", fontweight="bold", pad=8)
     axes.set_title(words, loc="right", color=GREY, fontsize=6.5, pad=8)
+
+
+def which_molecules(n: int, in_common: bool, absent: Iterable[str] = ()) -> str:
+    """What a panel over molecules that count from every start is made of, and the starts it has none of."""
+    words = f"n = {n} molecules" if in_common else "no molecule counts from every start: each over its own"
+    return words + "".join(f"; none from {start}" for start in absent)
 
 
 def name_starts(labels: Sequence[Text], starts: Iterable[str], colours: dict[str, str]) -> None:

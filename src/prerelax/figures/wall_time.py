@@ -20,6 +20,7 @@ from prerelax.figures.style import (
     stacked,
     start_colours,
     title,
+    which_molecules,
 )
 
 _STAGE_COLOURS = ("#DDD3C2", "#B7A480", "#86724F", "#54452C", "#2B2315")
@@ -36,7 +37,7 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
     starts = list(comparison["start"].cat.categories)
     if not targets:
         return figure_that_says("No relaxations."), pd.DataFrame(columns=["target", "start", "n"])
-    stages = [name for name in comparison.columns if name.startswith(BEFORE)]
+    stages = [name for name in comparison.columns if name.startswith(BEFORE) and comparison[name].any()]
     tables = {target: _mean_seconds(comparison[comparison["target"] == target], stages) for target in targets}
     heights = [max(len(table), 2) * _ROW_MM + 20 for table, _ in tables.values()]
     figure = new_figure(DOUBLE_COLUMN_MM, sum(heights) + 5)
@@ -49,7 +50,9 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
     keys: dict[str, Any] = {
         stage.removeprefix(BEFORE): (Patch(color=colour),) for stage, colour in earth.items()
     }
-    keys["relaxation at the target"] = tuple(Patch(color=colour) for colour in list(colours.values())[:3])
+    keys["relaxation at the target"] = tuple(
+        Patch(color=colour) for colour in [colours[start] for start in starts[:3]]
+    )
     figure.legend(
         keys.values(),
         keys.keys(),
@@ -69,7 +72,8 @@ def _mean_seconds(relaxations: pd.DataFrame, stages: list[str]) -> tuple[pd.Data
     grouped = seconds.groupby("start", observed=True, sort=False)
     table = grouped.mean().assign(n=grouped.size()).reset_index()
     n = int(table["n"].max()) if len(table) else 0
-    return table, f"mean of {n} molecules" if in_common else "each start over its own molecules"
+    absent = [start for start in relaxations["start"].unique() if start not in set(table["start"])]
+    return table, which_molecules(n, in_common, absent)
 
 
 def _draw_target(axes: Axes, table: pd.DataFrame, earth: dict[str, str], colours: dict[str, str]) -> None:
@@ -88,13 +92,13 @@ def _draw_target(axes: Axes, table: pd.DataFrame, earth: dict[str, str], colours
         axes.text(left + row["wall_s_relax"], place, text, va="center", fontsize=6.5)
     axes.set_yticks(range(len(table)), list(table["start"]))
     name_starts(axes.get_yticklabels(), table["start"], colours)
-    axes.invert_yaxis()
+    axes.set_ylim(len(table) - 0.45, -0.55)
     axes.margins(x=0.2)
     axes.set_xlim(left=0)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("wall time per molecule / s (before + relaxation)")
+    axes.set_xlabel("mean wall time per molecule / s (before + relaxation)")
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.2g}" if value < 99.5 else f"{value:.0f}"
+    return f"{value:#.2g}".rstrip(".") if value < 99.5 else f"{value:.0f}"
