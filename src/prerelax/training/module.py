@@ -16,6 +16,7 @@ from prerelax.training.config import LossConfig, OptimizationConfig
 from prerelax.training.losses import LOSSES
 
 RECENT_NORMS = 50
+LARGEST_LOSS = 1e10
 
 
 class DenoiserModule(L.LightningModule):
@@ -36,11 +37,12 @@ class DenoiserModule(L.LightningModule):
     def forward(self, batch: Batch, time: Tensor) -> Any:
         return self.network(batch, time)
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
         # A stream of its own for every step: a resumed run draws what the uninterrupted one would have drawn.
         losses = self._losses(batch, self.optimization.seed, self.global_step)
         self._log("train", losses, batch)
-        return losses["loss"]
+        # Not a number either: the batch is skipped, as MoreRed's code does.
+        return losses["loss"] if bool(losses["loss"] <= LARGEST_LOSS) else None
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         losses = self._losses(batch, self.optimization.seed + 1, batch_index)
@@ -112,6 +114,8 @@ class GradientClipper:
         """Clip the gradients in place; returns their norm before clipping."""
         limit = self.limit
         parameters = [p for p in network.parameters() if p.grad is not None]
+        if not parameters:  # a skipped batch
+            return 0.0
         norm = float(nn.utils.clip_grad_norm_(parameters, limit))
         if not math.isfinite(norm):
             for parameter in parameters:
