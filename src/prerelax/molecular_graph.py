@@ -151,14 +151,17 @@ def _with_bond_orders(
 ) -> Chem.Mol | None:
     if len(numbers) == 1:
         return _single_atom(int(numbers[0]), charge)
-    mol = _bond_orders(numbers, positions, bonded, charge, charged_fragments=True)
+    mol = _with_nitro_groups(numbers, positions, bonded, charge)
+    if mol is None:
+        mol = _bond_orders(numbers, positions, bonded, charge, charged_fragments=True)
     if mol is None and is_radical:
-        # A radical is its anion without the extra electron: benzyl, nitroxides and phenoxyl come out so.
-        anion = _bond_orders(numbers, positions, bonded, charge - 1, charged_fragments=True)
-        mol = None if anion is None else _without_electron(anion)
+        # With one electron more it is a closed shell, whose bonds RDKit finds: benzyl, nitroxides, phenoxyl.
+        closed_shell = _bond_orders(numbers, positions, bonded, charge - 1, charged_fragments=True)
+        mol = None if closed_shell is None else _without_electron(closed_shell)
         mol = mol or _bond_orders(numbers, positions, bonded, charge, charged_fragments=False)
     if mol is None or Chem.GetFormalCharge(mol) != charge:
         return None
+    _write_mesomers_as_force_fields_know_them(mol)
     Chem.AssignStereochemistryFrom3D(mol)
     mol.RemoveAllConformers()
     return mol
@@ -196,19 +199,88 @@ def _bond_orders(
             embedChiral=False,
             maxIterations=_MAX_BOND_ORDER_TRIALS,
         )
-        Chem.SanitizeMol(mol)
     except (ValueError, RuntimeError):
         return None
-    return mol.GetMol()
+    return _sanitized(mol)
 
 
-def _without_electron(anion: Chem.Mol) -> Chem.Mol | None:
-    negative = [atom.GetIdx() for atom in anion.GetAtoms() if atom.GetFormalCharge() == -1]
-    if not negative:
+def _sanitized(mol: Chem.RWMol) -> Chem.Mol | None:
+    with rdBase.BlockLogs():
+        valid = Chem.SanitizeMol(mol, catchErrors=True) == Chem.SanitizeFlags.SANITIZE_NONE
+    return mol.GetMol() if valid else None
+
+
+def _with_nitro_groups(
+    numbers: NDArray[np.integer], positions: NDArray[np.floating], bonded: NDArray[np.bool_], charge: int
+) -> Chem.Mol | None:
+    """Bond orders by way of the nitroso compound, since RDKit finds none for many nitroarenes; None without
+    nitro groups.
+    """
+    terminal_oxygen = (numbers == 8) & (bonded.sum(axis=0) == 1)
+    nitro = [
+        (int(n), int(np.flatnonzero(bonded[n] & terminal_oxygen)[0]))
+        for n in np.flatnonzero(numbers == 7)
+        if bonded[n].sum() == 3 and (bonded[n] & terminal_oxygen).sum() == 2
+    ]
+    if not nitro:
         return None
-    radical = Chem.RWMol(anion)
-    site = radical.GetAtomWithIdx(negative[0])
-    site.SetFormalCharge(0)
+    oxygens = sorted(oxygen for _, oxygen in nitro)
+    kept = np.delete(np.arange(len(numbers)), oxygens)
+    nitroso = _bond_orders(numbers[kept], positions[kept], bonded[np.ix_(kept, kept)], charge, True)
+    if nitroso is None:
+        return None
+    mol = Chem.RWMol(nitroso)
+    for _ in oxygens:
+        mol.AddAtom(Chem.Atom(8))
+    order = np.argsort(np.concatenate([kept, oxygens]))
+    mol = Chem.RWMol(Chem.RenumberAtoms(mol.GetMol(), [int(i) for i in order]))
+    for nitrogen, oxygen in nitro:
+        mol.AddBond(nitrogen, oxygen, Chem.BondType.SINGLE)
+        mol.GetAtomWithIdx(nitrogen).SetFormalCharge(1)
+        mol.GetAtomWithIdx(oxygen).SetFormalCharge(-1)
+    mol.RemoveAllConformers()
+    mol.AddConformer(conformer_at(positions), assignId=True)
+    return _sanitized(mol)
+
+
+_HYPERVALENT = Chem.MolFromSmarts("[S,P,Se;+1,+2]-[OX1-]")
+_DIAZO = Chem.MolFromSmarts("[C,N;-1]-[N+X2]#[NX1+0]")
+
+
+def _write_mesomers_as_force_fields_know_them(mol: Chem.Mol) -> None:
+    """S+–O⁻ and P+–O⁻ as double bonds, azides and diazo groups as X=N+=N⁻.
+
+    MMFF94 and UFF type atoms by the form that is written; for the other forms they have wrong types or none.
+    """
+    while match := mol.GetSubstructMatch(_HYPERVALENT):
+        centre, oxygen = (mol.GetAtomWithIdx(i) for i in match)
+        mol.GetBondBetweenAtoms(*match).SetBondType(Chem.BondType.DOUBLE)
+        centre.SetFormalCharge(centre.GetFormalCharge() - 1)
+        oxygen.SetFormalCharge(0)
+    while match := mol.GetSubstructMatch(_DIAZO):
+        inner, middle, terminal = match
+        mol.GetBondBetweenAtoms(inner, middle).SetBondType(Chem.BondType.DOUBLE)
+        mol.GetBondBetweenAtoms(middle, terminal).SetBondType(Chem.BondType.DOUBLE)
+        mol.GetAtomWithIdx(inner).SetFormalCharge(0)
+        mol.GetAtomWithIdx(terminal).SetFormalCharge(-1)
+    Chem.SanitizeMol(mol)
+
+
+_IONISED_FIRST = (7, 15, 16, 34, 8, 53, 35, 17, 9)
+"""Atomic numbers of atoms with lone pairs, the easily ionised ones first."""
+
+
+def _without_electron(mol: Chem.Mol) -> Chem.Mol | None:
+    """The molecule as a radical: an anionic atom, or else a lone pair, has lost an electron."""
+    sites = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetFormalCharge() == -1]
+    for number in _IONISED_FIRST:
+        sites += [
+            a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() == number and a.GetFormalCharge() == 0
+        ]
+    if not sites:
+        return None
+    radical = Chem.RWMol(mol)
+    site = radical.GetAtomWithIdx(sites[0])
+    site.SetFormalCharge(site.GetFormalCharge() + 1)
     site.SetNumRadicalElectrons(1)
-    Chem.SanitizeMol(radical)
-    return radical.GetMol()
+    return _sanitized(radical)

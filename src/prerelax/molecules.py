@@ -15,7 +15,6 @@ from rdkit import Chem, rdBase
 from prerelax.input_files import InputFileError, Row, count_rows, read_rows
 from prerelax.molecular_graph import (
     bonded_matrix,
-    conformer_at,
     connectivity_unchanged,
     mapped_smiles,
     mol_from_mapped_smiles,
@@ -166,22 +165,24 @@ def _molecule_from_sdf(row: Row) -> Molecule:
         raise _RowError(
             "it has query atoms or bonds (such as A, Q, R or 'any'); a molecule needs definite ones"
         )
-    has_3d = mol.GetNumConformers() == 1 and mol.GetConformer().Is3D()
-    positions = mol.GetConformer().GetPositions() if has_3d else None
-    mol.RemoveAllConformers()
-    open_valences = [atom.GetIdx() + 1 for atom in mol.GetAtoms() if atom.GetTotalNumHs() > 0]
-    if positions is not None and open_valences:
-        if any(atom.GetAtomicNum() == 1 for atom in mol.GetAtoms()):
-            raise _RowError(
-                f"the 3-D structure has hydrogens, but some are missing at atoms {_listed(open_valences)}; "
-                "add them all (or the formal charge that the record lacks), or remove all"
-            )
-        _require_positions(positions)
-        mol.AddConformer(conformer_at(positions))
-        mol = Chem.AddHs(mol, addCoords=True)
-        positions = mol.GetConformer().GetPositions()
+    if not (mol.GetNumConformers() == 1 and mol.GetConformer().Is3D()):
         mol.RemoveAllConformers()
-    return _checked(row, Chem.AddHs(mol), positions)
+        return _checked(row, Chem.AddHs(mol))
+    _require_positions(mol.GetConformer().GetPositions())
+    open_valences = [atom.GetIdx() + 1 for atom in mol.GetAtoms() if atom.GetTotalNumHs() > 0]
+    if open_valences and any(atom.GetAtomicNum() == 1 for atom in mol.GetAtoms()):
+        raise _RowError(
+            f"the 3-D structure has hydrogens, but some are missing at atoms {_listed(open_valences)}; "
+            "add them all (or the formal charge that the record lacks), or remove all"
+        )
+    mol = Chem.AddHs(mol, addCoords=True)
+    for bond in mol.GetBonds():  # "either" marks of the bond block would win over the coordinates
+        bond.SetBondDir(Chem.BondDir.NONE)
+        bond.SetStereo(Chem.BondStereo.STEREONONE)
+    Chem.AssignStereochemistryFrom3D(mol)
+    positions = mol.GetConformer().GetPositions()
+    mol.RemoveAllConformers()
+    return _checked(row, mol, positions)
 
 
 def _molecule_despite_its_bonds(row: Row, record: Chem.Mol) -> Molecule:

@@ -1,0 +1,126 @@
+"""The start `rdkit`: deterministic, in order, one row per conformer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from prerelax.errors import UserError
+from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles, read_molecules
+from prerelax.records import Record, read_shard
+from prerelax.starts import embed
+from prerelax.starts.embed import embed_shard, embedded_positions
+
+TABLE = "id,smiles\na,CCO\nb,C[C@H](N)C(=O)O\nc,CC(\nd,C/C=C\\C\ne,[NH3+]CC\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "molecules.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def embedded_rows(path: Path, rows: slice | None = None, conformers: int = 1, seed: int = 42) -> list[Record]:
+    out = path.parent / "out.extxyz"
+    embed_shard(path, out, rows, conformers, seed)
+    return read_shard(out)
+
+
+def test_rows_out_are_rows_times_conformers_in_order(table: Path) -> None:
+    records = embedded_rows(table, conformers=3)
+    assert [(r.id, r.conformer) for r in records] == [(name, k) for name in "abcde" for k in range(3)]
+    assert [r.status for r in records] == ["ok"] * 6 + ["input_error"] * 3 + ["ok"] * 6
+    assert {r.start for r in records} == {"rdkit"}
+    assert all(r.stages_s.keys() == {"rdkit"} and r.wall_s == r.stages_s["rdkit"] for r in records)
+    assert [(r.charge, r.multiplicity) for r in records[-1:]] == [(1, 1)]
+
+
+def test_a_molecule_does_not_depend_on_its_shard(table: Path) -> None:
+    whole = embedded_rows(table, conformers=2)
+    parts = [embedded_rows(table, rows=slice(k, k + 1), conformers=2) for k in range(5)]
+    for one, other in zip(whole, [record for part in parts for record in part], strict=True):
+        assert (one.id, one.conformer, one.smiles, one.message) == (
+            other.id,
+            other.conformer,
+            other.smiles,
+            other.message,
+        )
+        np.testing.assert_array_equal(one.positions, other.positions)
+
+
+def test_conformers_and_seeds_differ(table: Path) -> None:
+    first, second = embedded_rows(table, slice(0, 1), conformers=2)
+    (other_seed,) = embedded_rows(table, slice(0, 1), seed=43)
+    assert np.abs(first.positions - second.positions).max() > 0.1
+    np.testing.assert_array_equal(second.positions, other_seed.positions)
+
+
+def test_geometries_have_the_bonds_and_the_stereochemistry_asked_for(table: Path) -> None:
+    for record in embedded_rows(table):
+        if record.status != "ok":
+            continue
+        assert connectivity_unchanged(record.smiles, record.numbers, record.positions)
+        asked = mol_from_mapped_smiles(record.smiles, record.positions)
+        found = Chem.Mol(asked)
+        Chem.AssignStereochemistryFrom3D(found)
+        assert Chem.MolToSmiles(found) == Chem.MolToSmiles(asked)
+
+
+def test_the_papers_start_is_rdkits_default_with_seed_42(table: Path) -> None:
+    from rdkit.Chem import AllChem
+
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    AllChem.EmbedMolecule(mol, randomSeed=42)
+    (record,) = embedded_rows(table, slice(0, 1))
+    np.testing.assert_allclose(record.positions, mol.GetConformer().GetPositions(), atol=1e-6)
+
+
+def test_given_coordinates_stay_and_further_conformers_are_embedded(tmp_path: Path) -> None:
+    path = tmp_path / "water.xyz"
+    path.write_text("3\nwater\nO 5 0 0.117\nH 5 0.757 -0.469\nH 5 -0.757 -0.469\n")
+    given, other = embedded_rows(path, conformers=2)
+    assert given.positions.tolist() == [[5, 0, 0.117], [5, 0.757, -0.469], [5, -0.757, -0.469]]
+    assert "given" in given.message
+    assert other.status == "ok"
+    assert abs(other.positions.mean()) < 0.1
+    assert given.smiles == other.smiles == "[O:1]([H:2])[H:3]"
+
+
+def test_missing_conformers_are_rows_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,smiles\ncyclopropyne,C1#CC1\n")
+    records = embedded_rows(path, conformers=2)
+    assert [(r.status, r.conformer, len(r.numbers)) for r in records] == [
+        ("embed_failed", 0, 0),
+        ("embed_failed", 1, 0),
+    ]
+
+
+def test_random_coordinates_are_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a single trial ETKDG fails on this drug, and from random coordinates it does not."""
+    from rdkit.Chem import rdDistGeom
+
+    mol = Chem.AddHs(Chem.MolFromSmiles("O=C(/C=C/c1ccccc1)C1=C(O)C(=O)N(CCO)C1c1ccccc1[N+](=O)[O-]"))
+    monkeypatch.setattr(embed, "MAX_TRIALS", 1)
+    assert rdDistGeom.EmbedMolecule(Chem.Mol(mol), maxAttempts=1, randomSeed=42) == -1
+    positions = embedded_positions(mol, 42)
+    assert positions is not None
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    assert connectivity_unchanged(mol, numbers, positions)
+
+
+def test_wrong_numbers_are_user_errors(table: Path) -> None:
+    with pytest.raises(UserError, match="conformer"):
+        embed_shard(table, table.parent / "o.extxyz", None, conformers=0, seed=42)
+    with pytest.raises(UserError, match="seed"):
+        embed_shard(table, table.parent / "o.extxyz", None, conformers=1, seed=-1)
+
+
+def test_real_drugs_embed(data_folder: Path, tmp_path: Path) -> None:
+    smiles = (data_folder / "smiles_geom_drugs_30k.smi").read_text().split()[::3000]
+    path = tmp_path / "drugs.smi"
+    path.write_text("\n".join(smiles))
+    records = embedded_rows(path)
+    assert [r.status for r in records] == ["ok"] * len(read_molecules(path))
