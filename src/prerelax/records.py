@@ -103,8 +103,12 @@ class Record:
         return self.status in PROCEED
 
     def after_stage(self, stage: str, wall_s: float, **changes: Any) -> "Record":
-        """This record after one more stage: its seconds noted under `stage`, `changes` made."""
-        return replace(self, wall_s=wall_s, stages_s={**self.stages_s, stage: wall_s}, **changes)
+        """This record after one more stage: its seconds added under `stage`, `changes` made.
+
+        Added, since a target may have the name of the start that led to it.
+        """
+        stages_s = {**self.stages_s, stage: self.stages_s.get(stage, 0.0) + wall_s}
+        return replace(self, wall_s=wall_s, stages_s=stages_s, **changes)
 
     def as_atoms(self) -> Atoms:
         """ASE's Atoms with all scalars in `info`; `start_positions`, where known, in `arrays`."""
