@@ -154,11 +154,15 @@ def _with_seconds(table: pa.Table) -> pa.Table:
     relaxed = pc.is_valid(table["n_gradients"])
     relax = pc.if_else(relaxed, table["wall_s"], pa.scalar(None, pa.float64()))
     before: dict[str, list[float]] = {}
-    for row, (text, own) in enumerate(zip(table["stages_s"].to_pylist(), relax.to_pylist(), strict=True)):
+    columns = (table["stages_s"].to_pylist(), table["target"].to_pylist(), relax.to_pylist())
+    for row, (text, target, own) in enumerate(zip(*columns, strict=True)):
         stages = json.loads(text) if text else {}
-        stages.pop(next((stage for stage in reversed(stages) if stages[stage] == own), None), None)
+        # The relaxation's seconds stand under its target's name, added to those of a start of that name.
+        if own is not None and target in stages:
+            stages[target] = max(stages[target] - own, 0.0)
         for stage, seconds in stages.items():
-            before.setdefault(stage, [0.0] * table.num_rows)[row] = seconds
+            if seconds:
+                before.setdefault(stage, [0.0] * table.num_rows)[row] = seconds
     settings = table["settings"].dictionary_encode()
     table = table.drop_columns(["wall_s", "stages_s", "settings"])
     table = table.append_column("settings", settings).append_column("wall_s_relax", relax)

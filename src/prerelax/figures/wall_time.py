@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch
@@ -23,13 +24,15 @@ from prerelax.figures.style import (
     which_molecules,
 )
 
-_STAGE_COLOURS = ("#DDD3C2", "#B7A480", "#86724F", "#54452C", "#2B2315")
+_NO_START_COLOUR = "#B7A480"
 _ROW_MM = 6.5
 
 
 @in_house_style
 def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFrame]:
     """Figure and the means behind it: one stacked bar per start, one panel per target.
+
+    Pale is the making of each start that led here, full the relaxation at the target.
 
     Means over the molecules whose relaxations count from every start, so that all bars are of the same ones.
     """
@@ -42,13 +45,13 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
     heights = [max(len(table), 2) * _ROW_MM + 20 for table, _ in tables.values()]
     figure = new_figure(DOUBLE_COLUMN_MM, sum(heights) + 5)
     colours = start_colours(starts, baseline)
-    earth = {stage: _STAGE_COLOURS[place % len(_STAGE_COLOURS)] for place, stage in enumerate(stages)}
+    pale = {stage: _pale(colours.get(stage.removeprefix(BEFORE), _NO_START_COLOUR)) for stage in stages}
     for part, (target, (table, words)) in zip(stacked(figure, heights), tables.items(), strict=True):
         axes = part.subplots()
         title(axes, target, words)
-        _draw_target(axes, table, earth, colours)
+        _draw_target(axes, table, pale, colours)
     keys: dict[str, Any] = {
-        stage.removeprefix(BEFORE): (Patch(color=colour),) for stage, colour in earth.items()
+        stage.removeprefix(BEFORE): (Patch(color=colour),) for stage, colour in pale.items()
     }
     keys["relaxation at the target"] = tuple(
         Patch(color=colour) for colour in [colours[start] for start in starts[:3]]
@@ -57,7 +60,7 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
         keys.values(),
         keys.keys(),
         loc="outside lower center",
-        ncols=len(keys),
+        ncols=min(len(keys), 5),
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
     )
     return figure, pd.concat([table.assign(target=target) for target, (table, _) in tables.items()])[
@@ -76,13 +79,13 @@ def _mean_seconds(relaxations: pd.DataFrame, stages: list[str]) -> tuple[pd.Data
     return table, which_molecules(n, in_common, absent)
 
 
-def _draw_target(axes: Axes, table: pd.DataFrame, earth: dict[str, str], colours: dict[str, str]) -> None:
+def _draw_target(axes: Axes, table: pd.DataFrame, pale: dict[str, str], colours: dict[str, str]) -> None:
     if table.empty:
         say(axes, "No relaxation at this target counts.")
         return
     for place, row in enumerate(table.to_dict("records")):
         left = 0.0
-        for stage, colour in earth.items():
+        for stage, colour in pale.items():
             axes.barh(place, row[stage], left=left, color=colour, height=0.62, linewidth=0)
             left += row[stage]
         axes.barh(
@@ -98,6 +101,11 @@ def _draw_target(axes: Axes, table: pd.DataFrame, earth: dict[str, str], colours
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("mean wall time per molecule / s (before + relaxation)")
+
+
+def _pale(colour: str) -> str:
+    """A start's colour mixed with white: the seconds that went into making it."""
+    return to_hex([1 - 0.45 * (1 - part) for part in to_rgb(colour)])
 
 
 def _seconds(value: float) -> str:
