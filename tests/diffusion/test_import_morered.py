@@ -16,6 +16,7 @@ import torch
 from prerelax.diffusion.checkpoint import load_model
 from prerelax.diffusion.import_morered import NotMoreRedError, import_morered, read_morered
 from prerelax.diffusion.morered import sampler_of
+from prerelax.errors import UserError
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
 
 OUR_NAMES = (
@@ -51,7 +52,7 @@ def test_golden_import_has_the_numbers_of_the_state(kind: str, golden_folder: Pa
 
 def test_imported_pair_serves_as_and_itp(golden_folder: Path, tmp_path: Path) -> None:
     import_morered(golden_folder / "morered_ddpm.pt", tmp_path / "pair", elements=(1, 6, 7, 8, 16))
-    with pytest.raises(FileNotFoundError, match="no model in"):
+    with pytest.raises(UserError, match="no model in"):
         sampler_of(load_model(tmp_path / "pair"), "as")
     import_morered(golden_folder / "morered_time.pt", tmp_path / "pair" / "time")
     for name in ("as", "itp"):
@@ -185,7 +186,7 @@ def test_files_that_are_no_archives_are_refused(golden_folder: Path, tmp_path: P
         made.writestr("readme.txt", "hello")
     with pytest.raises(NotMoreRedError, match=r"not an archive written by torch\.save"):
         read_morered(tmp_path / "zip")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="no file"):
         read_morered(tmp_path / "absent.pt")
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prerelax.errors import UserError
 from prerelax.networks import build_network
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS
 
@@ -55,7 +56,7 @@ _MODEL = "schnetpack.model.base.NeuralNetworkPotential"
 _TIME_HEAD, _NOISE_HEAD = "morered.model.heads.DiffusionTime", "morered.model.heads.TimeAwareEquivariant"
 
 
-class NotMoreRedError(ValueError):
+class NotMoreRedError(UserError):
     """The file is not a model of MoreRed, or names what such a model never contains. Nothing was run."""
 
 
@@ -63,7 +64,7 @@ def import_morered(model_pt: Path, out: Path, elements: Sequence[int] = ELEMENTS
     """Turn a published `.pt` (JT, DDPM or time predictor) into the model folder `out`.
 
     `elements` are those of the model's training set. A time predictor for AS and ITP belongs into the folder
-    `time` inside its noise model's. Raises FileNotFoundError, and NotMoreRedError where the file is anything
+    `time` inside its noise model's. Raises UserError, and NotMoreRedError where the file is anything
     else than a MoreRed model on PaiNN.
     """
     from prerelax.diffusion.checkpoint import save_model
@@ -331,7 +332,7 @@ def _rebuild_parameter(data: Any, *_: Any) -> Tensor:
 def _unpickle(path: Path) -> Any:
     """What the archive holds, as stand-ins and tensors."""
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise UserError(f"there is no file {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST_ARCHIVE_BYTES:

@@ -24,6 +24,7 @@ from prerelax.diffusion.batch import Batch, centred, make_batch, molecule_sums
 from prerelax.diffusion.checkpoint import LoadedModel, load_model
 from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import NoiseStream
+from prerelax.errors import UserError
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork, molecule_time
 
 SAMPLERS = ("jt", "as", "itp", "ddpm")
@@ -109,11 +110,11 @@ class InitialTimeSampler(AdaptiveSampler):
 
 
 class CountdownSampler(Sampler):
-    """DDPM: the last `n_steps` steps, whatever the geometry. Raises ValueError outside 1…T."""
+    """DDPM: the last `n_steps` steps, whatever the geometry. Raises UserError outside 1…T."""
 
     def __init__(self, network: NoiseNetwork, schedule: MoreRedSchedule, n_steps: int) -> None:
         if not 1 <= n_steps <= schedule.timesteps:
-            raise ValueError(f"the number of steps must lie in 1…{schedule.timesteps}, not {n_steps}")
+            raise UserError(f"the number of steps must lie in 1…{schedule.timesteps}, not {n_steps}")
         self.network, self.schedule, self.elements = network, schedule, network.elements
         self.n_steps = n_steps
 
@@ -131,21 +132,21 @@ def make_sampler(
     time_network: nn.Module | None = None,
     n_steps: int | None = None,
 ) -> Sampler:
-    """The sampler of a name in SAMPLERS. Raises ValueError where the networks do not serve it."""
+    """The sampler of a name in SAMPLERS. Raises UserError where the networks do not serve it."""
     if name == "jt":
         if not isinstance(network, JointNetwork):
-            raise ValueError("sampler jt needs a joint model (painn-joint)")
+            raise UserError("sampler jt needs a joint model (painn-joint)")
         return JointSampler(network, schedule)
     if name not in SAMPLERS:
-        raise ValueError(f"unknown MoreRed sampler {name!r}; known: {', '.join(SAMPLERS)}")
+        raise UserError(f"unknown MoreRed sampler {name!r}; known: {', '.join(SAMPLERS)}")
     if not isinstance(network, NoiseNetwork):
-        raise ValueError(f"sampler {name} needs a noise model (painn-noise)")
+        raise UserError(f"sampler {name} needs a noise model (painn-noise)")
     if name == "ddpm":
         if n_steps is None:
-            raise ValueError("sampler ddpm needs the number of steps")
+            raise UserError("sampler ddpm needs the number of steps")
         return CountdownSampler(network, schedule, n_steps)
     if not isinstance(time_network, TimeNetwork):
-        raise ValueError(f"sampler {name} needs a time model (painn-time) beside the noise model")
+        raise UserError(f"sampler {name} needs a time model (painn-time) beside the noise model")
     kind = AdaptiveSampler if name == "as" else InitialTimeSampler
     return kind(network, time_network, schedule)
 
@@ -154,16 +155,16 @@ def sampler_of(model: LoadedModel, name: str | None = None, n_steps: int | None 
     """The sampler `name` (default: the model's own) of a model folder.
 
     The time network of `as` and `itp` is the model in the folder `time` inside the noise model's. Raises
-    ValueError where the model does not serve the sampler, FileNotFoundError where the time model is missing.
+    UserError where the model does not serve the sampler or the time model is missing.
     """
     defaults = model.sampler_defaults
     name = name or str(defaults.get("name", "jt"))
     if not isinstance(model.schedule, MoreRedSchedule):
-        raise ValueError(f"{model.name} is not a MoreRed model: its schedule is EDM's")
+        raise UserError(f"{model.name} is not a MoreRed model: its schedule is EDM's")
     time_network = None
     if name in ("as", "itp"):
         if model.folder is None:
-            raise ValueError(f"{model.name} has no folder in which its time model could lie")
+            raise UserError(f"{model.name} has no folder in which its time model could lie")
         device = next(model.network.parameters()).device
         time_network = load_model(model.folder / "time", device).network
     steps = n_steps if n_steps is not None else defaults.get("steps")
@@ -188,10 +189,10 @@ def relax(
     `noise` names molecules by their place in `molecules`; what it gives is centred here. A molecule that does
     not arrive within `max_iterations` is returned with status `not_converged`; one whose prediction is not
     finite keeps its last geometry with status `unknown_error`; neither disturbs the others. `when_done` is
-    called with index and result as molecules leave. Raises ValueError for limits below 1.
+    called with index and result as molecules leave. Raises UserError for limits below 1.
     """
     if max_iterations < 1 or batch_size < 1:
-        raise ValueError("max_iterations and batch_size must be at least 1")
+        raise UserError("max_iterations and batch_size must be at least 1")
     results: dict[int, Relaxed] = {}
 
     def finish(index: int, result: Relaxed) -> None:
