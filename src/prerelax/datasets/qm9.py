@@ -1,4 +1,5 @@
-"""QM9 in its published formats (Ramakrishnan et al., Sci. Data 2014), its consistency filter and the papers' splits.
+"""QM9 in its published formats (Ramakrishnan et al., Sci. Data 2014), its consistency filter and the papers'
+splits.
 
 Molecules are numbered by their gdb9 number (1…133 885), which all formats share.
 """
@@ -28,7 +29,8 @@ def parse_number(text: str) -> float:
 
 
 def parse_published_xyz(text: str, source: str) -> Molecule:
-    """Parse one `dsgdb9nsd_*.xyz`: atom count; `gdb id` and properties; atoms with Mulliken charges; and more lines.
+    """Parse one `dsgdb9nsd_*.xyz`: atom count; `gdb id` and properties; atoms with Mulliken charges; and more
+    lines.
 
     The number comes from the second line, or from the file name where a re-export has plain comments.
     Raises ValueError naming `source` and the line.
@@ -68,8 +70,9 @@ def _gdb_number(header: str, source: str) -> int:
 def read_published_xyz(path: Path) -> Iterator[Molecule]:
     """Molecules of a folder of `dsgdb9nsd_*.xyz`, in order of their numbers, or of a tar archive of them.
 
-    An archive (`.tar.bz2` as published; any compression) is read as a stream: nothing is written to disk, links
-    and other special members are ignored, and a member larger than a megabyte is refused with ValueError.
+    An archive (`.tar.bz2` as published; any compression) is read as a stream: nothing is written to disk,
+    links and other special members are ignored, and a member larger than a megabyte is refused with
+    ValueError.
     """
     if path.is_dir():
         for file in sorted(path.glob("dsgdb9nsd_*.xyz")):
@@ -89,8 +92,8 @@ def read_published_xyz(path: Path) -> Iterator[Molecule]:
 def read_sdf(path: Path) -> Iterator[Molecule]:
     """Molecules of an SDF of V2000 records such as gdb9.sdf, titles `gdb_<number>`.
 
-    Where a title has no number, the record's position in the file (from 1) is the id. Raises ValueError naming
-    the record for anything that is not a whole V2000 record, such as a truncated last one.
+    Where a title has no number, the record's position in the file (from 1) is the id. Raises ValueError
+    naming the record for anything that is not a whole V2000 record, such as a truncated last one.
     """
     record: list[str] = []
     index = 1
@@ -141,7 +144,8 @@ TEST_FRACTION = {"edm": 0.1}
 
 
 def split(n_molecules: int, paper: str, seed: int = 0) -> dict[str, NDArray[np.int64]]:
-    """Rows of `train`, `valid` and `test`, for a set in the order of gdb9 numbers after the consistency filter.
+    """Rows of `train`, `valid` and `test`, for a set in the order of gdb9 numbers after the consistency
+    filter.
 
     edm: 100 000 train, a tenth test, the rest validation, of numpy's legacy permutation with seed 0, as the
     published code (data/prepare/qm9.py) draws it. morered: 55 000 train, 10 000 validation, the rest test.
@@ -157,6 +161,6 @@ def split(n_molecules: int, paper: str, seed: int = 0) -> dict[str, NDArray[np.i
     if n_molecules < n_train + n_valid or n_valid < 0:
         raise ValueError(f"the {paper} split needs the whole of QM9, not {n_molecules} molecules")
     # The legacy generator is part of the published split.
-    order = np.random.RandomState(seed).permutation(n_molecules)  # noqa: NPY002
+    order = np.random.RandomState(seed).permutation(n_molecules)
     train, valid, test = np.split(order, [n_train, n_train + n_valid])
     return {"train": train, "valid": valid, "test": test}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,14 +80,14 @@ def collect(molecules: Iterable[tuple[int, NDArray[np.integer], NDArray[np.float
 def read_npz(path: Path) -> Structures:
     """Read `ids`, `n_atoms`, `numbers`, `positions` Å and, where there, `positions_mmff94` Å.
 
-    Raises ValueError naming the file for missing arrays, sizes that do not add up, repeated ids or coordinates
-    that are not finite.
+    Raises ValueError naming the file for missing arrays, sizes that do not add up, repeated ids or
+    coordinates that are not finite.
     """
     with np.load(path, allow_pickle=False) as arrays:
         missing = [name for name in ("ids", "n_atoms", "numbers", "positions") if name not in arrays]
         if missing:
             raise ValueError(f"{path} lacks the arrays {', '.join(missing)}")
-        start = arrays["positions_mmff94"] if "positions_mmff94" in arrays else None
+        start = arrays.get("positions_mmff94")
         structures = Structures(
             ids=arrays["ids"].astype(np.int64),
             n_atoms=arrays["n_atoms"].astype(np.int64),
@@ -100,8 +101,12 @@ def read_npz(path: Path) -> Structures:
 
 def write_npz(path: Path, structures: Structures) -> None:
     """Write what `read_npz` reads, compressed."""
-    arrays = {"ids": structures.ids, "n_atoms": structures.n_atoms, "numbers": structures.numbers}
-    arrays["positions"] = structures.positions
+    arrays: dict[str, Any] = {
+        "ids": structures.ids,
+        "n_atoms": structures.n_atoms,
+        "numbers": structures.numbers,
+        "positions": structures.positions,
+    }
     if structures.positions_start is not None:
         arrays["positions_mmff94"] = structures.positions_start
     np.savez_compressed(path, **arrays)

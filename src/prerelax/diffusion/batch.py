@@ -29,9 +29,12 @@ class Batch:
     pairs: Tensor
     """[2, n_pairs] int64, receiver and sender"""
     topological_distance: Tensor | None = None
-    """[n_pairs] int64, bonds between the two atoms (1…4), 0 when more or not connected; None without a bond graph"""
+    """[n_pairs] int64, bonds between the two atoms (1…4), 0 when more or not connected; None without a bond
+    graph
+    """
     features: Tensor | None = None
-    """[n_atoms_total, n_features] noised types and charges of an EDM that diffuses them; None for fixed types"""
+    """[n_atoms_total, n_features] noised types and charges of an EDM that diffuses them; None for fixed types
+    """
 
     @property
     def n_molecules(self) -> int:
@@ -64,7 +67,7 @@ def make_batch(
     topological_distance: Sequence[NDArray[np.uint8]] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Batch:
-    """Build a batch from per-molecule arrays: numbers [n], positions [n, 3] Å, topological distances [n, n]."""
+    """A batch from numbers [n], positions [n, 3] Å and topological distances [n, n] of each molecule."""
     n_atoms = torch.tensor([len(z) for z in numbers], dtype=torch.int64)
     pairs = _all_pairs(n_atoms)
     topology = None

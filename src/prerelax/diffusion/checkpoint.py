@@ -15,16 +15,21 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.errors import UserError
 from prerelax.networks import build_network, nearest
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.yaml", "card.md"
 GAMMA_KEY = "schedule.gamma"
 """Tensor name under which an imported checkpoint keeps its own schedule table."""
+
+
+class ModelError(UserError):
+    """There is no such model, or it is not whole."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class LoadedModel:
 
 
 def models_folder() -> Path:
-    """$PRERELAX_MODELS, else `models/` at the root of the source tree that this package was installed from."""
+    """$PRERELAX_MODELS, else `models/` at the root of the source tree this package was installed from."""
     given = os.environ.get("PRERELAX_MODELS")
     return Path(given) if given else Path(__file__).resolve().parents[3] / "models"
 
@@ -66,7 +71,7 @@ def list_models() -> list[str]:
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """Folder of a model given by path or by shipped name. Raises FileNotFoundError that names what there is."""
+    """Folder of a model given by path or by shipped name. Raises ModelError that names what there is."""
     given = Path(name_or_path)
     if (given / CONFIG).is_file():
         return given
@@ -74,21 +79,20 @@ def find_model(name_or_path: str | Path) -> Path:
         shipped = models_folder() / str(name_or_path)
         if (shipped / CONFIG).is_file():
             return shipped
-        raise FileNotFoundError(
-            f"no model named {str(name_or_path)!r} in {models_folder()}{nearest(str(name_or_path), list_models())}"
-        )
-    raise FileNotFoundError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
+        near = nearest(str(name_or_path), list_models())
+        raise ModelError(f"no model named {str(name_or_path)!r} in {models_folder()}{near}")
+    raise ModelError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
 
 
 def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:
     """Load a shipped model by name or a model folder by path, in evaluation mode.
 
-    Raises FileNotFoundError where there is none, ValueError where config and weights do not fit together.
+    Raises ModelError where there is none, or where config and weights do not fit together.
     """
     folder = find_model(name_or_path)
     config = yaml.safe_load((folder / CONFIG).read_text())
     if not isinstance(config, dict) or "network" not in config:
-        raise ValueError(f"{folder / CONFIG} has no `network`")
+        raise ModelError(f"{folder / CONFIG} has no `network`")
     weights = load_file(folder / WEIGHTS)
     gamma = weights.pop(GAMMA_KEY, None)
     schedule = NoiseSchedule(gamma) if gamma is not None else make_schedule(config.get("schedule") or {})
@@ -96,7 +100,7 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {error}") from error
+        raise ModelError(f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {error}") from error
     network.to(device).eval().requires_grad_(False)
     return LoadedModel(folder.resolve().name, network, schedule, network_elements(network), config, folder)
 
@@ -110,16 +114,16 @@ def network_elements(network: nn.Module) -> tuple[int, ...]:
 def make_schedule(config: Mapping[str, Any]) -> Any:
     """The schedule of a config's `schedule` part: `kind` (EDM's `polynomial` or `morered`), `timesteps`, ...
 
-    Raises ValueError for unknown keys or values out of range.
+    Raises UserError for unknown keys or values out of range.
     """
     options = dict(config)
     kind = options.pop("kind", "polynomial")
     if kind not in SCHEDULES:
-        raise ValueError(f"unknown schedule {kind!r}{nearest(str(kind), list(SCHEDULES))}")
+        raise UserError(f"unknown schedule {kind!r}{nearest(str(kind), list(SCHEDULES))}")
     try:
         return SCHEDULES[kind](**options)
-    except TypeError as error:
-        raise ValueError(f"schedule {kind}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"schedule {kind}: {error}") from error
 
 
 SCHEDULES: dict[str, Callable[..., Any]] = {
@@ -145,15 +149,13 @@ def save_model(
     if gamma is not None:
         tensors[GAMMA_KEY] = gamma.detach().cpu().contiguous()
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{WEIGHTS}.{os.getpid()}"
-    save_file(tensors, temporary)
-    temporary.replace(folder / WEIGHTS)
-    _write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    _write(folder / WEIGHTS, save(tensors))
+    _write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False).encode())
     if card is not None:
-        _write(folder / CARD, card)
+        _write(folder / CARD, card.encode())
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
+    temporary.write_bytes(content)
     temporary.replace(path)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from prerelax.diffusion.batch import Batch, centred
 from prerelax.diffusion.noise import NoiseStream
 from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.errors import UserError
 
 Watcher = Callable[[Tensor], None]
 """Told the positions [n_atoms_total, 3] Å after every network call."""
@@ -69,7 +70,7 @@ def tail(
 ) -> Tensor:
     """The last `n_steps` steps from the geometry of the batch; positions [n_atoms_total, 3] Å, centred.
 
-    `rows` name the molecules of the batch to the noise stream. Raises ValueError for steps outside 1…T.
+    `rows` name the molecules of the batch to the noise stream. Raises UserError for steps outside 1…T.
     """
     check_steps(n_steps, schedule)
     options = options or TailOptions()
@@ -85,9 +86,9 @@ def tail(
 
 
 def check_steps(n_steps: int, schedule: NoiseSchedule) -> None:
-    """Raise ValueError for a number of steps outside 1…T."""
+    """Raise UserError for a number of steps outside 1…T."""
     if not 1 <= n_steps <= schedule.timesteps:
-        raise ValueError(f"the number of steps must lie within 1…{schedule.timesteps}, not {n_steps}")
+        raise UserError(f"the number of steps must lie within 1…{schedule.timesteps}, not {n_steps}")
 
 
 def _ancestral_step(
@@ -156,13 +157,12 @@ def fresh_noise(noise: NoiseStream, rows: Sequence[int], batch: Batch) -> Tensor
 def few_call_steps(n_steps: int, n_calls: int) -> list[int]:
     """The steps at which `n_calls` calls are made from step `n_steps` down, denser towards the end.
 
-    Raises ValueError for fewer than one call or more calls than steps.
+    Raises UserError for fewer than one call or more calls than steps.
     """
     if not 1 <= n_calls <= n_steps:
-        raise ValueError(f"{n_calls} calls cannot be made within {n_steps} steps")
+        raise UserError(f"{n_calls} calls cannot be made within {n_steps} steps")
     fractions = [(1.0 - i / n_calls) ** FEW_CALL_POWER for i in range(n_calls)]
-    steps = [max(round(n_steps * f), n_calls - i) for i, f in enumerate(fractions)]
-    return steps
+    return [max(round(n_steps * f), n_calls - i) for i, f in enumerate(fractions)]
 
 
 FEW_CALL_POWER = 2.0
@@ -179,8 +179,8 @@ def few_calls(
 ) -> Tensor:
     """A deterministic tail (DDIM, Song et al. 2021) of `n_calls` calls from the geometry of the batch.
 
-    Types that the network diffuses are held at their clean values. The result of the last call is the estimate
-    of the clean positions [n_atoms_total, 3] Å, centred.
+    Types that the network diffuses are held at their clean values. The result of the last call is the
+    estimate of the clean positions [n_atoms_total, 3] Å, centred.
     """
     check_steps(n_steps, schedule)
     steps = few_call_steps(n_steps, n_calls)

@@ -1,4 +1,4 @@
-"""Random numbers of samplers: one stream per molecule, so that a result does not depend on its batch mates."""
+"""Random numbers of samplers: a stream per molecule, so that a result does not depend on batch mates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from torch import Tensor
 
 
 class NoiseStream(Protocol):
-    """Where a sampler takes its noise from. Molecules are named by their row in the list given to the sampler."""
+    """Where a sampler takes its noise from. Molecules are named by their row in the list given to the
+    sampler.
+    """
 
     def positions(self, rows: Sequence[int], n_atoms: Sequence[int]) -> Tensor:
         """The next standard normal noise [sum(n_atoms), 3] of these molecules, not yet centred."""

@@ -14,6 +14,7 @@ from prerelax.diffusion import edm
 from prerelax.diffusion.batch import Batch, make_batch
 from prerelax.diffusion.checkpoint import LoadedModel
 from prerelax.diffusion.noise import NoiseStream, SeededNoise
+from prerelax.errors import UserError
 from prerelax.topology import bonds_from_geometry, topological_distances
 
 DEFAULT_STEPS = 50
@@ -80,25 +81,26 @@ def sample(
     device: torch.device | str = "auto",
     seed: int = 0,
     keep_trajectory: bool = False,
-    calls: int = DEFAULT_CALLS,
+    calls: int | None = None,
     noise: NoiseStream | None = None,
 ) -> list[SampleResult]:
     """Denoise `molecules`, results in their order.
 
-    `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's, or
-    with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic tail
-    of `calls` calls. Steps default to the model's own. `noise` replaces the streams made of ids and `seed`.
-    Molecules are batched by size; a result does not depend on batch mates (to 1e-4 Å). One that cannot be
-    treated gets a status and its input geometry back and does not disturb the others.
-    Raises ValueError for options that no molecule could be sampled with.
+    `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's,
+    or with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic
+    tail of `calls` calls. Steps default to the model's own. `noise` replaces the streams made of ids and
+    `seed`. Molecules are batched by size; a result does not depend on batch mates (to 1e-4 Å). One that
+    cannot be treated gets a status and its input geometry back and does not disturb the others. Raises
+    UserError for options that no molecule could be sampled with.
     """
     steps = steps if steps is not None else int(denoiser.sampler_defaults.get("steps", DEFAULT_STEPS))
+    calls = DEFAULT_CALLS if calls is None else calls
     if sampler not in SAMPLERS:
-        raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+        raise UserError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
     edm.check_steps(steps, denoiser.schedule)
     edm.few_call_steps(steps, calls if sampler == "few" else 1)
     if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        raise UserError(f"batch_size must be at least 1, not {batch_size}")
     options = SamplerOptions(sampler, steps, calls, edm.TailOptions(fixed_types, noise_free), keep_trajectory)
     chosen = resolve_device(device)
     denoiser.to(chosen)
@@ -113,11 +115,11 @@ def sample(
 
 
 def resolve_device(device: torch.device | str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises ValueError for a GPU that is not there."""
+    """`auto` is the GPU where there is one. Raises UserError for a GPU that is not there."""
     if str(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda was asked for, but torch finds no GPU")
+        raise UserError("device cuda was asked for, but torch finds no GPU")
     return torch.device(device)
 
 

@@ -8,11 +8,14 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from prerelax.errors import UserError
+
 if TYPE_CHECKING:
     from torch import nn
 
 NETWORKS = {
     "egnn": "prerelax.networks.egnn:EGNN",
+    "painn-energy": "prerelax.networks.energy:EnergyNetwork",
     "painn-joint": "prerelax.networks.morered:JointNetwork",
     "painn-noise": "prerelax.networks.morered:NoiseNetwork",
     "painn-time": "prerelax.networks.morered:TimeNetwork",
@@ -23,18 +26,18 @@ NETWORKS = {
 def build_network(config: Mapping[str, Any]) -> nn.Module:
     """The network of a config like `{"name": "egnn", "n_layers": 4, ...}`, with fresh weights.
 
-    Raises ValueError for a missing or unknown name or option, with the nearest known one.
+    Raises UserError for a missing or unknown name or option, with the nearest known one.
     """
     options = dict(config)
     name = options.pop("name", None)
     if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}{nearest(str(name), NETWORKS)}")
+        raise UserError(f"unknown network {name!r}{nearest(str(name), NETWORKS)}")
     module, class_name = NETWORKS[name].split(":")
     network_class = getattr(importlib.import_module(module), class_name)
     known = [p for p in inspect.signature(network_class.__init__).parameters if p != "self"]
     for key in options:
         if key not in known:
-            raise ValueError(f"network {name} has no option {key!r}{nearest(key, known)}")
+            raise UserError(f"network {name} has no option {key!r}{nearest(key, known)}")
     network: nn.Module = network_class(**options)
     return network
 

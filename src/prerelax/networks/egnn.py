@@ -2,10 +2,11 @@
 
 With its default options the network is the one of the published EDM code (Hoogeboom et al., ICML 2022) as the
 relaxation paper uses it (Chem. Sci. 2024, 15, 13506): all atoms of a molecule interact, and every block first
-passes messages and then moves the coordinates. The predicted noise is the distance that the coordinates moved.
+passes messages and then moves the coordinates. The predicted noise is the distance that the coordinates
+moved.
 
-The first layer of every pair network acts on [h_receiver, h_sender, d², d0²]. It is applied to the atoms before
-they are gathered into pairs, which is the same sum for a fraction of the work.
+The first layer of every pair network acts on [h_receiver, h_sender, d², d0²]. It is applied to the atoms
+before they are gathered into pairs, which is the same sum for a fraction of the work.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ class EGNN(nn.Module):
     """Denoiser: predicts the noise in the positions, and in the types where these are diffused along.
 
     `elements` are the atomic numbers it knows, in the order of the one-hot encoding. `types`: with `diffused`
-    the atom features are noised together with the positions (the papers' model), with `fixed` they are the clean
-    elements. `charges` appends Z to the features, which are divided by `one_hot_scale` and `charge_scale`. Options of our own, all off in the published network:
-    `bond_graph` adds an embedding of the topological distance to each pair, `radial_basis` that many Gaussians of
-    the interatomic distance, `log_time` gives the time on a logarithmic scale as well. `motion` says which
-    geometry a block sees: `noise` the coordinates moved by the noise predicted so far (published; of the order of
-    1 Å, so distances lose their meaning), `none` the input geometry, `denoised` the input minus sigma(t) times the
-    noise predicted so far, so that each block refines the geometry of the one before.
+    the atom features are noised together with the positions (the papers' model), with `fixed` they are the
+    clean elements. `charges` appends Z to the features, which are divided by `one_hot_scale` and
+    `charge_scale`. Options of our own, all off in the published network: `bond_graph` adds an embedding of
+    the topological distance to each pair, `radial_basis` that many Gaussians of the interatomic distance,
+    `log_time` gives the time on a logarithmic scale as well. `motion` says which geometry a block sees:
+    `noise` the coordinates moved by the noise predicted so far (published; of the order of 1 Å, so distances
+    lose their meaning), `none` the input geometry, `denoised` the input minus sigma(t) times the noise
+    predicted so far, so that each block refines the geometry of the one before.
 
     Raises ValueError for an option outside its range.
     """
@@ -96,11 +98,12 @@ class EGNN(nn.Module):
         )
         known = torch.full((max(self.elements) + 1,), -1, dtype=torch.int64)
         known[list(self.elements)] = torch.arange(len(self.elements))
+        self.element_index: Tensor
         self.register_buffer("element_index", known, persistent=False)
 
     def atom_features(self, numbers: Tensor) -> Tensor:
         """Clean features [n_atoms_total, n_types]: scaled one-hot and, with charges, scaled Z."""
-        index = self.element_index[numbers]  # type: ignore[index]
+        index = self.element_index[numbers]
         one_hot = (
             nn.functional.one_hot(index, len(self.elements)).to(self.embedding.weight.dtype)
             / self.one_hot_scale
@@ -113,7 +116,8 @@ class EGNN(nn.Module):
         """Predicted noise [n_atoms_total, 3], or [n_atoms_total, 3 + n_types] where the types are diffused.
 
         `time` [n_molecules] is step / T. With diffused types `batch.features` holds the noised features. The
-        positions' part sums to zero over each molecule. Raises ValueError when the batch lacks what is needed.
+        positions' part sums to zero over each molecule. Raises ValueError when the batch lacks what is
+        needed.
         """
         h = self.embedding(self._inputs(batch, time))
         receiver, sender = batch.pairs
@@ -134,7 +138,7 @@ class EGNN(nn.Module):
         return torch.cat([noise, self.embedding_out(h)[:, : self.n_types]], dim=1)
 
     def _step_size(self, batch: Batch, time: Tensor) -> Tensor | float | None:
-        """What the predicted noise is multiplied by where the next block's geometry is made; None: no motion."""
+        """What the predicted noise is multiplied by to make the next block's geometry; None: no motion."""
         if self.motion == "none":
             return None
         if self.motion == "noise":
@@ -167,7 +171,9 @@ def approximate_sigma(time: Tensor) -> Tensor:
 
 
 def pair_geometry(positions: Tensor, pairs: Tensor, norm_constant: float) -> tuple[Tensor, Tensor]:
-    """Squared distances [n_pairs, 1] Å², and sender-to-receiver vectors [n_pairs, 3] over (distance + constant)."""
+    """Squared distances [n_pairs, 1] Å², and sender-to-receiver vectors [n_pairs, 3] over (distance +
+    constant).
+    """
     difference = gather(positions, pairs[0]) - gather(positions, pairs[1])
     distance2 = (difference**2).sum(1, keepdim=True)
     distance = torch.sqrt(distance2 + 1e-8)
@@ -175,7 +181,7 @@ def pair_geometry(positions: Tensor, pairs: Tensor, norm_constant: float) -> tup
 
 
 class TopologyOneHot(nn.Module):
-    """Topological distances of all pairs as one-hot vectors [n_pairs, 5], the input of a learned embedding."""
+    """Topological distances of all pairs as one-hot vectors [n_pairs, 5], for a learned embedding."""
 
     def forward(self, batch: Batch) -> Tensor:
         if batch.topological_distance is None:
@@ -190,6 +196,7 @@ class RadialBasis(nn.Module):
     def __init__(self, n_functions: int, start_ang: float, end_ang: float) -> None:
         super().__init__()
         centres = torch.linspace(start_ang, end_ang, n_functions)
+        self.centres: Tensor
         self.register_buffer("centres", centres, persistent=False)
         self.factor = -0.5 / float(centres[1] - centres[0]) ** 2
 
@@ -230,7 +237,7 @@ class EquivariantBlock(nn.Module):
 
 
 class MessageLayer(nn.Module):
-    """h_i + MLP(h_i, sum_j e_ij m_ij) with messages m_ij from both atoms and their distance, gated by e_ij."""
+    """h_i + MLP(h_i, sum_j e_ij m_ij) with messages m_ij from both atoms and their distance, gates e_ij."""
 
     def __init__(
         self,
@@ -292,7 +299,9 @@ class CoordinateLayer(nn.Module):
 
 
 class PairLinear(nn.Module):
-    """Linear layer on [h_receiver, h_sender, pair inputs], computed per atom where the inputs belong to atoms."""
+    """Linear layer on [h_receiver, h_sender, pair inputs], computed per atom where the inputs belong to
+    atoms.
+    """
 
     def __init__(self, n_features: int, n_pair_inputs: int) -> None:
         super().__init__()
@@ -333,7 +342,9 @@ class Linear(nn.Linear):
 
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """values @ weight.T + bias. On CPUs through a transposed copy of the weight: MKL is twice as fast with it."""
+    """values @ weight.T + bias. On CPUs through a transposed copy of the weight: MKL is twice as fast with
+    it.
+    """
     if values.device.type != "cpu":
         return nn.functional.linear(values, weight, bias)
     result: Tensor = _CpuLinear.apply(values, weight, bias)
@@ -349,7 +360,7 @@ class _CpuLinear(torch.autograd.Function):
         return torch.mm(values, transposed) if bias is None else torch.addmm(bias, values, transposed)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         values, weight = ctx.saved_tensors
         for_values = torch.mm(gradient, weight) if ctx.needs_input_grad[0] else None
         for_weight = torch.mm(gradient.t(), values) if ctx.needs_input_grad[1] else None
@@ -371,7 +382,7 @@ class _Gather(torch.autograd.Function):
         return values.index_select(0, index)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (index,) = ctx.saved_tensors
         total = gradient.new_zeros((ctx.n_rows, *gradient.shape[1:]))
         return total.scatter_add_(0, index[:, None].expand_as(gradient), gradient), None

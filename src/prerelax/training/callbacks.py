@@ -50,6 +50,7 @@ class Budget(Callback):
 
     def __init__(self, options: OptimizationConfig, steps_per_epoch: int) -> None:
         self.options = options
+        self.steps_per_epoch = steps_per_epoch
         limits = [options.max_steps, options.max_epochs and options.max_epochs * steps_per_epoch]
         given = [limit for limit in limits if limit]
         self.max_steps = min(given) if given else None
@@ -148,7 +149,7 @@ class Checkpoints(Callback):
 
     def _export(self, trainer: L.Trainer, folder: Path) -> None:
         progress = {
-            "epoch": trainer.current_epoch,
+            "epochs": round(trainer.global_step / self.budget.steps_per_epoch, 2),
             "steps": trainer.global_step,
             "hours": round(self.budget.seconds / 3600.0, 3),
         }

@@ -1,4 +1,6 @@
-"""The YAML config of a training, as typed parts. Standard library and PyYAML only: it is read on GPU machines."""
+"""The YAML config of a training, as typed parts. Standard library and PyYAML only: it is read on GPU
+machines.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from prerelax.errors import UserError
 from prerelax.networks import nearest
 
 
@@ -22,7 +25,7 @@ class DataConfig:
 
     path: str
     format: str = "npz"
-    """npz, qm9-xyz (folder or .tar.bz2 of dsgdb9nsd_*.xyz) or sdf"""
+    """npz, qm9-xyz (folder or .tar.bz2 of dsgdb9nsd_*.xyz), sdf, or qm7x (npz with energies and forces)"""
     elements: list[int] | None = None
     """keep only molecules of these elements; None: the network's own"""
     exclude: list[str] = field(default_factory=list)
@@ -106,27 +109,31 @@ class TrainingConfig:
 def read_config(path: Path) -> TrainingConfig:
     """Read and check a training config.
 
-    Raises ValueError with one sentence that names the file and the key: unknown keys with the nearest known one,
-    missing keys, values of the wrong type.
+    Raises UserError with one sentence that names the file and the key: unknown keys with the nearest known
+    one, missing keys, values of the wrong type.
     """
     try:
         raw = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {error}") from error
     try:
         return typing.cast(TrainingConfig, _build(TrainingConfig, raw, ""))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
 
 
 def expand_path(text: str) -> Path:
-    """Path with `~`, `$NAME` and `${NAME:-default}` expanded. Raises ValueError for a variable that is not set."""
+    """Path with `~`, `$NAME` and `${NAME:-default}` expanded. Raises UserError for a variable that is not
+    set.
+    """
 
     def value(match: re.Match[str]) -> str:
         name, default = match["name"] or match["plain"], match["default"]
         found = os.environ.get(name) or default
         if found is None:
-            raise ValueError(f"{text}: the environment variable {name} is not set")
+            raise UserError(f"{text}: the environment variable {name} is not set")
         return found
 
     pattern = r"\$(?:\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}|(?P<plain>\w+))"

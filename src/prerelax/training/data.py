@@ -61,9 +61,10 @@ def _topologies(structures: Structures, n_atoms: int) -> NDArray[np.uint8]:
 class BatchStream:
     """An iterable over one epoch of batches, each of molecules of one size, shuffled anew every epoch.
 
-    Molecules of one size need no padding and share their pair list, which is what makes training on a CPU fast.
-    Order depends on `seed` and the epoch alone. `state_dict` holds the position, so that Lightning resumes in the
-    middle of an epoch with the batch that was next. Single atoms carry no geometry and are left out.
+    Molecules of one size need no padding and share their pair list, which is what makes training on a CPU
+    fast. Order depends on `seed` and the epoch alone. `state_dict` holds the position, so that Lightning
+    resumes in the middle of an epoch with the batch that was next. Single atoms carry no geometry and are
+    left out.
     """
 
     def __init__(
@@ -90,13 +91,14 @@ class BatchStream:
         return sum(len(g.ids) for g in self.groups)
 
     def __iter__(self) -> Iterator[Batch]:
-        plan = self._plan(self.epoch)
-        while self.position < len(plan):
-            group, rows = plan[self.position]
-            self.position += 1
+        remaining = self._plan(self.epoch)[self.position :]
+        for index, (group, rows) in enumerate(remaining, start=1):
+            # Moved on before the batch is handed out: Lightning counts, and never asks beyond the last one.
+            if index < len(remaining):
+                self.position += 1
+            else:
+                self.epoch, self.position = self.epoch + 1, 0
             yield self.groups[group].batch(rows)
-        self.epoch += 1
-        self.position = 0
 
     def _plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
         rng = np.random.default_rng((self.seed, epoch))

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from prerelax.diffusion.batch import Batch, centred
 from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.training.data import repeat_for_atoms
+from prerelax.training.energy import energy_forces_loss
+from prerelax.training.morered_losses import morered_joint_loss, morered_noise_loss, morered_time_loss
 
 Loss = Callable[..., dict[str, Tensor]]
 
@@ -23,10 +25,12 @@ def noise_loss(
     generator: torch.Generator,
     **options: Any,
 ) -> dict[str, Tensor]:
-    """EDM's L2 loss: mean squared error of the predicted noise, at steps drawn evenly from `steps`, ends included.
+    """EDM's L2 loss: mean squared error of the predicted noise, at steps drawn evenly from `steps`, ends
+    included.
 
-    Noise in the positions is centred per molecule. With diffused types their noise counts as further coordinates
-    of every atom. Returns `loss` (a scalar with gradient). Source: EDM, Algorithm 1 and its published code.
+    Noise in the positions is centred per molecule. With diffused types their noise counts as further
+    coordinates of every atom. Returns `loss` (a scalar with gradient). Source: EDM, Algorithm 1 and its
+    published code.
     """
     if options:
         raise ValueError(f"the noise loss has no options, got {', '.join(options)}")
@@ -47,5 +51,11 @@ def noise_loss(
     return {"loss": ((predicted - noise) ** 2).mean()}
 
 
-LOSSES: dict[str, Loss] = {"noise": noise_loss}
+LOSSES: dict[str, Loss] = {
+    "noise": noise_loss,
+    "morered-joint": morered_joint_loss,
+    "morered-noise": morered_noise_loss,
+    "morered-time": morered_time_loss,
+    "energy-forces": energy_forces_loss,
+}
 """Losses a config can name."""

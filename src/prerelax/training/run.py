@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from prerelax.datasets.structures import Structures
 from prerelax.datasets.training_sets import read_training_set
 from prerelax.diffusion.checkpoint import make_schedule, network_elements, save_model
+from prerelax.errors import UserError
 from prerelax.networks import build_network, nearest
 from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, ExponentialAverage
 from prerelax.training.config import TrainingConfig, expand_path, read_config
 from prerelax.training.data import BatchStream
+from prerelax.training.energy import FORMAT as LABELLED
+from prerelax.training.energy import LabelledStream, labelled_streams
 from prerelax.training.losses import LOSSES
 from prerelax.training.module import DenoiserModule
 
@@ -36,7 +39,7 @@ def train(
     `epoch-NNNN/` for the kept epochs, `logs/` (CSV and TensorBoard). `resume` continues from `last.ckpt`, or
     starts afresh where there is none. `max_hours` replaces the config's own budget.
 
-    Raises ValueError for a config that cannot be run, FileExistsError where a training would be overwritten.
+    Raises UserError for a config that cannot be run, or where a training would be overwritten.
     """
     config = read_config(config_path)
     if max_hours is not None:
@@ -46,21 +49,20 @@ def train(
     folder = folder or expand_path(config.run.folder)
     checkpoint = folder / LAST_CHECKPOINT
     if checkpoint.exists() and not resume:
-        raise FileExistsError(f"{checkpoint} exists: resume that training, or choose another run.folder")
+        raise UserError(f"{checkpoint} exists: resume that training, or choose another run.folder")
     folder.mkdir(parents=True, exist_ok=True)
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
     L.seed_everything(config.optimization.seed, verbose=False)
 
     network = build_network(config.network)
-    training, validation = _split(config, network)
-    streams = [_stream(config, network, part, part is training) for part in (training, validation)]
+    training, validation = _streams(config, network)
     module = DenoiserModule(network, make_schedule(config.schedule), config.loss, config.optimization)
-    trainer = _trainer(config, folder, len(streams[0]), training)
+    trainer = _trainer(config, folder, len(training), training.n_molecules)
     trainer.fit(
         module,
-        train_dataloaders=streams[0],
-        val_dataloaders=streams[1],
+        train_dataloaders=training,
+        val_dataloaders=validation,
         ckpt_path=str(checkpoint) if checkpoint.exists() else None,
         weights_only=True,
     )
@@ -68,19 +70,28 @@ def train(
 
 def _check(config: TrainingConfig) -> None:
     if config.loss.name not in LOSSES:
-        raise ValueError(f"unknown loss {config.loss.name!r}{nearest(config.loss.name, list(LOSSES))}")
+        raise UserError(f"unknown loss {config.loss.name!r}{nearest(config.loss.name, list(LOSSES))}")
     timesteps = make_schedule(config.schedule).timesteps
     last = timesteps if config.loss.max_step is None else config.loss.max_step
     if not 0 <= config.loss.min_step <= last <= timesteps:
-        raise ValueError(
-            f"the steps {config.loss.min_step}…{last} of the loss do not lie within 0…{timesteps} of the schedule"
+        raise UserError(
+            f"loss: the steps {config.loss.min_step}…{last} are not within the schedule's 0…{timesteps}"
         )
+
+
+def _streams(
+    config: TrainingConfig, network: nn.Module
+) -> tuple[BatchStream, BatchStream] | tuple[LabelledStream, LabelledStream]:
+    if config.data.format == LABELLED:
+        return labelled_streams(config, network)
+    training, validation = _split(config, network)
+    return _stream(config, network, training, True), _stream(config, network, validation, False)
 
 
 def _split(config: TrainingConfig, network: nn.Module) -> tuple[Structures, Structures]:
     structures = read_training_set(config.data, network_elements(network))
     if config.data.validation >= len(structures):
-        raise ValueError(f"data.validation: {config.data.validation} of {len(structures)} molecules")
+        raise UserError(f"data.validation: {config.data.validation} of {len(structures)} molecules")
     order = np.random.default_rng(config.data.split_seed).permutation(len(structures))
     held, rest = order[: config.data.validation], order[config.data.validation :][: config.data.limit]
     return structures.select(rest), structures.select(held)
@@ -92,12 +103,12 @@ def _stream(config: TrainingConfig, network: nn.Module, part: Structures, shuffl
     return BatchStream(part, optimization.batch_size, bond_graph, optimization.seed, shuffle)
 
 
-def _trainer(config: TrainingConfig, folder: Path, steps_per_epoch: int, training: Structures) -> L.Trainer:
+def _trainer(config: TrainingConfig, folder: Path, steps_per_epoch: int, n_molecules: int) -> L.Trainer:
     average = ExponentialAverage(config.optimization.ema_decay, config.optimization.ema_warmup)
     budget = Budget(config.optimization, steps_per_epoch)
 
     def export(target: Path, state: dict[str, Tensor], progress: dict[str, Any]) -> None:
-        record = {**progress, "n_molecules": len(training), "config": config.to_dict()}
+        record = {**progress, "n_molecules": n_molecules, "config": config.to_dict()}
         parts = {"network": config.network, "schedule": config.schedule, "sampler": config.sampler}
         save_model(target, state, {**parts, "training": record})
 
@@ -118,5 +129,6 @@ def _trainer(config: TrainingConfig, folder: Path, steps_per_epoch: int, trainin
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        inference_mode=False,  # forces are derivatives, in validation too
         callbacks=[average, budget, Checkpoints(config.run, folder, average, budget, export)],
     )
