@@ -26,6 +26,7 @@ __all__ = [
 ENGINES: dict[str, str] = {
     "tblite": "prerelax.engines.tblite",
     "pyscf": "prerelax.engines.pyscf",
+    "mlff": "prerelax.engines.mlff",
 }
 """Engine name -> module. Workers get a copy, so an entry added before a shard is begun counts there too."""
 
