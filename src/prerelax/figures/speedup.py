@@ -50,7 +50,10 @@ def speedup(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFra
     for part, target in zip(stacked(figure, heights), targets, strict=True):
         pairs = {start: rows[rows["pair"] == COUNTED] for each, start, rows in others if each == target}
         data += _draw_target(part.subplots(), target, pairs, colours, baseline)
-    figure.legend(handles=_keys(), loc="outside lower center", ncols=5, handletextpad=0.5, columnspacing=1.5)
+    marked = any(start in PAPER_PERCENT for _, start, _ in others)
+    figure.legend(
+        handles=_keys(marked), loc="outside lower center", ncols=5, handletextpad=0.5, columnspacing=1.5
+    )
     return figure, pd.DataFrame(data, columns=_DATA)
 
 
@@ -153,11 +156,12 @@ _PAPER_MARK: dict[str, Any] = {
 }
 
 
-def _keys() -> list[Line2D]:
-    return [
+def _keys(with_paper: bool) -> list[Line2D]:
+    keys = [
         Line2D([], [], ls="", marker="o", ms=4.5, mfc=GREY, mec=INK, mew=0.7, label="median, all pairs"),
         Line2D([], [], ls="", marker="o", ms=3.5, mfc="white", mec=INK, mew=0.7, label="same basin"),
         Line2D([], [], color=INK, lw=1, marker="|", ms=4, mew=1.0, label="95 % bootstrap interval"),
         Line2D([], [], color=LIGHT_GREY, lw=5, solid_capstyle="butt", label="middle half"),
-        Line2D([], [], **_PAPER_MARK, label="paper E (steps, QM9, B3LYP)"),
     ]
+    paper = Line2D([], [], **_PAPER_MARK, label="paper E (steps, QM9, B3LYP)")
+    return [*keys, paper] if with_paper else keys

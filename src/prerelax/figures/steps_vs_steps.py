@@ -81,7 +81,7 @@ def _draw_target(
     everything = pd.concat(points.values())
     limit = _limit(everything)
     kcal_mol_per_mm = _arrow_scale(everything["delta_kcal_mol"])
-    area = float(np.clip(8 / np.sqrt(max(map(len, points.values())) + 1), 0.25, 1.4))
+    area = float(np.clip(8 / np.sqrt(max(map(len, points.values())) + 1), 0.25, 1.8))
     panels = part.subplots(-(-len(starts) // columns), columns, squeeze=False).flat
     for place, (axes, (start, near)) in enumerate(zip(panels, points.items(), strict=False)):
         axes.set_title(start, color=colours[start], fontweight="bold", loc="left", pad=10)
@@ -175,6 +175,8 @@ _ARROW: dict[str, Any] = {
     "headaxislength": _HEAD_MM / _SHAFT_MM,
     "minlength": 0.0,
     "color": INK,
+    "clip_on": False,
+    "in_layout": False,
 }
 
 

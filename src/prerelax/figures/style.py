@@ -62,7 +62,7 @@ _STYLE: Any = {
     "grid.linewidth": 0.5,
     "figure.constrained_layout.h_pad": 0.04,
     "figure.constrained_layout.w_pad": 0.06,
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 3,
     "svg.hashsalt": "prerelax",
 }
 

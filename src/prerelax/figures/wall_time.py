@@ -51,7 +51,7 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
         title(axes, target, words)
         _draw_target(axes, table, pale, colours)
     keys: dict[str, Any] = {
-        stage.removeprefix(BEFORE): (Patch(color=colour),) for stage, colour in pale.items()
+        f"making {stage.removeprefix(BEFORE)}": (Patch(color=colour),) for stage, colour in pale.items()
     }
     keys["relaxation at the target"] = tuple(
         Patch(color=colour) for colour in [colours[start] for start in starts[:3]]
@@ -60,7 +60,7 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
         keys.values(),
         keys.keys(),
         loc="outside lower center",
-        ncols=min(len(keys), 5),
+        ncols=min(len(keys), 4),
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
     )
     return figure, pd.concat([table.assign(target=target) for target, (table, _) in tables.items()])[
@@ -105,7 +105,8 @@ def _draw_target(axes: Axes, table: pd.DataFrame, pale: dict[str, str], colours:
 
 def _pale(colour: str) -> str:
     """A start's colour mixed with white: the seconds that went into making it."""
-    return to_hex([1 - 0.45 * (1 - part) for part in to_rgb(colour)])
+    red, green, blue = (1 - 0.45 * (1 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def _seconds(value: float) -> str:
