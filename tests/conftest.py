@@ -1,7 +1,11 @@
 """Places of the reference data, shared by every test."""
 
+import multiprocessing
 import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,3 +37,15 @@ def golden_folder() -> Path:
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def in_engine_process() -> Iterator[Callable[..., Any]]:
+    """Calls a function in a process of its own, for QM engines never share one with torch."""
+    variables = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            pool.submit(os.getpid).result()  # started while the variables hold
+            yield lambda function, *arguments: pool.submit(function, *arguments).result()

@@ -40,9 +40,12 @@ class EngineError(Exception):
     """An engine could not evaluate a molecule: a row status, and a sentence a chemist can act on."""
 
     def __init__(self, status: Status, message: str) -> None:
-        super().__init__(message)
+        super().__init__(status, message)
         self.status: Status = status
         self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def check_molecule(

@@ -1,5 +1,6 @@
 """The PySCF calculator: one SCF and one analytic gradient per geometry, guessed from the geometry before."""
 
+import time
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,14 @@ from scipy.linalg import eigh
 
 from prerelax.engines import qm9_level
 from prerelax.engines.level import EngineError, Level, check_elements, check_molecule
-from prerelax.engines.pyscf import QM9, ScfSettings, dispersion_functional, functional_proper, has_basis
+from prerelax.engines.pyscf import (
+    QM9,
+    ScfSettings,
+    dispersion_functional,
+    functional_proper,
+    has_basis,
+    has_core_potential,
+)
 
 RESCUE_LEVEL_SHIFT_EH = 0.3
 RESCUE_DAMPING = 0.5
@@ -38,6 +46,8 @@ class PySCF(Calculator):
         self.settings = settings
         self.cycles = 0
         """SCF cycles of the last geometry, all attempts together"""
+        self.gradient_s = 0.0
+        """processor seconds of the last gradient, the SCF not included"""
         self._orbitals: list[NDArray[np.float64]] | None = None
         lib.num_threads(threads)
 
@@ -48,8 +58,9 @@ class PySCF(Calculator):
         system_changes: list[str] = all_changes,
     ) -> None:
         """Energy (eV) and forces (eV/Å) at the geometry of `atoms`. Raises EngineError."""
+        before = self.atoms
         super().calculate(atoms, properties or ["energy"], system_changes)
-        if "numbers" in system_changes:
+        if before is not None and not np.array_equal(before.numbers, self.atoms.numbers):
             self._orbitals = None
         check_molecule(self.atoms.numbers, self.atoms.positions, self.charge, self.multiplicity)
         try:
@@ -90,7 +101,7 @@ class PySCF(Calculator):
         name = self.level.basis or ""
         missing = [atomic_numbers[symbol] for symbol in symbols if not has_basis(name, symbol)]
         check_elements(numbers, missing, f"the basis {name}")
-        with_cores = {symbol: name for symbol in symbols if gto.basis.load_ecp(name, symbol)}
+        with_cores = {symbol: name for symbol in symbols if has_core_potential(name, symbol)}
         return {"basis": dict.fromkeys(symbols, name), "ecp": with_cores}
 
     def _mean_field(self, mol: gto.Mole) -> Any:
@@ -161,8 +172,9 @@ class PySCF(Calculator):
         return 2 * densities[0] if len(densities) == 1 else np.array(densities)
 
     def _gradient(self, mean_field: Any) -> NDArray[np.float64]:
-        method = mean_field.nuc_grad_method()
-        gradient: NDArray[np.float64] = method.kernel()
+        began = time.process_time()
+        gradient: NDArray[np.float64] = mean_field.nuc_grad_method().kernel()
+        self.gradient_s = time.process_time() - began
         if not np.all(np.isfinite(gradient)):
             raise EngineError("scf_failed", "PySCF returned forces that are not numbers")
         return gradient

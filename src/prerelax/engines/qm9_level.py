@@ -1,9 +1,10 @@
 """The level of the QM9 data set: Gaussian's B3LYP/6-31G(2df,p), in PySCF.
 
-B3LYP with VWN3 (`b3lypg`); d exponents 1.6 and 0.4 on C, N, O and F (0.8 split by factors of two: Frisch, Pople
-and Binkley, J. Chem. Phys. 80, 3265 (1984); PySCF's built-in set of that name carries those of 6-311G); six
-Cartesian d functions and seven spherical f. PySCF has no mixed 6D/7F, so the molecule is Cartesian and the SCF
-works in the subspace without the three functions that each Cartesian f shell has too many.
+B3LYP with VWN3 (`b3lypg`); d exponents 1.6 and 0.4 on C, N, O and F (0.8 split by factors of two: Frisch,
+Pople and Binkley, J. Chem. Phys. 80, 3265 (1984); PySCF's built-in set of that name carries those of
+6-311G); six Cartesian d functions and seven spherical f. PySCF has no mixed 6D/7F, so the molecule is
+Cartesian and the SCF works in the subspace without the three functions that each Cartesian f shell has too
+many.
 """
 
 from types import MethodType

@@ -19,8 +19,9 @@ OPTIMIZERS: dict[str, str] = {
     "bfgs-linesearch": "ase.optimize:BFGSLineSearch",
     "fire": "ase.optimize:FIRE",
 }
-"""Optimizer name -> `module:callable`. The callable takes `atoms` with a calculator and `logfile`, and returns an
-ASE optimizer; gradients that it spends at a cheaper level stand in its attribute `n_gradients_cheap`."""
+"""Optimizer name -> `module:callable`. The callable takes `atoms` with a calculator and `logfile`, and
+returns an ASE optimizer; gradients that it spends at a cheaper level stand in its attribute
+`n_gradients_cheap`."""
 
 
 def validate_optimizer(name: str) -> None:

@@ -28,7 +28,7 @@ from prerelax.relaxation.progress import Progress, console_progress
 from prerelax.relaxation.worker import result_from_line, result_line
 
 FINAL: frozenset[Status] = PROCEED | {"input_error", "unsupported_element", "scf_failed"}
-"""Results that would come out the same again; others (a crash, too little memory) are tried anew on a re-run."""
+"""Results that would come out the same again; others (a crash, too little memory) are tried anew."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def relax_shard(
     """Relax the rows of `inp` that proceed and pass `only`, and write them as the shard `out`.
 
     fmax in eV/Å; `timeout_s` seconds for each molecule; `workers` molecules side by side, `threads` threads
-    each. `target` names the target of the rows out; `start` instead makes them a start: their gradients count as
-    cheap, and changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file, gets every
-    evaluation. Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and called again, the
-    shard goes on where it was. No engine is imported in this process.
+    each. `target` names the target of the rows out; `start` instead makes them a start: their gradients
+    count as cheap, and changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file,
+    gets every evaluation. Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and
+    called again, the shard goes on where it was. No engine is imported in this process.
 
     Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
     holds the shard for longer than `lock_wait_s`.
@@ -177,7 +177,7 @@ def _still_holds(entry: dict[str, Any], timeout_s: float | None, path_wanted: bo
 def _relax_the_rest(
     shard: _Shard, journal: Journal, pool: WorkerPool, report: Callable[[Progress], None]
 ) -> None:
-    """Relax what the journal lacks, one row for each key, most electrons first so that workers end together."""
+    """Relax what the journal lacks, one row for each key; the largest first, so that workers end together."""
     rows = {key: row for row, key in reversed(shard.keys.items()) if key not in shard.results}
     total = len(rows) + len(shard.results)
     order = sorted(rows.values(), key=lambda row: -int(shard.records[row].numbers.sum()))

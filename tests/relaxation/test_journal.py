@@ -1,0 +1,111 @@
+"""The journal survives kills, and two jobs never work on one shard."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prerelax.records import Record
+from prerelax.relaxation.journal import Journal, ShardLockedError, molecule_key
+
+WATER = Record(
+    id="w",
+    numbers=np.array([8, 1, 1]),
+    positions=np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]]),
+)
+HOLD = """
+import sys, time
+from pathlib import Path
+from prerelax.relaxation.journal import Journal
+with Journal(Path(sys.argv[1])) as journal:
+    journal.add("a", {"n": 1})
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_entries_come_back_and_the_last_counts(tmp_path):
+    path = tmp_path / "new" / "j.jsonl"
+    with Journal(path) as journal:
+        journal.add("a", {"n": 1})
+        assert journal.entries() == {"a": {"n": 1}}
+        journal.add("b", {"n": 0.1 + 0.2})
+        journal.add("a", {"n": 3})
+    with Journal(path) as journal:
+        assert journal.entries() == {"a": {"n": 3}, "b": {"n": 0.1 + 0.2}}
+
+
+@pytest.mark.parametrize("torn", [b'{"key": "b", "resu', b"\xff\x00garbage", b'"a string"\n', b"{}"])
+def test_a_torn_last_line_is_passed_over(tmp_path, torn):
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.add("a", {"n": 1})
+    with path.open("ab") as file:
+        file.write(torn)
+    with Journal(path) as journal:
+        assert journal.entries() == {"a": {"n": 1}}
+        journal.add("c", {"n": 2})
+        assert journal.entries() == {"a": {"n": 1}, "c": {"n": 2}}
+
+
+def hold(path, seconds):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_second_job_is_told_who_has_the_shard(tmp_path):
+    path = tmp_path / "j.jsonl"
+    holder = hold(path, 60)
+    try:
+        began = time.monotonic()
+        with pytest.raises(ShardLockedError, match=f"process {holder.pid}, since 20"), Journal(path, 0.5):
+            pass
+        assert 0.4 < time.monotonic() - began < 5
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_a_second_job_waits_for_one_that_ends(tmp_path):
+    path = tmp_path / "j.jsonl"
+    holder = hold(path, 0.7)
+    with Journal(path, 20) as journal:
+        assert journal.entries() == {"a": {"n": 1}}
+    assert holder.wait() == 0
+
+
+def test_a_killed_holders_lock_is_free(tmp_path):
+    path = tmp_path / "j.jsonl"
+    holder = hold(path, 60)
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    with Journal(path, 5) as journal:
+        assert journal.entries() == {"a": {"n": 1}}
+
+
+def test_the_lock_holds_while_its_holder_reads(tmp_path):
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.entries()
+        path.read_bytes()
+        with pytest.raises(ShardLockedError), Journal(path, 0.0):
+            pass
+
+
+def test_the_key_is_the_physics_and_not_the_name():
+    settings = {"engine": "tblite", "method": "GFN2-xTB"}
+    key = molecule_key(WATER, settings)
+    assert molecule_key(replace(WATER, id="other", start="edm-n50"), settings) == key
+    moved = replace(WATER, positions=WATER.positions + 1e-8)
+    others = [moved, replace(WATER, charge=1), replace(WATER, multiplicity=3)]
+    keys = {molecule_key(other, settings) for other in others}
+    keys.add(molecule_key(WATER, {**settings, "method": "GFN1-xTB"}))
+    assert len(keys | {key}) == 5
