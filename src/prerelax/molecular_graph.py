@@ -13,7 +13,7 @@ from prerelax.topology import bonds_from_geometry, topological_distances
 
 PERCEPTION_TOLERANCES = (1.15, 1.2, 1.25, 1.3)
 """Multiples of the covalent radii's sum tried in turn when bonds are perceived; the first that gives one
-fragment with valid valences is taken. On 2,000 QM9 minima 1.15 alone leaves 1 without valid valences, 1.25
+fragment with valid valences and without contacts closer than bonds is taken. On 2,000 QM9 minima 1.15 alone leaves 1 without valid valences, 1.25
 alone 60: cages have 1-3 distances of 1.16 × the sum of radii."""
 
 STRETCHED_BOND = 1.3
@@ -128,17 +128,17 @@ def perceived_molecule(
     """
     n_electrons = int(numbers.sum()) - charge
     is_radical = n_electrons % 2 == 1 or (multiplicity or 1) > 1
-    in_pieces = None
+    second_best = None
     for tolerance in PERCEPTION_TOLERANCES:
         bonded = bonds_from_geometry(numbers, positions, tolerance)
         mol = _with_bond_orders(numbers, positions, bonded, charge, is_radical)
         if mol is None:
             continue
-        if len(Chem.GetMolFrags(mol)) == 1:
+        if len(Chem.GetMolFrags(mol)) == 1 and connectivity_unchanged(mol, numbers, positions):
             return mol
-        in_pieces = in_pieces or mol
-    if in_pieces is not None:
-        return in_pieces
+        second_best = second_best or mol
+    if second_best is not None:
+        return second_best
     raise ValueError(f"no bond orders fit this geometry with charge {charge:+d}")
 
 
