@@ -219,7 +219,7 @@ def _sentence(error: dict[str, Any]) -> str:
 
 
 def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    models = {
+    models: dict[str, type[BaseModel]] = {
         "embed": EmbedStart,
         "forcefield": ForcefieldStart,
         "relax": RelaxStart,

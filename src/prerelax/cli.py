@@ -247,6 +247,77 @@ def train(
     train_denoiser(config, resume, max_hours, folder)
 
 
+@models_app.command("list")
+def list_models() -> None:
+    """Names of the shipped denoisers."""
+    from prerelax.diffusion.checkpoint import list_models as names
+
+    for name in names():
+        typer.echo(name)
+
+
+@models_app.command("show")
+def show_model(
+    name: Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")],
+) -> None:
+    """A denoiser's card: data, command, figures."""
+    from prerelax.diffusion.checkpoint import CARD, find_model
+
+    typer.echo((find_model(name) / CARD).read_text())
+
+
+@models_app.command("evaluate")
+def evaluate(
+    name: Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Step n; default: the model's own.")] = None,
+    sampler: Annotated[Sampler, typer.Option(help="edm: n + 1 calls; few: deterministic.")] = Sampler.edm,
+    noise_free: Annotated[bool, typer.Option(help="Without noise, or as the paper.")] = True,
+    calls: Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Errors of denoised geometries against their DFT references, beside those of the start."""
+    from prerelax.diffusion.checkpoint import load_model
+    from prerelax.diffusion.evaluation import card_table, evaluate_model
+
+    row = evaluate_model(
+        load_model(name),
+        data,
+        steps=steps,
+        limit=limit,
+        sampler=sampler.value,
+        noise_free=noise_free,
+        calls=calls,
+        device=device.value,
+    )
+    typer.echo(json.dumps(row) if as_json else card_table([row]))
+
+
+@models_app.command("import-edm")
+def import_edm_weights(
+    weights: Annotated[Path, typer.Argument(help="generative_model*.npy of an EDM, or an npz of it.")],
+    arguments: Annotated[Path, typer.Argument(metavar="ARGS", help="Its args.pickle, or - without one.")],
+    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
+) -> None:
+    """Turn published EDM weights into a model folder; nothing in them is executed."""
+    from prerelax.diffusion.import_edm import import_edm
+
+    import_edm(weights, None if str(arguments) == "-" else arguments, out)
+
+
+@models_app.command("import-morered")
+def import_morered_weights(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A published MoreRed model.")],
+    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
+) -> None:
+    """Turn a published MoreRed model into a model folder; nothing in it is executed."""
+    from prerelax.diffusion.import_morered import import_morered
+
+    import_morered(model, out)
+
+
 @app.command()
 def schema(
     out: Annotated[Path | None, typer.Argument(help="File; default: standard output.")] = None,
