@@ -13,8 +13,8 @@ from prerelax.topology import bonds_from_geometry, topological_distances
 
 PERCEPTION_TOLERANCES = (1.15, 1.2, 1.25, 1.3)
 """Multiples of the covalent radii's sum tried in turn when bonds are perceived; the first that gives one
-fragment with valid valences and no contacts closer than bonds is taken. Of 4,000 QM9 minima 1.15 alone misses the
-graph of 1, 1.25 that of 135: cages have 1-3 distances from 1.16 × the sum of radii."""
+fragment with valid valences and no contacts closer than bonds is taken. Of 4,000 QM9 minima 1.15 alone misses
+the graph of 1, 1.25 that of 135: cages have 1-3 distances from 1.16 × the sum of radii."""
 
 STRETCHED_BOND = 1.3
 NEW_BOND = 1.2
