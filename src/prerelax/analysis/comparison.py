@@ -26,7 +26,8 @@
 `summary.csv` beside it is documented in `prerelax.analysis.summary`.
 """
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -102,28 +103,30 @@ def compare(out: Path, inputs: Sequence[Path], baseline: str = "mmff94", n_shard
     return "\n\n".join([*notes, summary_text(summary, baseline)])
 
 
-def read_comparison(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A comparison.csv as `compare` wrote it; `columns` and the seconds of stages, or everything.
+def read_comparison(path: Path, leave_out: Collection[str] = ()) -> pd.DataFrame:
+    """A comparison.csv as `compare` wrote it, without the columns `leave_out`.
 
     Text stays text, names are categories in order of appearance, missing numbers are nan. Raises
     ComparisonError where the file is missing or something else.
     """
-    types = {name: pa.string() for name in _TEXT}
-    convert = pa.csv.ConvertOptions(column_types=types, strings_can_be_null=False)
-    parse = pa.csv.ParseOptions(newlines_in_values=True)
     try:
-        table = pa.csv.read_csv(path, convert_options=convert, parse_options=parse)
+        with path.open(newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), [])
     except FileNotFoundError:
         raise ComparisonError(f"{path}: no such file; run `prerelax compare` first") from None
-    except pa.ArrowInvalid as error:
-        raise ComparisonError(f"{path}: not a comparison ({error}); run `prerelax compare` again") from None
-    missing = [name for name in _FIRST_COLUMNS if name not in table.column_names]
+    missing = [name for name in _FIRST_COLUMNS if name not in header]
     if missing:
         raise ComparisonError(f"{path}: not a comparison, it lacks {', '.join(missing)}")
-    if columns is not None:
-        names = [name for name in table.column_names if name in columns or name.startswith(BEFORE)]
-        table = table.select(names)
-    return _frame(table)
+    convert = pa.csv.ConvertOptions(
+        include_columns=[name for name in header if name not in leave_out],
+        column_types={name: pa.string() for name in _TEXT},
+        strings_can_be_null=False,
+    )
+    parse = pa.csv.ParseOptions(newlines_in_values=True)
+    try:
+        return _frame(pa.csv.read_csv(path, convert_options=convert, parse_options=parse))
+    except pa.ArrowInvalid as error:
+        raise ComparisonError(f"{path}: not a comparison ({error}); run `prerelax compare` again") from None
 
 
 def _rounded(table: pa.Table) -> pa.Table:

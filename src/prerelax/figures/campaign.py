@@ -27,7 +27,7 @@ def make_figures(comparison: Path, outdir: Path, baseline: str = "mmff94") -> li
     The files are the same whatever the results: a figure with nothing to show says so. Raises ComparisonError
     where `comparison` is no comparison or was made with another baseline.
     """
-    relaxations = read_comparison(comparison)
+    relaxations = read_comparison(comparison, leave_out=("smiles", "message"))
     found = relaxations.loc[relaxations["pair"] == BASELINE, "start"].unique().tolist()
     if found and found != [baseline]:
         raise ComparisonError(

@@ -88,8 +88,12 @@ def _draw_target(
         axes.text(0, 1.02, _caption(starts[start]), transform=axes.transAxes, **_SMALL)
         axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
         axes.plot([0, limit], [0, limit], color=LIGHT_GREY, lw=0.8, zorder=0)
-        _draw_points(axes, near, colours[start], area, limit)
-        _draw_arrows(axes, sample(_elsewhere(near), MAX_ARROWS), kcal_mol_per_mm)
+        inside = near[(near["baseline_n_steps"] <= limit) & (near["n_steps"] <= limit)]
+        _draw_points(axes, inside, colours[start], area)
+        _draw_arrows(axes, sample(_elsewhere(inside), MAX_ARROWS), kcal_mol_per_mm)
+        if len(inside) < len(near):
+            beyond = f"{len(near) - len(inside)} beyond"
+            axes.text(0.96, 0.98, beyond, transform=axes.transAxes, ha="right", va="top", **_SMALL)
         if place % columns == 0:
             axes.set_ylabel("steps from the start")
         if place + columns >= len(points):
@@ -126,22 +130,17 @@ def _limit(points: pd.DataFrame) -> float:
     return 1.06 * max(float(steps.max()) if steps.max() <= 2 * high else 1.3 * high, 5.0)
 
 
-def _draw_points(axes: Axes, points: pd.DataFrame, colour: str, area: float, limit: float) -> None:
-    inside = (points["baseline_n_steps"] <= limit) & (points["n_steps"] <= limit)
-    near = points[inside]
+def _draw_points(axes: Axes, points: pd.DataFrame, colour: str, area: float) -> None:
     axes.scatter(
-        near["baseline_n_steps"],
-        near["n_steps"],
-        s=near["n_atoms"] * area,
+        points["baseline_n_steps"],
+        points["n_steps"],
+        s=points["n_atoms"] * area,
         color=colour,
         alpha=0.55 if len(points) < 300 else 0.3,
         linewidths=0,
         clip_on=False,
         rasterized=len(points) > 500,
     )
-    if not inside.all():
-        text = f"{int((~inside).sum())} beyond"
-        axes.text(0.96, 0.98, text, transform=axes.transAxes, ha="right", va="top", **_SMALL)
 
 
 def _arrow_scale(deltas: pd.Series) -> float:
