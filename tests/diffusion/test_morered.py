@@ -144,7 +144,7 @@ def test_inputs_that_cannot_be_treated_are_returned_with_a_reason() -> None:
     inputs[1] = Molecule(inputs[1].numbers, inputs[1].positions * np.nan)
     relaxed = run(inputs, SAMPLERS["jt"]())
     assert relaxed[0].status == "unsupported_element" and "[9, 17]" in relaxed[0].message
-    assert relaxed[1].status == "unknown_error" and "not finite" in relaxed[1].message
+    assert relaxed[1].status == "input_error" and "not finite" in relaxed[1].message
     assert relaxed[2].status in ("ok", "not_converged")
     assert run([], SAMPLERS["jt"]()) == []
 

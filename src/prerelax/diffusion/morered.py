@@ -53,7 +53,7 @@ class Relaxed:
     positions: NDArray[np.float64]
     """[n_atoms, 3] Å, the last finite ones, in the frame of the input"""
     status: str
-    """ok, not_converged, unsupported_element or unknown_error"""
+    """ok, not_converged, unsupported_element, input_error or unknown_error"""
     message: str
     steps: list[int]
     """the step of every iteration, -1 where the prediction failed; as many as there were iterations"""
@@ -74,6 +74,10 @@ class Sampler:
     def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
         """Step [n_molecules] and noise [n_atoms_total, 3]; `countdown` is first step - iteration, or zero."""
         raise NotImplementedError
+
+    def n_calls(self, n_iterations: int) -> int:
+        """Network calls that so many iterations of one molecule took."""
+        return n_iterations
 
 
 class JointSampler(Sampler):
@@ -98,6 +102,9 @@ class AdaptiveSampler(Sampler):
         step = self.schedule.nearest_step(self.time(batch))
         return step, self.noise(batch, self.schedule.time(step))
 
+    def n_calls(self, n_iterations: int) -> int:
+        return 2 * n_iterations
+
 
 class InitialTimeSampler(AdaptiveSampler):
     """ITP"""
@@ -107,6 +114,9 @@ class InitialTimeSampler(AdaptiveSampler):
 
     def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
         return countdown, self.noise(batch, self.schedule.time(countdown))
+
+    def n_calls(self, n_iterations: int) -> int:
+        return n_iterations + 1
 
 
 class CountdownSampler(Sampler):
@@ -162,7 +172,7 @@ def sampler_of(model: LoadedModel, name: str | None = None, n_steps: int | None 
     if not isinstance(model.schedule, MoreRedSchedule):
         raise UserError(f"{model.name} is not a MoreRed model: its schedule is EDM's")
     time_network = None
-    if name in ("as", "itp"):
+    if name in ("as", "itp") and isinstance(model.network, NoiseNetwork):
         if model.folder is None:
             raise UserError(f"{model.name} has no folder in which its time model could lie")
         device = next(model.network.parameters()).device
@@ -177,6 +187,7 @@ def relax(
     sampler: Sampler,
     noise: NoiseStream,
     *,
+    rows: Sequence[int] | None = None,
     max_iterations: int = MAX_ITERATIONS,
     convergence_step: int = 0,
     batch_size: int = 128,
@@ -186,10 +197,10 @@ def relax(
 ) -> list[Relaxed]:
     """Denoise molecules until their step is at most `convergence_step`, in the order of the input.
 
-    `noise` names molecules by their place in `molecules`; what it gives is centred here. A molecule that does
-    not arrive within `max_iterations` is returned with status `not_converged`; one whose prediction is not
-    finite keeps its last geometry with status `unknown_error`; neither disturbs the others. `when_done` is
-    called with index and result as molecules leave. Raises UserError for limits below 1.
+    `noise` names molecules by `rows`, by default their places; what it gives is centred here. A molecule that
+    does not arrive within `max_iterations` is returned with status `not_converged`; one whose prediction is
+    not finite keeps its last geometry with status `unknown_error`; neither disturbs the others. `when_done`
+    is called with index and result as molecules leave. Raises UserError for limits below 1.
     """
     if max_iterations < 1 or batch_size < 1:
         raise UserError("max_iterations and batch_size must be at least 1")
@@ -208,7 +219,8 @@ def relax(
         else:
             finish(index, refusal)
 
-    flight = _Flight(molecules, sampler, noise, device, keep_trajectory)
+    names = range(len(molecules)) if rows is None else rows
+    flight = _Flight(molecules, names, sampler, noise, device, keep_trajectory)
     while waiting or flight.passengers:
         flight.board(waiting, batch_size)
         flight.move()
@@ -226,7 +238,7 @@ def _refusal(molecule: Molecule, sampler: Sampler) -> Relaxed | None:
         return Relaxed(positions, "unsupported_element", message, [])
     if len(positions) == 0 or not np.isfinite(positions).all():
         return Relaxed(
-            positions, "unknown_error", "the geometry is empty or has coordinates that are not finite", []
+            positions, "input_error", "the geometry is empty or has coordinates that are not finite", []
         )
     return None
 
@@ -249,12 +261,14 @@ class _Flight:
     def __init__(
         self,
         molecules: Sequence[Molecule],
+        rows: Sequence[int],
         sampler: Sampler,
         noise: NoiseStream,
         device: torch.device | str,
         keep_trajectory: bool,
     ) -> None:
         self.molecules = molecules
+        self.rows = rows
         self.sampler = sampler
         self.noise = noise
         self.device = device
@@ -300,7 +314,7 @@ class _Flight:
             max(p.first_step - len(p.steps), 0) if p.first_step >= 0 else -1 for p in self.passengers
         ]
         step, predicted = self.sampler.predict(batch, torch.tensor(countdown, device=self.device))
-        fresh = self.noise.positions([p.index for p in self.passengers], batch.n_atoms.tolist())
+        fresh = self.noise.positions([self.rows[p.index] for p in self.passengers], batch.n_atoms.tolist())
         noise = centred(fresh.to(self.device, torch.float64), batch)
         predicted = centred(predicted.double(), batch)
         of_atoms = step.clamp_min(0)[batch.molecule_index]

@@ -48,6 +48,16 @@ class SeededNoise:
         return torch.from_numpy(np.concatenate(parts))
 
 
+class ZeroNoise:
+    """No noise: a sampler's mean path."""
+
+    def positions(self, rows: Sequence[int], n_atoms: Sequence[int]) -> Tensor:
+        return torch.zeros(sum(n_atoms), 3)
+
+    def features(self, rows: Sequence[int], n_atoms: Sequence[int], width: int) -> Tensor:
+        return torch.zeros(sum(n_atoms), width)
+
+
 def _stream(identifier: str, seed: int, purpose: str) -> np.random.Generator:
     digest = hashlib.sha256(f"{seed}\0{purpose}\0{identifier}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))

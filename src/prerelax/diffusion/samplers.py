@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prerelax.diffusion import edm
+from prerelax.diffusion import edm, morered
 from prerelax.diffusion.batch import Batch, make_batch
 from prerelax.diffusion.checkpoint import LoadedModel
-from prerelax.diffusion.noise import NoiseStream, SeededNoise
+from prerelax.diffusion.morered_schedule import MoreRedSchedule
+from prerelax.diffusion.noise import NoiseStream, SeededNoise, ZeroNoise
 from prerelax.errors import UserError
 from prerelax.topology import bonds_from_geometry, topological_distances
 
@@ -49,7 +50,9 @@ class SampleResult:
     n_calls: int = 0
     """network calls"""
     trajectory: list[NDArray[np.float64]] | None = None
-    """geometries [n_atoms, 3] Å from the input on, one after every call"""
+    """geometries [n_atoms, 3] Å from the input on, one after every call (MoreRed: every iteration)"""
+    steps_taken: list[int] | None = None
+    """the schedule's step at every iteration of a MoreRed sampler"""
 
     @property
     def converged(self) -> bool:
@@ -67,13 +70,14 @@ class SamplerOptions:
     keep_trajectory: bool
 
 
-SAMPLERS = ("edm", "few")
+EDM_SAMPLERS = ("edm", "few")
+SAMPLERS = (*EDM_SAMPLERS, *morered.SAMPLERS)
 
 
 def sample(
     denoiser: LoadedModel,
     molecules: Sequence[SamplerInput],
-    sampler: str = "edm",
+    sampler: str | None = None,
     steps: int | None = None,
     fixed_types: bool = False,
     noise_free: bool = False,
@@ -83,22 +87,26 @@ def sample(
     keep_trajectory: bool = False,
     calls: int | None = None,
     noise: NoiseStream | None = None,
+    max_iterations: int | None = None,
 ) -> list[SampleResult]:
     """Denoise `molecules`, results in their order.
 
     `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's,
     or with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic
-    tail of `calls` calls. Steps default to the model's own. `noise` replaces the streams made of ids and
-    `seed`. Molecules are batched by size; a result does not depend on batch mates (to 1e-4 Å). One that
-    cannot be treated gets a status and its input geometry back and does not disturb the others. Raises
-    UserError for options that no molecule could be sampled with.
+    tail of `calls` calls; MoreRed's models have `jt`, `as`, `itp` (at most `max_iterations` iterations) and
+    `ddpm` (the last `steps`). Sampler and steps default to the model's own. `noise` replaces the streams made
+    of ids and `seed`. Molecules are batched by size, or swapped in flight; a result does not depend on batch
+    mates (to 1e-4 Å). One that cannot be treated gets a status and its input geometry back and does not
+    disturb the others. Raises UserError for options that no molecule could be sampled with.
     """
-    steps = steps if steps is not None else int(denoiser.sampler_defaults.get("steps", DEFAULT_STEPS))
+    defaults = denoiser.sampler_defaults
+    sampler = sampler or str(defaults.get("name", "edm"))
+    steps = steps if steps is not None else int(defaults.get("steps", DEFAULT_STEPS))
     calls = DEFAULT_CALLS if calls is None else calls
-    if sampler not in SAMPLERS:
-        raise UserError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
-    edm.check_steps(steps, denoiser.schedule)
-    edm.few_call_steps(steps, calls if sampler == "few" else 1)
+    _check_sampler(sampler, denoiser)
+    if sampler in EDM_SAMPLERS:
+        edm.check_steps(steps, denoiser.schedule)
+        edm.few_call_steps(steps, calls if sampler == "few" else 1)
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, not {batch_size}")
     options = SamplerOptions(sampler, steps, calls, edm.TailOptions(fixed_types, noise_free), keep_trajectory)
@@ -107,11 +115,25 @@ def sample(
     stream = noise if noise is not None else SeededNoise([m.id for m in molecules], seed)
     results: list[SampleResult | None] = [_refusal(molecule, denoiser) for molecule in molecules]
     waiting = [row for row, result in enumerate(results) if result is None]
+    if sampler in morered.SAMPLERS:
+        limit = max_iterations or int(defaults.get("max_iterations", morered.MAX_ITERATIONS))
+        flown = _sample_in_flight(denoiser, molecules, waiting, options, stream, chosen, batch_size, limit)
+        for row, result in zip(waiting, flown, strict=True):
+            results[row] = result
+        return [result for result in results if result is not None]
     for rows in _batches(molecules, waiting, batch_size):
         done = _sample_batch(denoiser, molecules, rows, options, stream, chosen)
         for row, result in zip(rows, done, strict=True):
             results[row] = result
     return [result for result in results if result is not None]
+
+
+def _check_sampler(sampler: str, denoiser: LoadedModel) -> None:
+    if sampler not in SAMPLERS:
+        raise UserError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+    if isinstance(denoiser.schedule, MoreRedSchedule) and sampler in EDM_SAMPLERS:
+        known = ", ".join(morered.SAMPLERS)
+        raise UserError(f"{denoiser.name} is a MoreRed model; its samplers are {known}, not {sampler}")
 
 
 def resolve_device(device: torch.device | str) -> torch.device:
@@ -142,6 +164,43 @@ def _refusal(molecule: SamplerInput, denoiser: LoadedModel) -> SampleResult | No
     if len(numbers) == 1:
         return SampleResult(positions, "ok", "a single atom has no geometry to denoise", 0)
     return None
+
+
+def _sample_in_flight(
+    denoiser: LoadedModel,
+    molecules: Sequence[SamplerInput],
+    rows: list[int],
+    options: SamplerOptions,
+    stream: NoiseStream,
+    device: torch.device,
+    batch_size: int,
+    max_iterations: int,
+) -> list[SampleResult]:
+    """The results of `rows` by a MoreRed sampler."""
+    chosen = [molecules[row] for row in rows]
+    bond_graph = bool(getattr(denoiser.network, "uses_bond_graph", False))
+    sampler = morered.sampler_of(denoiser, options.sampler, options.steps)
+    flown = morered.relax(
+        [morered.Molecule(m.numbers, m.positions, _topology(m) if bond_graph else None) for m in chosen],
+        sampler,
+        ZeroNoise() if options.tail.noise_free else stream,
+        rows=rows,
+        max_iterations=max_iterations,
+        batch_size=batch_size,
+        device=device,
+        keep_trajectory=options.keep_trajectory,
+    )
+    results = []
+    for molecule, relaxed in zip(chosen, flown, strict=True):
+        trajectory = None
+        if options.keep_trajectory:
+            centre = np.asarray(molecule.positions, dtype=np.float64).mean(axis=0)
+            trajectory = [*(frame + centre for frame in relaxed.trajectory), relaxed.positions]
+        n_calls, steps = sampler.n_calls(len(relaxed.steps)), relaxed.steps
+        results.append(
+            SampleResult(relaxed.positions, relaxed.status, relaxed.message, n_calls, trajectory, steps)
+        )
+    return results
 
 
 def _batches(molecules: Sequence[SamplerInput], rows: list[int], batch_size: int) -> Iterator[list[int]]:
