@@ -25,7 +25,6 @@ CANDIDATES = {
     "PySCF's defaults": ScfSettings(grid_level=3, conv_tol_eh=1e-9, conv_tol_gradient=3.2e-5),
     "chosen": ScfSettings(),
     "looser SCF": ScfSettings(conv_tol_gradient=3e-4),
-    "grid 3": ScfSettings(grid_level=3),
     "grid 1": ScfSettings(grid_level=1),
 }
 

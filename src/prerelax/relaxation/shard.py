@@ -146,6 +146,8 @@ def _settings(relaxation: Relaxation) -> dict[str, Any]:
         return relaxation.settings()
     except ValueError as error:
         raise UserError(str(error)) from error
+    except ImportError as error:
+        raise UserError(f"the engine {relaxation.level.engine} is not installed here ({error})") from error
 
 
 def _take_known_results(
