@@ -1,5 +1,7 @@
 """MoreRed's networks and the force field through `prerelax train`, on sets small enough for a test."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.engines import Level, level_settings, make_calculator, validate_level
 from prerelax.errors import UserError
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
+from prerelax.relaxation.molecule import Relaxation, relax_molecule
 from prerelax.training import losses as training_losses
 from prerelax.training.losses import LOSSES
 from prerelax.training.run import train
@@ -188,6 +191,11 @@ def test_force_field_trains_and_serves_as_an_engine(
     slope = (up - moved.get_potential_energy()) / (2 * step)
     assert atoms.get_forces()[3, 1] == pytest.approx(-slope, rel=0.05, abs=0.01)
 
+    relaxation = Relaxation(level, "lbfgs", fmax_ev_ang=0.03, max_steps=5)
+    relaxed = relax_molecule(atoms.numbers, atoms.positions, 0, 1, relaxation)
+    assert relaxed.status in ("ok", "not_converged") and relaxed.n_gradients == relaxed.n_steps + 1
+    assert relaxed.energy_ev < relaxed.start_energy_ev == pytest.approx(atoms.get_potential_energy())
+
 
 def test_one_molecule_cannot_be_split(repository: Path, data_folder: Path, tmp_path: Path) -> None:
     data = data_folder / "qm7x_one_molecule_100.npz"
@@ -213,3 +221,14 @@ def test_the_engine_refuses_what_it_cannot_evaluate(
         validate_level(Level("mlff", "no-such-force-field"))
     with pytest.raises(ValueError, match="neither basis"):
         validate_level(Level("mlff", str(folder), basis="sto-3g"))
+
+
+def test_a_level_is_checked_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("network: {name: painn-energy}\n")
+    (tmp_path / "weights.safetensors").write_bytes(b"weights")
+    code = (
+        "import sys; from prerelax.engines import Level, level_settings, validate_level;"
+        "level = Level('mlff', sys.argv[1]); validate_level(level); level_settings(level);"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

@@ -7,7 +7,6 @@ Nothing in a model folder is executed: weights are tensors, the config is plain 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,18 +17,28 @@ import yaml
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from prerelax.diffusion.model_folders import CARD, CONFIG, WEIGHTS, ModelError, find_model, list_models
 from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
 from prerelax.networks import build_network, nearest
 
-WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.yaml", "card.md"
+__all__ = [
+    "CARD",
+    "CONFIG",
+    "WEIGHTS",
+    "LoadedModel",
+    "ModelError",
+    "find_model",
+    "list_models",
+    "load_model",
+    "make_schedule",
+    "network_elements",
+    "save_model",
+]
+
 GAMMA_KEY = "schedule.gamma"
 """Tensor name under which an imported checkpoint keeps its own schedule table."""
-
-
-class ModelError(UserError):
-    """There is no such model, or it is not whole."""
 
 
 @dataclass(frozen=True)
@@ -56,32 +65,6 @@ class LoadedModel:
         """The same model with its network moved to `device`."""
         self.network.to(device)
         return self
-
-
-def models_folder() -> Path:
-    """$PRERELAX_MODELS, else `models/` at the root of the source tree this package was installed from."""
-    given = os.environ.get("PRERELAX_MODELS")
-    return Path(given) if given else Path(__file__).resolve().parents[3] / "models"
-
-
-def list_models() -> list[str]:
-    """Names of the shipped models, sorted."""
-    folder = models_folder()
-    return sorted(p.parent.name for p in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
-
-
-def find_model(name_or_path: str | Path) -> Path:
-    """Folder of a model given by path or by shipped name. Raises ModelError that names what there is."""
-    given = Path(name_or_path)
-    if (given / CONFIG).is_file():
-        return given
-    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", str(name_or_path)):
-        shipped = models_folder() / str(name_or_path)
-        if (shipped / CONFIG).is_file():
-            return shipped
-        near = nearest(str(name_or_path), list_models())
-        raise ModelError(f"no model named {str(name_or_path)!r} in {models_folder()}{near}")
-    raise ModelError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
 
 
 def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:

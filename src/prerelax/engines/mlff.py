@@ -11,6 +11,7 @@ import yaml
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
+from prerelax.diffusion.model_folders import CONFIG, WEIGHTS, find_model
 from prerelax.engines.level import EngineError, Level, check_elements, check_molecule, versions
 
 NETWORK = "painn-energy"
@@ -25,8 +26,6 @@ def validate(level: Level) -> None:
 
 def settings(level: Level) -> dict[str, Any]:
     """What the numbers depend on beside the level's own words: the weights."""
-    from prerelax.diffusion.checkpoint import WEIGHTS
-
     weights = (_folder(level) / WEIGHTS).read_bytes()
     return {"weights_sha256": hashlib.sha256(weights).hexdigest(), "versions": versions("torch")}
 
@@ -40,8 +39,6 @@ def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Ca
 
 
 def _folder(level: Level) -> Path:
-    from prerelax.diffusion.checkpoint import CONFIG, find_model
-
     folder = find_model(level.method)
     config = yaml.safe_load((folder / CONFIG).read_text())
     network = (config.get("network") or {}).get("name") if isinstance(config, dict) else None

@@ -1,0 +1,42 @@
+"""Where models lie and what their folders hold, for whoever has no need of torch."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from prerelax.errors import UserError
+from prerelax.networks import nearest
+
+WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.yaml", "card.md"
+
+
+class ModelError(UserError):
+    """There is no such model, or it is not whole."""
+
+
+def models_folder() -> Path:
+    """$PRERELAX_MODELS, else `models/` at the root of the source tree this package was installed from."""
+    given = os.environ.get("PRERELAX_MODELS")
+    return Path(given) if given else Path(__file__).resolve().parents[3] / "models"
+
+
+def list_models() -> list[str]:
+    """Names of the shipped models, sorted."""
+    folder = models_folder()
+    return sorted(p.parent.name for p in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Folder of a model given by path or by shipped name. Raises ModelError that names what there is."""
+    given = Path(name_or_path)
+    if (given / CONFIG).is_file():
+        return given
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", str(name_or_path)):
+        shipped = models_folder() / str(name_or_path)
+        if (shipped / CONFIG).is_file():
+            return shipped
+        near = nearest(str(name_or_path), list_models())
+        raise ModelError(f"no model named {str(name_or_path)!r} in {models_folder()}{near}")
+    raise ModelError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
