@@ -47,7 +47,7 @@ def test_golden_import_has_the_numbers_of_the_state(kind: str, golden_folder: Pa
         found.add(name)
         np.testing.assert_array_equal(ours[name].numpy(), state[key])
     assert found == set(ours)
-    assert (tmp_path / "model" / "card.md").read_text().startswith("# painn-")
+    assert (tmp_path / "model" / "card.md").read_text().startswith("# morered-")
 
 
 def test_imported_pair_serves_as_and_itp(golden_folder: Path, tmp_path: Path) -> None:

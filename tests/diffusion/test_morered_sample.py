@@ -17,7 +17,7 @@ SCHEDULE = {"kind": "morered", "timesteps": 40}
 def save(folder: Path, kind: str, **sampler: object) -> None:
     torch.manual_seed(0)
     config = {
-        "name": f"painn-{kind}",
+        "name": f"morered-{kind}",
         "elements": [1, 6, 7, 8],
         "n_features": 16,
         "bond_graph": kind != "time",

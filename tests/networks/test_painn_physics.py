@@ -201,3 +201,8 @@ def test_the_bond_graph_matters_and_must_be_given() -> None:
 def test_elements_without_an_embedding_are_refused(network_class: Any, elements: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="atomic numbers from 1 to 99"):
         network_class(elements=elements, n_features=8)
+
+
+def test_unknown_backbones_are_refused() -> None:
+    with pytest.raises(ValueError, match="painn, so3"):
+        JointNetwork(n_features=8, backbone="schnet")

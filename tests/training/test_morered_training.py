@@ -131,7 +131,7 @@ def test_losses_refuse_networks_and_schedules_of_another_kind() -> None:
         LOSSES["morered-noise"](
             NoiseNetwork(n_features=8), batch, NoiseSchedule.polynomial(), (0, 9), generator
         )
-    with pytest.raises(UserError, match="painn-energy"):
+    with pytest.raises(UserError, match="force-field"):
         LOSSES["energy-forces"](NoiseNetwork(n_features=8), batch, SCHEDULE, (0, 9), generator)
 
 
@@ -224,7 +224,7 @@ def test_the_engine_refuses_what_it_cannot_evaluate(
 
 
 def test_a_level_is_checked_without_torch(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("network: {name: painn-energy}\n")
+    (tmp_path / "config.yaml").write_text("network: {name: force-field}\n")
     (tmp_path / "weights.safetensors").write_bytes(b"weights")
     code = (
         "import sys; from prerelax.engines import Level, level_settings, validate_level;"

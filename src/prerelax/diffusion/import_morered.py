@@ -70,7 +70,9 @@ def import_morered(model_pt: Path, out: Path, elements: Sequence[int] = ELEMENTS
     from prerelax.diffusion.checkpoint import save_model
 
     network_config, weights = read_morered(model_pt, elements)
-    sampler = {"painn-joint": {"name": "jt"}, "painn-noise": {"name": "as"}}.get(network_config["name"], {})
+    sampler = {"morered-joint": {"name": "jt"}, "morered-noise": {"name": "as"}}.get(
+        network_config["name"], {}
+    )
     config = {
         "network": network_config,
         "schedule": {"kind": "morered", "timesteps": 1000, "precision": 1e-5, "power": 2.0},
@@ -131,9 +133,9 @@ def _translate(root: _StandIn) -> tuple[dict[str, Any], dict[str, Tensor]]:
     heads = _children(children.get("output_modules", _NOTHING))
     names = [head.name for head in heads.values()]
     kinds = {
-        (_TIME_HEAD, _NOISE_HEAD): "painn-joint",
-        (_NOISE_HEAD,): "painn-noise",
-        (_TIME_HEAD,): "painn-time",
+        (_TIME_HEAD, _NOISE_HEAD): "morered-joint",
+        (_NOISE_HEAD,): "morered-noise",
+        (_TIME_HEAD,): "morered-time",
     }
     kind = kinds.get(tuple(names))
     if kind is None:

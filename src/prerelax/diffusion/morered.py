@@ -145,18 +145,18 @@ def make_sampler(
     """The sampler of a name in SAMPLERS. Raises UserError where the networks do not serve it."""
     if name == "jt":
         if not isinstance(network, JointNetwork):
-            raise UserError("sampler jt needs a joint model (painn-joint)")
+            raise UserError("sampler jt needs a joint model (morered-joint)")
         return JointSampler(network, schedule)
     if name not in SAMPLERS:
         raise UserError(f"unknown MoreRed sampler {name!r}; known: {', '.join(SAMPLERS)}")
     if not isinstance(network, NoiseNetwork):
-        raise UserError(f"sampler {name} needs a noise model (painn-noise)")
+        raise UserError(f"sampler {name} needs a noise model (morered-noise)")
     if name == "ddpm":
         if n_steps is None:
             raise UserError("sampler ddpm needs the number of steps")
         return CountdownSampler(network, schedule, n_steps)
     if not isinstance(time_network, TimeNetwork):
-        raise UserError(f"sampler {name} needs a time model (painn-time) beside the noise model")
+        raise UserError(f"sampler {name} needs a time model (morered-time) beside the noise model")
     kind = AdaptiveSampler if name == "as" else InitialTimeSampler
     return kind(network, time_network, schedule)
 

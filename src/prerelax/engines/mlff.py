@@ -14,7 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from prerelax.diffusion.model_folders import CONFIG, WEIGHTS, find_model
 from prerelax.engines.level import EngineError, Level, check_elements, check_molecule, versions
 
-NETWORK = "painn-energy"
+NETWORK = "force-field"
 
 
 def validate(level: Level) -> None:

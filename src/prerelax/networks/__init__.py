@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 NETWORKS = {
     "egnn": "prerelax.networks.egnn:EGNN",
-    "painn-energy": "prerelax.networks.energy:EnergyNetwork",
-    "painn-joint": "prerelax.networks.morered:JointNetwork",
-    "painn-noise": "prerelax.networks.morered:NoiseNetwork",
-    "painn-time": "prerelax.networks.morered:TimeNetwork",
+    "force-field": "prerelax.networks.energy:EnergyNetwork",
+    "morered-joint": "prerelax.networks.morered:JointNetwork",
+    "morered-noise": "prerelax.networks.morered:NoiseNetwork",
+    "morered-time": "prerelax.networks.morered:TimeNetwork",
 }
 """Name in a config: module and class. The class takes the config's other keys as keyword arguments."""
 

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from prerelax.diffusion.batch import Batch, molecule_sums
 from prerelax.networks.heads import AtomwiseHead
-from prerelax.networks.morered import PaiNNNetwork
+from prerelax.networks.morered import AtomNetwork
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS
 
 
-class EnergyNetwork(PaiNNNetwork):
+class EnergyNetwork(AtomNetwork):
     """Energy eV of molecules from elements and geometry.
 
     `atom_energies` [100] eV, by atomic number, and the width `energy_scale` eV of what the network adds to
-    them are buffers: set them from the training data with `fit_atom_energies`. Sizes as in `PaiNNNetwork`.
+    them are buffers: set them from the training data with `fit_atom_energies`. Sizes as in `AtomNetwork`.
     """
 
     def __init__(
@@ -32,8 +32,9 @@ class EnergyNetwork(PaiNNNetwork):
         n_radial: int = 20,
         cutoff: float = 5.0,
         n_head_layers: int = 2,
+        backbone: str = "painn",
     ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff)
+        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, backbone=backbone)
         self.energy_head = AtomwiseHead(n_features, n_head_layers)
         # float64: total energies are thousands of eV, of which the millionth part matters.
         self.register_buffer("atom_energies", torch.zeros(N_EMBEDDED_ELEMENTS, dtype=torch.float64))

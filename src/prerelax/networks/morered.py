@@ -1,4 +1,4 @@
-"""The three networks of MoreRed (Kahouli et al., MLST 2024, 5, 035038) on a PaiNN trunk.
+"""The three networks of MoreRed (Kahouli et al., MLST 2024, 5, 035038) on a PaiNN or SO(3) trunk.
 
 `NoiseNetwork` predicts the noise given the time, `TimeNetwork` the time, and `JointNetwork` both, its noise
 head receiving the time head's prediction of each atom. Times are step / (T - 1), from 0 to 1.
@@ -13,13 +13,17 @@ from torch import Tensor, nn
 from prerelax.diffusion.batch import Batch, centred, molecule_sums
 from prerelax.networks.heads import AtomwiseHead, NoiseHead
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS, PaiNN
+from prerelax.networks.so3 import SO3Net
+
+BACKBONES = ("painn", "so3")
 
 
-class PaiNNNetwork(nn.Module):
-    """A PaiNN trunk and the elements it was trained on; the heads are the subclasses' business.
+class AtomNetwork(nn.Module):
+    """A trunk and the elements it was trained on; the heads are the subclasses' business.
 
     `cutoff` in Å; the default sizes are the paper's. `bond_graph` gives the filters the topological distance
-    of each pair (our own option). Raises ValueError for elements without an embedding.
+    of each pair (our own option). `backbone` is `painn` or `so3` (needs e3nn). Raises ValueError for elements
+    without an embedding and unknown backbones.
     """
 
     types = "fixed"
@@ -33,16 +37,20 @@ class PaiNNNetwork(nn.Module):
         n_radial: int = 20,
         cutoff: float = 5.0,
         bond_graph: bool = False,
+        backbone: str = "painn",
     ) -> None:
         super().__init__()
         self.elements = tuple(int(z) for z in elements)
         if not self.elements or not 0 < min(self.elements) <= max(self.elements) < N_EMBEDDED_ELEMENTS:
             raise ValueError(f"elements must be atomic numbers from 1 to {N_EMBEDDED_ELEMENTS - 1}")
         self.uses_bond_graph = bond_graph
-        self.representation = PaiNN(n_features, n_interactions, n_radial, cutoff, bond_graph)
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, not {backbone!r}")
+        trunk = SO3Net if backbone == "so3" else PaiNN
+        self.representation = trunk(n_features, n_interactions, n_radial, cutoff, bond_graph)
 
 
-class NoiseNetwork(PaiNNNetwork):
+class NoiseNetwork(AtomNetwork):
     """Denoiser for DDPM, and beside a `TimeNetwork` for AS and ITP."""
 
     def __init__(
@@ -54,8 +62,9 @@ class NoiseNetwork(PaiNNNetwork):
         cutoff: float = 5.0,
         bond_graph: bool = False,
         n_head_layers: int = 3,
+        backbone: str = "painn",
     ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph)
+        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph, backbone)
         self.noise_head = NoiseHead(n_features, n_head_layers)
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
@@ -64,7 +73,7 @@ class NoiseNetwork(PaiNNNetwork):
         return centred(self.noise_head(scalars, vectors, time[batch.molecule_index]), batch)
 
 
-class TimeNetwork(PaiNNNetwork):
+class TimeNetwork(AtomNetwork):
     """Predicts how far a geometry is from equilibrium."""
 
     def __init__(
@@ -76,8 +85,9 @@ class TimeNetwork(PaiNNNetwork):
         cutoff: float = 5.0,
         bond_graph: bool = False,
         n_head_layers: int = 3,
+        backbone: str = "painn",
     ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph)
+        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph, backbone)
         self.time_head = AtomwiseHead(n_features, n_head_layers)
 
     def atom_times(self, batch: Batch) -> Tensor:
@@ -91,7 +101,7 @@ class TimeNetwork(PaiNNNetwork):
         return molecule_time(self.atom_times(batch), batch)
 
 
-class JointNetwork(PaiNNNetwork):
+class JointNetwork(AtomNetwork):
     """Denoiser that predicts the time and the noise in one call."""
 
     def __init__(
@@ -103,8 +113,9 @@ class JointNetwork(PaiNNNetwork):
         cutoff: float = 5.0,
         bond_graph: bool = False,
         n_head_layers: int = 3,
+        backbone: str = "painn",
     ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph)
+        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph, backbone)
         self.time_head = AtomwiseHead(n_features, n_head_layers)
         self.noise_head = NoiseHead(n_features, n_head_layers)
 

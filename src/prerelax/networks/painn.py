@@ -42,8 +42,9 @@ class PaiNN(nn.Module):
         self.bond_graph = bond_graph
         self.embedding = nn.Embedding(N_EMBEDDED_ELEMENTS, n_features)
         self.radial_basis = GaussianBasis(n_radial, cutoff)
-        n_edge_features = n_radial + (MAX_TOPOLOGICAL_DISTANCE + 1 if bond_graph else 0)
-        self.filter_net = Dense(n_edge_features, 3 * n_features * n_interactions)
+        # The last edge feature is the filters' bias.
+        n_inputs = n_edge_features(n_radial, bond_graph) - 1
+        self.filter_net = Dense(n_inputs, 3 * n_features * n_interactions)
         self.interactions = nn.ModuleList(SenderNetwork(n_features) for _ in range(n_interactions))
         self.mixing = nn.ModuleList(Mixing(n_features) for _ in range(n_interactions))
 
@@ -62,14 +63,7 @@ class PaiNN(nn.Module):
         return scalars, vectors
 
     def _edge_features(self, distance: Tensor, topological_distance: Tensor | None) -> Tensor:
-        """[n, n_radial (+ 5) + 1], the last one for the filters' bias; all fall to zero at the cutoff."""
-        parts = [self.radial_basis(distance)]
-        if self.bond_graph and topological_distance is not None:
-            one_hot = nn.functional.one_hot(topological_distance, MAX_TOPOLOGICAL_DISTANCE + 1)
-            parts.append(one_hot.to(distance.dtype))
-        parts.append(torch.ones_like(distance)[:, None])
-        smooth_end = 0.5 * (torch.cos(distance * (torch.pi / self.cutoff)) + 1.0)
-        return torch.cat(parts, dim=1) * smooth_end[:, None]
+        return edge_features(self.radial_basis, distance, topological_distance, self.cutoff, self.bond_graph)
 
     def _filters(self, interaction: int) -> Tensor:
         """[n_edge_features, 3 F] of one interaction, the bias as last row."""
@@ -91,6 +85,31 @@ class GaussianBasis(nn.Module):
     def forward(self, distance: Tensor) -> Tensor:
         """[n_pairs, n_radial] from distances [n_pairs] Å"""
         return torch.exp(-0.5 / self.widths**2 * (distance[:, None] - self.offsets) ** 2)
+
+
+def n_edge_features(n_radial: int, bond_graph: bool) -> int:
+    """Width of `edge_features`."""
+    return n_radial + (MAX_TOPOLOGICAL_DISTANCE + 1 if bond_graph else 0) + 1
+
+
+def edge_features(
+    basis: GaussianBasis,
+    distance: Tensor,
+    topological_distance: Tensor | None,
+    cutoff: float,
+    bond_graph: bool,
+) -> Tensor:
+    """Inputs [n_pairs, n_edge_features] of linear filters; all fall to zero at the cutoff.
+
+    Radial basis, with `bond_graph` the topological distance as one-hot vector, and a one for the bias.
+    """
+    parts = [basis(distance)]
+    if bond_graph and topological_distance is not None:
+        one_hot = nn.functional.one_hot(topological_distance, MAX_TOPOLOGICAL_DISTANCE + 1)
+        parts.append(one_hot.to(distance.dtype))
+    parts.append(torch.ones_like(distance)[:, None])
+    smooth_end = 0.5 * (torch.cos(distance * (torch.pi / cutoff)) + 1.0)
+    return torch.cat(parts, dim=1) * smooth_end[:, None]
 
 
 class SenderNetwork(nn.Module):
