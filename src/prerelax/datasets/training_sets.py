@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,22 @@ from numpy.typing import NDArray
 
 from prerelax.datasets import qm9
 from prerelax.datasets.structures import Structures, collect, read_npz
+from prerelax.errors import UserError
 from prerelax.training.config import DataConfig, expand_path
 
 
 def read_training_set(config: DataConfig, network_elements: Sequence[int]) -> Structures:
     """Read, filter and split as `config` says; with `split: random` everything that is left is returned.
 
-    Raises ValueError for an unknown format or split and for a set of which nothing is left.
+    Raises UserError for files that cannot be read, an unknown format or split, and an empty set.
     """
+    try:
+        return _filtered(config, network_elements)
+    except (OSError, ValueError, tarfile.TarError) as error:
+        raise UserError(f"data: {error}") from error
+
+
+def _filtered(config: DataConfig, network_elements: Sequence[int]) -> Structures:
     structures = _read(config.format, expand_path(config.path))
     if config.inconsistent is not None:
         structures = structures.without_ids(qm9.read_inconsistent(expand_path(config.inconsistent)))

@@ -132,7 +132,7 @@ def _prepare(structures: Structures) -> tuple[list[Geometry], list[Geometry], li
     inputs: list[SamplerInput] = []
     for row, (identifier, numbers, positions) in enumerate(structures):
         start = structures.positions_start[structures.atoms_of(row)].astype(np.float64)
-        graph = topological_distances(bonds_from_geometry(numbers, start))
+        graph = topological_distances(bonds_from_geometry(numbers, positions))
         references.append(positions.astype(np.float64))
         starts.append(start)
         inputs.append(SamplerInput(str(identifier), numbers.astype(np.int64), start, graph))

@@ -13,7 +13,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 
+from prerelax.errors import UserError
 from prerelax.training.config import OptimizationConfig, RunConfig
+from prerelax.training.data import EpochStream
 
 LAST_CHECKPOINT = "last.ckpt"
 
@@ -36,6 +38,11 @@ class ExponentialAverage(WeightAveraging):
         decay = min(self.decay, (1.0 + n) / (10.0 + n)) if self.warmup else self.decay
         torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
 
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Leaves the current weights in place, for the checkpoint at the end: exports take the average
+        anyway.
+        """
+
     def averaged_state(self) -> dict[str, Tensor]:
         """State dict of the averaged network. Only valid while a fit is running."""
         assert self._average_model is not None
@@ -56,9 +63,9 @@ class Budget(Callback):
         self.max_steps = min(given) if given else None
         self.max_seconds = options.max_hours * 3600.0 if options.max_hours else None
         if self.max_steps is None and self.max_seconds is None:
-            raise ValueError("a training needs a limit: max_epochs, max_steps or max_hours")
+            raise UserError("a training needs a limit: max_epochs, max_steps or max_hours")
         if options.decay not in ("constant", "cosine"):
-            raise ValueError(f"decay must be constant or cosine, not {options.decay!r}")
+            raise UserError(f"decay must be constant or cosine, not {options.decay!r}")
         self._seconds_before = 0.0
         self._started = time.monotonic()
 
@@ -106,6 +113,16 @@ class Budget(Callback):
         self._started = time.monotonic()
 
 
+class Continuation(Callback):
+    """Has the training batches of a resumed run go on where the run before stopped."""
+
+    def __init__(self, stream: EpochStream) -> None:
+        self.stream = stream
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.stream.seek(trainer.global_step)
+
+
 class Checkpoints(Callback):
     """Writes `last.ckpt` every few minutes and at the end, and exports averaged weights as model folders.
 
@@ -129,13 +146,11 @@ class Checkpoints(Callback):
         self._last_checkpoint = time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        finished, beyond = divmod(trainer.global_step, self.budget.steps_per_epoch)
+        if beyond == 0 and finished in self.run.keep_epochs:
+            self._export(trainer, self.folder / f"epoch-{finished:04d}")
         if time.monotonic() - self._last_checkpoint >= 60.0 * self.run.checkpoint_minutes:
             self._save(trainer)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        finished = trainer.current_epoch + 1
-        if finished in self.run.keep_epochs and not trainer.should_stop:
-            self._export(trainer, self.folder / f"epoch-{finished:04d}")
 
     def on_fit_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._save(trainer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,23 +59,63 @@ def _topologies(structures: Structures, n_atoms: int) -> NDArray[np.uint8]:
     return out
 
 
-class BatchStream:
-    """An iterable over one epoch of batches, each of molecules of one size, shuffled anew every epoch.
+class EpochStream(ABC):
+    """An iterable over one epoch of batches in an order that depends on `seed` and the epoch alone.
+
+    Iterating again gives the next epoch. `seek` goes to any step of the training, which is how a resumed run
+    goes on with the batch that was next.
+    """
+
+    def __init__(self, seed: int, shuffle: bool) -> None:
+        self.seed = seed
+        self.shuffle = shuffle
+        self.epoch = 0
+        self.position = 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    @property
+    @abstractmethod
+    def n_molecules(self) -> int:
+        """Molecules in an epoch."""
+
+    @abstractmethod
+    def batches(self, rng: np.random.Generator | None, first: int) -> Iterator[Any]:
+        """An epoch's batches from the `first` on, shuffled by `rng`, or in a fixed order where it is None."""
+
+    def seek(self, step: int) -> None:
+        """Go to the batch of a step counted from the start of the training."""
+        self.epoch, self.position = divmod(step, len(self))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Makes Lightning see that the stream can be resumed; where it forgets to, `seek` does it."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+
+    def __iter__(self) -> Iterator[Any]:
+        rng = np.random.default_rng((self.seed, self.epoch)) if self.shuffle else None
+        for batch in self.batches(rng, self.position):
+            # Moved on before the batch is handed out: Lightning counts, and never asks beyond the last one.
+            self.seek(self.epoch * len(self) + self.position + 1)
+            yield batch
+
+
+class BatchStream(EpochStream):
+    """Batches each of molecules of one size, shuffled anew every epoch.
 
     Molecules of one size need no padding and share their pair list, which is what makes training on a CPU
-    fast. Order depends on `seed` and the epoch alone. `state_dict` holds the position, so that Lightning
-    resumes in the middle of an epoch with the batch that was next. Single atoms carry no geometry and are
-    left out.
+    fast. Single atoms carry no geometry and are left out; ValueError where nothing else is there.
     """
 
     def __init__(
         self, structures: Structures, batch_size: int, bond_graph: bool, seed: int, shuffle: bool = True
     ) -> None:
+        super().__init__(seed, shuffle)
         self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.epoch = 0
-        self.position = 0
         sizes = [int(n) for n in np.unique(structures.n_atoms) if n > 1]
         self.groups = [
             SizeGroup(structures.select(np.flatnonzero(structures.n_atoms == n)), n, bond_graph)
@@ -90,31 +131,15 @@ class BatchStream:
     def n_molecules(self) -> int:
         return sum(len(g.ids) for g in self.groups)
 
-    def __iter__(self) -> Iterator[Batch]:
-        remaining = self._plan(self.epoch)[self.position :]
-        for index, (group, rows) in enumerate(remaining, start=1):
-            # Moved on before the batch is handed out: Lightning counts, and never asks beyond the last one.
-            if index < len(remaining):
-                self.position += 1
-            else:
-                self.epoch, self.position = self.epoch + 1, 0
-            yield self.groups[group].batch(rows)
-
-    def _plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
-        rng = np.random.default_rng((self.seed, epoch))
-        plan = []
-        for index, group in enumerate(self.groups):
-            order = rng.permutation(len(group.ids)) if self.shuffle else np.arange(len(group.ids))
-            plan += [(index, order[i : i + self.batch_size]) for i in range(0, len(order), self.batch_size)]
-        if not self.shuffle:
-            return plan
-        return [plan[i] for i in rng.permutation(len(plan))]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "position": self.position}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+    def batches(self, rng: np.random.Generator | None, first: int) -> Iterator[Batch]:
+        plan: list[tuple[SizeGroup, NDArray[np.int64]]] = []
+        for group in self.groups:
+            order = np.arange(len(group.ids)) if rng is None else rng.permutation(len(group.ids))
+            plan += [(group, order[i : i + self.batch_size]) for i in range(0, len(order), self.batch_size)]
+        turns = np.arange(len(plan)) if rng is None else rng.permutation(len(plan))
+        for turn in turns[first:]:
+            group, rows = plan[turn]
+            yield group.batch(rows)
 
 
 def repeat_for_atoms(per_molecule: Tensor, batch: Batch) -> Tensor:

@@ -16,6 +16,7 @@ from prerelax.diffusion.batch import Batch, make_batch
 from prerelax.errors import UserError
 from prerelax.networks.energy import EnergyNetwork
 from prerelax.training.config import TrainingConfig, expand_path
+from prerelax.training.data import EpochStream
 
 FORMAT = "qm7x"
 """`data.format` of sets with energies and forces"""
@@ -50,7 +51,7 @@ def energy_forces_loss(
     UserError for another network or a data set without energies.
     """
     if not isinstance(network, EnergyNetwork) or not isinstance(batch, LabelledBatch):
-        raise UserError(f"this loss trains painn-energy on a data set with energies (data.format: {FORMAT})")
+        raise UserError(f"this loss trains force-field on a data set with energies (data.format: {FORMAT})")
     assert batch.energies is not None and batch.forces is not None
     energies, forces = network.energies_and_forces(batch, training=True)
     energy_error, force_error = energies - batch.energies, forces - batch.forces
@@ -68,7 +69,7 @@ def labelled_streams(config: TrainingConfig, network: nn.Module) -> tuple[Labell
     Raises UserError for another network, unreadable data and too few structures.
     """
     if not isinstance(network, EnergyNetwork):
-        raise UserError(f"data.format {FORMAT} is for the network painn-energy")
+        raise UserError(f"data.format {FORMAT} is for the network force-field")
     structures = read_qm7x(expand_path(config.data.path))
     known = [set(z.tolist()) <= set(network.elements) for z in _split_atoms(structures.numbers, structures)]
     structures = structures.select(np.flatnonzero(known))
@@ -87,18 +88,15 @@ def labelled_streams(config: TrainingConfig, network: nn.Module) -> tuple[Labell
     return LabelledStream(training, size, seed), LabelledStream(validation, size, seed, shuffle=False)
 
 
-class LabelledStream:
-    """An iterable over one epoch of batches, shuffled anew every epoch; resumes from its `state_dict`."""
+class LabelledStream(EpochStream):
+    """Batches of structures with energies and forces, shuffled anew every epoch."""
 
     def __init__(
         self, structures: LabelledStructures, batch_size: int, seed: int, shuffle: bool = True
     ) -> None:
+        super().__init__(seed, shuffle)
         self.structures = structures
         self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.epoch = 0
-        self.position = 0
         self._numbers = _split_atoms(structures.numbers, structures)
         self._positions = _split_atoms(structures.positions, structures)
         self._forces = _split_atoms(structures.forces, structures)
@@ -110,16 +108,11 @@ class LabelledStream:
     def n_molecules(self) -> int:
         return len(self.structures)
 
-    def __iter__(self) -> Iterator[LabelledBatch]:
+    def batches(self, rng: np.random.Generator | None, first: int) -> Iterator[LabelledBatch]:
         count = len(self.structures)
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(count)
-        order = order if self.shuffle else np.arange(count)
-        while self.position < len(self):
-            first = self.position * self.batch_size
-            self.position += 1
-            yield self._batch(order[first : first + self.batch_size])
-        self.epoch += 1
-        self.position = 0
+        order = np.arange(count) if rng is None else rng.permutation(count)
+        for start in range(first * self.batch_size, count, self.batch_size):
+            yield self._batch(order[start : start + self.batch_size])
 
     def _batch(self, rows: NDArray[np.integer]) -> LabelledBatch:
         batch = make_batch([self._numbers[i] for i in rows], [self._positions[i] for i in rows])
@@ -128,12 +121,6 @@ class LabelledStream:
             energies=torch.from_numpy(self.structures.energies[rows]),
             forces=torch.from_numpy(np.concatenate([self._forces[i] for i in rows])),
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "position": self.position}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
 
 
 def _split_atoms(values: NDArray[Any], structures: LabelledStructures) -> list[NDArray[Any]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from prerelax.diffusion.batch import Batch
 from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.errors import UserError
 from prerelax.training.config import LossConfig, OptimizationConfig
 from prerelax.training.losses import LOSSES
 
@@ -92,12 +93,12 @@ class GradientClipper:
     """Clips by a fixed norm, or like EDM by 1.5 mean + 2 std of the recent norms (which enter clipped).
 
     `rule` is `edm`, a norm, or 0 for none. A gradient that is not finite is set to zero.
-    Raises ValueError for any other rule.
+    Raises UserError for any other rule.
     """
 
     def __init__(self, rule: str | float) -> None:
         if rule != "edm" and (isinstance(rule, str) or rule < 0):
-            raise ValueError(f"gradient_clip must be edm or a norm of at least 0, not {rule!r}")
+            raise UserError(f"gradient_clip must be edm or a norm of at least 0, not {rule!r}")
         self.rule = rule
         self.recent: deque[float] = deque(
             [3000.0], maxlen=RECENT_NORMS

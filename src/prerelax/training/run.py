@@ -19,11 +19,11 @@ from prerelax.datasets.training_sets import read_training_set
 from prerelax.diffusion.checkpoint import make_schedule, network_elements, save_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network, nearest
-from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, ExponentialAverage
+from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, Continuation, ExponentialAverage
 from prerelax.training.config import TrainingConfig, expand_path, read_config
-from prerelax.training.data import BatchStream
+from prerelax.training.data import BatchStream, EpochStream
 from prerelax.training.energy import FORMAT as LABELLED
-from prerelax.training.energy import LabelledStream, labelled_streams
+from prerelax.training.energy import labelled_streams
 from prerelax.training.losses import LOSSES
 from prerelax.training.module import DenoiserModule
 
@@ -58,7 +58,7 @@ def train(
     network = build_network(config.network)
     training, validation = _streams(config, network)
     module = DenoiserModule(network, make_schedule(config.schedule), config.loss, config.optimization)
-    trainer = _trainer(config, folder, len(training), training.n_molecules)
+    trainer = _trainer(config, folder, training)
     trainer.fit(
         module,
         train_dataloaders=training,
@@ -79,9 +79,7 @@ def _check(config: TrainingConfig) -> None:
         )
 
 
-def _streams(
-    config: TrainingConfig, network: nn.Module
-) -> tuple[BatchStream, BatchStream] | tuple[LabelledStream, LabelledStream]:
+def _streams(config: TrainingConfig, network: nn.Module) -> tuple[EpochStream, EpochStream]:
     if config.data.format == LABELLED:
         return labelled_streams(config, network)
     training, validation = _split(config, network)
@@ -103,12 +101,12 @@ def _stream(config: TrainingConfig, network: nn.Module, part: Structures, shuffl
     return BatchStream(part, optimization.batch_size, bond_graph, optimization.seed, shuffle)
 
 
-def _trainer(config: TrainingConfig, folder: Path, steps_per_epoch: int, n_molecules: int) -> L.Trainer:
+def _trainer(config: TrainingConfig, folder: Path, training: EpochStream) -> L.Trainer:
     average = ExponentialAverage(config.optimization.ema_decay, config.optimization.ema_warmup)
-    budget = Budget(config.optimization, steps_per_epoch)
+    budget = Budget(config.optimization, len(training))
 
     def export(target: Path, state: dict[str, Tensor], progress: dict[str, Any]) -> None:
-        record = {**progress, "n_molecules": n_molecules, "config": config.to_dict()}
+        record = {**progress, "n_molecules": training.n_molecules, "config": config.to_dict()}
         parts = {"network": config.network, "schedule": config.schedule, "sampler": config.sampler}
         save_model(target, state, {**parts, "training": record})
 
@@ -117,10 +115,7 @@ def _trainer(config: TrainingConfig, folder: Path, steps_per_epoch: int, n_molec
         accelerator=accelerators[config.run.device],
         devices=1,
         max_epochs=-1,
-        logger=[
-            CSVLogger(folder, name="logs", version="csv"),
-            TensorBoardLogger(folder, name="logs", version="tb"),
-        ],
+        logger=_loggers(folder),
         log_every_n_steps=config.run.log_every_steps,
         val_check_interval=timedelta(minutes=config.run.validate_minutes),
         check_val_every_n_epoch=None,
@@ -130,5 +125,16 @@ def _trainer(config: TrainingConfig, folder: Path, steps_per_epoch: int, n_molec
         enable_model_summary=False,
         use_distributed_sampler=False,
         inference_mode=False,  # forces are derivatives, in validation too
-        callbacks=[average, budget, Checkpoints(config.run, folder, average, budget, export)],
+        callbacks=[
+            Continuation(training),
+            average,
+            budget,
+            Checkpoints(config.run, folder, average, budget, export),
+        ],
     )
+
+
+def _loggers(folder: Path) -> list[CSVLogger | TensorBoardLogger]:
+    """CSV and TensorBoard in `logs/<run>`, a number for every run: a resumed one keeps the logs before it."""
+    version = f"{len(list(folder.glob('logs/*'))):03d}"
+    return [logger(folder, name="logs", version=version) for logger in (CSVLogger, TensorBoardLogger)]
