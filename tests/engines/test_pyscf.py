@@ -11,7 +11,7 @@ from prerelax.engines import EngineError, Level, make_calculator, validate_level
 from prerelax.engines.pyscf import ScfSettings
 
 QM9 = Level("pyscf", "qm9")
-TIGHT = ScfSettings(grid_level=5, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)
+TIGHT = ScfSettings(grid_level=4, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)
 
 
 def evaluate(level, atoms, charge=0, multiplicity=1, settings=None):
@@ -190,7 +190,7 @@ def test_a_hopeless_scf_is_scf_failed(in_engine_process):
     stretched = Atoms("COH3", [[0, 0, 0], [0, 0, 2.9], [1.0, 0, -0.3], [-0.5, 0.9, -0.3], [-0.5, -0.9, -0.3]])
     with pytest.raises(EngineError, match="did not converge") as caught:
         in_engine_process(
-            evaluate, Level("pyscf", "B3LYP", "6-31G*"), stretched, 0, 2, ScfSettings(max_cycles=2)
+            evaluate, Level("pyscf", "B3LYP", "STO-3G"), stretched, 0, 2, ScfSettings(max_cycles=2)
         )
     assert caught.value.status == "scf_failed"
 

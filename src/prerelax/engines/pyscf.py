@@ -35,7 +35,7 @@ class ScfSettings:
     """Grid and thresholds of a calculation, chosen by `benchmarks/qm9_level_settings.py`.
 
     Against grid level 5 and tight thresholds, forces at the level `qm9` are off by at most 6e-5 a.u.
-    (0.003 eV/Å) and energies by 2e-6 Eh; so they are with PySCF's defaults, at 1.5 times the cost.
+    (0.003 eV/Å) and energies by 2e-6 Eh; so they are with PySCF's defaults, at 1.3 to 1.6 times the cost.
     """
 
     grid_level: int = 2
