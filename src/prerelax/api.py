@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from prerelax.records import read_shard
@@ -17,13 +16,16 @@ from prerelax.records import read_shard
 class DiffusionRelaxation:
     """Relax an ASE Atoms object with a denoiser, in the manner of ASE's optimizers.
 
-    `model` is a shipped denoiser's name or a model folder; `steps` the step n at which the reverse diffusion is
-    entered; further options are those of `prerelax.diffusion.samplers.sample` (`sampler`, `noise_free`, ...).
-    The bond graph, where the model uses one, is that of the geometry given. No calculator is needed.
+    `model` is a shipped denoiser's name or a model folder; `steps` the step n at which the reverse diffusion
+    is entered; further options are those of `prerelax.diffusion.samplers.sample` (`sampler`, `noise_free`, ...).
+    The bond graph is perceived from the geometry given. No calculator is needed.
     """
 
-    def __init__(self, atoms: Atoms, model: str = "edm-qm9-small", steps: int = 50, **options: Any) -> None:
+    def __init__(
+        self, atoms: Atoms, model: str = "edm-qm9-small", steps: int = 50, charge: int = 0, **options: Any
+    ) -> None:
         self.atoms = atoms
+        self.charge = charge
         self.model = model
         self.steps = steps
         self.options = options
@@ -37,16 +39,21 @@ class DiffusionRelaxation:
         """
         from prerelax.diffusion.checkpoint import load_model
         from prerelax.diffusion.samplers import SamplerInput, sample
-        from prerelax.topology import bonds_from_geometry, topological_distances
+        from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, perceived_molecule
+        from prerelax.topology import topological_distances
 
-        bonds = bonds_from_geometry(self.atoms.numbers, self.atoms.positions)
-        molecule = SamplerInput("atoms", self.atoms.numbers, self.atoms.positions, topological_distances(bonds))
+        numbers, positions = self.atoms.numbers, self.atoms.positions
+        try:
+            graph = perceived_molecule(numbers, positions, self.charge, None)
+        except ValueError as error:
+            self.status, self.message = "input_error", str(error)
+            return False
+        molecule = SamplerInput("atoms", numbers, positions, topological_distances(bonded_matrix(graph)))
         result = sample(load_model(self.model), [molecule], steps=self.steps, **self.options)[0]
         self.status, self.message = result.status, result.message
         if result.status != "ok":
             return False
-        moved = bonds_from_geometry(self.atoms.numbers, result.positions)
-        if not np.array_equal(moved, bonds):
+        if not connectivity_unchanged(graph, numbers, result.positions):
             self.status, self.message = "connectivity_changed", "denoising would have broken or made a bond"
             return False
         self.atoms.positions = result.positions

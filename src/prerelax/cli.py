@@ -5,6 +5,7 @@ Verbs import what they need when called: QM engines and torch never share a proc
 """
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -334,6 +335,8 @@ def schema(
 
 def main() -> None:
     """Run a verb; a mistake of the user's is one sentence and exit status 2, without a traceback."""
+    # Threads that wait by spinning make a busy machine many times slower; OpenMP reads this when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except UserError as error:

@@ -9,8 +9,13 @@ from numpy.typing import NDArray
 MAX_TOPOLOGICAL_DISTANCE = 4
 """Pairs further apart along bonds, and pairs not connected at all, have topological distance 0."""
 
-BOND_TOLERANCE = 1.25
-"""Two atoms are bonded when closer than this multiple of the sum of their covalent radii."""
+BOND_TOLERANCE = 1.15
+"""Two atoms are bonded when closer than this multiple of the sum of their covalent radii.
+
+Of 4 000 QM9 minima one gets a graph that is not the chemical one; with 1.10 it is eight, with 1.20 46, with
+1.25 135: the 1-3 distances of cages begin at 1.157. Force-field geometries stretch bonds to 1.21: where the
+molecule is known its graph is better than any tolerance.
+"""
 
 # Cordero et al., Dalton Trans. 2008, 2832: single-bond covalent radii in Å, index = atomic number up to Cm.
 # fmt: off

@@ -202,15 +202,17 @@ def _relax_the_rest(
 
 
 def _rows(shard: _Shard, settings: str, only: OnlyFilter) -> list[Record]:
+    # A start's settings are not those of the target at which a row was not relaxed.
+    untreated = {**shard.labels, "settings": None}
     rows = []
     for row, record in enumerate(shard.records):
         if row in shard.keys:
             rows.append(_relaxed_row(record, shard.results[shard.keys[row]], shard.labels, settings))
         elif record.proceeds:
             objection = only.objection(record) or ""
-            rows.append(replace(record, status="skipped", message=objection, wall_s=0.0, **shard.labels))
+            rows.append(replace(record, status="skipped", message=objection, wall_s=0.0, **untreated))
         else:
-            rows.append(replace(record, **shard.labels))
+            rows.append(replace(record, **untreated))
     return rows
 
 

@@ -28,8 +28,8 @@ def diffuse_shard(
     """Denoise the geometries of `inp` with a model and write them as the start `start`.
 
     `options` are those of `prerelax.diffusion.samplers.sample`, None for its default. A geometry whose bonds
-    are not those of its molecule any more gets the status `connectivity_changed`; rows that do not proceed are
-    copied unchanged.
+    are not those of its molecule any more gets the status `connectivity_changed`; rows that do not
+    proceed are copied unchanged.
     The seconds of a batch are shared out to its molecules by their pairs of atoms, which is what they cost.
     Raises ModelError for a model that cannot be loaded and ShardError for a broken input.
     """
