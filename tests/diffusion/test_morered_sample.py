@@ -59,6 +59,8 @@ def test_the_model_says_which_sampler_and_how_long(joint: LoadedModel) -> None:
     assert results[1].status == "ok" and results[1].n_calls == 0
     for r in (results[0], results[2], results[3]):
         assert r.status in ("ok", "not_converged") and r.n_calls == len(r.steps_taken or []) <= 6
+    joint.config["sampler"]["convergence_step"] = 40
+    assert {r.status for r in sample(joint, molecules()[:4], device="cpu")} == {"ok"}
     fewer = sample(joint, molecules(), device="cpu", max_iterations=2)
     assert max(r.n_calls for r in fewer) <= 2
 

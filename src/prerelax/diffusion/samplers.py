@@ -20,8 +20,10 @@ from prerelax.topology import bonds_from_geometry, topological_distances
 
 DEFAULT_STEPS = 50
 DEFAULT_CALLS = 6
-MAX_PAIRS = 400_000
-"""Ordered atom pairs in one batch: with 64 features about 100 MB for each pair tensor of a network."""
+MAX_PAIRS = {"cpu": 10_000, "cuda": 400_000}
+"""Ordered atom pairs in one batch, whatever `batch_size` says: pair tensors of 64 features that stay in a CPU's
+cache, and 100 MB for each of them on a GPU.
+"""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def sample(
         for row, result in zip(waiting, flown, strict=True):
             results[row] = result
         return [result for result in results if result is not None]
-    for rows in _batches(molecules, waiting, batch_size):
+    for rows in _batches(molecules, waiting, batch_size, MAX_PAIRS.get(chosen.type, MAX_PAIRS["cuda"])):
         done = _sample_batch(denoiser, molecules, rows, options, stream, chosen)
         for row, result in zip(rows, done, strict=True):
             results[row] = result
@@ -186,6 +188,7 @@ def _sample_in_flight(
         ZeroNoise() if options.tail.noise_free else stream,
         rows=rows,
         max_iterations=max_iterations,
+        convergence_step=int(denoiser.sampler_defaults.get("convergence_step", 0)),
         batch_size=batch_size,
         device=device,
         keep_trajectory=options.keep_trajectory,
@@ -203,13 +206,17 @@ def _sample_in_flight(
     return results
 
 
-def _batches(molecules: Sequence[SamplerInput], rows: list[int], batch_size: int) -> Iterator[list[int]]:
-    """Rows in groups of similar size, the largest first, with at most `batch_size` and MAX_PAIRS pairs."""
+def _batches(
+    molecules: Sequence[SamplerInput], rows: list[int], batch_size: int, max_pairs: int
+) -> Iterator[list[int]]:
+    """Rows in groups of similar size, the largest first, of at most `batch_size` molecules or one with more
+    than `max_pairs` pairs.
+    """
     group: list[int] = []
     pairs = 0
     for row in sorted(rows, key=lambda r: -len(molecules[r].numbers)):
         size = len(molecules[row].numbers) ** 2
-        if group and (len(group) == batch_size or pairs + size > MAX_PAIRS):
+        if group and (len(group) == batch_size or pairs + size > max_pairs):
             yield group
             group, pairs = [], 0
         group.append(row)
