@@ -70,7 +70,7 @@ def test_options_are_those_that_differ_from_the_defaults() -> None:
         }
     )
     assert options(campaign.starts["mmff94"]) == []
-    assert options(campaign.starts["edm-n50"]) == ["--noise-free"]
+    assert options(campaign.starts["edm-n50"]) == ["--steps", "50", "--noise-free"]
     assert options(campaign.targets["b3lyp"]) == [
         *("--engine", "pyscf", "--method", "qm9", "--timeout", "60.0"),
         *("--max-atoms", "6"),

@@ -17,7 +17,7 @@ class DiffusionRelaxation:
     """Relax an ASE Atoms object with a denoiser, in the manner of ASE's optimizers.
 
     `model` is a shipped denoiser's name or a model folder; `steps` the step n at which the reverse diffusion
-    is entered; further options are those of `prerelax.diffusion.samplers.sample` (`sampler`, `noise_free`, ...).
+    is entered; further options are those of `prerelax.diffusion.samplers.sample` (`sampler`, ...).
     The bond graph is perceived from the geometry given. No calculator is needed.
     """
 

@@ -14,7 +14,7 @@ from prerelax.errors import UserError
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Engine = Literal["tblite", "pyscf"]
-Sampler = Literal["edm", "few"]
+Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
 Optimizer = Literal["bfgs", "lbfgs", "fire"]
 
 EMBEDDING = "rdkit"
@@ -75,8 +75,16 @@ class DiffuseStart(_Model):
     kind: Literal["diffuse"]
     from_: Name = Field("mmff94", alias="from", description="the start whose geometries are denoised")
     model: str = Field("edm-qm9-small", min_length=1, description="a shipped model's name or a model folder")
-    sampler: Sampler = Field("edm", description="edm: the paper's last steps; few: deterministic, few calls")
-    steps: int = Field(50, ge=1, description="the step at which the geometry enters the reverse diffusion")
+    sampler: Sampler | None = Field(
+        None,
+        description="edm: last steps; few: deterministic; the others: MoreRed's; default: the model's",
+    )
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="the step at which the geometry enters the reverse diffusion; default: the model's",
+    )
+    max_iterations: int | None = Field(None, ge=1, description="of itp, as and jt at most")
     calls: int | None = Field(None, ge=1, description="network calls of the sampler `few`")
     fixed_types: bool = False
     noise_free: bool = False

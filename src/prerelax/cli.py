@@ -36,6 +36,10 @@ class Forcefield(StrEnum):
 class Sampler(StrEnum):
     edm = "edm"
     few = "few"
+    ddpm = "ddpm"
+    itp = "itp"
+    adaptive = "as"
+    jt = "jt"
 
 
 class Device(StrEnum):
@@ -108,16 +112,29 @@ def forcefield(
     forcefield_shard(shard, out, method.value, max_iterations, start or default_name)
 
 
+SamplerName = Annotated[
+    Sampler | None,
+    typer.Option(
+        help="edm: last n steps; few: deterministic; itp, as, jt, ddpm: MoreRed's. Default: the model's."
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Step n at which the reverse diffusion is entered. Default: the model's."),
+]
+Calls = Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")]
+MaxIterations = Annotated[int | None, typer.Option(min=1, help="Iterations of itp, as and jt at most.")]
+
+
 @app.command()
 def diffuse(
     shard: ShardIn,
     out: ShardOut,
     model: Annotated[str, typer.Option(help="A shipped denoiser's name or a model folder.")],
-    sampler: Annotated[
-        Sampler, typer.Option(help="edm: the paper's tail; few: deterministic.")
-    ] = Sampler.edm,
-    steps: Annotated[int, typer.Option(min=1, help="Step n at which the reverse diffusion is entered.")] = 50,
-    calls: Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")] = None,
+    sampler: SamplerName = None,
+    steps: Steps = None,
+    calls: Calls = None,
+    max_iterations: MaxIterations = None,
     fixed_types: Annotated[
         bool, typer.Option(help="Hold the elements fixed where the model diffuses them.")
     ] = False,
@@ -135,20 +152,22 @@ def diffuse(
     """Denoise geometries with a diffusion model: the last n steps of its reverse diffusion."""
     from prerelax.starts.diffuse import diffuse_shard
 
+    words = [Path(model).name, sampler.value if sampler else "", f"n{steps}" if steps else ""]
     diffuse_shard(
         shard,
         out,
         model=model,
-        sampler=sampler.value,
+        sampler=sampler.value if sampler else None,
         steps=steps,
         calls=calls,
+        max_iterations=max_iterations,
         fixed_types=fixed_types,
         noise_free=noise_free,
         batch_size=batch_size,
         device=device.value,
         seed=seed,
         trajectory=trajectory,
-        start=start or f"{sampler.value}-n{steps}",
+        start=start or "-".join(word for word in words if word),
     )
 
 
@@ -271,10 +290,10 @@ def show_model(
 def evaluate(
     name: Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")],
     data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
-    steps: Annotated[int | None, typer.Option(min=1, help="Step n; default: the model's own.")] = None,
-    sampler: Annotated[Sampler, typer.Option(help="edm: n + 1 calls; few: deterministic.")] = Sampler.edm,
-    noise_free: Annotated[bool, typer.Option(help="Without noise, or as the paper.")] = True,
-    calls: Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")] = None,
+    steps: Steps = None,
+    sampler: SamplerName = None,
+    noise_free: Annotated[bool, typer.Option(help="Without noise, or as the papers.")] = True,
+    calls: Calls = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
@@ -288,7 +307,7 @@ def evaluate(
         data,
         steps=steps,
         limit=limit,
-        sampler=sampler.value,
+        sampler=sampler.value if sampler else None,
         noise_free=noise_free,
         calls=calls,
         device=device.value,
@@ -335,7 +354,7 @@ def schema(
 
 def main() -> None:
     """Run a verb; a mistake of the user's is one sentence and exit status 2, without a traceback."""
-    # Threads that wait by spinning make a busy machine many times slower; OpenMP reads this when it is loaded.
+    # Waiting threads that spin make a busy machine many times slower. OpenMP reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
