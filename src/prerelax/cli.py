@@ -292,7 +292,10 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
     steps: Steps = None,
     sampler: SamplerName = None,
-    noise_free: Annotated[bool, typer.Option(help="Without noise, or as the papers.")] = True,
+    noise_free: Annotated[
+        bool | None,
+        typer.Option(help="Without noise, or as the papers. Default: a row of each; JSON without."),
+    ] = None,
     calls: Calls = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
@@ -302,17 +305,22 @@ def evaluate(
     from prerelax.diffusion.checkpoint import load_model
     from prerelax.diffusion.evaluation import card_table, evaluate_model
 
-    row = evaluate_model(
-        load_model(name),
-        data,
-        steps=steps,
-        limit=limit,
-        sampler=sampler.value if sampler else None,
-        noise_free=noise_free,
-        calls=calls,
-        device=device.value,
-    )
-    typer.echo(json.dumps(row) if as_json else card_table([row]))
+    model = load_model(name)
+    both = noise_free is None and not as_json and sampler is not Sampler.few
+    rows = [
+        evaluate_model(
+            model,
+            data,
+            steps=steps,
+            limit=limit,
+            sampler=sampler.value if sampler else None,
+            noise_free=without,
+            calls=calls,
+            device=device.value,
+        )
+        for without in ([True, False] if both else [noise_free is not False])
+    ]
+    typer.echo(json.dumps(rows[0]) if as_json else card_table(rows))
 
 
 @models_app.command("import-edm")

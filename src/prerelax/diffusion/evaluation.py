@@ -27,7 +27,7 @@ def evaluate_model(
     data: Path,
     steps: int | None = None,
     limit: int | None = None,
-    sampler: str = "edm",
+    sampler: str | None = None,
     noise_free: bool = True,
     calls: int | None = None,
     fixed_types: bool = False,
@@ -41,10 +41,10 @@ def evaluate_model(
     of all 1-3 distances), `rmsd_median_ang` (after optimal superposition), `rmsd_grew_fraction`, the same
     with the suffix `_start` for the start geometries, `molecules_per_s`, `n` (molecules compared),
     `n_unsupported` (left out for elements the model does not know), `n_failed` (left out of nothing: they
-    count with their start geometry) and the options. Bonds are those of the geometries themselves: the
-    start's for the denoiser, the minimum's for the comparison. Raises UserError where no molecule can be
-    evaluated.
+    count with their start geometry) and the options. Bonds are those of the minimum: the molecule is known.
+    Sampler and steps default to the model's own. Raises UserError where no molecule can be evaluated.
     """
+    sampler = sampler or str(model.sampler_defaults.get("name", "edm"))
     structures = _evaluation_set(data)
     known = structures.with_elements(model.elements) if model.elements else structures
     n_unsupported = len(structures) - len(known)
@@ -111,6 +111,8 @@ def _figures(row: dict[str, Any], suffix: str) -> list[str]:
 def _title(row: dict[str, Any]) -> str:
     if row["sampler"] == "few":
         return f"few calls from n = {row['steps']}"
+    if row["sampler"] != "edm":
+        return f"{row['sampler']}, {'mean path' if row['noise_free'] else 'with noise'}"
     kind = "noise-free tail" if row["noise_free"] else "paper's sampler"
     return f"{kind}, n = {row['steps']}"
 
