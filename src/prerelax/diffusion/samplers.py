@@ -21,8 +21,8 @@ from prerelax.topology import bonds_from_geometry, topological_distances
 DEFAULT_STEPS = 50
 DEFAULT_CALLS = 6
 MAX_PAIRS = {"cpu": 10_000, "cuda": 400_000}
-"""Ordered atom pairs in one batch, whatever `batch_size` says: pair tensors of 64 features that stay in a CPU's
-cache, and 100 MB for each of them on a GPU.
+"""Ordered atom pairs in one batch, whatever `batch_size` says: pair tensors of 64 features that stay in the
+cache of a CPU, and 100 MB for each of them on a GPU.
 """
 
 

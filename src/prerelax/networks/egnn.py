@@ -190,6 +190,9 @@ class TopologyOneHot(nn.Module):
         return one_hot.to(batch.positions.dtype)
 
 
+SMALLEST_EXPONENT = -30.0
+
+
 class RadialBasis(nn.Module):
     """Gaussians of the interatomic distance, evenly spaced and as wide as their spacing."""
 
@@ -202,7 +205,9 @@ class RadialBasis(nn.Module):
 
     def forward(self, distance2: Tensor) -> Tensor:
         distance = torch.sqrt(distance2 + 1e-8)
-        return torch.exp(self.factor * (distance - self.centres) ** 2)
+        exponent = self.factor * (distance - self.centres) ** 2
+        # Far from a centre the values would be subnormal numbers, with which CPUs are many times slower.
+        return torch.exp(exponent.clamp(min=SMALLEST_EXPONENT))
 
 
 class EquivariantBlock(nn.Module):
@@ -257,10 +262,9 @@ class MessageLayer(nn.Module):
         self.aggregate = Aggregate(aggregation, normalization_factor)
 
     def forward(self, h: Tensor, pair_inputs: Tensor, receiver: Tensor, sender: Tensor) -> Tensor:
-        silu = nn.functional.silu
         message = silu(self.pair_out(silu(self.pair(h, pair_inputs, receiver, sender))))
         if self.attention is not None:
-            message = message * torch.sigmoid(self.attention(message))
+            message = multiplied(message, torch.sigmoid(self.attention(message)))
         received = self.aggregate(message, receiver, len(h))
         updated: Tensor = h + self.atom(torch.cat([h, received], dim=1))
         return updated
@@ -290,7 +294,6 @@ class CoordinateLayer(nn.Module):
     def forward(
         self, h: Tensor, pair_inputs: Tensor, direction: Tensor, receiver: Tensor, sender: Tensor
     ) -> Tensor:
-        silu = nn.functional.silu
         weight = self.weight(silu(self.pair_out(silu(self.pair(h, pair_inputs, receiver, sender)))))
         if self.tanh:
             weight = torch.tanh(weight) * self.coords_range
@@ -315,7 +318,7 @@ class PairLinear(nn.Module):
     def forward(self, h: Tensor, pair_inputs: Tensor, receiver: Tensor, sender: Tensor) -> Tensor:
         from_receiver = gather(linear(h, self.receiver, self.bias), receiver)
         from_sender = gather(linear(h, self.sender, None), sender)
-        return from_receiver + from_sender + linear(pair_inputs, self.pair, None)
+        return added(added(linear(pair_inputs, self.pair, None), from_receiver), from_sender)
 
 
 class Aggregate(nn.Module):
@@ -332,6 +335,24 @@ class Aggregate(nn.Module):
             return total / self.factor
         count = torch.bincount(receiver, minlength=n_atoms).clamp(min=1)
         return total / count[:, None].to(total.dtype)
+
+
+# Between matrix products pair tensors are bound by memory. Without gradients they are changed in place.
+
+
+def silu(values: Tensor) -> Tensor:
+    """SiLU; overwrites `values` where no gradient is recorded."""
+    return nn.functional.silu(values, inplace=not torch.is_grad_enabled())
+
+
+def added(values: Tensor, others: Tensor) -> Tensor:
+    """Sum; overwrites `values` where no gradient is recorded."""
+    return values + others if torch.is_grad_enabled() else values.add_(others)
+
+
+def multiplied(values: Tensor, others: Tensor) -> Tensor:
+    """Product; overwrites `values` where no gradient is recorded."""
+    return values * others if torch.is_grad_enabled() else values.mul_(others)
 
 
 class Linear(nn.Linear):
