@@ -95,6 +95,7 @@ def test_arguments_of_an_edm_training_are_read(tmp_path: Path, golden_folder: Pa
     ("change", "message"),
     [
         ({"sin_embedding": True}, "sinusoidal"),
+        ({"conditioning": ["alpha"]}, "conditioned on properties"),
         ({"normalize_factors": [2, 4, 10]}, "positions scaled"),
         ({"include_charges": False}, "fit neither"),
     ],

@@ -83,10 +83,18 @@ CARD_ROWS: tuple[dict[str, Any], ...] = (
     {"sampler": "edm", "steps": 20, "noise_free": False},
     {"sampler": "edm", "steps": 50, "noise_free": True},
     {"sampler": "edm", "steps": 20, "noise_free": True},
+    {"sampler": "few", "steps": 50, "calls": 10},
     {"sampler": "few", "steps": 50, "calls": 6},
     {"sampler": "few", "steps": 50, "calls": 3},
 )
 """What a model card shows: the paper's sampler, its noise-free tail, and the tails of few calls."""
+
+
+def evaluate_card(
+    model: LoadedModel, data: Path, limit: int | None = None, device: torch.device | str = "auto"
+) -> list[dict[str, Any]]:
+    """`evaluate_model` for all CARD_ROWS: what `card_table` makes a model card's table of."""
+    return [evaluate_model(model, data, limit=limit, device=device, **row) for row in CARD_ROWS]
 
 
 def card_table(rows: Sequence[dict[str, Any]]) -> str:

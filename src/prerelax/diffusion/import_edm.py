@@ -102,6 +102,8 @@ def network_config(state: Mapping[str, Tensor], arguments: Mapping[str, Any], so
         )
     if arguments.get("sin_embedding"):
         raise ModelError(f"{source}: sinusoidal distance embeddings are not supported")
+    if arguments.get("conditioning"):
+        raise ModelError(f"{source}: models conditioned on properties are not supported")
     scales = list(arguments.get("normalize_factors") or (1, 4, 10))
     if float(scales[0]) != 1.0:
         raise ModelError(f"{source}: positions scaled by {scales[0]} are not supported")
