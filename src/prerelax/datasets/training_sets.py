@@ -32,6 +32,7 @@ def _filtered(config: DataConfig, network_elements: Sequence[int]) -> Structures
     if config.inconsistent is not None:
         structures = structures.without_ids(qm9.read_inconsistent(expand_path(config.inconsistent)))
     if config.split != "random":
+        structures = structures.select(np.argsort(structures.ids))  # the splits count in gdb9 order
         parts = qm9.split(len(structures), config.split)
         structures = structures.select(parts["train"])
     for source in config.exclude:

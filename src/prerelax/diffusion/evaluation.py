@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prerelax.datasets.structures import Structures, read_npz
+from prerelax.datasets.structures import read_npz
 from prerelax.diffusion.checkpoint import LoadedModel
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
@@ -45,33 +45,27 @@ def evaluate_model(
     Sampler and steps default to the model's own. Raises UserError where no molecule can be evaluated.
     """
     sampler = sampler or str(model.sampler_defaults.get("name", "edm"))
-    structures = _evaluation_set(data)
-    known = structures.with_elements(model.elements) if model.elements else structures
-    n_unsupported = len(structures) - len(known)
-    known = known.select(np.arange(len(known))[:limit])
-    if not len(known):
-        raise UserError(f"{data}: no molecule made only of elements that {model.name} knows")
-    references, starts, inputs = _prepare(known)
+    test = read_evaluation_set(data, model, limit)
     began = time.perf_counter()
     results = sample(
-        model, inputs, sampler, steps, fixed_types, noise_free, batch_size, device, seed, calls=calls
+        model, test.inputs, sampler, steps, fixed_types, noise_free, batch_size, device, seed, calls=calls
     )
     seconds = time.perf_counter() - began
-    numbers = [np.asarray(molecule.numbers) for molecule in inputs]
-    before = compare(numbers, references, starts)
-    after = compare(numbers, references, [result.positions for result in results])
+    numbers = [np.asarray(molecule.numbers) for molecule in test.inputs]
+    before = compare(numbers, test.references, [molecule.positions for molecule in test.inputs])
+    after = compare(numbers, test.references, [result.positions for result in results])
     return {
         "model": model.name,
         "sampler": sampler,
         "steps": steps if steps is not None else model.sampler_defaults.get("steps"),
         "calls": results[0].n_calls,
         "noise_free": noise_free or sampler == "few",
-        "n": len(known),
-        "n_unsupported": n_unsupported,
+        "n": len(test.inputs),
+        "n_unsupported": test.n_unsupported,
         "n_failed": sum(result.status != "ok" for result in results),
         **after.means(""),
         "rmsd_grew_fraction": float(np.mean(after.rmsd_ang > before.rmsd_ang)),
-        "molecules_per_s": len(known) / seconds,
+        "molecules_per_s": len(test.inputs) / seconds,
         **before.means("_start"),
         "rmsd_grew_fraction_start": 0.0,
         "molecules_per_s_start": None,
@@ -125,28 +119,37 @@ def _title(row: dict[str, Any]) -> str:
     return f"{kind}, n = {row['steps']}"
 
 
-def _evaluation_set(data: Path) -> Structures:
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Molecules at their start geometries, and the minima they should reach."""
+
+    inputs: list[SamplerInput]
+    references: list[Geometry]
+    n_unsupported: int
+    """molecules left out because the model does not know their elements"""
+
+
+def read_evaluation_set(data: Path, model: LoadedModel, limit: int | None = None) -> EvaluationSet:
+    """The first `limit` molecules of an npz set whose elements `model` knows. Raises UserError for none."""
     try:
         structures = read_npz(data)
     except (OSError, ValueError) as error:
         raise UserError(f"{data} cannot be evaluated on: {error}") from error
-    if structures.positions_start is None:
+    known = structures.with_elements(model.elements) if model.elements else structures
+    n_unsupported = len(structures) - len(known)
+    known = known.select(np.arange(len(known))[:limit])
+    if known.positions_start is None:
         raise UserError(f"{data} has no start geometries (positions_mmff94)")
-    return structures
-
-
-def _prepare(structures: Structures) -> tuple[list[Geometry], list[Geometry], list[SamplerInput]]:
-    assert structures.positions_start is not None
-    references: list[Geometry] = []
-    starts: list[Geometry] = []
+    if not len(known):
+        raise UserError(f"{data}: no molecule made only of elements that {model.name} knows")
     inputs: list[SamplerInput] = []
-    for row, (identifier, numbers, positions) in enumerate(structures):
-        start = structures.positions_start[structures.atoms_of(row)].astype(np.float64)
+    references: list[Geometry] = []
+    starts = np.split(known.positions_start.astype(np.float64), np.cumsum(known.n_atoms)[:-1])
+    for (identifier, numbers, positions), start in zip(known, starts, strict=True):
         graph = topological_distances(bonds_from_geometry(numbers, positions))
-        references.append(positions.astype(np.float64))
-        starts.append(start)
         inputs.append(SamplerInput(str(identifier), numbers.astype(np.int64), start, graph))
-    return references, starts, inputs
+        references.append(positions.astype(np.float64))
+    return EvaluationSet(inputs, references, n_unsupported)
 
 
 @dataclass(frozen=True)

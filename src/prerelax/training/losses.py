@@ -30,7 +30,8 @@ def noise_loss(
 
     Noise in the positions is centred per molecule. With diffused types their noise counts as further
     coordinates of every atom. Returns `loss` (a scalar with gradient). Source: EDM, Algorithm 1 and its
-    published code.
+    published code, which at step 0 scores the types by their likelihood instead; here step 0 is like the
+    others.
     """
     if options:
         raise ValueError(f"the noise loss has no options, got {', '.join(options)}")
