@@ -144,3 +144,12 @@ def test_evaluation_sets_do_not_overlap_with_the_training_set(data_folder: Path,
     trained: Structures = read_training_set(config.data, (1, 6, 7, 8))
     for name in ("qm9_val.npz", "qm9_small_test.npz"):
         assert not np.isin(trained.ids, read_npz(data_folder / name).ids).any()
+
+
+def test_training_needs_only_what_a_gpu_machine_has() -> None:
+    absent = ["ase", "pandas", "pydantic", "pyarrow", "pyscf", "rdkit", "tblite", "typer", "e3nn"]
+    code = (
+        f"import sys\nfor name in {absent}:\n    sys.modules[name] = None\n"
+        "import prerelax.training.run, prerelax.diffusion.samplers, prerelax.networks.egnn\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
