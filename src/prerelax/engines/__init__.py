@@ -5,13 +5,16 @@ A module in the registry has three functions: `validate(level)`, `settings(level
 `calculator(level, charge, multiplicity, threads)`.
 """
 
+from __future__ import annotations
+
 import importlib
 from types import ModuleType
-from typing import Any
-
-from ase.calculators.calculator import Calculator
+from typing import TYPE_CHECKING, Any
 
 from prerelax.engines.level import EngineError, Level, check_molecule, nearest
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
 
 __all__ = [
     "ENGINES",

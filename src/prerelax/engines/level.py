@@ -1,15 +1,19 @@
 """What a level of theory is, how an engine's failure is named, and what no engine should be asked for."""
 
+from __future__ import annotations
+
 import difflib
 import importlib.metadata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from prerelax.records import Status
+if TYPE_CHECKING:  # the workflow checks levels in every job and should not wait for file formats
+    from prerelax.records import Status
 
 CLASH_DISTANCE_ANG = 0.25
 """Atoms closer than this are no molecule: xTB returns energies of 1e5 eV there, or stops."""
