@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,7 +155,7 @@ def _refusal(molecule: SamplerInput, denoiser: LoadedModel) -> SampleResult | No
     unknown = sorted({int(z) for z in numbers} - set(denoiser.elements))
     if denoiser.elements and unknown:
         message = (
-            f"{denoiser.name} was not trained on elements {unknown}, only on {sorted(denoiser.elements)}"
+            f"{denoiser.name} knows {_symbols(denoiser.elements)}, but was not trained on {_symbols(unknown)}"
         )
         return SampleResult(positions, "unsupported_element", message)
     if not np.isfinite(positions).all():
@@ -204,6 +204,12 @@ def _sample_in_flight(
             SampleResult(relaxed.positions, relaxed.status, relaxed.message, n_calls, trajectory, steps)
         )
     return results
+
+
+def _symbols(elements: Iterable[int]) -> str:
+    from ase.data import chemical_symbols  # not on every machine that trains
+
+    return ", ".join(chemical_symbols[z] for z in sorted(elements))
 
 
 def _batches(
