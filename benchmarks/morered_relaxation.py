@@ -5,7 +5,7 @@
 CHNO molecules of `qm9_val.npz` from two kinds of input: `mmff94`, their MMFF94 minima, and `diffused`, their
 DFT minima carrying as much of the schedule's noise as gives the same median RMSD. Every method gets the same
 geometries; denoisers with a bond graph, and MMFF94, get that of the minimum: the molecule is known. One JSON
-file per method and input in `--out`; what is there for the same molecules and model is not computed again.
+file per method and input in `--out`; molecules that are there for the same model are not computed again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from prerelax.datasets.structures import read_npz
 from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.model_folders import WEIGHTS, ModelError, find_model
+from prerelax.diffusion.model_folders import CONFIG, WEIGHTS, ModelError, find_model
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.molecular_graph import mapped_smiles, perceived_molecule
@@ -54,6 +54,10 @@ class Inputs:
     numbers: list[NDArray[np.int64]]
     references: list[Geometry]
     geometries: list[Geometry]
+
+    def select(self, rows: Sequence[int]) -> Inputs:
+        parts = (self.ids, self.numbers, self.references, self.geometries)
+        return Inputs(self.kind, *([part[row] for row in rows] for part in parts))
 
     def rmsds(self, geometries: Sequence[Geometry]) -> list[float]:
         return [rmsd(reference, g) for reference, g in zip(self.references, geometries, strict=True)]
@@ -121,12 +125,12 @@ def read_inputs(path: Path, limit: int | None, seed: int) -> list[Inputs]:
     structures = read_npz(path).with_elements(ELEMENTS)
     if structures.positions_start is None:
         raise SystemExit(f"{path} has no positions_mmff94")
-    # QM9 is ordered by size: its first molecules are its smallest.
-    structures = structures.select(np.random.default_rng(0).permutation(len(structures)))
     ids: list[str] = []
     numbers: list[NDArray[np.int64]] = []
     references: list[Geometry] = []
     starts: list[Geometry] = []
+    # QM9 is ordered by size: its first molecules are its smallest.
+    structures = structures.select(np.random.default_rng(0).permutation(len(structures)))
     for row, (identifier, elements, positions) in enumerate(structures):
         start = structures.positions_start[structures.atoms_of(row)].astype(float)
         if np.isfinite(start).all() and len(elements) > 2:
@@ -134,10 +138,9 @@ def read_inputs(path: Path, limit: int | None, seed: int) -> list[Inputs]:
             numbers.append(elements.astype(np.int64))
             references.append(positions.astype(float))
             starts.append(start)
-        if len(ids) == limit:
-            break
     force_field = Inputs("mmff94", ids, numbers, references, starts)
-    return [force_field, diffused(force_field, seed)]
+    rows = range(len(ids))[:limit]
+    return [force_field.select(rows), diffused(force_field, seed).select(rows)]
 
 
 def diffused(inputs: Inputs, seed: int) -> Inputs:
@@ -231,55 +234,62 @@ def smiles_of(numbers: NDArray[np.int64], minimum: Geometry) -> str:
         return ""
 
 
-def record_of(inputs: Inputs, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "ids": inputs.ids,
-        "rmsd_before_ang": inputs.rmsds(inputs.geometries),
-        "rmsd_after_ang": inputs.rmsds(outcome.geometries),
-        "statuses": outcome.statuses,
-        "iterations": outcome.iterations,
-        "seconds": outcome.seconds,
-    }
-
-
 def fingerprint(name_or_path: str) -> str:
     """Of a model's weights and sampler defaults, its time model's included."""
     folder = find_model(name_or_path)
-    files = [f for f in (folder / WEIGHTS, folder / "config.yaml", folder / "time" / WEIGHTS) if f.exists()]
+    files = [f for f in (folder / WEIGHTS, folder / CONFIG, folder / "time" / WEIGHTS) if f.exists()]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
 
 
 def run(
     method: str, inputs: Inputs, options: argparse.Namespace, models: dict[str, LoadedModel]
 ) -> dict[str, Any]:
-    """The record of a method, from its file where that holds these molecules and this model."""
+    """Results of a method by molecule, those that its file lacks computed and added to it."""
     path = options.out / f"{method}-{inputs.kind}.json"
-    of_inputs = b"".join(np.round(g, 5).tobytes() for g in inputs.geometries)
-    key = {"inputs": hashlib.sha256(of_inputs).hexdigest()[:16]}
-    if method in DENOISERS:
-        key["model"] = fingerprint(getattr(options, DENOISERS[method].model))
-    if path.exists() and (known := json.loads(path.read_text())).get("key") == key:
-        return {**known, "method": method, "inputs": inputs.kind}
-    if method in DENOISERS:
-        denoising = DENOISERS[method]
-        outcome = denoise(inputs, denoising, models[denoising.model], options.batch_size)
-    else:
-        outcome = xtb(inputs) if method == "gfn2" else force_field(inputs)
-    record = {"key": key, **record_of(inputs, outcome)}
-    path.write_text(json.dumps(record))
-    return {**record, "method": method, "inputs": inputs.kind}
+    key = fingerprint(getattr(options, DENOISERS[method].model)) if method in DENOISERS else ""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if known.get("key") != key:
+        known = {"key": key, "molecules": {}}
+    missing = [row for row, name in enumerate(inputs.ids) if name not in known["molecules"]]
+    for first in range(0, len(missing), options.chunk):
+        part = inputs.select(missing[first : first + options.chunk])
+        if method in DENOISERS:
+            denoising = DENOISERS[method]
+            outcome = denoise(part, denoising, models[denoising.model], options.batch_size)
+        else:
+            outcome = xtb(part) if method == "gfn2" else force_field(part)
+        known["molecules"] |= molecule_records(part, outcome)
+        path.write_text(json.dumps(known))
+    return {name: known["molecules"][name] for name in inputs.ids}
 
 
-def summary(record: dict[str, Any]) -> dict[str, Any]:
+def molecule_records(inputs: Inputs, outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """By id; the seconds are the mean of those treated together."""
+    before, after = inputs.rmsds(inputs.geometries), inputs.rmsds(outcome.geometries)
+    columns = zip(inputs.ids, before, after, outcome.statuses, outcome.iterations, strict=True)
+    return {
+        name: {
+            "rmsd_before_ang": old,
+            "rmsd_after_ang": new,
+            "status": status,
+            "iterations": n,
+            "seconds": outcome.seconds / len(before),
+        }
+        for name, old, new, status, n in columns
+    }
+
+
+def summary(kind: str, method: str, molecules: dict[str, Any]) -> dict[str, Any]:
     """One row of the table. A failure is an RMSD that grew, or a status without a result."""
-    before, after = np.array(record["rmsd_before_ang"]), np.array(record["rmsd_after_ang"])
-    statuses = np.array(record["statuses"])
+    columns = {name: [m[name] for m in molecules.values()] for name in next(iter(molecules.values()))}
+    before, after = np.array(columns["rmsd_before_ang"]), np.array(columns["rmsd_after_ang"])
+    statuses = np.array(columns["status"])
     ratio = after / before
     failed = (ratio > 1) | ~np.isin(statuses, sorted(PROCEED))
-    iterations = [i for i in record["iterations"] if i is not None]
+    iterations = [i for i in columns["iterations"] if i is not None]
     return {
-        "input": record["inputs"],
-        "method": record["method"],
+        "input": kind,
+        "method": method,
         "n": len(after),
         "rmsd_before_median_ang": np.median(before),
         "rmsd_after_median_ang": np.median(after),
@@ -289,7 +299,7 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
         "failures_fraction": failed.mean(),
         "iterations_median": np.median(iterations) if iterations else None,
         "at_limit_fraction": (statuses == "not_converged").mean(),
-        "molecules_per_processor_s": len(after) / record["seconds"],
+        "molecules_per_processor_s": len(after) / sum(columns["seconds"]),
     }
 
 
@@ -328,6 +338,7 @@ def main() -> None:
     parser.add_argument("--pair", default="morered-pair-qm9-small", help="of as and itp, with `time` inside")
     parser.add_argument("--edm", default="edm-qm9-small")
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--chunk", type=int, default=250, help="molecules between two writes of results")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the diffused inputs")
     folder = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
@@ -348,7 +359,7 @@ def main() -> None:
         # The MMFF94 minima are MMFF94's own result.
         methods = [m for m in options.methods if not (m == "mmff94" and inputs.kind == "mmff94")]
         for method in methods:
-            rows.append(summary(run(method, inputs, options, models)))
+            rows.append(summary(inputs.kind, method, run(method, inputs, options, models)))
             print(_line(rows[-1]), flush=True)
     if not rows:
         return

@@ -33,6 +33,7 @@ def shrunk_config(
 ) -> dict[str, Any]:
     config = yaml.safe_load(path.read_text())
     config["network"]["n_features"] = 8
+    config.pop("weights", None)
     config["data"] = {"path": str(data), "validation": 10, **data_options}
     config["optimization"] |= {"batch_size": 8, "max_steps": n_steps, "max_hours": None}
     config["run"] |= {"folder": str(folder), "validate_minutes": 0.001}
@@ -60,6 +61,23 @@ def test_shipped_configs_train(kind: str, repository: Path, data_folder: Path, t
         noise = SeededNoise(["methane"], 0)
         (relaxed,) = relax([Molecule(numbers, positions, graph)], sampler_of(model), noise, max_iterations=3)
         assert relaxed.status in ("ok", "not_converged")
+
+
+def test_a_training_begins_with_the_weights_of_a_model(
+    repository: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    data, configs = data_folder / "qm9_small_test.npz", repository / "config"
+    joint = run(shrunk_config(configs / "train-morered-jt-qm9-small.yaml", tmp_path / "jt", data), tmp_path)
+    time = shrunk_config(configs / "train-morered-time-qm9-small.yaml", tmp_path / "time", data)
+    time |= {"weights": str(joint)}
+    time["optimization"] |= {"learning_rate": 0.0, "max_steps": 1}
+    begun = load_model(run(time, tmp_path)).network.state_dict()
+    given = load_model(joint).network.state_dict()
+    assert all(torch.equal(tensor, given[name]) for name, tensor in begun.items())
+    noise = shrunk_config(configs / "train-morered-noise-qm9-small.yaml", tmp_path / "noise", data)
+    noise |= {"weights": str(tmp_path / "time" / "model")}
+    with pytest.raises(UserError, match=r"weights: .* has no noise_head"):
+        run(noise, tmp_path)
 
 
 def ethanol_like(n_molecules: int = 16) -> Batch:

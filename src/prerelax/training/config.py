@@ -101,6 +101,8 @@ class TrainingConfig:
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
     sampler: dict[str, Any] = field(default_factory=dict)
     """defaults of the sampler, written into the exported models"""
+    weights: str | None = None
+    """model, by name or folder, whose weights the training begins with; what else it holds is left out"""
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

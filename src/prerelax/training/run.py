@@ -12,11 +12,13 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prerelax.datasets.structures import Structures
 from prerelax.datasets.training_sets import read_training_set
 from prerelax.diffusion.checkpoint import make_schedule, network_elements, save_model
+from prerelax.diffusion.model_folders import WEIGHTS, find_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network, nearest
 from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, Continuation, ExponentialAverage
@@ -56,6 +58,8 @@ def train(
     L.seed_everything(config.optimization.seed, verbose=False)
 
     network = build_network(config.network)
+    if config.weights is not None:
+        _begin_with(network, config.weights)
     training, validation = _streams(config, network)
     module = DenoiserModule(network, make_schedule(config.schedule), config.loss, config.optimization)
     trainer = _trainer(config, folder, training)
@@ -66,6 +70,15 @@ def train(
         ckpt_path=str(checkpoint) if checkpoint.exists() else None,
         weights_only=True,
     )
+
+
+def _begin_with(network: nn.Module, model: str) -> None:
+    """Give a network the weights of a model that has all its tensors, and maybe others."""
+    weights = load_file(find_model(str(expand_path(model))) / WEIGHTS)
+    unfit = [n for n, t in network.state_dict().items() if n not in weights or weights[n].shape != t.shape]
+    if unfit:
+        raise UserError(f"weights: {model} has no {unfit[0]} of the size that this network needs")
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
 
 
 def _check(config: TrainingConfig) -> None:
