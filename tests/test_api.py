@@ -15,7 +15,7 @@ from prerelax import DiffusionRelaxation
 atoms = molecule("CH3CHO")
 atoms.positions += np.random.default_rng(0).normal(scale=0.03, size=atoms.positions.shape)
 before = atoms.get_distance(0, 1)
-assert DiffusionRelaxation(atoms, model="edm-qm9-small", steps=50, noise_free=True).run()
+assert DiffusionRelaxation(atoms, model="edm-qm9-small", steps=50).run()
 print(before, atoms.get_distance(0, 1))
 """
 

@@ -17,18 +17,25 @@ class DiffusionRelaxation:
     """Relax an ASE Atoms object with a denoiser, in the manner of ASE's optimizers.
 
     `model` is a shipped denoiser's name or a model folder; `steps` the step n at which the reverse diffusion
-    is entered; further options are those of `prerelax.diffusion.samplers.sample` (`sampler`, ...).
+    is entered; `sampler` is `few` (deterministic, a few calls), `edm` (the paper's, with noise) or one of
+    MoreRed's; further options are those of `prerelax.diffusion.samplers.sample`.
     The bond graph is perceived from the geometry given. No calculator is needed.
     """
 
     def __init__(
-        self, atoms: Atoms, model: str = "edm-qm9-small", steps: int = 50, charge: int = 0, **options: Any
+        self,
+        atoms: Atoms,
+        model: str = "edm-qm9-small",
+        steps: int = 50,
+        sampler: str = "few",
+        charge: int = 0,
+        **options: Any,
     ) -> None:
         self.atoms = atoms
         self.charge = charge
         self.model = model
         self.steps = steps
-        self.options = options
+        self.options = {"sampler": sampler, **options}
         self.status = "not_converged"
         self.message = ""
 
@@ -64,7 +71,7 @@ def relax_smiles(
     smiles: Sequence[str],
     model: str | None = "edm-qm9-small",
     steps: int = 50,
-    noise_free: bool = True,
+    sampler: str = "few",
     engine: str = "tblite",
     method: str = "GFN2-xTB",
     basis: str | None = None,
@@ -86,8 +93,7 @@ def relax_smiles(
         _verb("embed", molecules, embedded)
         _verb("forcefield", embedded, minimised)
         if model is not None:
-            noise = ["--noise-free"] if noise_free else []
-            _verb("diffuse", minimised, denoised, "--model", model, "--steps", steps, *noise)
+            _verb("diffuse", minimised, denoised, "--model", model, "--steps", steps, "--sampler", sampler)
         level = ["--engine", engine, "--method", method, *(["--basis", basis] if basis else [])]
         start = minimised if model is None else denoised
         _verb("relax", start, relaxed, *level, "--fmax", fmax, "--workers", workers)
