@@ -1,8 +1,14 @@
 """How far two geometries of one molecule are from each other."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from rdkit import Chem
+
+if TYPE_CHECKING:
+    from rdkit import Chem
 
 MAX_SYMMETRY_MATCHES = 2000
 """Atom mappings tried before the symmetry-aware RMSD settles for the best so far."""

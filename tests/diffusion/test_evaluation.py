@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
 from prerelax.datasets.structures import Structures, collect, write_npz
 from prerelax.diffusion.batch import Batch
 from prerelax.diffusion.checkpoint import LoadedModel
-from prerelax.diffusion.evaluation import card_table, compare, evaluate_model, superposed_rmsd
+from prerelax.diffusion.evaluation import card_table, compare, evaluate_model
 from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
 
@@ -23,17 +22,6 @@ class _DoesNothing(nn.Module):
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
         return torch.zeros_like(batch.positions)
-
-
-def test_rmsd_ignores_place_and_turn_but_not_handedness() -> None:
-    geometry = np.random.default_rng(0).normal(size=(7, 3))
-    moved = Rotation.random(rng=1).apply(geometry) + 3.0
-    assert superposed_rmsd(geometry, moved) == pytest.approx(0.0, abs=1e-7)
-    rotation, rest = Rotation.align_vectors(
-        geometry - geometry.mean(0), geometry * [1, 1, -1] - (geometry * [1, 1, -1]).mean(0)
-    )
-    assert superposed_rmsd(geometry, geometry * [1, 1, -1]) == pytest.approx(rest / np.sqrt(7))
-    assert rotation is not None
 
 
 def test_errors_are_of_bonds_and_of_pairs_two_bonds_apart() -> None:

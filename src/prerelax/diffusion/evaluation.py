@@ -16,6 +16,7 @@ from prerelax.datasets.structures import read_npz
 from prerelax.diffusion.checkpoint import LoadedModel
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
+from prerelax.superposition import rmsd
 from prerelax.topology import bonds_from_geometry, topological_distances
 
 Geometry = NDArray[np.floating]
@@ -177,22 +178,12 @@ def compare(
 ) -> Comparison:
     """Distances along the references' bonds and angles, and RMSD, molecule by molecule."""
     errors: dict[int, list[NDArray[np.float64]]] = {1: [], 2: []}
-    rmsd = np.empty(len(references))
+    rmsds = np.empty(len(references))
     for row, (z, reference, geometry) in enumerate(zip(numbers, references, geometries, strict=True)):
         graph = np.triu(topological_distances(bonds_from_geometry(z, reference)))
         for hops, collected in errors.items():
             i, j = np.nonzero(graph == hops)
             distance = np.linalg.norm(geometry[i] - geometry[j], axis=1)
             collected.append(np.abs(distance - np.linalg.norm(reference[i] - reference[j], axis=1)))
-        rmsd[row] = superposed_rmsd(reference, geometry)
-    return Comparison(np.concatenate(errors[1]), np.concatenate(errors[2]), rmsd)
-
-
-def superposed_rmsd(reference: Geometry, geometry: Geometry) -> float:
-    """Root mean square distance, Å, after the best translation and proper rotation (Kabsch 1976)."""
-    a = reference - reference.mean(axis=0)
-    b = geometry - geometry.mean(axis=0)
-    u, singular, vt = np.linalg.svd(a.T @ b)
-    singular[-1] *= np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0
-    squared = (a**2).sum() + (b**2).sum() - 2.0 * singular.sum()
-    return float(np.sqrt(max(squared, 0.0) / len(a)))
+        rmsds[row] = rmsd(reference, geometry)
+    return Comparison(np.concatenate(errors[1]), np.concatenate(errors[2]), rmsds)
