@@ -42,7 +42,7 @@ def test_level_qm9_gives_the_data_sets_energies_at_its_minima(in_engine_process,
     assert largest_force(forces) < fmax
 
 
-# Ethane's published geometry has 0.021 eV/Å, the largest here; its energy is met all the same.
+# Methanol's published geometry has 0.021 eV/Å, the largest here; its energy is met all the same.
 @pytest.mark.slow
 @pytest.mark.parametrize("row", [7, 8, 10, 12, 13, 17, 20])
 def test_level_qm9_on_more_molecules(in_engine_process, qm9_molecules, row):
