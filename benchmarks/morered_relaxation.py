@@ -56,8 +56,13 @@ class Inputs:
     geometries: list[Geometry]
 
     def select(self, rows: Sequence[int]) -> Inputs:
-        parts = (self.ids, self.numbers, self.references, self.geometries)
-        return Inputs(self.kind, *([part[row] for row in rows] for part in parts))
+        return Inputs(
+            self.kind,
+            [self.ids[row] for row in rows],
+            [self.numbers[row] for row in rows],
+            [self.references[row] for row in rows],
+            [self.geometries[row] for row in rows],
+        )
 
     def rmsds(self, geometries: Sequence[Geometry]) -> list[float]:
         return [rmsd(reference, g) for reference, g in zip(self.references, geometries, strict=True)]
