@@ -21,8 +21,17 @@ app = typer.Typer(
 models_app = typer.Typer(no_args_is_help=True, help="Shipped denoisers: list, show, evaluate, import.")
 app.add_typer(models_app, name="models")
 
+
+def _shard_suffix(out: Path) -> Path:
+    if out.suffix != ".extxyz":
+        raise typer.BadParameter(f"{out}: a shard is written as .extxyz")
+    return out
+
+
 ShardIn = Annotated[Path, typer.Argument(metavar="IN.extxyz", help="A shard that an earlier verb wrote.")]
-ShardOut = Annotated[Path, typer.Argument(metavar="OUT.extxyz", help="The shard to write.")]
+ShardOut = Annotated[
+    Path, typer.Argument(metavar="OUT.extxyz", help="The shard to write.", callback=_shard_suffix)
+]
 StartName = Annotated[
     str | None, typer.Option("--start", help="Name of the start; default: from the options.")
 ]

@@ -162,10 +162,10 @@ def table_path(shard: Path) -> Path:
 def write_shard(path: Path, records: Sequence[Record]) -> None:
     """Write the frames to `path` and their table beside it, each under a temporary name first.
 
-    The frames are moved last, so that a shard whose frames exist is whole. Raises ValueError unless .extxyz.
+    The frames are moved last, so that a shard whose frames exist is whole. Raises ShardError unless .extxyz.
     """
     if path.suffix != ".extxyz":
-        raise ValueError(f"{path}: a shard is written as .extxyz; give the output that suffix")
+        raise ShardError(f"{path}: a shard is written as .extxyz; give the output that suffix")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(table_path(path), lambda part: pq.write_table(as_table(records), part))
     write_frames(path, [record.as_atoms() for record in records])

@@ -59,9 +59,10 @@ def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Pat
             files += [path / f"{number:0{width}d}.extxyz" for number in range(n_shards)]
     for file in files:
         if not file.is_file():
+            target, start = file.parent.parent.name, file.parent.name
+            which = f"the relaxation of start {start} at target {target}" if target else "its relaxation"
             raise ShardError(
-                f"{file}: no such shard; run the relaxation of start {file.parent.name} at target "
-                f"{file.parent.parent.name} first (`prerelax relax`, in the workflow relax_xtb or relax_dft)"
+                f"{file}: no such shard; run {which} first (`prerelax relax`, in the workflow relax_xtb or relax_dft)"
             )
     return files
 
