@@ -62,7 +62,7 @@ def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Pat
             target, start = file.parent.parent.name, file.parent.name
             which = f"the relaxation of start {start} at target {target}" if target else "its relaxation"
             raise ShardError(
-                f"{file}: no such shard; run {which} first (`prerelax relax`, in the workflow relax_xtb or relax_dft)"
+                f"{file}: no such shard; run {which} first (`prerelax relax`; rules relax_xtb, relax_dft)"
             )
     return files
 
