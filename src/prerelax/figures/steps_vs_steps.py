@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path as Outline
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from prerelax.analysis.pairs import COUNTED
@@ -87,6 +88,8 @@ def _draw_target(
         axes.set_title(start, color=colours[start], fontweight="bold", loc="left", pad=10)
         axes.text(0, 1.02, _caption(starts[start]), transform=axes.transAxes, **_SMALL)
         axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.plot([0, limit], [0, limit], color=LIGHT_GREY, lw=0.8, zorder=0)
         inside = near[(near["baseline_n_steps"] <= limit) & (near["n_steps"] <= limit)]
         _draw_points(axes, inside, colours[start], area)
