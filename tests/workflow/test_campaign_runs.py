@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 
 from prerelax.records import read_shard
@@ -92,3 +93,33 @@ def test_slurm_profile_sizes_every_rule(tmp_path: Path, repository: Path, snakem
         assert {"slurm_partition", "runtime", "mem_mb"} <= set(profile["set-resources"][rule])
     for rule in ("diffuse", "train"):
         assert "gpu" in profile["set-resources"][rule]["gres"]
+
+
+TRAINING: dict[str, Any] = {
+    "network": {"name": "egnn", "elements": [1, 6, 7, 8], "n_layers": 1, "n_features": 16, "types": "fixed"},
+    "data": {"validation": 50, "limit": 256},
+    "loss": {"name": "noise", "max_step": 100},
+    "optimization": {"batch_size": 32, "max_steps": 10},
+    "run": {"folder": "unused", "threads": 1, "device": "cpu"},
+}
+
+
+@pytest.mark.slow
+def test_a_campaign_trains_its_own_denoiser(tmp_path: Path, data_folder: Path, snakemake: Any) -> None:
+    (tmp_path / "molecules.csv").write_text(MOLECULES)
+    data = TRAINING["data"] | {"path": str(data_folder.resolve() / "qm9_train.npz")}
+    (tmp_path / "training.yaml").write_text(yaml.safe_dump(TRAINING | {"data": data}))
+    config = {
+        "campaign": "own",
+        "molecules": "molecules.csv",
+        "denoisers": {"mine": "training.yaml"},
+        "starts": {
+            "mmff94": {"kind": "forcefield"},
+            "mine": {"kind": "diffuse", "model": "mine", "sampler": "few"},
+        },
+    }
+    done = snakemake(config)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/own/training/mine/model/weights.safetensors").is_file()
+    table = pd.read_csv(tmp_path / "results/own/comparison.csv", dtype={"id": str}, keep_default_na=False)
+    assert list(table[table.start == "mine"].status) == ["ok", "input_error", "ok", "input_error", "ok"]
