@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from prerelax.errors import UserError
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-Engine = Literal["tblite", "pyscf"]
+Engine = Literal["tblite", "pyscf", "mlff"]
 Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
 Optimizer = Literal["bfgs", "lbfgs", "fire"]
 

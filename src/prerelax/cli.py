@@ -60,6 +60,7 @@ class Device(StrEnum):
 class Engine(StrEnum):
     tblite = "tblite"
     pyscf = "pyscf"
+    mlff = "mlff"
 
 
 class Optimizer(StrEnum):
@@ -185,7 +186,7 @@ def relax(
     shard: ShardIn,
     out: ShardOut,
     engine: Annotated[Engine, typer.Option(help="Program.")],
-    method: Annotated[str, typer.Option(help="GFN2-xTB, GFN1-xTB, qm9, HF or a functional.")],
+    method: Annotated[str, typer.Option(help="GFN2-xTB, GFN1-xTB, qm9, HF, a functional; a model for mlff.")],
     basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
     dispersion: Annotated[Dispersion | None, typer.Option(help="Dispersion correction.")] = None,
     optimizer: Annotated[Optimizer, typer.Option(help="Optimizer (ASE).")] = Optimizer.bfgs,

@@ -35,7 +35,7 @@ rule relax_xtb:
     benchmark:
         f"{BENCHMARKS}/relax_xtb/{{target}}/{{start}}/{{shard}}.tsv"
     wildcard_constraints:
-        target=one_of(targets_of("tblite")),
+        target=one_of(targets_of("tblite", "mlff")),
     conda:
         "../../envs/prerelax.yaml"
     threads: 2
