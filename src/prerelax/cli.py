@@ -302,20 +302,24 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
     steps: Steps = None,
     sampler: SamplerName = None,
-    noise_free: Annotated[
-        bool | None,
-        typer.Option(help="Without noise, or as the papers. Default: a row of each; JSON without."),
-    ] = None,
+    noise_free: Annotated[bool | None, typer.Option(help="Without noise, or as the papers.")] = None,
     calls: Calls = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, noise-free unless told.")] = False,
 ) -> None:
-    """Errors of denoised geometries against their DFT references, beside those of the start."""
+    """Errors of denoised geometries against their DFT references, beside those of the start.
+
+    An EDM gets its model card's whole table; with --steps or --sampler a row without noise and one with it.
+    """
     from prerelax.diffusion.checkpoint import load_model
-    from prerelax.diffusion.evaluation import card_table, evaluate_model
+    from prerelax.diffusion.evaluation import card_table, evaluate_card, evaluate_model
 
     model = load_model(name)
+    nothing_chosen = steps is None and sampler is None and noise_free is None and calls is None
+    if nothing_chosen and not as_json and model.sampler_defaults.get("name", "edm") == "edm":
+        typer.echo(card_table(evaluate_card(model, data, limit, device.value)))
+        return
     both = noise_free is None and not as_json and sampler is not Sampler.few
     rows = [
         evaluate_model(
