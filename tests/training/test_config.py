@@ -59,7 +59,7 @@ def test_committed_configs_are_valid(repository: Path) -> None:
         ("optimization", "amsgrad", 1, "optimization.amsgrad must be bool"),
         ("optimization", "max_hours", "long", "optimization.max_hours must be float"),
         ("run", "keep_epochs", 3, "run.keep_epochs must be a list"),
-        ("run", "keep_epochs", [1, "two"], r"run.keep_epochs\[1\] must be int"),
+        ("run", "keep_epochs", [1, "two"], r"run.keep_epochs\[1\] must be float"),
         ("loss", "max_step", True, "loss.max_step must be int"),
     ],
 )

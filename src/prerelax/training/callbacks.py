@@ -146,9 +146,9 @@ class Checkpoints(Callback):
         self._last_checkpoint = time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        finished, beyond = divmod(trainer.global_step, self.budget.steps_per_epoch)
-        if beyond == 0 and finished in self.run.keep_epochs:
-            self._export(trainer, self.folder / f"epoch-{finished:04d}")
+        for epoch in self.run.keep_epochs:
+            if trainer.global_step == max(1, round(epoch * self.budget.steps_per_epoch)):
+                self._export(trainer, self.folder / f"epoch-{epoch:04g}")
         if time.monotonic() - self._last_checkpoint >= 60.0 * self.run.checkpoint_minutes:
             self._save(trainer)
 

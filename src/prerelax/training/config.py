@@ -82,8 +82,9 @@ class RunConfig:
     checkpoint_minutes: float = 5.0
     validate_minutes: float = 10.0
     log_every_steps: int = 50
-    keep_epochs: list[int] = field(default_factory=list)
-    """epochs whose averaged weights are kept as model folders `epoch-NNNN`"""
+    keep_epochs: list[float] = field(default_factory=list)
+    """epochs, or parts of one, whose averaged weights are kept as model folders: `epoch-0004`, `epoch-0.25`
+    """
     threads: int | None = None
     """CPU threads; None: torch's choice"""
     device: str = "auto"
