@@ -75,6 +75,9 @@ class DiffuseStart(_Model):
     kind: Literal["diffuse"]
     from_: Name = Field("mmff94", alias="from", description="the start whose geometries are denoised")
     model: str = Field("edm-qm9-small", min_length=1, description="a shipped model's name or a model folder")
+    epoch: float | None = Field(
+        None, gt=0, description="the model that a training kept then; `model`: a denoiser, or its folder"
+    )
     sampler: Sampler | None = Field(
         None,
         description="edm: last steps; few: deterministic; the others: MoreRed's; default: the model's",

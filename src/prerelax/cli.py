@@ -141,6 +141,9 @@ def diffuse(
     shard: ShardIn,
     out: ShardOut,
     model: Annotated[str, typer.Option(help="A shipped denoiser's name or a model folder.")],
+    epoch: Annotated[
+        float | None, typer.Option(help="Of the training in the folder MODEL: what it kept then.")
+    ] = None,
     sampler: SamplerName = None,
     steps: Steps = None,
     calls: Calls = None,
@@ -167,6 +170,7 @@ def diffuse(
         shard,
         out,
         model=model,
+        epoch=epoch,
         sampler=sampler.value if sampler else None,
         steps=steps,
         calls=calls,

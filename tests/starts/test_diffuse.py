@@ -80,3 +80,17 @@ def test_a_molecule_does_not_depend_on_its_shard(tmp_path: Path, minimised: list
     together = denoised(tmp_path, minimised, sampler="edm", steps=20)[3]
     alone = denoised(tmp_path, minimised[3:], sampler="edm", steps=20)[0]
     np.testing.assert_allclose(alone.positions, together.positions, atol=1e-4)
+
+
+def test_an_epoch_that_the_training_did_not_keep_is_one_sentence(
+    tmp_path: Path, minimised: list[Record], repository: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "epoch-0.25").symlink_to(repository / "models" / MODEL)
+    (run / "epoch-0004").symlink_to(repository / "models" / MODEL)
+    kept = denoised(tmp_path, minimised, model=str(run), epoch=0.25, sampler="few")
+    assert [row.status for row in kept] == ["ok", "input_error", "unsupported_element", "ok"]
+    lacking = denoised(tmp_path, minimised, model=str(run), epoch=8.0, sampler="few")
+    assert [row.status for row in lacking] == ["skipped", "input_error", "skipped", "skipped"]
+    assert "kept no epoch 8; it kept 0.25, 4" in lacking[0].message

@@ -42,8 +42,12 @@ def trained_weights(wildcards):
 
 
 def model_of(wildcards):
-    model = campaign.starts[wildcards.start].model
-    return str(Path(weights_of(model)).parent) if model in campaign.denoisers else model
+    """A start's model folder; with an epoch the folder of the training, in which the verb looks for it."""
+    start = campaign.starts[wildcards.start]
+    if start.model not in campaign.denoisers:
+        return start.model
+    folder = Path(weights_of(start.model)).parent
+    return str(folder if start.epoch is None else folder.parent)
 
 
 def start_options(wildcards):

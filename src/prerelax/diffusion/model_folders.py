@@ -40,3 +40,21 @@ def find_model(name_or_path: str | Path) -> Path:
         near = nearest(str(name_or_path), list_models())
         raise ModelError(f"no model named {str(name_or_path)!r} in {models_folder()}{near}")
     raise ModelError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
+
+
+def kept_epoch(run: str | Path, epoch: float) -> Path:
+    """Model folder that a training in the folder `run` kept at an epoch.
+
+    Raises ModelError that says which epochs it kept.
+    """
+    folder = Path(run) / epoch_folder(epoch)
+    if (folder / CONFIG).is_file():
+        return folder
+    kept = [path.parent.name.removeprefix("epoch-") for path in Path(run).glob(f"epoch-*/{CONFIG}")]
+    names = ", ".join(f"{e:g}" for e in sorted(map(float, kept))) or "none"
+    raise ModelError(f"the training in {run} kept no epoch {epoch:g}; it kept {names} (run.keep_epochs)")
+
+
+def epoch_folder(epoch: float) -> str:
+    """Name of the model folder of an epoch beside the others of its training: epoch-0004, epoch-0.25."""
+    return f"epoch-{epoch:04g}"

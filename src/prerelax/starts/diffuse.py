@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.diffusion.checkpoint import load_model
+from prerelax.diffusion.model_folders import ModelError, kept_epoch
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
 from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.records import Record, read_shard, write_frames, write_shard
@@ -22,6 +23,7 @@ def diffuse_shard(
     *,
     model: str,
     start: str,
+    epoch: float | None = None,
     trajectory: Path | None = None,
     **options: Any,
 ) -> None:
@@ -30,11 +32,20 @@ def diffuse_shard(
     `options` are those of `prerelax.diffusion.samplers.sample`, None for its default. A geometry whose bonds
     are not those of its molecule any more gets the status `connectivity_changed`; rows that do not
     proceed are copied unchanged.
+    With `epoch` the model is the one that the training in the folder `model` kept then; where it kept none
+    the rows are `skipped`, since other epochs' figures can still be made.
     The seconds of a batch are shared out to its molecules by their pairs of atoms, which is what they cost.
     Raises ModelError for a model that cannot be loaded and ShardError for a broken input.
     """
     records = read_shard(inp)
-    denoiser = load_model(model)
+    try:
+        folder = model if epoch is None else kept_epoch(model, epoch)
+    except ModelError as error:
+        write_shard(out, [_skipped(record, start, str(error)) for record in records])
+        if trajectory is not None:
+            write_frames(trajectory, [])
+        return
+    denoiser = load_model(folder)
     treated = [i for i, record in enumerate(records) if record.proceeds]
     began = time.perf_counter()
     results = sample(
@@ -49,6 +60,10 @@ def diffuse_shard(
     write_shard(out, records)
     if trajectory is not None:
         _write_trajectory(trajectory, [records[i] for i in treated], results)
+
+
+def _skipped(record: Record, start: str, message: str) -> Record:
+    return replace(record, start=start, status="skipped", message=message) if record.proceeds else record
 
 
 def _sampler_input(record: Record) -> SamplerInput:

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 
+from prerelax.diffusion.model_folders import epoch_folder
 from prerelax.errors import UserError
 from prerelax.training.config import OptimizationConfig, RunConfig
 from prerelax.training.data import EpochStream
@@ -148,7 +149,7 @@ class Checkpoints(Callback):
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         for epoch in self.run.keep_epochs:
             if trainer.global_step == max(1, round(epoch * self.budget.steps_per_epoch)):
-                self._export(trainer, self.folder / f"epoch-{epoch:04g}")
+                self._export(trainer, self.folder / epoch_folder(epoch))
         if time.monotonic() - self._last_checkpoint >= 60.0 * self.run.checkpoint_minutes:
             self._save(trainer)
 
