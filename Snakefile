@@ -9,7 +9,9 @@ from snakemake.utils import min_version
 
 from prerelax.campaign import load_campaign, options
 from prerelax.errors import UserError
-from prerelax.input_files import count_rows
+from prerelax.operations.provenance import config_of_running_campaign, keep_config
+from prerelax.operations.requests import read_requests
+from prerelax.operations.sharding import Sharding
 
 min_version("9.0")
 
@@ -24,9 +26,27 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 
 try:
     campaign = load_campaign(config)
-    n_rows = count_rows(campaign.molecules)
+    RESULTS = f"results/{campaign.campaign}"
+    if not workflow.is_main_process:
+        campaign = load_campaign(config_of_running_campaign(config, Path(RESULTS)))
+    sharding = Sharding(
+        campaign.molecules,
+        campaign.shard_size,
+        Path(RESULTS),
+        not workflow.is_main_process,
+    )
+    SHARDS = sharding.names
+    requests = read_requests(Path(RESULTS))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+requests.replace_profile(workflow.resource_settings.overwrite_resources)
+
+
+onstart:
+    if workflow.is_main_process:
+        keep_config(config, Path(RESULTS))
+        sharding.save()
 
 
 report: "workflow/report/campaign.rst"

@@ -4,9 +4,7 @@ Rows out of a stage are always the rows that went in; what happened to a molecul
 """
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 from ase import Atoms
 from numpy.typing import NDArray
 
+from prerelax.atomic_write import write_atomically as write_atomically
 from prerelax.errors import UserError
 
 Status = Literal[
@@ -193,10 +192,11 @@ def read_shard(path: Path) -> list[Record]:
         raise ShardError(f"{path}: no such shard; run the stage that writes it first") from None
     except Exception as error:
         raise ShardError(f"{path}: not a whole shard ({error}); delete it and run its stage again") from error
-    return [_from_atoms(atoms, path, row) for row, atoms in enumerate(images)]
+    return [record_of_frame(atoms, path, row) for row, atoms in enumerate(images)]
 
 
-def _from_atoms(atoms: Atoms, path: Path, row: int) -> Record:
+def record_of_frame(atoms: Atoms, path: Path, row: int) -> Record:
+    """The record behind frame `row` of `path`. Raises ShardError where prerelax did not write it."""
     missing = {"id", "status", "start"} - set(atoms.info)
     if missing:
         raise ShardError(
@@ -222,22 +222,3 @@ def _to_info(value: Any) -> Any:
 
 def _from_info(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic | np.ndarray) else value
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary name on the same filesystem, then move the file to `path`."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
-    try:
-        write(part)
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

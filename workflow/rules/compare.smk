@@ -1,11 +1,6 @@
 rule compare:
     input:
-        expand(
-            "{folder}/{shard}.{kind}",
-            folder=RELAXED_FOLDERS,
-            shard=SHARDS,
-            kind=["extxyz", "parquet"],
-        ),
+        expand("{folder}/{shard}.extxyz", folder=RELAXED_FOLDERS, shard=SHARDS),
     output:
         comparison=f"{RESULTS}/comparison.csv",
         summary=f"{RESULTS}/summary.csv",
@@ -17,7 +12,7 @@ rule compare:
         "../../envs/prerelax.yaml"
     params:
         folders=RELAXED_FOLDERS,
-        shards=N_SHARDS,
+        shards=len(SHARDS),
         baseline=campaign.baseline,
     shell:
         "prerelax compare {output.comparison:q} {params.folders:q} --shards {params.shards}"

@@ -4,7 +4,6 @@ rule diffuse:
         weights=trained_weights,
     output:
         frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
-        table=f"{RESULTS}/starts/{{start}}/{{shard}}.parquet",
     log:
         f"{LOGS}/diffuse/{{start}}/{{shard}}.log",
     benchmark:

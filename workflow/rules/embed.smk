@@ -1,9 +1,9 @@
 rule embed:
     input:
-        campaign.molecules,
+        # Not its date but each shard's rows decide what is made again, so that rows can be added.
+        ancient(campaign.molecules),
     output:
         frames=f"{RESULTS}/molecules/{{shard}}.extxyz",
-        table=f"{RESULTS}/molecules/{{shard}}.parquet",
     log:
         f"{LOGS}/embed/{{shard}}.log",
     benchmark:
@@ -11,7 +11,8 @@ rule embed:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        rows=lambda wildcards: rows_of(wildcards.shard),
+        rows=lambda wildcards: sharding.rows(wildcards.shard),
+        digest=lambda wildcards: sharding.digest(wildcards.shard),
         conformers=campaign.conformers,
         seed=campaign.seed,
     shell:

@@ -1,21 +1,12 @@
 """Where everything lies, and what is made from what."""
 
-RESULTS = f"results/{campaign.campaign}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-
-N_SHARDS = -(-n_rows // campaign.shard_size)
-SHARDS = [f"{number:04d}" for number in range(N_SHARDS)]
 
 
 def one_of(names):
     """A wildcard constraint that matches these names, or nothing where there are none."""
     return "|".join(names) if names else "(?!)"
-
-
-def rows_of(shard):
-    first = int(shard) * campaign.shard_size
-    return f"{first}:{min(first + campaign.shard_size, n_rows)}"
 
 
 def frames_of_start(start, shard):

@@ -3,7 +3,6 @@ rule forcefield:
         source_frames,
     output:
         frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
-        table=f"{RESULTS}/starts/{{start}}/{{shard}}.parquet",
     log:
         f"{LOGS}/forcefield/{{start}}/{{shard}}.log",
     benchmark:

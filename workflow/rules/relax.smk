@@ -7,7 +7,6 @@ rule prerelax_xtb:
         source_frames,
     output:
         frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
-        table=f"{RESULTS}/starts/{{start}}/{{shard}}.parquet",
     log:
         f"{LOGS}/prerelax_xtb/{{start}}/{{shard}}.log",
     benchmark:
@@ -17,6 +16,9 @@ rule prerelax_xtb:
     conda:
         "../../envs/prerelax.yaml"
     threads: 2
+    resources:
+        runtime=requests.runtime("starts/{start}", 60),
+        mem_mb=requests.memory("starts/{start}", 8000),
     params:
         options=start_options,
     shell:
@@ -29,7 +31,6 @@ rule relax_xtb:
         start_frames,
     output:
         frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
-        table=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.parquet",
     log:
         f"{LOGS}/relax_xtb/{{target}}/{{start}}/{{shard}}.log",
     benchmark:
@@ -39,6 +40,9 @@ rule relax_xtb:
     conda:
         "../../envs/prerelax.yaml"
     threads: 2
+    resources:
+        runtime=requests.runtime("relaxed/{target}/{start}", 60),
+        mem_mb=requests.memory("relaxed/{target}/{start}", 8000),
     params:
         options=target_options,
     shell:
@@ -51,7 +55,6 @@ rule relax_dft:
         start_frames,
     output:
         frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
-        table=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.parquet",
     log:
         f"{LOGS}/relax_dft/{{target}}/{{start}}/{{shard}}.log",
     benchmark:
@@ -61,6 +64,9 @@ rule relax_dft:
     conda:
         "../../envs/prerelax.yaml"
     threads: 2
+    resources:
+        runtime=requests.runtime("relaxed/{target}/{start}", 1440),
+        mem_mb=requests.memory("relaxed/{target}/{start}", 64000),
     params:
         options=target_options,
     shell:
