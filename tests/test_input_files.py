@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,3 +151,20 @@ def test_useless_files_raise_one_sentence_that_names_them(
         assert str(path) in str(error.value)
         assert says in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_flat_arrays_are_molecules(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    positions = np.arange(15, dtype=np.float32).reshape(5, 3) / 3
+    np.savez(
+        path, ids=[7, 12], n_atoms=[2, 3], numbers=np.array([8, 1, 6, 1, 9], np.uint8), positions=positions
+    )
+    assert count_rows(path) == 2
+    row = list(read_rows(path, start=1))[0]
+    assert (row.id, row.kind, row.n_atoms) == ("12", "xyz", "3")
+    cells = [line.split() for line in row.text.splitlines()]
+    assert [c[0] for c in cells] == ["6", "1", "9"]
+    np.testing.assert_array_equal(np.array([c[1:] for c in cells], np.float32), positions[2:])
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputFileError, match="not a set of molecules"):
+        count_rows(path)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prerelax.errors import UserError
+from prerelax.studies import DataPath, Studies
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Engine = Literal["tblite", "pyscf", "mlff"]
@@ -33,6 +34,14 @@ class EmbedStart(_Model):
     """Compare the embedded geometries themselves."""
 
     kind: Literal["embed"]
+
+
+class EmbedAgainStart(_Model):
+    """Embed again what came with coordinates, as the papers embed a data set's molecules."""
+
+    kind: Literal["embed-again"]
+    from_: Name = Field(EMBEDDING, alias="from", description="the start whose molecules are embedded")
+    seed: int = 42
 
 
 class ForcefieldStart(_Model):
@@ -96,7 +105,9 @@ class DiffuseStart(_Model):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-Start = Annotated[EmbedStart | ForcefieldStart | RelaxStart | DiffuseStart, Field(discriminator="kind")]
+Start = Annotated[
+    EmbedStart | EmbedAgainStart | ForcefieldStart | RelaxStart | DiffuseStart, Field(discriminator="kind")
+]
 
 
 class Only(_Model):
@@ -117,7 +128,7 @@ class Campaign(_Model):
     """Everything that one config describes."""
 
     campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    molecules: Path
+    molecules: DataPath
     baseline: Name = "mmff94"
     conformers: int = Field(1, ge=1)
     seed: int = Field(42, description="of the embedding")
@@ -134,6 +145,8 @@ class Campaign(_Model):
         default_factory=lambda: {"gfn2": Target(engine="tblite", method="GFN2-xTB")}, min_length=1
     )
 
+    studies: Studies = Studies()
+
     @model_validator(mode="after")
     def _starts_hang_together(self) -> "Campaign":
         for name in self.starts:
@@ -148,6 +161,8 @@ class Campaign(_Model):
                     raise ValueError(f"targets.{target}.starts: {start} is not among the starts")
             if self.baseline not in self.starts_of(target):
                 raise ValueError(f"targets.{target}.starts: the baseline {self.baseline} is missing")
+        for complaint in self.studies.complaints(self.starts, self.targets):
+            raise ValueError(complaint)
         return self
 
     def _check_source(self, name: str) -> None:
@@ -211,8 +226,17 @@ def load_campaign(config: Mapping[str, Any]) -> Campaign:
         raise ConfigError("; ".join(_sentence(dict(e)) for e in error.errors())) from None
 
 
+_STARTS: dict[str, type[BaseModel]] = {
+    "embed": EmbedStart,
+    "embed-again": EmbedAgainStart,
+    "forcefield": ForcefieldStart,
+    "relax": RelaxStart,
+    "diffuse": DiffuseStart,
+}
+
+
 def _sentence(error: dict[str, Any]) -> str:
-    kinds = ("embed", "forcefield", "relax", "diffuse")
+    kinds = tuple(_STARTS)
     path = [str(part) for i, part in enumerate(error["loc"]) if not (i == 2 and part in kinds)]
     key = ".".join(path)
     match error["type"]:
@@ -230,15 +254,9 @@ def _sentence(error: dict[str, Any]) -> str:
 
 
 def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {
-        "embed": EmbedStart,
-        "forcefield": ForcefieldStart,
-        "relax": RelaxStart,
-        "diffuse": DiffuseStart,
-    }
     model: type[BaseModel] = Campaign
     if loc[0] == "starts" and len(loc) > 3:
-        model = models[loc[2]]
+        model = _STARTS[loc[2]]
     elif loc[0] == "targets" and len(loc) > 2:
         model = Target
         if "only" in loc[2:-1]:

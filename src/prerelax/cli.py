@@ -98,10 +98,17 @@ def embed(
     ] = None,
     conformers: Annotated[int, typer.Option(min=1, help="Conformers of each molecule.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the embedding.")] = 42,
+    again: Annotated[
+        bool, typer.Option(help="MOLECULES is a shard: new geometries, also of molecules that came with one.")
+    ] = False,
+    start: StartName = None,
 ) -> None:
     """Read molecules and give each a 3-D geometry (RDKit, ETKDGv3): the start `rdkit`."""
-    from prerelax.starts.embed import embed_shard
+    from prerelax.starts.embed import embed_again, embed_shard
 
+    if again:
+        embed_again(molecules, out, seed, start or "embedded")
+        return
     embed_shard(molecules, out, _rows(rows), conformers, seed)
 
 

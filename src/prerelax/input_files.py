@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise
@@ -414,14 +415,14 @@ def _npz_records(path: Path) -> _Records:
             ids, n_atoms, numbers, positions = (
                 arrays[name] for name in ("ids", "n_atoms", "numbers", "positions")
             )
-    except (OSError, EOFError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputFileError(
             f"{path}: not a set of molecules with the arrays ids, n_atoms, numbers, positions ({error})"
         ) from error
     ends = np.cumsum(n_atoms)
     for name, n, end in zip(ids.tolist(), n_atoms.tolist(), ends.tolist(), strict=True):
         atoms = zip(numbers[end - n : end].tolist(), positions[end - n : end].tolist(), strict=True)
-        yield str(name), [f"{z} {x:.7g} {y:.7g} {w:.7g}" for z, (x, y, w) in atoms]
+        yield str(name), [f"{z} {x:.9g} {y:.9g} {w:.9g}" for z, (x, y, w) in atoms]
 
 
 def _npz_row(number: int, name: str, lines: list[str]) -> Row:

@@ -10,7 +10,7 @@ from prerelax.errors import UserError
 from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles, read_molecules
 from prerelax.records import Record, read_shard
 from prerelax.starts import embed
-from prerelax.starts.embed import embed_shard, embedded_positions
+from prerelax.starts.embed import embed_again, embed_shard, embedded_positions
 
 TABLE = "id,smiles\na,CCO\nb,C[C@H](N)C(=O)O\nc,CC(\nd,C/C=C\\C\ne,[NH3+]CC\n"
 
@@ -124,3 +124,17 @@ def test_real_drugs_embed(data_folder: Path, tmp_path: Path) -> None:
     path.write_text("\n".join(smiles))
     records = embedded_rows(path)
     assert [r.status for r in records] == ["ok"] * len(read_molecules(path))
+
+
+def test_structures_with_coordinates_can_be_embedded_again(tmp_path: Path) -> None:
+    water = "3\nid={name} Properties=species:S:1:pos:R:3\nO 0 0 0\nH 0 0 {oh}\nH {oh} 0 0\n"
+    (tmp_path / "m.extxyz").write_text(water.format(name="w", oh=0.97) + "1\nid=x\nXx 0 0 0\n")
+    embed_shard(tmp_path / "m.extxyz", tmp_path / "rdkit.extxyz", None, 1, 42)
+    embed_again(tmp_path / "rdkit.extxyz", tmp_path / "again.extxyz", 42, "embedded")
+    given_, _ = read_shard(tmp_path / "rdkit.extxyz")
+    row, broken = read_shard(tmp_path / "again.extxyz")
+    assert (row.start, row.status, broken.status) == ("embedded", "ok", "input_error")
+    assert set(row.stages_s) == {"rdkit", "embedded"}
+    expected = embedded_positions(mol_from_mapped_smiles(given_.smiles), 42)
+    np.testing.assert_allclose(row.positions, expected, atol=1e-6)
+    assert np.abs(row.positions - given_.positions).max() > 0.05

@@ -18,3 +18,23 @@ rule embed:
     shell:
         "prerelax embed {input:q} {output.frames:q} --rows {params.rows}"
         " --conformers {params.conformers} --seed {params.seed} > {log:q} 2>&1"
+
+
+rule embed_again:
+    input:
+        source_frames,
+    output:
+        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+    log:
+        f"{LOGS}/embed_again/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/embed_again/{{start}}/{{shard}}.tsv"
+    wildcard_constraints:
+        start=one_of(campaign.starts_of_kind("embed-again")),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        options=start_options,
+    shell:
+        "prerelax embed --again {input:q} {output.frames:q} {params.options:q}"
+        " --start {wildcards.start} > {log:q} 2>&1"

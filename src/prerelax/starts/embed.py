@@ -4,8 +4,10 @@ Riniker & Landrum, J. Chem. Inf. Model. 2015, 55, 2562; ETKDGv3: Wang et al., ib
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +15,8 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
 from prerelax.errors import UserError
-from prerelax.molecules import Molecule, read_molecules
-from prerelax.records import Record, write_shard
+from prerelax.molecules import Molecule, mol_from_mapped_smiles, read_molecules
+from prerelax.records import Record, read_shard, write_shard
 
 START = "rdkit"
 
@@ -68,6 +70,29 @@ def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterato
         elif molecule.mol is not None:
             changes |= {"status": "embed_failed", "message": _joined(note, failure)}
         yield row.after_stage(START, perf_counter() - began, **changes)
+
+
+def embed_again(inp: Path, out: Path, seed: int, start: str) -> None:
+    """Write the rows of `inp` with new geometries as the start `start`, also rows that came with one.
+
+    Conformer k is embedded with the random seed `seed` + k. Rows that do not proceed are copied. Raises
+    ShardError for a broken shard.
+    """
+    write_shard(out, [_embedded_again(record, seed, start) for record in read_shard(inp)])
+
+
+def _embedded_again(record: Record, seed: int, start: str) -> Record:
+    if not record.proceeds:
+        return replace(record, start=start)
+    began = perf_counter()
+    mol = mol_from_mapped_smiles(record.smiles)
+    geometry = embedded_positions(mol, seed + record.conformer)
+    changes: dict[str, Any] = {"start": start, "message": ""}
+    if geometry is None:
+        changes |= {"status": "embed_failed", "message": _why_not(mol, seed + record.conformer)}
+    else:
+        changes["positions"] = geometry
+    return record.after_stage(start, perf_counter() - began, **changes)
 
 
 def embedded_positions(mol: Chem.Mol, seed: int) -> NDArray[np.float64] | None:

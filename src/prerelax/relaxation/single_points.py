@@ -1,0 +1,134 @@
+"""Energies and forces of given geometries at a level, such as those of a denoiser's path."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from numpy.typing import NDArray
+
+from prerelax.engines import Level
+from prerelax.records import Record, ShardError, record_of_frame, write_frames
+from prerelax.relaxation.journal import Journal, journal_path, molecule_key
+from prerelax.relaxation.molecule import Relaxation, RelaxationResult
+from prerelax.relaxation.pool import WorkerPool
+from prerelax.relaxation.progress import Progress, console_progress
+from prerelax.relaxation.shard import FINAL, OnlyFilter
+from prerelax.relaxation.worker import result_from_line, result_line
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One geometry of a path, and what is known of it at a level."""
+
+    record: Record
+    call: int
+    """place on the path; 0 is its beginning"""
+    energy_ev: float | None = None
+    forces: NDArray[np.float64] | None = None
+    """[n_atoms, 3] eV/Å"""
+
+    @property
+    def molecule(self) -> tuple[str, int]:
+        """id and conformer"""
+        return self.record.id, self.record.conformer
+
+
+def read_frames(path: Path) -> list[Frame]:
+    """The frames of a trajectory, with energies where it has them. Raises ShardError for another file."""
+    try:
+        images = ase.io.read(path, index=":", format="extxyz") if path.stat().st_size else []
+    except FileNotFoundError:
+        raise ShardError(f"{path}: no such trajectory; run `prerelax diffuse --trajectory` first") from None
+    except Exception as error:
+        raise ShardError(f"{path}: not a whole trajectory ({error}); delete it and make it again") from error
+    return [_frame(atoms, path, place) for place, atoms in enumerate(images)]
+
+
+def _frame(atoms: Atoms, path: Path, place: int) -> Frame:
+    if "call" not in atoms.info:
+        raise ShardError(f"{path}: frame {place} has no `call`; this is not a trajectory that prerelax wrote")
+    record, call = record_of_frame(atoms, path, place), int(atoms.info["call"])
+    if atoms.calc is None:
+        return Frame(record, call)
+    return Frame(record, call, float(atoms.get_potential_energy()), atoms.get_forces())
+
+
+def single_points(
+    inp: Path,
+    out: Path,
+    *,
+    level: Level,
+    every: int = 1,
+    molecules: int | None = None,
+    only: OnlyFilter | None = None,
+    workers: int = 1,
+    threads: int = 1,
+) -> "Counter[str]":
+    """Write the frames of the trajectory `inp` with energies and forces to `out`; count their statuses.
+
+    Of every molecule each `every`-th frame, the last one among them; of the trajectory the first `molecules`
+    that pass `only`. A frame without an energy keeps its place, with a status and a message. What is known is
+    kept in `OUT.journal.jsonl`: killed and called again, the rest is done. Raises as `relax_shard` does.
+    """
+    frames = list(_chosen(read_frames(inp), every, molecules, only or OnlyFilter()))
+    evaluation = Relaxation(level, max_steps=0)
+    settings = {**evaluation.settings(), "single_point": True}
+    keys = [molecule_key(frame.record, settings) for frame in frames]
+    with Journal(journal_path(out)) as journal:
+        entries = journal.entries()
+        known = {k: result_from_line(entries[k]) for k in keys if entries.get(k, {}).get("status") in FINAL}
+        waiting = {key: frame.record for key, frame in zip(keys, frames, strict=True) if key not in known}
+        pool = WorkerPool(evaluation, workers, threads, keep_paths=True)
+        with pool, console_progress(None, len(frames), len(known)) as report:
+            order = list(waiting)
+            for index, result in pool.relax([waiting[key] for key in order]):
+                known[order[index]] = result
+                journal.add(order[index], result_line(result, keep_path=True))
+                report(_progress(result, waiting[order[index]], len(known), len(frames)))
+    done = [_evaluated(frame, known[key]) for key, frame in zip(keys, frames, strict=True)]
+    text = json.dumps(settings, sort_keys=True)
+    write_frames(out, [_as_atoms(frame, text) for frame in done])
+    return Counter(frame.record.status for frame in done)
+
+
+def _chosen(frames: Sequence[Frame], every: int, molecules: int | None, only: OnlyFilter) -> Iterator[Frame]:
+    last = {frame.molecule: frame.call for frame in frames}
+    allowed = [f.molecule for f in frames if f.call == 0 and only.objection(f.record) is None][:molecules]
+    for frame in frames:
+        if frame.molecule in allowed and (frame.call % every == 0 or frame.call == last[frame.molecule]):
+            yield frame
+
+
+def _evaluated(frame: Frame, result: RelaxationResult) -> Frame:
+    if result.energy_ev is None or not result.path:
+        message = result.message or "no energy"
+        return replace(frame, record=replace(frame.record, status=result.status, message=message))
+    return replace(
+        frame,
+        record=replace(frame.record, status="ok", message=""),
+        energy_ev=result.path[0].energy_ev,
+        forces=result.path[0].forces,
+    )
+
+
+def _progress(result: RelaxationResult, record: Record, done: int, total: int) -> Progress:
+    status = result.status if result.energy_ev is None else "ok"
+    message = result.message if result.energy_ev is None else ""
+    return Progress(done, total, record.id, status, result.n_gradients, result.wall_s, message)
+
+
+def _as_atoms(frame: Frame, settings: str) -> Atoms:
+    record = replace(frame.record, energy_ev=frame.energy_ev, settings=settings)
+    atoms = record.as_atoms()
+    info: dict[str, Any] = {**atoms.info, "call": frame.call}
+    atoms.info = info
+    if frame.energy_ev is not None:
+        atoms.calc = SinglePointCalculator(atoms, energy=frame.energy_ev, forces=frame.forces)
+    return atoms
