@@ -16,7 +16,8 @@ from prerelax.studies import DataPath, Studies
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Engine = Literal["tblite", "pyscf", "mlff"]
 Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
-Optimizer = Literal["bfgs", "lbfgs", "fire"]
+Optimizer = Literal["bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level"]
+Hessian = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
 
 EMBEDDING = "rdkit"
 """The start that every campaign has: the embedded geometries in molecules/."""
@@ -59,6 +60,10 @@ class _Level(_Model):
     basis: str | None = None
     dispersion: Literal["d3bj", "d4"] | None = None
     optimizer: Optimizer = "bfgs"
+    hessian: Hessian = Field(
+        "auto",
+        description="the cheap level of bfgs-hessian and two-level; auto: GFN2-xTB or what can stand for it",
+    )
     fmax: float = Field(0.03, gt=0, description="largest force on an atom at convergence, eV/Å")
     max_steps: int = Field(1000, ge=1, description="the papers had no cap")
     timeout_s: float | None = Field(None, gt=0, description="seconds for one molecule")

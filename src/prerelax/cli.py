@@ -66,7 +66,18 @@ class Engine(StrEnum):
 class Optimizer(StrEnum):
     bfgs = "bfgs"
     lbfgs = "lbfgs"
+    bfgs_linesearch = "bfgs-linesearch"
     fire = "fire"
+    bfgs_hessian = "bfgs-hessian"
+    two_level = "two-level"
+
+
+class Hessian(StrEnum):
+    auto = "auto"
+    gfn2 = "gfn2"
+    gfn1 = "gfn1"
+    mmff94 = "mmff94"
+    lindh = "lindh"
 
 
 class Dispersion(StrEnum):
@@ -200,7 +211,10 @@ def relax(
     method: Annotated[str, typer.Option(help="GFN2-xTB, GFN1-xTB, qm9, HF, a functional; a model for mlff.")],
     basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
     dispersion: Annotated[Dispersion | None, typer.Option(help="Dispersion correction.")] = None,
-    optimizer: Annotated[Optimizer, typer.Option(help="Optimizer (ASE).")] = Optimizer.bfgs,
+    optimizer: Annotated[Optimizer, typer.Option(help="Optimizer; bfgs is ASE's.")] = Optimizer.bfgs,
+    hessian: Annotated[
+        Hessian, typer.Option(help="Cheap level of bfgs-hessian and two-level.")
+    ] = Hessian.auto,
     fmax: Annotated[float, typer.Option(help="Largest force on an atom at convergence, eV/Å.")] = 0.03,
     max_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps at most.")] = 1000,
     timeout: Annotated[float | None, typer.Option(help="Seconds for one molecule at most.")] = None,
@@ -227,6 +241,7 @@ def relax(
         out,
         level=Level(engine.value, method, basis, dispersion.value if dispersion else None),
         optimizer=optimizer.value,
+        hessian=hessian.value,
         fmax=fmax,
         max_steps=max_steps,
         timeout_s=timeout,

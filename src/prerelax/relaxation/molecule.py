@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 
 from prerelax.engines import EngineError, Level, check_molecule, level_settings, make_calculator
 from prerelax.records import Status
-from prerelax.relaxation.optimizers import Evaluation, GradientCounter, make_optimizer
+from prerelax.relaxation.cheap_surface import MODEL, CheapSurface, cheap_level
+from prerelax.relaxation.optimizers import (
+    WITH_CHEAP_LEVEL,
+    Evaluation,
+    GradientCounter,
+    make_optimizer,
+)
 
 DEFAULT_FMAX_EV_ANG = 0.03
 DEFAULT_MAX_STEPS = 1000
 METHOD_VERSION = 1
 """Raised when a change here alters results, so that journals of before are not taken for today's."""
+HESSIAN_VERSION = 1
+"""The same for the optimizers with a cheap level."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +36,12 @@ class Relaxation:
     fmax_ev_ang: float = DEFAULT_FMAX_EV_ANG
     """converged when no atom feels a larger force"""
     max_steps: int = DEFAULT_MAX_STEPS
+    hessian: str = "auto"
+    """the cheap level of the optimizers that use one: auto or one of CHEAP_LEVELS"""
 
     def settings(self) -> dict[str, Any]:
         """Everything a result depends on beside the molecule, ready for JSON."""
-        return {
+        settings = {
             **level_settings(self.level),
             "optimizer": self.optimizer,
             "fmax_ev_ang": self.fmax_ev_ang,
@@ -39,6 +49,13 @@ class Relaxation:
             "ase": __version__,
             "method_version": METHOD_VERSION,
         }
+        if self.optimizer in WITH_CHEAP_LEVEL:
+            settings |= {"hessian": self.cheap_level(), "hessian_version": HESSIAN_VERSION}
+        return settings
+
+    def cheap_level(self) -> str:
+        """The cheap level that the option `hessian` means at this target. Raises ValueError."""
+        return cheap_level(self.hessian, self.level)
 
 
 @dataclass(frozen=True)
@@ -74,13 +91,14 @@ def relax_molecule(
     """Relax one molecule; whatever happens to it ends in the result's status, never in an exception.
 
     `numbers` [n_atoms], `positions` [n_atoms, 3] in Å; `on_evaluation` is told every gradient and its count.
-    Raises ValueError for a wrong engine or optimizer name only.
+    Raises ValueError for a wrong engine, optimizer or Hessian only.
     """
     began = time.perf_counter()
     atoms = Atoms(numbers=numbers, positions=positions)
     inner = make_calculator(relaxation.level, charge=charge, multiplicity=multiplicity, threads=threads)
     counter = atoms.calc = GradientCounter(inner, on_evaluation)
-    optimizer = make_optimizer(relaxation.optimizer, atoms)
+    surface = _surface(relaxation, atoms.numbers, charge, multiplicity, threads)
+    optimizer = make_optimizer(relaxation.optimizer, atoms, surface)
     failure: EngineError | None = None
     try:
         check_molecule(atoms.numbers, atoms.positions, charge, multiplicity)
@@ -92,6 +110,7 @@ def relax_molecule(
         failure = _as_engine_error(error, relaxation.optimizer)
         final = counter.evaluations[-1] if counter.evaluations else None
     status, message = _verdict(failure, final, relaxation)
+    message = "; ".join(part for part in (message, getattr(optimizer, "note", "")) if part)
     return RelaxationResult(
         status=status,
         message=message,
@@ -106,6 +125,15 @@ def relax_molecule(
         wall_s=time.perf_counter() - began,
         path=counter.evaluations,
     )
+
+
+def _surface(
+    relaxation: Relaxation, numbers: NDArray[np.integer], charge: int, multiplicity: int, threads: int
+) -> CheapSurface | None:
+    if relaxation.optimizer not in WITH_CHEAP_LEVEL:
+        return None
+    name = relaxation.cheap_level()
+    return None if name == MODEL else CheapSurface(name, numbers, charge, multiplicity, threads)
 
 
 def _as_engine_error(error: Exception, optimizer: str) -> EngineError:

@@ -12,16 +12,22 @@ from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
 from prerelax.engines.level import nearest
+from prerelax.relaxation.cheap_surface import CheapSurface
 
 OPTIMIZERS: dict[str, str] = {
     "bfgs": "ase.optimize:BFGS",
     "lbfgs": "ase.optimize:LBFGS",
     "bfgs-linesearch": "ase.optimize:BFGSLineSearch",
     "fire": "ase.optimize:FIRE",
+    "bfgs-hessian": "prerelax.relaxation.preconditioned:HessianBFGS",
+    "two-level": "prerelax.relaxation.two_level:TwoLevel",
 }
 """Optimizer name -> `module:callable`. The callable takes `atoms` with a calculator and `logfile`, and
 returns an ASE optimizer; gradients that it spends at a cheaper level stand in its attribute
-`n_gradients_cheap`."""
+`n_gradients_cheap`, what the row should say in `note`."""
+
+WITH_CHEAP_LEVEL = frozenset({"bfgs-hessian", "two-level"})
+"""Optimizers that take the cheap level's `surface` as well; the option `hessian` is for these."""
 
 
 def validate_optimizer(name: str) -> None:
@@ -31,11 +37,16 @@ def validate_optimizer(name: str) -> None:
         raise ValueError(f"unknown optimizer '{name}'{hint}")
 
 
-def make_optimizer(name: str, atoms: Atoms) -> Optimizer:
-    """The named optimizer with its own defaults; `bfgs` is ASE's (maxstep 0.2 Å, first Hessian 70 eV/Å²)."""
+def make_optimizer(name: str, atoms: Atoms, surface: CheapSurface | None = None) -> Optimizer:
+    """The named optimizer with its own defaults; `bfgs` is ASE's (maxstep 0.2 Å, first Hessian 70 eV/Å²).
+
+    `surface` is the cheap level of those that use one.
+    """
     validate_optimizer(name)
     module, _, attribute = OPTIMIZERS[name].partition(":")
     factory: Callable[..., Optimizer] = getattr(importlib.import_module(module), attribute)
+    if name in WITH_CHEAP_LEVEL:
+        return factory(atoms, surface=surface, logfile=None)
     return factory(atoms, logfile=None)
 
 

@@ -85,6 +85,7 @@ def relax_shard(
     *,
     level: Level,
     optimizer: str = "bfgs",
+    hessian: str = "auto",
     fmax: float = DEFAULT_FMAX_EV_ANG,
     max_steps: int = DEFAULT_MAX_STEPS,
     timeout_s: float | None = None,
@@ -99,8 +100,8 @@ def relax_shard(
 ) -> ShardSummary:
     """Relax the rows of `inp` that proceed and pass `only`, and write them as the shard `out`.
 
-    fmax in eV/Å; `timeout_s` seconds for each molecule; `workers` molecules side by side, `threads` threads
-    each. `target` names the target of the rows out; `start` instead makes them a start: their gradients
+    `hessian` is the cheap level of the optimizers that use one; fmax in eV/Å; `timeout_s` seconds for each
+    molecule; `workers` molecules side by side, `threads` threads each. `target` names the target of the rows out; `start` instead makes them a start: their gradients
     count as cheap, and changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file,
     gets every evaluation. Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and
     called again, the shard goes on where it was. No engine is imported in this process.
@@ -108,7 +109,7 @@ def relax_shard(
     Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
     holds the shard for longer than `lock_wait_s`.
     """
-    relaxation = Relaxation(level, optimizer, fmax, max_steps)
+    relaxation = Relaxation(level, optimizer, fmax, max_steps, hessian)
     _check_call(relaxation, workers, threads, timeout_s)
     labels = {"start": start} if start is not None else {"target": target}
     shard = _Shard(read_shard(inp), relaxation, labels)
@@ -131,6 +132,7 @@ def relax_shard(
 def _check_call(relaxation: Relaxation, workers: int, threads: int, timeout_s: float | None) -> None:
     try:
         validate_optimizer(relaxation.optimizer)
+        relaxation.cheap_level()
     except ValueError as error:
         raise UserError(str(error)) from error
     if not (relaxation.fmax_ev_ang > 0 and np.isfinite(relaxation.fmax_ev_ang)):

@@ -1,0 +1,106 @@
+"""Levels below the target, whose gradients are nearly free beside it: xTB and MMFF94 for one molecule."""
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from prerelax.engines import EngineError, Level, make_calculator
+from prerelax.engines.level import nearest
+
+XTB = {"gfn2": "GFN2-xTB", "gfn1": "GFN1-xTB"}
+MODEL = "lindh"
+CHEAP_LEVELS = (*XTB, "mmff94", MODEL)
+"""`lindh` is a model Hessian without a potential energy surface behind it."""
+
+Vector = NDArray[np.float64]
+
+
+def cheap_level(choice: str, target: Level) -> str:
+    """The cheap level that `choice` (`auto` or one of CHEAP_LEVELS) means for a target.
+
+    `auto` is GFN2-xTB, and GFN1-xTB where GFN2 is the target itself. Raises ValueError for an unknown name,
+    for a level that is the target (its gradients would not be counted), and for xTB beside a neural force
+    field, for tblite is not reproducible in a process that holds torch.
+    """
+    if choice == "auto":
+        if target.engine == "mlff":
+            return MODEL
+        return "gfn1" if _is(target, "gfn2") else "gfn2"
+    if choice not in CHEAP_LEVELS:
+        known = ("auto", *CHEAP_LEVELS)
+        raise ValueError(
+            f"unknown Hessian '{choice}'{nearest(choice, known) or '; known are ' + ', '.join(known)}"
+        )
+    if _is(target, choice):
+        raise ValueError(
+            f"the Hessian's level {choice} is the target itself: its gradients would go uncounted"
+        )
+    if target.engine == "mlff" and choice in XTB:
+        raise ValueError("xTB cannot share a process with a neural force field; use the Hessian lindh")
+    return choice
+
+
+def _is(target: Level, name: str) -> bool:
+    return target.engine == "tblite" and target.method.lower().removesuffix("-xtb") == name
+
+
+class CheapSurface:
+    """Energy in eV and gradient [3 n_atoms] in eV/Å of one molecule at a cheap level, each call counted.
+
+    `name` is one of CHEAP_LEVELS but the model. Calls raise EngineError where the level cannot treat a
+    geometry.
+    """
+
+    def __init__(
+        self, name: str, numbers: NDArray[np.integer], charge: int, multiplicity: int, threads: int = 1
+    ) -> None:
+        self.name = name
+        self.n_gradients = 0
+        self._atoms = Atoms(numbers=numbers)
+        self._electrons = (charge, multiplicity)
+        if name in XTB:
+            level = Level("tblite", XTB[name])
+            self._atoms.calc = make_calculator(
+                level, charge=charge, multiplicity=multiplicity, threads=threads
+            )
+        self._forcefield: _Mmff94 | None = None
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        """At the positions `x` [3 n_atoms] in Å."""
+        self.n_gradients += 1
+        positions = x.reshape(-1, 3)
+        if self.name not in XTB:
+            if self._forcefield is None:
+                self._forcefield = _Mmff94(self._atoms.numbers, positions, *self._electrons)
+            return self._forcefield(x)
+        self._atoms.set_positions(positions)
+        forces = self._atoms.get_forces()
+        return float(self._atoms.get_potential_energy()), -np.ravel(forces)
+
+
+class _Mmff94:
+    """MMFF94 on the bonds perceived from the first geometry (Halgren, J. Comput. Chem. 1996, 17, 490)."""
+
+    def __init__(
+        self, numbers: NDArray[np.integer], positions: NDArray[np.float64], charge: int, multiplicity: int
+    ) -> None:
+        from rdkit.Chem import rdForceFieldHelpers
+
+        from prerelax.molecular_graph import perceived_molecule
+
+        try:
+            molecule = perceived_molecule(numbers, positions, charge, multiplicity)
+        except ValueError as error:
+            raise EngineError("forcefield_unavailable", f"MMFF94 needs bonds: {error}") from error
+        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
+        if properties is None:
+            raise EngineError("forcefield_unavailable", "MMFF94 has no atom type for one of the atoms")
+        self._field = rdForceFieldHelpers.MMFFGetMoleculeForceField(molecule, properties)
+        self._field.Initialize()
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        from ase.units import kcal, mol
+
+        point = x.tolist()
+        energy = self._field.CalcEnergy(point) * kcal / mol
+        return energy, np.array(self._field.CalcGrad(point)) * kcal / mol

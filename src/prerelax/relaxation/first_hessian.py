@@ -1,0 +1,140 @@
+"""The first Hessian of a relaxation, from a level below the target, and what was used in its place.
+
+Finite differences of a cheap level's gradients at the start geometry, or the model of Lindh et al., Chem.
+Phys. Lett. 1995, 241, 423, which needs the geometry alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import atomic_numbers
+from ase.units import Bohr, Hartree
+from numpy.typing import NDArray
+
+from prerelax.engines import EngineError
+from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
+from prerelax.relaxation.internal_coordinates import (
+    bend_derivative,
+    linear_bend_derivatives,
+    stretch_derivative,
+    torsion_derivative,
+)
+
+DISPLACEMENT_ANG = 0.005
+"""of each coordinate, in the finite differences"""
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FirstHessian:
+    """A Hessian and where it comes from."""
+
+    matrix: Matrix
+    """[3 n_atoms, 3 n_atoms] eV/Å², symmetric; as it is, i.e. maybe with negative eigenvalues"""
+    source: str
+    """one of CHEAP_LEVELS"""
+    note: str = ""
+    """why it is not the one that was asked for"""
+
+
+def first_hessian(
+    numbers: NDArray[np.integer], positions: NDArray[np.float64], surface: CheapSurface | None
+) -> FirstHessian:
+    """The Hessian of `surface` at a geometry (Å); the model Hessian without one, or where it fails."""
+    if surface is None:
+        return FirstHessian(model_hessian(numbers, positions), MODEL)
+    try:
+        return FirstHessian(finite_difference_hessian(surface, np.ravel(positions)), surface.name)
+    except EngineError as error:
+        note = f"first Hessian: {MODEL}, for {surface.name} failed ({error.message})"
+        return FirstHessian(model_hessian(numbers, positions), MODEL, note)
+
+
+def finite_difference_hessian(surface: CheapSurface, x: NDArray[np.float64]) -> Matrix:
+    """[3 n_atoms, 3 n_atoms] eV/Å² by central differences: 6 n_atoms gradients. Raises EngineError."""
+    rows = []
+    for i in range(x.size):
+        shift = np.zeros(x.size)
+        shift[i] = DISPLACEMENT_ANG
+        rows.append((surface(x + shift)[1] - surface(x - shift)[1]) / (2 * DISPLACEMENT_ANG))
+    matrix = np.array(rows)
+    if not np.all(np.isfinite(matrix)):
+        raise EngineError("scf_failed", "its gradients are not numbers")
+    return (matrix + matrix.T) / 2
+
+
+# Lindh's parameters by row of the periodic table; rows beyond the third as the third.
+_ALPHA_PER_BOHR2 = np.array([[1.0000, 0.3949, 0.3949], [0.3949, 0.2800, 0.2800], [0.3949, 0.2800, 0.2800]])
+_REFERENCE_BOHR = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
+_STRETCH, _BEND, _TORSION = 0.45, 0.15, 0.005
+"""Hartree per bohr², per rad², per rad²"""
+_NEGLIGIBLE = 1e-3
+"""Products of the distance functions below it are left out."""
+
+
+def model_hessian(numbers: NDArray[np.integer], positions: NDArray[np.float64]) -> Matrix:
+    """Lindh's model [3 n_atoms, 3 n_atoms] in eV/Å²: positive semidefinite, for any element and geometry.
+
+    Force constants fall off with distance and need no bonds; `positions` [n_atoms, 3] Å.
+    """
+    n = len(numbers)
+    rho = _distance_functions(numbers, positions)
+    hessian = np.zeros((3 * n, 3 * n))
+    near = [np.flatnonzero(row > _NEGLIGIBLE).tolist() for row in rho]
+    for i in range(n):
+        for j in near[i]:
+            if i < j:
+                force = _STRETCH * rho[i, j] * Hartree / Bohr**2
+                _add(hessian, (i, j), force, stretch_derivative(positions[i], positions[j]))
+    for j in range(n):
+        for i in near[j]:
+            for k in near[j]:
+                if i < k and rho[i, j] * rho[j, k] > _NEGLIGIBLE:
+                    _add_bend(hessian, (i, j, k), _BEND * rho[i, j] * rho[j, k] * Hartree, positions)
+    for j in range(n):
+        for k in near[j]:
+            if j < k:
+                _add_torsions(hessian, rho, near, j, k, positions)
+    return hessian
+
+
+def _distance_functions(numbers: NDArray[np.integer], positions: NDArray[np.float64]) -> Matrix:
+    """[n_atoms, n_atoms]: 1 at a typical bond length, falling off as a Gaussian; 0 on the diagonal."""
+    row = np.searchsorted([atomic_numbers["He"], atomic_numbers["Ne"]], numbers)
+    alpha, reference = _ALPHA_PER_BOHR2[row[:, None], row], _REFERENCE_BOHR[row[:, None], row]
+    squares = np.sum((positions[:, None] - positions) ** 2, axis=-1) / Bohr**2
+    rho: Matrix = np.exp(alpha * (reference**2 - squares))
+    np.fill_diagonal(rho, 0.0)
+    return rho
+
+
+def _add_bend(
+    hessian: Matrix, atoms: tuple[int, int, int], force: float, positions: NDArray[np.float64]
+) -> None:
+    points = positions[list(atoms)]
+    derivative = bend_derivative(*points)
+    if np.any(derivative):
+        _add(hessian, atoms, force, derivative)
+        return
+    for linear in linear_bend_derivatives(*points):
+        _add(hessian, atoms, force, linear)
+
+
+def _add_torsions(
+    hessian: Matrix, rho: Matrix, near: list[list[int]], j: int, k: int, positions: Matrix
+) -> None:
+    for i in near[j]:
+        for last in near[k]:
+            product = rho[i, j] * rho[j, k] * rho[k, last]
+            if len({i, j, k, last}) == 4 and product > _NEGLIGIBLE:
+                atoms = (i, j, k, last)
+                _add(
+                    hessian, atoms, _TORSION * product * Hartree, torsion_derivative(*positions[list(atoms)])
+                )
+
+
+def _add(hessian: Matrix, atoms: tuple[int, ...], force: float, derivative: Matrix) -> None:
+    places = (3 * np.array(atoms)[:, None] + np.arange(3)).ravel()
+    flat = derivative.ravel()
+    hessian[np.ix_(places, places)] += force * np.outer(flat, flat)
