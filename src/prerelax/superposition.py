@@ -33,6 +33,17 @@ def symmetric_rmsd(molecule: Chem.Mol, a: NDArray[np.floating], b: NDArray[np.fl
     return float(_rmsds(np.asarray(a, dtype=float)[orders], np.asarray(b, dtype=float)).min())
 
 
+def superimposed(mobile: NDArray[np.floating], fixed: NDArray[np.floating]) -> NDArray[np.float64]:
+    """`mobile` [n_atoms, 3] Å moved and turned, not mirrored, to the least RMSD from `fixed` (Kabsch 1976)."""
+    mobile, fixed = np.asarray(mobile, dtype=float), np.asarray(fixed, dtype=float)
+    centre = fixed.mean(axis=0)
+    mobile = mobile - mobile.mean(axis=0)
+    left, _, right = np.linalg.svd(mobile.T @ (fixed - centre))
+    left[:, 2] *= np.sign(np.linalg.det(left @ right))
+    moved: NDArray[np.float64] = mobile @ left @ right + centre
+    return moved
+
+
 def _rmsds(many: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.float64]:
     """RMSD [k] of geometries [k, n_atoms, 3] to one [n_atoms, 3]."""
     many = many - many.mean(axis=1, keepdims=True)

@@ -35,6 +35,18 @@ def distribution(values: ArrayLike, seed: int = 0) -> Distribution:
     return Distribution(len(finite), *map(float, numbers))
 
 
+def mean_interval(values: ArrayLike, seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of finite `values` [n]; nan where n = 0."""
+    sample = np.asarray(values, dtype=float)
+    if len(sample) == 0:
+        return float("nan"), float("nan")
+    weights = np.random.default_rng(seed).multinomial(
+        len(sample), np.full(len(sample), 1 / len(sample)), N_RESAMPLES
+    )
+    low, high = np.quantile(weights @ sample / len(sample), [0.025, 0.975])
+    return float(low), float(high)
+
+
 def bootstrap_medians(
     ordered: NDArray[np.float64], seed: int = 0, n_resamples: int = N_RESAMPLES
 ) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """The house style: sizes, type, one colour per start in every figure, and how a figure is saved."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,18 @@ def which_molecules(n: int, in_common: bool, absent: Iterable[str] = ()) -> str:
     """What a panel over molecules that count from every start is made of, and the starts it has none of."""
     words = f"n = {n} molecules" if in_common else "no molecule counts from every start: each over its own"
     return words + "".join(f"; none from {start}" for start in absent)
+
+
+def left_out_words(reasons: Mapping[str, int], of: str = "") -> str:
+    """What is not in a panel and why, as `; 2 left out: scf_failed`, or of whom; empty where nothing is."""
+    if not reasons:
+        return ""
+    why = ", ".join(reasons)
+    return (
+        f"{sum(reasons.values())} of {of} left out: {why}"
+        if of
+        else f"; {sum(reasons.values())} left out: {why}"
+    )
 
 
 def name_starts(labels: Sequence[Text], starts: Iterable[str], colours: dict[str, str]) -> None:
