@@ -1,8 +1,11 @@
 """Relax the molecules of a shard at a level, resumably: every row in is one row out, whatever happens."""
 
 import json
+import signal
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,9 @@ from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
 from prerelax.relaxation.worker import result_from_line, result_line
+
+MAX_KILLS = 3
+"""A molecule that was in hand whenever so many jobs were killed is not tried again by the next one."""
 
 FINAL: frozenset[Status] = PROCEED | {"input_error", "unsupported_element", "scf_failed"}
 """Results that would come out the same again; others (a crash, too little memory) are tried anew."""
@@ -104,7 +110,8 @@ def relax_shard(
     molecule; `workers` molecules side by side, `threads` threads each. `target` names the target of the rows out; `start` instead makes them a start: their gradients
     count as cheap, and changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file,
     gets every evaluation. Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and
-    called again, the shard goes on where it was. No engine is imported in this process.
+    called again, the shard goes on where it was. What was in hand at a kill comes last then, and what was so
+    MAX_KILLS times becomes a row of status `resource_error`. No engine is imported in this process.
 
     Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
     holds the shard for longer than `lock_wait_s`.
@@ -113,14 +120,13 @@ def relax_shard(
     _check_call(relaxation, workers, threads, timeout_s)
     labels = {"start": start} if start is not None else {"target": target}
     shard = _Shard(read_shard(inp), relaxation, labels)
-    with Journal(journal_path(out), lock_wait_s) as journal:
+    with Journal(journal_path(out), lock_wait_s) as journal, _released_at_sigterm():
         settings = _settings(relaxation)
         _take_known_results(shard, journal, settings, only or OnlyFilter(), timeout_s, trajectory is not None)
         n_resumed = len(shard.results)
         with console_progress(progress, len(set(shard.keys.values())), n_resumed) as report:
-            _relax_the_rest(
-                shard, journal, WorkerPool(relaxation, workers, threads, timeout_s, bool(trajectory)), report
-            )
+            pool = WorkerPool(relaxation, workers, threads, timeout_s, bool(trajectory))
+            _relax_the_rest(shard, journal, pool, report)
         rows = _rows(shard, json.dumps(settings, sort_keys=True), only or OnlyFilter())
         write_shard(out, rows)
         if trajectory is not None:
@@ -184,23 +190,67 @@ def _relax_the_rest(
     """Relax what the journal lacks, one row for each key; the largest first, so that workers end together."""
     rows = {key: row for row, key in reversed(shard.keys.items()) if key not in shard.results}
     total = len(rows) + len(shard.results)
-    order = sorted(rows.values(), key=lambda row: -int(shard.records[row].numbers.sum()))
+    kills = journal.kills()
+
+    def finish(key: str, result: RelaxationResult, given_up: bool = False) -> None:
+        journal.add(key, result_line(result, pool.keep_paths), given_up=given_up)
+        shard.results[key] = result
+        molecule = shard.records[rows[key]].id
+        numbers = (result.status, result.n_gradients, result.wall_s, result.message)
+        report(Progress(len(shard.results), total, molecule, *numbers))
+
     with pool:
-        for index, result in pool.relax([shard.records[row] for row in order]):
-            record, key = shard.records[order[index]], shard.keys[order[index]]
-            journal.add(key, result_line(result, pool.keep_paths))
-            shard.results[key] = result
-            report(
-                Progress(
-                    len(shard.results),
-                    total,
-                    record.id,
-                    result.status,
-                    result.n_gradients,
-                    result.wall_s,
-                    result.message,
-                )
-            )
+        for keys in _in_order(rows, kills, shard.records):
+            records = [shard.records[rows[key]] for key in keys]
+
+            def begin(index: int, keys: list[str] = keys) -> None:
+                journal.begin(keys[index])
+
+            for index, result in pool.relax(records, begin):
+                finish(keys[index], result)
+    for key in rows:
+        if kills[key] >= MAX_KILLS:
+            finish(key, _given_up(kills[key]), given_up=True)
+
+
+def _in_order(rows: dict[str, int], kills: "Counter[str]", records: list[Record]) -> list[list[str]]:
+    """Keys of molecules to relax side by side, one list after the other, the largest of each list first.
+
+    What was in hand at a kill comes after the rest, and what was so twice comes alone, so that the molecule
+    that gets its job killed is found and costs the others nothing.
+    """
+    by_size = sorted(rows, key=lambda key: -int(records[rows[key]].numbers.sum()))
+    lists = [[key for key in by_size if kills[key] == n] for n in (0, 1)]
+    return [*filter(None, lists), *([key] for key in by_size if 2 <= kills[key] < MAX_KILLS)]
+
+
+def _given_up(kills: int) -> RelaxationResult:
+    message = (
+        f"{kills} jobs or engines were killed while this molecule was in hand, most likely for its memory; "
+        "ask for more memory and run the shard again"
+    )
+    return RelaxationResult(status="resource_error", message=message)
+
+
+@contextmanager
+def _released_at_sigterm() -> Iterator[None]:
+    """Let a job that is cancelled or out of time end its journal and say so before it is killed for good."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(
+            "prerelax: stopped by SIGTERM (cancelled, or at the job's time limit); finished molecules are in "
+            "the journal, run again to go on"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _rows(shard: _Shard, settings: str, only: OnlyFilter) -> list[Record]:
