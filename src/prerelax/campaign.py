@@ -14,7 +14,7 @@ from prerelax.errors import UserError
 from prerelax.studies import DataPath, Studies
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-Engine = Literal["tblite", "pyscf", "mlff"]
+Engine = Literal["tblite", "pyscf", "psi4", "mlff"]
 Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
 Optimizer = Literal["bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level"]
 Hessian = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]

@@ -60,6 +60,7 @@ class Device(StrEnum):
 class Engine(StrEnum):
     tblite = "tblite"
     pyscf = "pyscf"
+    psi4 = "psi4"
     mlff = "mlff"
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "EngineError",
     "Level",
     "check_molecule",
+    "close_calculator",
     "level_settings",
     "make_calculator",
     "validate_level",
@@ -29,6 +30,7 @@ __all__ = [
 ENGINES: dict[str, str] = {
     "tblite": "prerelax.engines.tblite",
     "pyscf": "prerelax.engines.pyscf",
+    "psi4": "prerelax.engines.psi4",
     "mlff": "prerelax.engines.mlff",
 }
 """Engine name -> module. Workers get a copy, so an entry added before a shard is begun counts there too."""
@@ -64,6 +66,13 @@ def make_calculator(level: Level, *, charge: int = 0, multiplicity: int = 1, thr
     """
     calculator: Calculator = _engine(level).calculator(level, charge, multiplicity, threads)
     return calculator
+
+
+def close_calculator(calculator: Calculator) -> None:
+    """End the program that a calculator keeps running, if it does."""
+    close = getattr(calculator, "close", None)
+    if close is not None:
+        close()
 
 
 def _engine(level: Level) -> ModuleType:

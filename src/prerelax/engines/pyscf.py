@@ -59,7 +59,7 @@ def validate(level: Level) -> None:
             )
         return
     _validate_functional(level.method)
-    _validate_basis(level.basis)
+    validate_basis(level.basis)
     _validate_dispersion(level)
 
 
@@ -105,7 +105,8 @@ def _validate_functional(method: str) -> None:
         raise ValueError(f"PySCF knows no functional '{method}'{hint}") from None
 
 
-def _validate_basis(basis: str | None) -> None:
+def validate_basis(basis: str | None) -> None:
+    """Raise ValueError with one sentence where PySCF has no basis of this name."""
     from pyscf import gto
 
     if not basis:

@@ -9,7 +9,14 @@ import numpy as np
 from ase import Atoms, __version__
 from numpy.typing import NDArray
 
-from prerelax.engines import EngineError, Level, check_molecule, level_settings, make_calculator
+from prerelax.engines import (
+    EngineError,
+    Level,
+    check_molecule,
+    close_calculator,
+    level_settings,
+    make_calculator,
+)
 from prerelax.records import Status
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface, cheap_level
 from prerelax.relaxation.optimizers import (
@@ -109,6 +116,8 @@ def relax_molecule(
     except Exception as error:
         failure = _as_engine_error(error, relaxation.optimizer)
         final = counter.evaluations[-1] if counter.evaluations else None
+    finally:
+        close_calculator(inner)
     status, message = _verdict(failure, final, relaxation)
     message = "; ".join(part for part in (message, getattr(optimizer, "note", "")) if part)
     return RelaxationResult(

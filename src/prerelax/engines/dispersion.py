@@ -1,0 +1,61 @@
+"""D3 and D4 for engines that lack them, through the libraries behind PySCF's own correction.
+
+Grimme et al., J. Chem. Phys. 132, 154104 (2010); J. Comput. Chem. 32, 1456 (2011) for Becke and Johnson's
+damping; Caldeweyher et al., J. Chem. Phys. 150, 154122 (2019).
+"""
+
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from prerelax.engines.level import EngineError
+from prerelax.engines.pyscf import dispersion_functional
+
+
+def check_parameters(method: str, version: str) -> None:
+    """Raise ValueError where there are no parameters of this correction for the functional."""
+    hydrogen = _molecule(np.array([1, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.4]]), 0)
+    try:
+        _model(hydrogen, method, version)
+    except RuntimeError as error:
+        raise ValueError(f"there are no {version} parameters for {method}: {error}") from error
+
+
+def dispersion(
+    numbers: NDArray[np.integer], positions_bohr: NDArray[np.float64], charge: int, method: str, version: str
+) -> tuple[float, NDArray[np.float64]]:
+    """Energy in Eh and gradient [n_atoms, 3] in Eh/bohr.
+
+    As in PySCF, D4 has its three-body term and D3 none. Raises EngineError(unsupported_element).
+    """
+    try:
+        result = _model(_molecule(numbers, positions_bohr, charge), method, version).get_dispersion(grad=True)
+    except RuntimeError as error:
+        raise EngineError("unsupported_element", f"{version}: {error}") from error
+    return float(result["energy"]), np.array(result["gradient"], dtype=float)
+
+
+def _molecule(numbers: NDArray[np.integer], positions_bohr: NDArray[np.float64], charge: int) -> Any:
+    from pyscf import gto
+
+    symbols = [chemical_symbols[z] for z in numbers]
+    electrons = int(np.sum(numbers)) - charge
+    return gto.M(
+        atom=list(zip(symbols, positions_bohr.tolist(), strict=True)),
+        unit="Bohr",
+        charge=charge,
+        spin=electrons % 2,
+        basis={symbol: [[0, [1.0, 1.0]]] for symbol in symbols},  # a molecule of PySCF must have functions
+        verbose=0,
+    )
+
+
+def _model(mol: Any, method: str, version: str) -> Any:
+    from pyscf.dispersion import dftd3, dftd4
+
+    functional = dispersion_functional(method)
+    if version.lower() == "d4":
+        return dftd4.DFTD4Dispersion(mol, xc=functional)
+    return dftd3.DFTD3Dispersion(mol, xc=functional, version=version.lower())
