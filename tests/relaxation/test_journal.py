@@ -1,6 +1,7 @@
 """The journal survives kills, and two jobs never work on one shard."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from prerelax.records import Record
-from prerelax.relaxation.journal import Journal, ShardLockedError, molecule_key
+from prerelax.relaxation.journal import Journal, JournalError, ShardLockedError, molecule_key
 
 WATER = Record(
     id="w",
@@ -109,3 +110,62 @@ def test_the_key_is_the_physics_and_not_the_name():
     keys = {molecule_key(other, settings) for other in others}
     keys.add(molecule_key(WATER, {**settings, "method": "GFN1-xTB"}))
     assert len(keys | {key}) == 5
+
+
+def test_a_holder_that_was_killed_leaves_its_molecules_as_suspects(tmp_path):
+    path = tmp_path / "j.jsonl"
+    begun = "journal.begin('poison'); journal.add('fine', {'status': 'ok'}); journal.begin('big')"
+    program = HOLD.replace('journal.add("a", {"n": 1})', f"{begun}; import os; os.kill(os.getpid(), 9)")
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program, str(path), "0"], check=False)
+    with Journal(path) as journal:
+        assert journal.kills() == {"poison": 2, "big": 2}
+        journal.add("big", {"status": "not_converged"})
+        journal.begin("poison")
+    with Journal(path) as journal:
+        assert journal.kills() == {"poison": 2}, "a holder that says goodbye was not killed"
+        journal.begin("poison")
+        journal.add("poison", {"status": "resource_error"})
+        assert journal.kills() == {"poison": 3}
+        journal.add("poison", {"status": "resource_error"}, given_up=True)
+        assert journal.kills() == {}
+
+
+def test_a_disk_that_takes_no_more_is_one_sentence(tmp_path):
+    path = tmp_path / "j.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with Journal(path) as journal:
+            journal.add("a", {"n": 1})
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, limits[1]))
+            with pytest.raises(
+                JournalError, match=r"j\.jsonl: File too large; the molecules finished so far"
+            ):
+                journal.add("b", {"n": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with Journal(path) as journal:
+        assert journal.entries() == {"a": {"n": 1}}
+        journal.add("b", {"n": 2})
+        assert journal.entries() == {"a": {"n": 1}, "b": {"n": 2}}
+
+
+@pytest.mark.parametrize(
+    ("state", "held"), [("RUNNING", True), ("COMPLETING", True), ("COMPLETED", False), ("", False)]
+)
+def test_where_locks_end_at_the_node_slurm_is_asked(tmp_path, monkeypatch, state, held):
+    squeue = tmp_path / "bin/squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\n[ \"$*\" = '--noheader --format=%T --jobs 41' ] && echo {state}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    monkeypatch.setenv("SLURMD_NODENAME", "n2")
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"holder": {"host": "n1", "pid": 7, "slurm_job": "41", "since": "noon"}}\n')
+    if held:
+        with pytest.raises(ShardLockedError, match="host n1, process 7, SLURM job 41"), Journal(path, 0.0):
+            pass
+        monkeypatch.setenv("SLURMD_NODENAME", "n1")  # on one node the kernel's lock is enough
+    with Journal(path, 0.0):
+        pass

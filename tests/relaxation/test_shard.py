@@ -155,6 +155,16 @@ def test_a_crash_takes_one_molecule_along(tmp_path, behaviour, status):
     assert summary.n_computed == 2  # the two that crashed are tried again
 
 
+def test_a_molecule_that_is_killed_whenever_it_is_tried_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("ODD_ENGINE_LOG", str(tmp_path / "begun"))
+    records = [record("CH4"), record("NH3"), record("H2O")]
+    for begun in (3, 4, 5, 5, 6):  # after a row was given up, a later run may try it again
+        rows, _ = relaxed(tmp_path, records, Level("odd", "kill"))
+        assert [row.status for row in rows] == ["ok", "resource_error", "ok"]
+        assert len((tmp_path / "begun").read_text().splitlines()) == begun
+    assert "ask for more memory" not in rows[1].message
+
+
 def test_a_molecule_that_hangs_is_stopped_with_what_is_known_of_it(tmp_path):
     records = [record("CH4"), record("NH3"), record("H2O")]
     rows, _ = relaxed(tmp_path, records, Level("odd", "hang"), timeout_s=3, workers=1)

@@ -6,22 +6,31 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import socket
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from prerelax.errors import UserError
 from prerelax.records import Record
 
 LOCK_WAIT_S = 30.0
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+SQUEUE_INTERVAL_S = 5.0
+SQUEUE_TIMEOUT_S = 30.0
 
 
 class ShardLockedError(UserError):
     """Another job works on this shard."""
+
+
+class JournalError(UserError):
+    """The journal cannot be written: a full or read-only disk, a quota."""
 
 
 def journal_path(out: Path) -> Path:
@@ -48,81 +57,146 @@ class Journal:
     """One line of JSON for each finished molecule, on disk before the next one is begun.
 
     Entered as a context: the file is locked by its holder until the holder ends, however it ends, because the
-    lock is the kernel's (flock, which Linux passes on to NFS servers). Raises ShardLockedError naming the
-    holder if another job still has it after `wait_s`.
+    lock is the kernel's (flock, which Linux passes on to NFS servers). Some filesystems keep flock to one
+    node; there a holder on another node that did not say goodbye still counts while SLURM says that its job
+    runs. Raises ShardLockedError naming the holder if another job still has the shard after `wait_s`,
+    JournalError where the disk does not take what is written.
     """
 
     def __init__(self, path: Path, wait_s: float = LOCK_WAIT_S) -> None:
         self.path = path
         self.wait_s = wait_s
-        self._file: BinaryIO | None = None
+        self._fd = -1
 
     def __enter__(self) -> "Journal":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+b")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise self._unwritable(error) from error
         try:
             self._lock()
+            self._end_torn_line()
+            self._append({"holder": _holder()})
         except BaseException:
-            self._file.close()
+            os.close(self._fd)
             raise
-        self._end_torn_line()
-        self._append({"holder": _holder()})
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._file is not None
-        self._file.close()
+        with contextlib.suppress(JournalError):
+            self._append({"released": kind.__name__ if kind else "done"})
+        os.close(self._fd)
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Finished molecules by key, the last entry counting; lines torn by a kill are passed over."""
         return {line["key"]: line["result"] for line in self._lines() if "key" in line}
 
-    def add(self, key: str, result: dict[str, Any]) -> None:
-        """Note a finished molecule; it is on disk when this returns."""
-        self._append({"key": key, "result": result})
+    def kills(self) -> "Counter[str]":
+        """How often each molecule was in hand when a holder or its engine was killed, by key.
 
-    def _append(self, line: dict[str, Any]) -> None:
-        assert self._file is not None
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        Counted since the molecule was last finished or given up. A holder that was asked to end (a time
+        limit, scancel) says so in the journal, and that is no kill.
+        """
+        kills: Counter[str] = Counter()
+        in_hand: set[str] = set()
+        for line in self._lines():
+            if "begun" in line:
+                in_hand.add(line["begun"])
+            elif "key" in line:
+                in_hand.discard(line["key"])
+                if line["result"]["status"] == "resource_error" and not line.get("given_up"):
+                    kills[line["key"]] += 1
+                else:
+                    del kills[line["key"]]
+            elif "holder" in line or "released" in line:
+                if "holder" in line:
+                    kills.update(in_hand)
+                in_hand.clear()
+        return kills
+
+    def begin(self, key: str) -> None:
+        """Note that a molecule is in hand from now on."""
+        self._append({"begun": key}, sync=False)
+
+    def add(self, key: str, result: dict[str, Any], *, given_up: bool = False) -> None:
+        """Note a finished molecule, or one that is not tried again; it is on disk when this returns."""
+        self._append({"key": key, "result": result} | ({"given_up": True} if given_up else {}))
+
+    def _append(self, line: dict[str, Any], sync: bool = True) -> None:
+        self._write(json.dumps(line).encode() + b"\n")
+        if sync:
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                raise self._unwritable(error) from error
+
+    def _write(self, data: bytes) -> None:
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"{self.path}: {error.strerror}; the molecules finished so far are kept, run again once the disk "
+            "takes files"
+        )
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        assert self._file is not None
-        self._file.seek(0)
-        for text in self._file:
-            with contextlib.suppress(ValueError):
-                line = json.loads(text)
-                if isinstance(line, dict):
-                    yield line
+        with self.path.open("rb") as file:
+            for text in file:
+                with contextlib.suppress(ValueError):
+                    line = json.loads(text)
+                    if isinstance(line, dict):
+                        yield line
 
     def _end_torn_line(self) -> None:
-        assert self._file is not None
-        if self._file.seek(0, os.SEEK_END):
-            self._file.seek(-1, os.SEEK_END)
-            if self._file.read(1) != b"\n":
-                self._file.write(b"\n")
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            self._write(b"\n")
 
     def _lock(self) -> None:
-        assert self._file is not None
         deadline = time.monotonic() + self.wait_s
         while True:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except OSError as error:
-                if error.errno in NO_LOCKS:
-                    return  # a filesystem without locks: two jobs would do the work twice, and write the same
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    raise
+            pause_s = 0.2
+            if self._flock():
+                if not self._holder_runs_elsewhere():
+                    return
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+                pause_s = SQUEUE_INTERVAL_S
             if time.monotonic() > deadline:
                 raise ShardLockedError(
                     f"{self.path}: another job works on this shard ({self._holder_words()}); "
                     "wait for it or end it, then run again"
                 )
-            time.sleep(0.2)
+            time.sleep(pause_s)
+
+    def _flock(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return True  # two jobs at once would do the work twice, and write the same
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            return False
+        return True
+
+    def _holder_runs_elsewhere(self) -> bool:
+        """Whether the last holder did not end well on another node and SLURM still runs its job."""
+        last = None
+        for line in self._lines():
+            if "holder" in line:
+                last = line["holder"]
+            elif "released" in line:
+                last = None
+        if last is None or last["host"] == _host() or last["slurm_job"] in (None, _slurm_job()):
+            return False
+        return slurm_job_runs(last["slurm_job"])
 
     def _holder_words(self) -> str:
         holders = [line["holder"] for line in self._lines() if "holder" in line]
@@ -133,10 +207,30 @@ class Journal:
         return f"host {last['host']}, process {last['pid']}{job}, since {last['since']}"
 
 
+def slurm_job_runs(job: str) -> bool:
+    """Whether SLURM says that the job has processes; False where SLURM cannot be asked."""
+    if not job.isdigit() or shutil.which("squeue") is None:
+        return False
+    command = ["squeue", "--noheader", "--format=%T", "--jobs", job]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=SQUEUE_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return said.stdout.strip() in ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING")
+
+
+def _slurm_job() -> str | None:
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def _host() -> str:
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
 def _holder() -> dict[str, Any]:
     return {
-        "host": socket.gethostname(),
+        "host": _host(),
         "pid": os.getpid(),
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "slurm_job": _slurm_job(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
     }

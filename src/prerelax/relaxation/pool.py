@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -81,10 +81,13 @@ class WorkerPool:
             self._end(worker)
         self._selector.close()
 
-    def relax(self, molecules: Sequence[Record]) -> Iterator[tuple[int, RelaxationResult]]:
+    def relax(
+        self, molecules: Sequence[Record], on_begin: Callable[[int], None] = lambda index: None
+    ) -> Iterator[tuple[int, RelaxationResult]]:
         """Indices of `molecules` and their results, as they finish; begun in the order given.
 
-        Raises UserError where the engine refuses the level, RuntimeError where workers cannot start.
+        `on_begin` hears each index before a worker does. Raises UserError where the engine refuses the level,
+        RuntimeError where workers cannot start.
         """
         waiting = deque(range(len(molecules)))
         unfinished = len(molecules)
@@ -93,6 +96,7 @@ class WorkerPool:
                 self._start()
             for worker in self._workers:
                 if worker.ready and worker.task is None and waiting:
+                    on_begin(waiting[0])
                     self._give(worker, waiting.popleft(), molecules)
             for task, result in [*self._heard(), *self._overdue()]:
                 unfinished -= 1
