@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+import yte
 
 from prerelax.records import read_shard
 
@@ -86,11 +87,13 @@ def test_slurm_profile_sizes_every_rule(tmp_path: Path, repository: Path, snakem
     (tmp_path / "molecules.csv").write_text(MOLECULES)
     done = snakemake(CONFIG, "--dry-run", profile="slurm")
     assert done.returncode == 0, done.stderr
-    profile = yaml.safe_load((repository / "slurm/config.yaml").read_text())
+    profile = yte.process_yaml((repository / "slurm/config.yaml").read_text(), require_use_yte=True)
     rules = snakemake(CONFIG, "--list-rules").stdout.split()
+    assert set(profile["set-threads"]) | set(profile["set-resources"]) <= set(rules)
     for rule in set(rules) - {"all"}:
-        assert profile["set-threads"][rule] >= 1
-        assert {"slurm_partition", "runtime", "mem_mb"} <= set(profile["set-resources"][rule])
+        sizes = profile["default-resources"] | profile["set-resources"].get(rule, {})
+        assert {"slurm_partition", "runtime", "mem_mb"} <= set(sizes)
+        assert profile["set-threads"].get(rule, 1) <= profile["cores"]
     for rule in ("diffuse", "train"):
         assert "gpu" in profile["set-resources"][rule]["gres"]
 
