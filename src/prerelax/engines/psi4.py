@@ -120,9 +120,14 @@ def _check_words(level: Level) -> None:
         raise ValueError(f"unknown dispersion '{level.dispersion}'{hint}")
 
 
-@functools.cache
 def _ask_psi4(level: Level) -> dict[str, str]:
-    """Psi4's version, and which program's library the basis is from. Costs a second, once a process."""
+    """Psi4's version, and which program's library the basis is from."""
+    return _answer(level, find_psi4())
+
+
+@functools.cache
+def _answer(level: Level, executable: str | None) -> dict[str, str]:
+    """What this executable says; a second, once in a process."""
     try:
         with Psi4Process(setup(level, Psi4Settings()), threads=1) as process:
             answer = process.ask({"kind": "check"})
