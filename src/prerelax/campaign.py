@@ -223,6 +223,13 @@ def options(part: Start | Target) -> list[str]:
 _FLAGS = {"timeout_s": "--timeout"}
 
 
+def level_options(target: Target) -> list[str]:
+    """The command-line options of `prerelax energies` at a target's level, for the molecules it treats."""
+    said = target.model_dump(include={"engine", "method", "basis", "dispersion"}, exclude_none=True)
+    said |= target.only.model_dump(exclude_none=True)
+    return [word for name, value in said.items() for word in ("--" + name.replace("_", "-"), str(value))]
+
+
 def load_campaign(config: Mapping[str, Any]) -> Campaign:
     """The config as a Campaign. Raises ConfigError with one sentence for each thing that is wrong."""
     try:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from prerelax.errors import UserError
+from prerelax.surface_cli import add_to
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__.splitlines()[0]
@@ -399,6 +400,9 @@ def schema(
         typer.echo(text, nl=False)
     else:
         out.write_text(text)
+
+
+add_to(app)
 
 
 def main() -> None:

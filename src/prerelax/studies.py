@@ -94,8 +94,31 @@ class Studies(_Study):
                 known = starts.get(start)
                 if known is None or known.kind != "diffuse" or known.sampler not in (None, "edm"):
                     yield f"studies: {start} (target {target}) is not a start of the sampler edm"
+                elif not _relaxed(targets.get(target), start):
+                    yield f"studies: {start} is not among targets.{target}.starts"
         for target, study in self.paths.items():
-            if study.zero is not None and study.zero not in starts:
-                yield f"studies.paths.{target}.zero: {study.zero} is not among the starts"
+            if study.zero and (study.zero not in starts or not _relaxed(targets.get(target), study.zero)):
+                yield f"studies.paths.{target}.zero: {study.zero} is not among the starts at {target}"
         if self.training and not any(getattr(start, "epoch", None) for start in starts.values()):
             yield "studies.training: no start has an epoch"
+
+    def starts_evaluated(self, target: str) -> list[str]:
+        """Starts whose paths are evaluated at a target, each once."""
+        studies = (self.paths.get(target), self.alignment.get(target))
+        return list(dict.fromkeys(start for study in studies if study for start in study.starts))
+
+    def molecules_evaluated(self, target: str) -> int | None:
+        """How many molecules' paths are evaluated at a target; None: all."""
+        limits = [s.molecules for s in (self.paths.get(target), self.alignment.get(target)) if s]
+        return None if None in limits else max(n for n in limits if n)
+
+    def every(self, target: str, start: str) -> int:
+        """Each so-many-th geometry of a start's paths is evaluated at a target; alignment needs all."""
+        alignment = self.alignment.get(target)
+        if alignment and start in alignment.starts:
+            return 1
+        return self.paths[target].every
+
+
+def _relaxed(target: Any, start: str) -> bool:
+    return target is None or target.starts is None or start in target.starts

@@ -103,6 +103,12 @@ def compare(out: Path, inputs: Sequence[Path], baseline: str = "mmff94", n_shard
     return "\n\n".join([*notes, summary_text(summary, baseline)])
 
 
+def comparison_of(inputs: Sequence[Path], baseline: str) -> pd.DataFrame:
+    """What `compare` writes of these relaxed shards, as `read_comparison` reads it. Raises as both."""
+    table = pair_with_baseline(read_relaxations(inputs), baseline)
+    return _frame(_rounded(table.select(_FIRST_COLUMNS)))
+
+
 def read_comparison(path: Path, leave_out: Collection[str] = ()) -> pd.DataFrame:
     """A comparison.csv as `compare` wrote it, without the columns `leave_out`.
 

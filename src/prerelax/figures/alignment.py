@@ -14,6 +14,7 @@ from prerelax.figures.style import (
     left_out_words,
     new_figure,
     number,
+    say,
 )
 
 COLOURS = {"steps_forces": "#D55E00", "steps_path": "#0B4F8A", "forces_path": "#999999"}
@@ -38,7 +39,7 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
         return figure_that_says(f"No path at {target} counts. {words}"), table
     starts = [start for start in cosines.left_out if (table["start"] == start).any()]
     sums = list(table["k"].unique())
-    figure = new_figure(min(DOUBLE_COLUMN_MM, 20 + 42 * len(starts)), 16 + 38 * len(sums))
+    figure = new_figure(DOUBLE_COLUMN_MM if len(starts) > 2 else 110, 16 + 40 * len(sums))
     absent = [start for start in cosines.left_out if start not in starts]
     words = [left_out_words(cosines.left_out[start], start) for start in absent]
     figure.suptitle(
@@ -50,13 +51,20 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
     for row, k in zip(panels, sums, strict=True):
         for axes, start in zip(row, starts, strict=True):
             chosen = table[(table["start"] == start) & (table["k"] == k)]
+            if chosen.empty:
+                say(axes, f"no path of {start} has {k} steps")
+                continue
             means.append(_draw(axes, chosen).assign(start=start, k=k))
             _title(axes, start, k, summary.loc[(start, k)])
         row[0].set_ylabel(f"cosine, k = {k}")
     for axes in panels[-1]:
         axes.set_xlabel("network calls left")
     panels[0][0].invert_xaxis()
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(
+        *panels[0][0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3 if len(starts) > 2 else 1,
+    )
     return figure, pd.concat(means)
 
 
@@ -65,7 +73,7 @@ def _draw(axes: Axes, cosines: pd.DataFrame) -> pd.DataFrame:
     of_call = cosines.groupby("calls_left")[list(MEASURES)]
     mean, spread = of_call.mean(), of_call.std()
     axes.axhline(0, color=INK, lw=0.5)
-    axes.set_ylim(-1, 1)
+    axes.set_ylim(-0.5, 1)
     axes.grid(axis="y")
     for name in MEASURES:
         axes.plot(mean.index, mean[name], color=COLOURS[name], lw=1.1, label=WORDS[name])
@@ -77,7 +85,5 @@ def _draw(axes: Axes, cosines: pd.DataFrame) -> pd.DataFrame:
 def _title(axes: Axes, start: str, k: int, row: pd.Series) -> None:
     interval = f"[{number(row['ci_low'], 2)}, {number(row['ci_high'], 2)}]"
     axes.set_title(start, fontweight="bold", loc="left", pad=9)
-    text = (
-        f"path − forces {number(row['path_minus_forces'], 2)} {interval}: {row['conclusion']}, n = {row['n']}"
-    )
+    text = f"{row['conclusion']}: {number(row['path_minus_forces'], 2)} {interval}, n = {row['n']}"
     axes.text(0, 1.02, text, transform=axes.transAxes, fontsize=5.5, color=GREY)

@@ -36,18 +36,18 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
         return figure_that_says(f"No path at {target} counts. {words}"), table
     starts = list(paths.left_out)
     zeros = list(table["zero"].unique())
-    width = min(DOUBLE_COLUMN_MM, 20 + 55 * len(starts))
-    figure = new_figure(width, 12 + 52 * len(zeros))
+    width = min(DOUBLE_COLUMN_MM, 30 + 55 * len(starts))
+    figure = new_figure(width, 12 + 58 * len(zeros))
     figure.suptitle(f"target {target}", x=0.01, ha="left", fontsize=7.5, fontweight="bold")
     panels = figure.subplots(len(zeros), len(starts), squeeze=False, sharey="row")
     summary = summarise_paths(paths)
     for row, zero in zip(panels, zeros, strict=True):
         for axes, start in zip(row, starts, strict=True):
             chosen = table[(table["start"] == start) & (table["zero"] == zero)]
-            axes.set_title(start, fontweight="bold", loc="left")
+            axes.set_title(start, fontweight="bold", loc="left", pad=18)
             words = left_out_words(paths.left_out[start])
             n = chosen.groupby(["id", "conformer"]).ngroups
-            axes.set_title(f"n = {n}{words}", loc="right", color=GREY, fontsize=6)
+            axes.set_title(f"n = {n}{words}", loc="right", color=GREY, fontsize=6, pad=18)
             means = summary[(summary["start"] == start) & (summary["zero"] == zero)]
             _draw(axes, chosen, means)
         row[0].set_ylabel(f"above the {'own' if zero == OWN else 'data set’s'} minimum / kcal/mol")
@@ -74,5 +74,5 @@ def _draw(axes: Axes, path: pd.DataFrame, means: pd.DataFrame) -> None:
         text = (
             f"{row['where']} {number(row['mean_kcal_mol'], 2)} {interval}, paper ~{row['paper_kcal_mol']:g}"
         )
-        place = 0.97 if row["where"] == "start" else 0.89
-        axes.text(0.97, place, text, transform=axes.transAxes, ha="right", va="top", fontsize=6)
+        place = 1.08 if row["where"] == "start" else 1.015
+        axes.text(0, place, text, transform=axes.transAxes, va="bottom", fontsize=6, color=GREY)

@@ -155,8 +155,19 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> list[Pa
     """Write the figure as PDF and PNG and what it shows as CSV; the same input gives the same bytes."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")]
     figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": None, "Producer": None}, dpi=300)
     figure.savefig(paths[1], metadata={"Software": None}, dpi=220)
     data.to_csv(paths[2], index=False, float_format="%.6g")
     return paths
+
+
+def save_with_numbers(figure: Figure, data: pd.DataFrame, numbers: pd.DataFrame, base: Path) -> str:
+    """`save` under the path `base`, and beside it the numbers to be quoted as `<base>_numbers.csv`.
+
+    Returns these numbers as a table for the terminal.
+    """
+    save(figure, data, base.parent, base.name)
+    numbers.to_csv(base.with_name(f"{base.name}_numbers.csv"), index=False, float_format="%.4g")
+    return numbers.to_string(index=False, float_format="%.3g")

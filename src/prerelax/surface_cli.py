@@ -1,0 +1,149 @@
+"""Verbs of the studies: what a diffusion model knows of the potential-energy surface (docs/edm-qm9.md)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prerelax.errors import UserError
+
+Results = Annotated[
+    Path, typer.Argument(metavar="RESULTS", help="A campaign's results: its relaxed/ and energies/ are read.")
+]
+Figure = Annotated[
+    Path, typer.Argument(metavar="FIGURE", help="The figure's files without their endings .pdf, .png, .csv.")
+]
+Target = Annotated[str, typer.Option(help="Name of the target.")]
+StartNames = Annotated[list[str], typer.Option("--start", help="Name of a start; once for each.")]
+Baseline = Annotated[str, typer.Option(help="The start that the others are compared with.")]
+
+
+def energies(
+    trajectory: Annotated[Path, typer.Argument(help="What `prerelax diffuse --trajectory` wrote.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.extxyz", help="Its geometries with energies and forces.")
+    ],
+    engine: Annotated[str, typer.Option(help="Program.")],
+    method: Annotated[str, typer.Option(help="As for `prerelax relax`.")],
+    basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
+    dispersion: Annotated[str | None, typer.Option(help="Dispersion correction: d3bj or d4.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Each so-many-th geometry, and the last one.")] = 1,
+    molecules: Annotated[int | None, typer.Option(min=1, help="The first so many molecules.")] = None,
+    max_atoms: Annotated[int | None, typer.Option(min=1, help="Skip molecules with more atoms.")] = None,
+    max_heavy_atoms: Annotated[
+        int | None, typer.Option(min=0, help="Skip molecules with more heavy atoms.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Geometries side by side.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
+) -> None:
+    """Energies and forces of every geometry of a trajectory, nothing moved; resumes where it was stopped."""
+    from prerelax.engines import Level
+    from prerelax.relaxation.shard import OnlyFilter
+    from prerelax.relaxation.single_points import single_points
+
+    statuses = single_points(
+        trajectory,
+        out,
+        level=Level(engine, method, basis, dispersion),
+        every=every,
+        molecules=molecules,
+        only=OnlyFilter(max_atoms=max_atoms, max_heavy_atoms=max_heavy_atoms),
+        workers=workers,
+        threads=threads,
+    )
+    typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no geometry")
+
+
+def paths(
+    results: Results,
+    figure: Figure,
+    target: Target,
+    starts: StartNames,
+    zero: Annotated[str | None, typer.Option(help="Start whose minimum is the paper's zero.")] = None,
+) -> None:
+    """Energies along relaxation paths above the molecules' minima (paper E, figure 4)."""
+    from prerelax.analysis.relaxation_paths import read_paths, summarise_paths
+    from prerelax.figures.relaxation_paths import relaxation_paths
+    from prerelax.figures.style import save_with_numbers
+
+    read = read_paths(results, target, starts, zero)
+    typer.echo(save_with_numbers(*relaxation_paths(read, target), summarise_paths(read), figure))
+
+
+def align(
+    results: Results,
+    figure: Figure,
+    target: Target,
+    starts: StartNames,
+    sums: Annotated[list[int], typer.Option("--sum", min=1, help="k: how many coming steps; once for each.")],
+) -> None:
+    """Cosines between coming steps, the forces and the way to the minimum (paper E, figure 6)."""
+    from prerelax.analysis.alignment import read_alignment, summarise_alignment
+    from prerelax.figures.alignment import alignment
+    from prerelax.figures.style import save_with_numbers
+
+    read = read_alignment(results, target, starts, sums)
+    typer.echo(save_with_numbers(*alignment(read, target), summarise_alignment(read), figure))
+
+
+def training_speedup(
+    results: Results,
+    figure: Figure,
+    target: Target,
+    checkpoints: Annotated[
+        list[str], typer.Option("--checkpoint", help="START:MODEL:EPOCH:STEPS of a start; once for each.")
+    ],
+    baseline: Baseline = "mmff94",
+) -> None:
+    """Steps saved by a training's checkpoints, epoch by epoch (paper E, figures 10 right and 17)."""
+    from prerelax.analysis.comparison import comparison_of
+    from prerelax.analysis.training_speedup import training_speedup as speedup_of
+    from prerelax.figures.style import save
+    from prerelax.figures.training_speedup import training_speedup as draw
+
+    states = dict(map(_checkpoint, checkpoints))
+    folders = [results / "relaxed" / target / start for start in (baseline, *states)]
+    table = speedup_of(comparison_of(folders, baseline), baseline, states)
+    drawn, data = draw(table)
+    save(drawn, data, figure.parent, figure.name)
+    columns = ["model", "steps", "epoch", "subset", "n_counted", "left_out", "steps_saved_percent_median"]
+    shown = [*columns, "steps_saved_percent_ci_low", "steps_saved_percent_ci_high", "paper_percent"]
+    typer.echo(table[shown].to_string(index=False, float_format="%.3g"))
+
+
+def _checkpoint(text: str) -> tuple[str, object]:
+    from prerelax.analysis.training_speedup import Checkpoint
+
+    try:
+        start, model, epoch, steps = text.split(":")
+        return start, Checkpoint(model, float(epoch), int(steps))
+    except ValueError:
+        raise UserError(f"--checkpoint {text}: not of the form START:MODEL:EPOCH:STEPS") from None
+
+
+def outlier(
+    results: Results, figure: Figure, target: Target, starts: StartNames, baseline: Baseline = "mmff94"
+) -> None:
+    """Draw the molecule with the largest absolute energy delta (paper E, figure 16)."""
+    from prerelax.analysis.outlier import find_outlier
+    from prerelax.figures.outlier import outlier as draw
+    from prerelax.figures.style import save
+
+    drawn, data = draw(find_outlier(results, target, starts, baseline), target, baseline)
+    save(drawn, data, figure.parent, figure.name)
+    typer.echo(data.to_string(index=False))
+
+
+VERBS = {
+    "energies": energies,
+    "paths": paths,
+    "align": align,
+    "training-speedup": training_speedup,
+    "outlier": outlier,
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make the verbs part of the command line."""
+    for name, verb in VERBS.items():
+        app.command(name)(verb)
