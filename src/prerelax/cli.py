@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from prerelax.errors import UserError
+from prerelax.operations.verbs import plan, retry, status
 from prerelax.surface_cli import add_to
 
 app = typer.Typer(
@@ -403,6 +404,10 @@ def schema(
 
 
 add_to(app)
+
+
+for verb in (plan, status, retry):
+    app.command()(verb)
 
 
 def main() -> None:

@@ -42,15 +42,15 @@ class PowerLaw:
     def __call__(self, electrons: Floats) -> Floats:
         return self.at_reference * (electrons / REFERENCE_ELECTRONS) ** self.exponent
 
-    def fitted(self, electrons: Floats, values: Floats) -> "PowerLaw":
+    def fitted(self, electrons: Floats, values: Floats, fewest: int = FEWEST_ROWS) -> "PowerLaw":
         """The law for these molecules; this one where they are too few, its exponent where too alike."""
         usable = np.isfinite(electrons) & np.isfinite(values) & (electrons > 0) & (values > 0)
         electrons, values = electrons[usable], values[usable]
-        if len(values) < FEWEST_ROWS:
+        if len(values) < fewest:
             return self
         exponent = self.exponent
         low, high = np.quantile(electrons, [0.05, 0.95])
-        if high > _WIDE * low:
+        if high > _WIDE * low and len(values) >= FEWEST_ROWS:
             exponent = float(np.clip(np.polyfit(np.log(electrons), np.log(values), 1)[0], 0.0, 4.0))
         shape = (electrons / REFERENCE_ELECTRONS) ** exponent
         return PowerLaw(float(values.sum() / shape.sum()), exponent, len(values))

@@ -41,7 +41,8 @@ def _ends(jobs: Sequence[Job], machines: Machines) -> Iterable[float]:
         for earlier in job.after:
             followers[earlier].append(place)
     ready: dict[tuple[int, bool], deque[int]] = {}
-    free_cores, free_gpus, running = machines.cores, machines.gpus, []
+    free_cores, free_gpus = machines.cores, machines.gpus
+    running: list[tuple[float, int, int, bool]] = []
     for place, number in enumerate(awaited):
         if number == 0:
             _queue(ready, jobs[place], machines).append(place)

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -92,7 +92,28 @@ class Journal:
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Finished molecules by key, the last entry counting; lines torn by a kill are passed over."""
-        return {line["key"]: line["result"] for line in self._lines() if "key" in line}
+        entries: dict[str, dict[str, Any]] = {}
+        for line in self._lines():
+            if "key" in line:
+                entries[line["key"]] = line["result"]
+            elif "retry" in line:
+                entries.pop(line["retry"], None)
+        return entries
+
+    def to_retry(self) -> set[str]:
+        """Keys of molecules that are to be relaxed anew and have not been since."""
+        keys: set[str] = set()
+        for line in self._lines():
+            if "retry" in line:
+                keys.add(line["retry"])
+            elif "key" in line:
+                keys.discard(line["key"])
+        return keys
+
+    def retry(self, keys: Iterable[str]) -> None:
+        """Note that these molecules are to be relaxed anew, whatever became of them; on disk on return."""
+        for key in keys:
+            self._append({"retry": key})
 
     def kills(self) -> "Counter[str]":
         """How often each molecule was in hand when a holder or its engine was killed, by key.
@@ -105,6 +126,8 @@ class Journal:
         for line in self._lines():
             if "begun" in line:
                 in_hand.add(line["begun"])
+            elif "retry" in line:
+                del kills[line["retry"]]
             elif "key" in line:
                 in_hand.discard(line["key"])
                 if line["result"]["status"] == "resource_error" and not line.get("given_up"):
