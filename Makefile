@@ -28,6 +28,10 @@ test: $(VENV)/ready
 test-all: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not cluster"
 
+# Brings a SLURM of its own where root and apt-get are here, and takes it away again; MARK="cluster" for the slow ones.
+test-cluster: $(VENV)/ready
+	tests/cluster/run $(BIN)/python
+
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

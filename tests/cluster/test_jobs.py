@@ -1,0 +1,143 @@
+"""Jobs that are cancelled, killed or starved on a real SLURM: nothing is computed twice, nothing is lost."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+from slurm_campaign import FORMULAS, SHARD, Cluster, slurm, wait_for
+
+pytestmark = pytest.mark.cluster
+
+ALL_ROWS = {"ok": len(FORMULAS), "input_error": 1}
+
+
+def assert_only_repeated(cluster: Cluster, repeated: int) -> None:
+    """Every molecule was relaxed, and at most so many of them were begun a second time."""
+    assert set(cluster.begun) == FORMULAS
+    assert sum(cluster.begun.values()) - len(FORMULAS) <= repeated, cluster.begun
+
+
+def test_a_cancelled_job_is_resumed(ready: Cluster) -> None:
+    ready.environment["ENGINE_DELAY_S"] = "0.4"
+    ready.start(SHARD)
+    slurm("scancel", ready.wait_for_relaxations(4))
+    assert ready.finish() == 0, ready.log
+    assert "SLURM status is: 'CANCELLED'" in ready.log
+    assert [ready.states()[job] for job in ready.jobs] == ["CANCELLED", "COMPLETED"]
+    assert_only_repeated(ready, 1)
+    assert ready.rows() == ALL_ROWS
+
+
+def test_a_job_over_its_time_asks_for_more_and_resumes(ready: Cluster) -> None:
+    ready.environment["ENGINE_DELAY_S"] = "2"
+    ready.profile["set-resources"]["relax_xtb"]["runtime"] = "1 * attempt"
+    assert ready.run(SHARD, seconds=400) == 0, ready.log
+    assert "SLURM status is: 'TIMEOUT'" in ready.log
+    assert "runtime=2" in ready.log
+    assert_only_repeated(ready, len(ready.jobs) - 1)
+    assert ready.rows() == ALL_ROWS
+
+
+def test_a_job_over_its_memory_asks_for_more_and_resumes(ready: Cluster) -> None:
+    ready.environment |= {"ENGINE_DELAY_S": "0.3", "ENGINE_NITROGEN_MB": "800"}
+    ready.profile["set-resources"]["relax_xtb"]["mem_mb"] = "900 * attempt"
+    assert ready.run(SHARD) == 0, ready.log
+    assert "SLURM status is: 'FAILED'" in ready.log
+    assert "mem_mb=1800" in ready.log
+    assert_only_repeated(ready, len(ready.jobs) - 1)
+    assert ready.rows() == ALL_ROWS
+
+
+def test_snakemake_killed_and_started_again_while_its_job_runs(ready: Cluster) -> None:
+    ready.environment["ENGINE_DELAY_S"] = "1"
+    main = ready.start(SHARD)
+    orphan = ready.wait_for_relaxations(2)
+    os.killpg(main.pid, signal.SIGKILL)
+    main.wait()
+    assert ready.run(SHARD) != 0
+    assert "LockException" in ready.log
+    assert ready.run("--unlock") == 0
+    assert ready.run(SHARD, seconds=400) == 0, ready.log
+    assert ready.states()[orphan] == "COMPLETED"
+    assert f"SLURM job {orphan}" in ready.relaxation_log or len(ready.jobs) == 2
+    assert_only_repeated(ready, 0)
+    assert ready.rows() == ALL_ROWS
+
+
+def test_a_molecule_that_crashes_its_worker_is_one_row(ready: Cluster) -> None:
+    ready.environment["ENGINE_NITROGEN_SIGNAL"] = str(int(signal.SIGSEGV))
+    assert ready.run(SHARD) == 0, ready.log
+    assert len(ready.jobs) == 1
+    assert ready.rows() == {"ok": len(FORMULAS) - 1, "input_error": 1, "unknown_error": 1}
+
+
+def test_a_molecule_that_gets_every_job_killed_is_one_row(ready: Cluster) -> None:
+    ready.environment["ENGINE_NITROGEN_MB"] = "1500"
+    ready.profile["set-resources"]["relax_xtb"]["mem_mb"] = 900
+    assert ready.run(SHARD, seconds=400) == 0, ready.log
+    assert_only_repeated(ready, 3)
+    assert ready.rows() == {"ok": len(FORMULAS) - 1, "input_error": 1, "resource_error": 1}
+
+
+@pytest.fixture
+def small_disk(ready: Cluster) -> Cluster:
+    """The relaxed shards go to a disk of their own."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    folder = ready.folder / "results/tiny/relaxed"
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    yield ready
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_a_sentence_and_costs_nothing_finished(small_disk: Cluster) -> None:
+    small_disk.environment["ENGINE_DELAY_S"] = "0.4"
+    small_disk.profile["retries"] = 0
+    filler = small_disk.folder / "results/tiny/relaxed/filler"
+    small_disk.start(SHARD)
+    small_disk.wait_for_relaxations(4)
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(b"\0" * 4096)
+    assert small_disk.finish() != 0
+    words = small_disk.relaxation_log.strip().splitlines()[-1]
+    assert words.startswith("prerelax: ") and "No space left on device" in words
+    assert "Traceback" not in small_disk.relaxation_log
+    assert words in small_disk.log, "Snakemake shows it"
+    filler.unlink()
+    assert small_disk.run(SHARD) == 0, small_disk.log
+    assert_only_repeated(small_disk, 2)
+    assert small_disk.rows() == ALL_ROWS
+
+
+def test_a_read_only_disk_is_a_sentence(small_disk: Cluster) -> None:
+    small_disk.profile["retries"] = 0
+    relaxed = small_disk.folder / "results/tiny/relaxed"
+    (relaxed / "gfn2/mmff94").mkdir(parents=True)
+    subprocess.run(["mount", "-o", "remount,ro", relaxed], check=True)
+    assert small_disk.run(SHARD) != 0
+    assert "Read-only file system" in small_disk.log
+    assert "Traceback" not in small_disk.log
+    subprocess.run(["mount", "-o", "remount,rw", relaxed], check=True)
+    assert small_disk.run(SHARD) == 0, small_disk.log
+    assert small_disk.rows() == ALL_ROWS
+
+
+def test_files_that_become_visible_late_are_waited_for(ready: Cluster) -> None:
+    ready.environment["VISIBLE_AFTER_S"] = "5"
+    assert ready.run(SHARD) == 0, ready.log
+    assert len(ready.jobs) == 1
+    assert ready.rows() == ALL_ROWS
+
+
+def test_files_that_become_visible_too_late_are_not_computed_again(ready: Cluster) -> None:
+    ready.environment["VISIBLE_AFTER_S"] = "8"
+    ready.profile["latency-wait"] = 1
+    ready.run(SHARD)
+    wait_for((ready.folder / SHARD).exists, 20, "the file becomes visible")
+    ready.environment.pop("VISIBLE_AFTER_S")
+    assert ready.run(SHARD) == 0, ready.log
+    assert_only_repeated(ready, 0)
+    assert ready.rows() == ALL_ROWS
