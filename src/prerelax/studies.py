@@ -88,9 +88,10 @@ class Studies(_Study):
         for key, target in asked:
             if target not in targets:
                 yield f"studies.{key}: {target} is not among the targets ({', '.join(targets)})"
-        paths = [*self.paths.items(), *self.alignment.items()]
-        for target, study in paths:
-            for start in study.starts:
+        paths = [(target, study.starts) for target, study in self.paths.items()]
+        paths += [(target, study.starts) for target, study in self.alignment.items()]
+        for target, names in paths:
+            for start in names:
                 known = starts.get(start)
                 if known is None or known.kind != "diffuse" or known.sampler not in (None, "edm"):
                     yield f"studies: {start} (target {target}) is not a start of the sampler edm"

@@ -1,7 +1,8 @@
 """Verbs of the studies: what a diffusion model knows of the potential-energy surface (docs/edm-qm9.md)."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -91,7 +92,11 @@ def training_speedup(
     figure: Figure,
     target: Target,
     checkpoints: Annotated[
-        list[str], typer.Option("--checkpoint", help="START:MODEL:EPOCH:STEPS of a start; once for each.")
+        list[str],
+        typer.Option(
+            "--checkpoint",
+            help="START:MODEL:EPOCH:STEPS of a start, EPOCH a number or last; once for each.",
+        ),
     ],
     baseline: Baseline = "mmff94",
 ) -> None:
@@ -101,7 +106,7 @@ def training_speedup(
     from prerelax.figures.style import save
     from prerelax.figures.training_speedup import training_speedup as draw
 
-    states = dict(map(_checkpoint, checkpoints))
+    states = dict(_checkpoint(text, results) for text in checkpoints)
     folders = [results / "relaxed" / target / start for start in (baseline, *states)]
     table = speedup_of(comparison_of(folders, baseline), baseline, states)
     drawn, data = draw(table)
@@ -111,12 +116,13 @@ def training_speedup(
     typer.echo(table[shown].to_string(index=False, float_format="%.3g"))
 
 
-def _checkpoint(text: str) -> tuple[str, object]:
-    from prerelax.analysis.training_speedup import Checkpoint
+def _checkpoint(text: str, results: Path) -> tuple[str, Any]:
+    from prerelax.analysis.training_speedup import Checkpoint, last_epoch
 
     try:
         start, model, epoch, steps = text.split(":")
-        return start, Checkpoint(model, float(epoch), int(steps))
+        number = last_epoch(results / "training" / model) if epoch == "last" else float(epoch)
+        return start, Checkpoint(model, number, int(steps))
     except ValueError:
         raise UserError(f"--checkpoint {text}: not of the form START:MODEL:EPOCH:STEPS") from None
 
@@ -134,7 +140,7 @@ def outlier(
     typer.echo(data.to_string(index=False))
 
 
-VERBS = {
+VERBS: dict[str, Callable[..., None]] = {
     "energies": energies,
     "paths": paths,
     "align": align,

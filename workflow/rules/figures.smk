@@ -1,7 +1,7 @@
 FIGURES = ["steps_vs_steps", "start_energies", "speedup", "wall_time"]
 
 
-rule figures:
+rule comparison_figures:
     input:
         rules.compare.output.comparison,
     output:
@@ -35,3 +35,25 @@ rule figures:
         baseline=campaign.baseline,
     shell:
         "prerelax figures {input:q} {params.folder:q} --baseline {params.baseline} > {log:q} 2>&1"
+
+
+STUDY_FIGURES = [
+    *expand(f"{RESULTS}/figures/paths_{{target}}.png", target=campaign.studies.paths),
+    *expand(
+        f"{RESULTS}/figures/alignment_{{target}}.png", target=campaign.studies.alignment
+    ),
+    *expand(
+        f"{RESULTS}/figures/training_speedup_{{target}}.png",
+        target=campaign.studies.training,
+    ),
+    *expand(
+        f"{RESULTS}/figures/outlier_{{target}}.png", target=campaign.studies.outlier
+    ),
+    *GENERATION_FIGURES,
+]
+
+
+rule figures:
+    input:
+        rules.comparison_figures.output,
+        STUDY_FIGURES,

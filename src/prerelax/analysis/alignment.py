@@ -97,7 +97,7 @@ def summarise_alignment(alignment: Alignment) -> pd.DataFrame:
         difference = (molecules["steps_path"] - molecules["steps_forces"]).to_numpy()
         low, high = mean_interval(difference)
         means = molecules.mean()
-        names = {"start": start, "k": k, "n": len(molecules)}
+        names: dict[str, Any] = {"start": start, "k": k, "n": len(molecules)}
         spread = {f"{name}_std": molecules[name].std() for name in MEASURES}
         rows.append(
             {**names, **means.to_dict(), **spread, "path_minus_forces": difference.mean()}

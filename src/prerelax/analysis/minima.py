@@ -32,7 +32,7 @@ def read_minima(folder: Path) -> dict[Molecule, Minimum]:
 
 
 def _minimum(row: Record) -> Minimum:
-    objection = "" if row.converged else row.status
+    objection: str = "" if row.converged else row.status
     if row.converged and row.connectivity_unchanged is False:
         objection = "connectivity changed"
     return Minimum(row.energy_ev if row.energy_ev is not None else np.nan, row.positions, objection)

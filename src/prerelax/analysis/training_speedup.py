@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from prerelax.analysis.statistics import distribution
 from prerelax.analysis.summary import (
@@ -15,6 +17,7 @@ from prerelax.analysis.summary import (
     WITHIN_CODE_FILTER,
     usable,
 )
+from prerelax.errors import UserError
 
 PAPER_STEPS_SAVED_PERCENT = {20: 40.0, 50: 57.0}
 """Paper E, figure 10: median at B3LYP/6-31G(2df,p) after 5150 epochs, by the number n of denoising steps."""
@@ -36,6 +39,15 @@ class Checkpoint:
     epoch: float
     steps: int
     """n, the step at which the geometry enters the reverse diffusion"""
+
+
+def last_epoch(training: Path) -> float:
+    """The epoch at which a training wrote its newest model. Raises UserError where its folder has none."""
+    config = training / "model" / "config.yaml"
+    try:
+        return float(yaml.safe_load(config.read_text())["training"]["epochs"])
+    except (OSError, KeyError, TypeError) as error:
+        raise UserError(f"{config}: says nothing of the training's epochs ({error})") from None
 
 
 def training_speedup(

@@ -41,9 +41,9 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
     sums = list(table["k"].unique())
     figure = new_figure(DOUBLE_COLUMN_MM if len(starts) > 2 else 110, 16 + 40 * len(sums))
     absent = [start for start in cosines.left_out if start not in starts]
-    words = [left_out_words(cosines.left_out[start], start) for start in absent]
+    missing = [left_out_words(cosines.left_out[start], start) for start in absent]
     figure.suptitle(
-        "; ".join([f"target {target}", PAPER, *words]), x=0.01, ha="left", fontsize=6.5, color=GREY
+        "; ".join([f"target {target}", PAPER, *missing]), x=0.01, ha="left", fontsize=6.5, color=GREY
     )
     panels = figure.subplots(len(sums), len(starts), squeeze=False, sharey=True, sharex=True)
     summary = summarise_alignment(cosines).set_index(["start", "k"])

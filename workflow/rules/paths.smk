@@ -1,0 +1,162 @@
+# The paths that denoisers take, evaluated at a target: energies along them, and where their steps point.
+
+
+def shards_evaluated(target):
+    molecules = campaign.studies.molecules_evaluated(target)
+    return (
+        SHARDS if molecules is None else SHARDS[: -(-molecules // campaign.shard_size)]
+    )
+
+
+def files_evaluated(folder, target, starts):
+    return expand(
+        f"{RESULTS}/{folder}/{target}/{{start}}/{{shard}}.extxyz",
+        start=starts,
+        shard=shards_evaluated(target),
+    )
+
+
+def molecules_of_shard(wildcards):
+    """How many molecules of a shard are evaluated."""
+    molecules = campaign.studies.molecules_evaluated(wildcards.target)
+    left = (
+        len(SHARDS) * campaign.shard_size if molecules is None else molecules
+    ) - SHARDS.index(wildcards.shard) * campaign.shard_size
+    return min(left, campaign.shard_size)
+
+
+def path_files(wildcards):
+    study = campaign.studies.paths[wildcards.target]
+    zero = [study.zero] if study.zero else []
+    return files_evaluated(
+        "energies", wildcards.target, study.starts
+    ) + files_evaluated("relaxed", wildcards.target, study.starts + zero)
+
+
+def alignment_files(wildcards):
+    starts = campaign.studies.alignment[wildcards.target].starts
+    return files_evaluated("energies", wildcards.target, starts) + files_evaluated(
+        "relaxed", wildcards.target, starts
+    )
+
+
+def flags(name, values):
+    """`--name value` for each value."""
+    return [word for value in values for word in (f"--{name}", str(value))]
+
+
+rule trace:
+    input:
+        frames=source_frames,
+        weights=trained_weights,
+    output:
+        trajectory=f"{RESULTS}/paths/{{start}}/{{shard}}.extxyz",
+        ends=temp(f"{RESULTS}/paths/{{start}}/ends-{{shard}}.extxyz"),
+        table=temp(f"{RESULTS}/paths/{{start}}/ends-{{shard}}.parquet"),
+    log:
+        f"{LOGS}/trace/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/trace/{{start}}/{{shard}}.tsv"
+    wildcard_constraints:
+        start=one_of(campaign.starts_of_kind("diffuse")),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        options=start_options,
+        model=model_of,
+    shell:
+        "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.ends:q} {params.options:q}"
+        " --model {params.model:q} --start {wildcards.start} --trajectory {output.trajectory:q} > {log:q} 2>&1"
+
+
+rule energies:
+    input:
+        f"{RESULTS}/paths/{{start}}/{{shard}}.extxyz",
+    output:
+        f"{RESULTS}/energies/{{target}}/{{start}}/{{shard}}.extxyz",
+    log:
+        f"{LOGS}/energies/{{target}}/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/energies/{{target}}/{{start}}/{{shard}}.tsv"
+    wildcard_constraints:
+        target=one_of(campaign.targets),
+    conda:
+        "../../envs/prerelax.yaml"
+    threads: 2
+    params:
+        options=lambda wildcards: level_options(campaign.targets[wildcards.target]),
+        every=lambda wildcards: campaign.studies.every(
+            wildcards.target, wildcards.start
+        ),
+        molecules=molecules_of_shard,
+    shell:
+        "prerelax energies {input:q} {output:q} {params.options:q} --every {params.every}"
+        " --molecules {params.molecules} --workers {threads} > {log:q} 2>&1"
+
+
+rule paths:
+    input:
+        path_files,
+    output:
+        report(
+            f"{RESULTS}/figures/paths_{{target}}.png",
+            caption="../report/paths.rst",
+            category="What the model knows",
+            labels={"figure": "energies along the paths, {target}"},
+        ),
+        multiext(f"{RESULTS}/figures/paths_{{target}}", ".pdf", ".csv", "_numbers.csv"),
+    log:
+        f"{LOGS}/paths/{{target}}.log",
+    benchmark:
+        f"{BENCHMARKS}/paths/{{target}}.tsv"
+    wildcard_constraints:
+        target=one_of(campaign.studies.paths),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=RESULTS,
+        figure=lambda wildcards: f"{RESULTS}/figures/paths_{wildcards.target}",
+        starts=lambda wildcards: flags(
+            "start", campaign.studies.paths[wildcards.target].starts
+        ),
+        zero=lambda wildcards: flags(
+            "zero", filter(None, [campaign.studies.paths[wildcards.target].zero])
+        ),
+    shell:
+        "prerelax paths {params.results:q} {params.figure:q} --target {wildcards.target}"
+        " {params.starts} {params.zero} > {log:q} 2>&1"
+
+
+rule align:
+    input:
+        alignment_files,
+    output:
+        report(
+            f"{RESULTS}/figures/alignment_{{target}}.png",
+            caption="../report/alignment.rst",
+            category="What the model knows",
+            labels={"figure": "steps, forces and the way to the minimum, {target}"},
+        ),
+        multiext(
+            f"{RESULTS}/figures/alignment_{{target}}", ".pdf", ".csv", "_numbers.csv"
+        ),
+    log:
+        f"{LOGS}/align/{{target}}.log",
+    benchmark:
+        f"{BENCHMARKS}/align/{{target}}.tsv"
+    wildcard_constraints:
+        target=one_of(campaign.studies.alignment),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=RESULTS,
+        figure=lambda wildcards: f"{RESULTS}/figures/alignment_{wildcards.target}",
+        starts=lambda wildcards: flags(
+            "start", campaign.studies.alignment[wildcards.target].starts
+        ),
+        sums=lambda wildcards: flags(
+            "sum", campaign.studies.alignment[wildcards.target].sums
+        ),
+    shell:
+        "prerelax align {params.results:q} {params.figure:q} --target {wildcards.target}"
+        " {params.starts} {params.sums} > {log:q} 2>&1"

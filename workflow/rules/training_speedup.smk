@@ -1,0 +1,104 @@
+# What a training's checkpoints save, and the molecule whose minimum a denoised start changed most.
+
+
+def checkpoint_starts(target):
+    """Starts made by checkpoints, and by the newest model of the campaign's own trainings."""
+    return [
+        name
+        for name in campaign.starts_of_kind("diffuse")
+        if name in campaign.starts_of(target)
+        and (
+            campaign.starts[name].epoch
+            or campaign.starts[name].model in campaign.denoisers
+        )
+    ]
+
+
+def outlier_starts(target):
+    """Denoised starts; those of early checkpoints are another subject."""
+    return [
+        name
+        for name in campaign.starts_of_kind("diffuse")
+        if name in campaign.starts_of(target) and not campaign.starts[name].epoch
+    ]
+
+
+def relaxed_with_baseline(target, starts):
+    return expand(
+        f"{RESULTS}/relaxed/{target}/{{start}}/{{shard}}.extxyz",
+        start=[campaign.baseline, *starts],
+        shard=SHARDS,
+    )
+
+
+def checkpoint_words(target):
+    """START:MODEL:EPOCH:STEPS of every checkpoint."""
+    starts = {name: campaign.starts[name] for name in checkpoint_starts(target)}
+    return [
+        f"{name}:{start.model}:{f'{start.epoch:g}' if start.epoch else 'last'}:{start.steps or 50}"
+        for name, start in starts.items()
+    ]
+
+
+rule training_speedup:
+    input:
+        lambda wildcards: relaxed_with_baseline(
+            wildcards.target, checkpoint_starts(wildcards.target)
+        ),
+    output:
+        report(
+            f"{RESULTS}/figures/training_speedup_{{target}}.png",
+            caption="../report/training_speedup.rst",
+            category="What the model knows",
+            labels={"figure": "steps saved over training, {target}"},
+        ),
+        multiext(f"{RESULTS}/figures/training_speedup_{{target}}", ".pdf", ".csv"),
+    log:
+        f"{LOGS}/training_speedup/{{target}}.log",
+    benchmark:
+        f"{BENCHMARKS}/training_speedup/{{target}}.tsv"
+    wildcard_constraints:
+        target=one_of(campaign.studies.training),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=RESULTS,
+        figure=lambda wildcards: f"{RESULTS}/figures/training_speedup_{wildcards.target}",
+        checkpoints=lambda wildcards: flags(
+            "checkpoint", checkpoint_words(wildcards.target)
+        ),
+        baseline=campaign.baseline,
+    shell:
+        "prerelax training-speedup {params.results:q} {params.figure:q} --target {wildcards.target}"
+        " {params.checkpoints:q} --baseline {params.baseline} > {log:q} 2>&1"
+
+
+rule outlier:
+    input:
+        lambda wildcards: relaxed_with_baseline(
+            wildcards.target, outlier_starts(wildcards.target)
+        ),
+    output:
+        report(
+            f"{RESULTS}/figures/outlier_{{target}}.png",
+            caption="../report/outlier.rst",
+            category="What the model knows",
+            labels={"figure": "the largest energy delta, {target}"},
+        ),
+        multiext(f"{RESULTS}/figures/outlier_{{target}}", ".pdf", ".csv"),
+    log:
+        f"{LOGS}/outlier/{{target}}.log",
+    benchmark:
+        f"{BENCHMARKS}/outlier/{{target}}.tsv"
+    wildcard_constraints:
+        target=one_of(campaign.studies.outlier),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=RESULTS,
+        figure=lambda wildcards: f"{RESULTS}/figures/outlier_{wildcards.target}",
+        starts=lambda wildcards: flags("start", outlier_starts(wildcards.target)),
+        baseline=campaign.baseline,
+    shell:
+        "prerelax outlier {params.results:q} {params.figure:q} --target {wildcards.target}"
+        " {params.starts} --baseline {params.baseline} > {log:q} 2>&1"
