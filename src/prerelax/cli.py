@@ -4,6 +4,7 @@ Exit status 0 when the shard was processed, even if rows failed; 2 for a wrong c
 Verbs import what they need when called: QM engines and torch never share a process.
 """
 
+import errno
 import json
 import os
 import sys
@@ -16,6 +17,8 @@ import typer
 from prerelax.errors import UserError
 from prerelax.operations.verbs import plan, retry, status
 from prerelax.surface_cli import add_to
+
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__.splitlines()[0]
@@ -418,4 +421,10 @@ def main() -> None:
         app()
     except UserError as error:
         _say(f"prerelax: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in DISK_REFUSES:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"prerelax: {place}{error.strerror}; run again once the disk takes files")
         sys.exit(2)

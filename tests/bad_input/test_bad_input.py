@@ -3,6 +3,8 @@
 Every file of this folder goes through the first two stages of the chain. Rows not named here must be `ok`.
 """
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,14 @@ def test_useless_files_are_one_sentence_and_leave_no_shard(name: str, says: str,
     with pytest.raises(UserError, match=says):
         embed_shard(FOLDER / name, tmp_path / "a.extxyz", None, conformers=1, seed=42)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_takes_nothing_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "methanol.csv").write_text("id,smiles\nmethanol,CO\n")
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+    limited += "sys.argv[0] = 'prerelax'; from prerelax.cli import main; main()"
+    command = [sys.executable, "-c", limited, "embed", "methanol.csv", "out.extxyz"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().count("\n") == 0 and "File too large" in done.stderr
+    assert not (tmp_path / "out.extxyz").exists()
