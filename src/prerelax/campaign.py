@@ -6,12 +6,15 @@ The JSON schema in workflow/schemas/ is generated from these models (`prerelax s
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prerelax.errors import UserError
 from prerelax.studies import DataPath, Studies
+
+if TYPE_CHECKING:  # engines are looked at only where a level stands
+    from prerelax.engines import Level
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Engine = Literal["tblite", "pyscf", "psi4", "mlff"]
@@ -59,6 +62,10 @@ class _Level(_Model):
     method: str = Field(min_length=1, description="GFN2-xTB, GFN1-xTB, qm9, or a functional such as PBE0")
     basis: str | None = None
     dispersion: Literal["d3bj", "d4"] | None = None
+    solvent: str | None = Field(None, min_length=1, description="implicit solvent, e.g. water")
+    solvent_model: str | None = Field(
+        None, description="smd, c-pcm, ief-pcm (pyscf); alpb, gbsa, c-pcm (tblite); default: the first"
+    )
     optimizer: Optimizer = "bfgs"
     hessian: Hessian = Field(
         "auto",
@@ -70,10 +77,23 @@ class _Level(_Model):
 
     @model_validator(mode="after")
     def _known_level(self) -> "_Level":
-        from prerelax.engines import Level, validate_level
+        from prerelax.engines import validate_level
 
-        validate_level(Level(self.engine, self.method, self.basis, self.dispersion))
+        validate_level(self.level())
         return self
+
+    def level(self) -> "Level":
+        """The level of theory that these keys mean."""
+        from prerelax.engines import Level
+
+        return Level(
+            self.engine,
+            self.method,
+            self.basis,
+            self.dispersion,
+            solvent=self.solvent,
+            solvent_model=self.solvent_model,
+        )
 
 
 class RelaxStart(_Level):

@@ -217,6 +217,10 @@ def relax(
     method: Annotated[str, typer.Option(help="GFN2-xTB, GFN1-xTB, qm9, HF, a functional; a model for mlff.")],
     basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
     dispersion: Annotated[Dispersion | None, typer.Option(help="Dispersion correction.")] = None,
+    solvent: Annotated[str | None, typer.Option(help="Implicit solvent, e.g. water.")] = None,
+    solvent_model: Annotated[
+        str | None, typer.Option(help="smd, c-pcm, ief-pcm (pyscf); alpb, gbsa, c-pcm (tblite).")
+    ] = None,
     optimizer: Annotated[Optimizer, typer.Option(help="Optimizer; bfgs is ASE's.")] = Optimizer.bfgs,
     hessian: Annotated[
         Hessian, typer.Option(help="Cheap level of bfgs-hessian and two-level.")
@@ -245,7 +249,14 @@ def relax(
     relax_shard(
         shard,
         out,
-        level=Level(engine.value, method, basis, dispersion.value if dispersion else None),
+        level=Level(
+            engine.value,
+            method,
+            basis,
+            dispersion.value if dispersion else None,
+            solvent=solvent,
+            solvent_model=solvent_model,
+        ),
         optimizer=optimizer.value,
         hessian=hessian.value,
         fmax=fmax,

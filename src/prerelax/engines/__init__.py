@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from prerelax.engines.level import EngineError, Level, check_molecule, nearest
+from prerelax.engines.solvents import check_solvent, solvent_model
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -37,11 +38,13 @@ ENGINES: dict[str, str] = {
 
 
 def validate_level(level: Level) -> None:
-    """Raise ValueError with one sentence where engine, method, basis or dispersion do not exist or fit.
+    """Raise ValueError with one sentence where engine, method, basis, dispersion or solvent do not exist or fit.
 
     Imports the engine: not for a process that holds torch.
     """
-    _engine(level).validate(level)
+    engine = _engine(level)
+    check_solvent(level)
+    engine.validate(level)
 
 
 def level_settings(level: Level) -> dict[str, Any]:
@@ -55,6 +58,8 @@ def level_settings(level: Level) -> dict[str, Any]:
         "basis": level.basis,
         "dispersion": level.dispersion,
     }
+    if level.solvent:
+        settings |= {"solvent": level.solvent.lower(), "solvent_model": solvent_model(level)}
     return settings | _engine(level).settings(level)
 
 

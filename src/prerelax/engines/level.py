@@ -33,11 +33,16 @@ class Level:
     dispersion: str | None = None
     density_fitting: bool = True
     """Coulomb and exchange by density fitting, where the engine has the choice"""
+    solvent: str | None = None
+    """an implicit solvent by name, e.g. water; None is the gas phase"""
+    solvent_model: str | None = None
+    """smd, alpb, ...; None is the engine's default (`solvents.MODELS`)"""
 
     def __str__(self) -> str:
         dispersion = f"-{self.dispersion.upper()}" if self.dispersion else ""
         basis = f"/{self.basis}" if self.basis else ""
-        return f"{self.method}{dispersion}{basis} ({self.engine})"
+        solvent = f" in {self.solvent}" if self.solvent else ""
+        return f"{self.method}{dispersion}{basis}{solvent} ({self.engine})"
 
 
 class EngineError(Exception):

@@ -13,6 +13,7 @@ from typing import Any
 from ase.calculators.calculator import Calculator
 
 from prerelax.engines.level import Level, nearest, versions
+from prerelax.engines.solvents import smd_name
 
 DISPERSIONS = ("d3bj", "d3zero", "d3bjm", "d3zerom", "d3op", "d4")
 QM9 = "qm9"
@@ -53,14 +54,16 @@ class ScfSettings:
 def validate(level: Level) -> None:
     """Raise ValueError with one sentence where functional, basis or dispersion are unknown to PySCF."""
     if level.method.lower() == QM9:
-        if level.basis or level.dispersion:
+        if level.basis or level.dispersion or level.solvent:
             raise ValueError(
-                "the level qm9 fixes functional, basis and dispersion; leave basis and dispersion out"
+                "the level qm9 fixes functional, basis and dispersion, in the gas phase; leave them out"
             )
         return
     _validate_functional(level.method)
     validate_basis(level.basis)
     _validate_dispersion(level)
+    if level.solvent:
+        smd_name(level.solvent)
 
 
 def settings(level: Level) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from prerelax.engines.pyscf import (
     has_basis,
     has_core_potential,
 )
+from prerelax.engines.pyscf_solvent import in_solvent
 
 RESCUE_LEVEL_SHIFT_EH = 0.3
 RESCUE_DAMPING = 0.5
@@ -118,6 +119,7 @@ class PySCF(Calculator):
             mean_field = mean_field.density_fit()
         if self._is_qm9:
             qm9_level.restrict_to_spherical_f(mean_field)
+        mean_field = in_solvent(mean_field, self.level)
         mean_field.conv_tol = self.settings.conv_tol_eh
         mean_field.conv_tol_grad = self.settings.conv_tol_gradient
         mean_field.max_cycle = self.settings.max_cycles

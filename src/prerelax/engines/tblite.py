@@ -7,6 +7,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator, InputError, all_changes
 
 from prerelax.engines.level import EngineError, Level, check_elements, check_molecule, nearest, versions
+from prerelax.engines.solvents import solvent_model, tblite_name
 
 METHODS = ("GFN2-xTB", "GFN1-xTB")
 ACCURACY = 1.0
@@ -15,12 +16,14 @@ HEAVIEST_ELEMENT = 86
 
 
 def validate(level: Level) -> None:
-    """Raise ValueError unless the method is one of METHODS, without basis and extra dispersion."""
+    """Raise ValueError unless the method is one of METHODS, its solvent known, without basis and dispersion."""
     _method(level)
     if level.basis is not None:
         raise ValueError(f"{level.method} has a basis of its own; leave out the basis '{level.basis}'")
     if level.dispersion is not None:
         raise ValueError(f"{level.method} contains its dispersion; leave out '{level.dispersion}'")
+    if level.solvent:
+        _try_solvent(level)
 
 
 def settings(level: Level) -> dict[str, Any]:
@@ -30,7 +33,26 @@ def settings(level: Level) -> dict[str, Any]:
 
 def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Calculator:
     """tblite's calculator, its threads being those of OMP_NUM_THREADS; `threads` is not used here."""
-    return XTB(_method(level), charge, multiplicity)
+    return XTB(_method(level), charge, multiplicity, _solvation(level))
+
+
+def _solvation(level: Level) -> tuple[str, ...] | None:
+    """The solvent as tblite's own calculator takes it: the model, then its arguments."""
+    if not level.solvent:
+        return None
+    model, name = solvent_model(level), tblite_name(level.solvent)
+    return ("ddX", name, "cpcm") if model == "c-pcm" else (model, name)
+
+
+def _try_solvent(level: Level) -> None:
+    """GBSA lacks some of the solvents that ALPB has, and other ones for each method."""
+    hydrogen = Atoms("H2", [[0.0, 0.0, 0.0], [0.0, 0.0, 0.74]])
+    try:
+        XTB(_method(level), 0, 1, _solvation(level)).calculate(hydrogen)
+    except EngineError as error:
+        raise ValueError(
+            f"{level.method} has no {solvent_model(level)} parameters of {level.solvent}"
+        ) from error
 
 
 def _method(level: Level) -> str:
@@ -49,7 +71,9 @@ class XTB(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
 
-    def __init__(self, method: str, charge: int, multiplicity: int) -> None:
+    def __init__(
+        self, method: str, charge: int, multiplicity: int, solvation: tuple[str, ...] | None = None
+    ) -> None:
         from tblite.ase import TBLite
 
         super().__init__()
@@ -57,7 +81,12 @@ class XTB(Calculator):
         self.charge = charge
         self.multiplicity = multiplicity
         self._inner = TBLite(
-            method=method, charge=charge, multiplicity=multiplicity, accuracy=ACCURACY, verbosity=0
+            method=method,
+            charge=charge,
+            multiplicity=multiplicity,
+            accuracy=ACCURACY,
+            solvation=solvation,
+            verbosity=0,
         )
 
     def calculate(

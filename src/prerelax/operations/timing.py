@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from prerelax.campaign import Campaign, RelaxStart, Target
-from prerelax.engines import Level
 from prerelax.molecules import read_molecules
 from prerelax.operations.cost import SECONDS_OF_A_DFT_GRADIENT, SECONDS_OF_A_GRADIENT, PowerLaw
 from prerelax.records import Record, read_shard, write_shard
@@ -56,7 +55,7 @@ def _timed(part: Target | RelaxStart, records: list[Record]) -> PowerLaw:
     with tempfile.TemporaryDirectory() as folder:
         inp, out = Path(folder) / "in.extxyz", Path(folder) / "out.extxyz"
         write_shard(inp, records)
-        level = Level(part.engine, part.method, part.basis, part.dispersion)
+        level = part.level()
         relax_shard(inp, out, level=level, max_steps=N_STEPS, target="timing", progress=lambda _: None)
         rows = [row for row in read_shard(out) if row.n_gradients]
     electrons = np.array([row.numbers.sum() for row in rows], dtype=float)
