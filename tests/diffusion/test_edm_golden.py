@@ -152,7 +152,7 @@ def test_golden_chain_step_by_step(golden: Golden) -> None:
             if step < n:  # chain[step + 1] is the state at `step`, un-normalised
                 recorded = torch.cat([chain[step + 1] for chain in chains])
                 state = edm.State(batch, recorded[:, :3], recorded[:, 3:] / scale)
-            ours = edm._ancestral_step(network, schedule, state, step, noise, rows, edm.TailOptions())
+            ours = edm.ancestral_step(network, schedule, state, step, noise, rows, edm.TailOptions())
             theirs = torch.cat([chain[step] for chain in chains])
             assert ours.features is not None
             size = max(1.0, float(theirs[:, :3].abs().max()))
@@ -162,7 +162,7 @@ def test_golden_chain_step_by_step(golden: Golden) -> None:
             assert float((ours.features - features).abs().max()) < limit
         recorded = torch.cat([chain[1] for chain in chains])
         state = edm.State(batch, recorded[:, :3], recorded[:, 3:] / scale)
-        final = edm._sample_data(network, schedule, state, noise, rows, edm.TailOptions())
+        final = edm.sample_data(network, schedule, state, noise, rows, edm.TailOptions())
     theirs = torch.from_numpy(np.concatenate(golden.of_all("final_x")))
     size = max(1.0, float(theirs.abs().max()))
     assert float((final - theirs).abs().max()) < GEOMETRY_TOLERANCE_ANG * size

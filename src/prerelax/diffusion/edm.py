@@ -76,10 +76,10 @@ def tail(
     options = options or TailOptions()
     state = State.at_geometry(network, batch)
     for step in range(n_steps, 0, -1):
-        state = _ancestral_step(network, schedule, state, step, noise, rows, options)
+        state = ancestral_step(network, schedule, state, step, noise, rows, options)
         if watch is not None:
             watch(state.positions)
-    positions = _sample_data(network, schedule, state, noise, rows, options)
+    positions = sample_data(network, schedule, state, noise, rows, options)
     if watch is not None:
         watch(positions)
     return positions
@@ -91,7 +91,7 @@ def check_steps(n_steps: int, schedule: NoiseSchedule) -> None:
         raise UserError(f"the number of steps must lie within 1…{schedule.timesteps}, not {n_steps}")
 
 
-def _ancestral_step(
+def ancestral_step(
     network: nn.Module,
     schedule: NoiseSchedule,
     state: State,
@@ -122,7 +122,7 @@ def _ancestral_step(
     return State(state.batch, centred(positions, state.batch), features)
 
 
-def _sample_data(
+def sample_data(
     network: nn.Module,
     schedule: NoiseSchedule,
     state: State,
