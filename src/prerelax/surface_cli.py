@@ -140,12 +140,81 @@ def outlier(
     typer.echo(data.to_string(index=False))
 
 
+def generate(
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="Every state of the chains.")],
+    model: Annotated[str, typer.Option(help="A model's name or folder that diffuses elements too.")],
+    sizes_like: Annotated[Path, typer.Option(help="npz set whose numbers of atoms are drawn from.")],
+    molecules: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of sizes and noise.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Molecules at once.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Generate molecules from noise, keeping every state of the chain."""
+    from prerelax.diffusion.chains import write_chains
+    from prerelax.diffusion.checkpoint import load_model
+    from prerelax.diffusion.generation import draw_sizes, generate
+
+    sizes = draw_sizes(sizes_like, molecules, seed)
+    write_chains(out, generate(load_model(model), sizes, seed, batch_size, device))
+
+
+Chain = Annotated[Path, typer.Argument(metavar="CHAIN.npz", help="What `prerelax generate` wrote.")]
+
+
+def phases(chain: Chain, figure: Figure) -> None:
+    """Step sizes, bond lengths, elements and valences along generating chains (paper E, figure 2)."""
+    from prerelax.analysis.phases import phases as phases_of
+    from prerelax.analysis.phases import summarise_phases
+    from prerelax.diffusion.chains import read_chains
+    from prerelax.figures.phases import phases as draw
+    from prerelax.figures.style import save_with_numbers
+
+    chains = read_chains(chain)
+    found = phases_of(chains)
+    drawn, data = draw(found, chains.model, chains.timesteps)
+    typer.echo(save_with_numbers(drawn, data, summarise_phases(found, chains.timesteps), figure))
+
+
+def chain_end(
+    chain: Chain,
+    out: Annotated[Path, typer.Argument(metavar="OUT.extxyz", help="Geometries for `prerelax energies`.")],
+    steps: Annotated[int, typer.Option(min=1, help="The last steps, where elements are final.")] = 50,
+    molecules: Annotated[int, typer.Option(min=1, help="The first so many that are molecules.")] = 20,
+) -> None:
+    """The end of generating chains, and the straight line between its ends (paper E, figure 3)."""
+    from prerelax.analysis.chain_end import chain_ends, write_chain_ends
+    from prerelax.diffusion.chains import read_chains
+
+    frames = chain_ends(read_chains(chain), steps, molecules)
+    write_chain_ends(out, frames)
+    typer.echo(f"{len({frame.molecule for frame in frames}) // 2} molecules, {len(frames)} geometries")
+
+
+def chain_energies(
+    evaluated: Annotated[Path, typer.Argument(metavar="IN.extxyz", help="What `prerelax energies` wrote.")],
+    figure: Figure,
+    target: Target,
+) -> None:
+    """Draw energies along the end of generating chains (paper E, figure 3)."""
+    from prerelax.analysis.chain_end import read_chain_energies, summarise_chain_ends
+    from prerelax.figures.chain_end import chain_end as draw
+    from prerelax.figures.style import save_with_numbers
+
+    table, left_out = read_chain_energies(evaluated)
+    drawn, data = draw(table, left_out, target)
+    typer.echo(save_with_numbers(drawn, data, summarise_chain_ends(table), figure))
+
+
 VERBS: dict[str, Callable[..., None]] = {
     "energies": energies,
     "paths": paths,
     "align": align,
     "training-speedup": training_speedup,
     "outlier": outlier,
+    "generate": generate,
+    "phases": phases,
+    "chain-end": chain_end,
+    "chain-energies": chain_energies,
 }
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from prerelax.analysis.bond_orders import allowed, bond_orders, valences
 from prerelax.diffusion.chains import Chains
+from prerelax.errors import UserError
 
 PAPER_FINAL_STEP = 50
 """Paper E, figure 2 (T = 1000): elements settle near here."""
@@ -35,10 +36,12 @@ class Phases:
 
 
 def phases(chains: Chains) -> Phases:
-    """The phases of `chains`; those that blew up are left out and counted. ValueError where all did."""
+    """The phases of `chains`; those that blew up are left out and counted. UserError where all did."""
     kept = [(x, z) for x, z in chains if not has_blown_up(x)]
     if not kept:
-        raise ValueError("every chain blew up: there are no phases to look at")
+        raise UserError(
+            "every chain blew up: the network predicts no noise that leads to molecules; train it longer"
+        )
     per_atom: dict[str, list[NDArray[np.float64]]] = {name: [] for name in SHARES}
     steps, errors, settled = [], [], []
     for positions, numbers in kept:

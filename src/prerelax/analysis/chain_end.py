@@ -1,0 +1,131 @@
+"""The end of a generating chain, against the straight line to its last geometry (paper E, figure 3)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+from numpy.typing import NDArray
+
+from prerelax.analysis.bond_orders import allowed, bond_orders, valences
+from prerelax.analysis.pairs import KCAL_MOL
+from prerelax.analysis.phases import from_here_on, has_blown_up
+from prerelax.analysis.relaxation_paths import path_objection
+from prerelax.analysis.statistics import mean_interval
+from prerelax.diffusion.chains import Chains
+from prerelax.records import Record, write_frames
+from prerelax.relaxation.single_points import Frame, read_frames
+
+CHAIN, LINE = "chain", "straight line"
+COLUMNS = ["path", "id", "calls_left", "above_kcal_mol"]
+
+
+def chain_ends(chains: Chains, n_steps: int, n_molecules: int) -> list[Frame]:
+    """The last `n_steps` states and the molecule of the first `n_molecules` chains that are one.
+
+    For each two paths: the CHAIN from where the molecule's elements are final (at most `n_steps` + 1
+    geometries before it), and the straight LINE in space between the same ends, in as many parts. A chain
+    counts where the finished molecule is in one piece with allowed valences and its elements were final
+    before the last state. `call` counts from 0.
+    """
+    frames: list[Frame] = []
+    taken = 0
+    for place, (positions, numbers) in enumerate(chains):
+        if taken == n_molecules:
+            break
+        if not is_molecule(positions, numbers[-1]):
+            continue
+        settled = int(from_here_on((numbers == numbers[-1]).all(axis=1)).argmax())
+        path = positions[max(settled, len(positions) - 2 - n_steps) :].astype(np.float64)
+        if len(path) < 3:
+            continue
+        taken += 1
+        part = np.linspace(0, 1, len(path))[:, None, None]
+        record = Record(f"generated-{place}", numbers[-1].astype(np.int64))
+        for name, geometries in ((CHAIN, path), (LINE, (1 - part) * path[0] + part * path[-1])):
+            of_path = replace(record, id=f"{record.id}/{name}", start=name)
+            frames += [
+                Frame(replace(of_path, positions=geometry), call) for call, geometry in enumerate(geometries)
+            ]
+    return frames
+
+
+def is_molecule(positions: NDArray[np.floating], numbers: NDArray[np.integer]) -> bool:
+    """Whether a chain [T + 2, n, 3] Å ends in one piece with allowed valences."""
+    if has_blown_up(positions):
+        return False
+    orders = bond_orders(numbers, positions[-1])
+    bonded = orders > 0
+    reached = np.linalg.matrix_power(bonded.astype(float) + np.eye(len(bonded)), len(bonded)) > 0
+    return bool(allowed(numbers, valences(orders)).all() and reached.all())
+
+
+def write_chain_ends(path: Path, frames: list[Frame]) -> None:
+    """Write what `prerelax energies` reads."""
+    write_frames(path, list(_as_atoms(frames)))
+
+
+def _as_atoms(frames: list[Frame]) -> Iterator[Atoms]:
+    for frame in frames:
+        atoms = frame.record.as_atoms()
+        atoms.info["call"] = frame.call
+        yield atoms
+
+
+def read_chain_energies(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Energies of evaluated chain ends above the finished molecule, COLUMNS, and what is left out by reason.
+
+    A molecule counts where both its paths have all their energies. Raises ShardError for another file.
+    """
+    of_molecule: dict[str, dict[str, list[Frame]]] = {}
+    for name, frames in groupby(read_frames(path), key=lambda frame: frame.record.id):
+        molecule, _, kind = name.rpartition("/")
+        of_molecule.setdefault(molecule, {})[kind] = list(frames)
+    rows: list[tuple[str, str, int, float]] = []
+    left_out: dict[str, int] = {}
+    for molecule, paths in of_molecule.items():
+        objection = next(filter(None, map(path_objection, paths.values())), "")
+        if objection or set(paths) != {CHAIN, LINE}:
+            left_out[objection or "cut short"] = left_out.get(objection or "cut short", 0) + 1
+            continue
+        final = paths[CHAIN][-1].energy_ev
+        assert final is not None
+        for kind, frames in paths.items():
+            for frame in frames:
+                assert frame.energy_ev is not None
+                above = (frame.energy_ev - final) / KCAL_MOL
+                rows.append((kind, molecule, frames[-1].call - frame.call, above))
+    return pd.DataFrame(rows, columns=COLUMNS), left_out
+
+
+def summarise_chain_ends(table: pd.DataFrame) -> pd.DataFrame:
+    """How consistently the energies fall: share of steps downward, and of geometries below the line."""
+    if table.empty:
+        return pd.DataFrame(columns=["quantity", "ours", "ci_low", "ci_high", "paper"])
+    rows = []
+    wide = table.pivot(index=["id", "calls_left"], columns="path", values="above_kcal_mol").reset_index()
+    chains = [rows_ for _, rows_ in wide.sort_values("calls_left", ascending=False).groupby("id")]
+    for name in (CHAIN, LINE):
+        falls = np.array([(np.diff(chain[name]) < 0).mean() for chain in chains])
+        paper = "consistently falling" if name == CHAIN else ""
+        rows.append((f"share of steps downward in energy, {name}", falls, paper))
+    smoothed = np.array([(np.diff(_smooth(chain[CHAIN].to_numpy())) < 0).mean() for chain in chains])
+    rows.append((f"the same, {CHAIN} averaged over 5 steps", smoothed, "consistently falling"))
+    between = wide[wide["calls_left"] > 0].groupby("id")
+    below = np.array([(path[CHAIN] < path[LINE]).mean() for _, path in between])
+    rows.append(("share of geometries at which the chain is lower than the line", below, ""))
+    starts = np.array([float(chain[CHAIN].iloc[0]) for chain in chains])
+    rows.append(("energy of the chain's first geometry / kcal/mol", starts, ""))
+    return pd.DataFrame(
+        [(words, values.mean(), *mean_interval(values), paper) for words, values, paper in rows],
+        columns=["quantity", "ours", "ci_low", "ci_high", "paper"],
+    )
+
+
+def _smooth(values: NDArray[np.float64], width: int = 5) -> NDArray[np.float64]:
+    """Running mean over `width` values, or over all where there are fewer than twice as many."""
+    width = min(width, max(1, len(values) // 2))
+    return np.convolve(values, np.full(width, 1 / width), mode="valid")
