@@ -149,3 +149,42 @@ class Cluster:
         """The number of the SLURM job that runs once so many relaxations were begun."""
         wait_for(lambda: sum(self.begun.values()) >= number, seconds, f"{number} relaxations begun")
         return self.jobs[-1]
+
+
+SITE = {"cpu_partition": "cpu", "gpu_partition": "gpu", "node_cores": 2, "node_mem_mb": 3000}
+"""What a user of the test cluster edits in the profile's head."""
+
+
+def cluster_profile() -> dict[str, Any]:
+    """The shipped profile, sized for the test cluster and looking at the queue as often as the plugin can."""
+    profile = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text())
+    profile["__variables__"] |= SITE
+    profile |= {
+        "latency-wait": 10,
+        "slurm-status-command": "squeue",  # there is no accounting
+        "slurm-init-seconds-before-status-checks": 5,
+    }
+    profile["default-resources"]["mem_mb"] = 1200
+    for rule in ("diffuse", "prerelax_xtb", "relax_xtb", "relax_dft"):
+        profile["set-resources"].setdefault(rule, {})["mem_mb"] = 1200
+        profile["set-threads"][rule] = 1
+    return profile
+
+
+def job_environment(folder: Path) -> dict[str, str]:
+    """Of Snakemake and, through sbatch, of its jobs; nothing of an activated environment is left."""
+    foreign = ("VIRTUAL_ENV", "SNAKEMAKE_PROFILE", "PYTHONPATH")
+    return {k: v for k, v in os.environ.items() if k not in foreign} | {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{HERE / 'slow_engine'}:{REPOSITORY / 'src'}",
+        "ENGINE_LOG": str(folder / "engine.log"),
+    }
+
+
+def snakemake_locally(folder: Path, config: dict[str, Any], cores: int = 1) -> None:
+    """The campaign run to its end in `folder` on this machine without SLURM."""
+    (folder / "campaign.yaml").write_text(yaml.safe_dump(config))
+    command = [Path(sys.executable).parent / "snakemake", "--snakefile", REPOSITORY / "Snakefile"]
+    command += ["--configfile", "campaign.yaml", "--cores", cores, "--quiet"]
+    subprocess.run([str(word) for word in command], cwd=folder, check=True, capture_output=True)

@@ -45,10 +45,12 @@ def test_a_node_daemon_restarted_does_not_disturb_its_job(ready: Cluster) -> Non
 
 def test_a_lost_nodes_job_goes_on_elsewhere(ready: Cluster) -> None:
     """SLURM takes the node for dead while its job's processes still run and hold the shard."""
-    ready.environment["ENGINE_DELAY_S"] = "0.3"
+    ready.environment["ENGINE_DELAY_S"] = "0.7"
     ready.start(SHARD)
     first = ready.wait_for_relaxations(2)
-    control("stop-node", node_of(first))
+    node = node_of(first)
+    control("stop-node", node)
+    slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=silent")  # as SlurmdTimeout does
     wait_for(lambda: ready.states()[first] == "NODE_FAIL", 60, "SLURM gives the node up")
     assert ready.finish() == 0, ready.log
     assert "SLURM status is: 'NODE_FAIL'" in ready.log

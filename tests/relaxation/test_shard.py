@@ -261,3 +261,24 @@ def test_a_shard_without_work_needs_no_worker(tmp_path):
     rows, summary = relaxed(tmp_path, [record("H2O", status="timeout", message="earlier")])
     assert rows[0].status == "timeout" and summary.n_computed == 0
     assert relaxed(tmp_path, [])[0] == []
+
+
+def test_the_journal_of_another_campaign_gives_nothing_away(tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    relaxed(other, [record("H2O", seed=1)])
+    relaxed(other, [record("CH4")], fmax=0.05)
+    journal_path(other / "out.extxyz").rename(journal_path(tmp_path / "out.extxyz"))
+    rows, summary = relaxed(tmp_path, [record("H2O"), record("CH4")])
+    assert (summary.n_computed, summary.n_resumed) == (2, 0)
+    assert [row.id for row in rows] == ["H2O", "CH4"] and rows[0].status == rows[1].status == "ok"
+
+
+def test_a_journal_cut_anywhere_costs_what_was_cut(tmp_path):
+    records = [record("H2O"), record("CH4"), record("NH3")]
+    whole, _ = relaxed(tmp_path, records)
+    journal = journal_path(tmp_path / "out.extxyz")
+    journal.write_bytes(journal.read_bytes()[: journal.stat().st_size // 2])
+    rows, summary = relaxed(tmp_path, records)
+    assert summary.n_computed + summary.n_resumed == 3 and 1 <= summary.n_computed <= 2
+    assert [row.energy_ev for row in rows] == pytest.approx([row.energy_ev for row in whole], abs=1e-7)
