@@ -96,13 +96,11 @@ def summarise_alignment(alignment: Alignment) -> pd.DataFrame:
         molecules = cosines.groupby(["id", "conformer"])[list(MEASURES)].mean()
         difference = (molecules["steps_path"] - molecules["steps_forces"]).to_numpy()
         low, high = mean_interval(difference)
-        means = molecules.mean()
-        names: dict[str, Any] = {"start": start, "k": k, "n": len(molecules)}
-        spread = {f"{name}_std": molecules[name].std() for name in MEASURES}
-        rows.append(
-            {**names, **means.to_dict(), **spread, "path_minus_forces": difference.mean()}
-            | {"ci_low": low, "ci_high": high, "conclusion": _conclusion(low, high)}
-        )
+        row: dict[str, Any] = {"start": start, "k": k, "n": len(molecules)}
+        row |= {name: molecules[name].mean() for name in MEASURES}
+        row |= {f"{name}_std": molecules[name].std() for name in MEASURES}
+        row |= {"path_minus_forces": difference.mean(), "ci_low": low, "ci_high": high}
+        rows.append(row | {"conclusion": _conclusion(low, high)})
     return pd.DataFrame(rows)
 
 

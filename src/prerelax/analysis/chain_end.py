@@ -81,9 +81,9 @@ def read_chain_energies(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     A molecule counts where both its paths have all their energies. Raises ShardError for another file.
     """
     of_molecule: dict[str, dict[str, list[Frame]]] = {}
-    for name, frames in groupby(read_frames(path), key=lambda frame: frame.record.id):
+    for name, grouped in groupby(read_frames(path), key=lambda frame: frame.record.id):
         molecule, _, kind = name.rpartition("/")
-        of_molecule.setdefault(molecule, {})[kind] = list(frames)
+        of_molecule.setdefault(molecule, {})[kind] = list(grouped)
     rows: list[tuple[str, str, int, float]] = []
     left_out: dict[str, int] = {}
     for molecule, paths in of_molecule.items():

@@ -42,20 +42,21 @@ def phases(chains: Chains) -> Phases:
         raise UserError(
             "every chain blew up: the network predicts no noise that leads to molecules; train it longer"
         )
-    per_atom: dict[str, list[NDArray[np.float64]]] = {name: [] for name in SHARES}
+    per_atom: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in SHARES}
     steps, errors, settled = [], [], []
     for positions, numbers in kept:
         orders = bond_orders(numbers, positions)
         flags = _flags(numbers, valences(orders))
-        for name, values in flags.items():
-            per_atom[name].append(values)
+        for name, flag in flags.items():
+            per_atom[name].append(flag)
         steps.append(np.linalg.norm(np.diff(positions.astype(np.float64), axis=0), axis=-1))
         errors.append(_bond_errors(positions, orders[-1] > 0))
-        settled.append(_last_change(flags["settled_element"].all(axis=1)))
+        settled.append(_last_change(flags["settled_element"]))
     columns: dict[str, NDArray[np.float64]] = {}
-    for name, values in per_atom.items():
-        columns[f"{name}_atoms"] = np.concatenate(values, axis=1).mean(axis=1)
-        columns[f"{name}_molecules"] = np.stack([v.all(axis=1) for v in values], axis=1).mean(axis=1)
+    for name, of_molecules in per_atom.items():
+        columns[f"{name}_atoms"] = np.concatenate(of_molecules, axis=1).mean(axis=1)
+        whole = np.stack([flag.all(axis=1) for flag in of_molecules], axis=1)
+        columns[f"{name}_molecules"] = whole.mean(axis=1)
     table = pd.DataFrame(
         {
             "steps_left": chains.steps_left,
@@ -102,8 +103,8 @@ def from_here_on(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _last_change(settled: NDArray[np.bool_]) -> int:
-    """Steps left at the first state [n_states] from which on a molecule is settled."""
-    return int(settled.sum()) - 1
+    """Steps left at the first state from which on all atoms are settled; `settled` is [n_states, n]."""
+    return int(settled.all(axis=1).sum()) - 1
 
 
 def _bond_errors(positions: NDArray[np.floating], bonded: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -143,5 +144,5 @@ def summarise_phases(found: Phases, timesteps: int) -> pd.DataFrame:
 
 
 def _at(table: pd.DataFrame, column: str, steps_left: float) -> float:
-    nearest = (table["steps_left"] - steps_left).abs().idxmin()
-    return float(table.loc[nearest, column])
+    nearest = int(np.abs(table["steps_left"].to_numpy() - steps_left).argmin())
+    return float(table[column].to_numpy()[nearest])

@@ -127,8 +127,8 @@ def _run(
         state = edm.ancestral_step(network, schedule, state, step, noise, rows, options)
         assert state.features is not None
         watched(state.positions, state.features)
-    final = edm.sample_data(network, schedule, state, noise, rows, options)
-    watched(final, state.features)
+    assert state.features is not None
+    watched(edm.sample_data(network, schedule, state, noise, rows, options), state.features)
 
 
 def draw_sizes(data: Path, n: int, seed: int) -> list[int]:
