@@ -4,6 +4,7 @@ Finite differences of a cheap level's gradients at the start geometry, or the mo
 Phys. Lett. 1995, 241, 423, which needs the geometry alone.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,8 @@ _STRETCH, _BEND, _TORSION = 0.45, 0.15, 0.005
 """Hartree per bohr², per rad², per rad²"""
 _NEGLIGIBLE = 1e-3
 """Products of the distance functions below it are left out."""
+_AT_ONCE = 2000
+"""Coordinates whose derivatives are held in memory."""
 
 
 def model_hessian(numbers: NDArray[np.integer], positions: NDArray[np.float64]) -> Matrix:
@@ -80,22 +83,21 @@ def model_hessian(numbers: NDArray[np.integer], positions: NDArray[np.float64]) 
     """
     n = len(numbers)
     rho = _distance_functions(numbers, positions)
-    hessian = np.zeros((3 * n, 3 * n))
     near = [np.flatnonzero(row > _NEGLIGIBLE).tolist() for row in rho]
-    for i in range(n):
-        for j in near[i]:
-            if i < j:
-                force = _STRETCH * rho[i, j] * Hartree / Bohr**2
-                _add(hessian, (i, j), force, stretch_derivative(positions[i], positions[j]))
-    for j in range(n):
-        for i in near[j]:
-            for k in near[j]:
-                if i < k and rho[i, j] * rho[j, k] > _NEGLIGIBLE:
-                    _add_bend(hessian, (i, j, k), _BEND * rho[i, j] * rho[j, k] * Hartree, positions)
-    for j in range(n):
-        for k in near[j]:
-            if j < k:
-                _add_torsions(hessian, rho, near, j, k, positions)
+    hessian = np.zeros((3 * n, 3 * n))
+    pairs = [(i, j) for i in range(n) for j in near[i] if i < j]
+    _add(hessian, pairs, rho, _STRETCH / Bohr**2, positions, stretch_derivative)
+    bends = [(i, j, k) for j in range(n) for i in near[j] for k in near[j] if i < k]
+    _add(hessian, bends, rho, _BEND, positions, bend_derivative)
+    _add_linear_bends(hessian, bends, rho, positions)
+    torsions = [
+        (i, j, k, last)
+        for j, k in pairs
+        for i in near[j]
+        for last in near[k]
+        if i != k and last != j and i != last
+    ]
+    _add(hessian, torsions, rho, _TORSION, positions, torsion_derivative)
     return hessian
 
 
@@ -109,32 +111,44 @@ def _distance_functions(numbers: NDArray[np.integer], positions: NDArray[np.floa
     return rho
 
 
-def _add_bend(
-    hessian: Matrix, atoms: tuple[int, int, int], force: float, positions: NDArray[np.float64]
+def _add(
+    hessian: Matrix,
+    coordinates: Sequence[tuple[int, ...]],
+    rho: Matrix,
+    constant: float,
+    positions: Matrix,
+    derivative: Callable[..., Matrix],
 ) -> None:
-    points = positions[list(atoms)]
-    derivative = bend_derivative(*points)
-    if np.any(derivative):
-        _add(hessian, atoms, force, derivative)
+    """Add k·b·bᵀ for internal coordinates of these atoms, k = `constant` in Hartree × `rho` of neighbours."""
+    if not coordinates:
         return
-    for linear in linear_bend_derivatives(*points):
-        _add(hessian, atoms, force, linear)
+    atoms = np.array(coordinates)
+    products = np.prod(rho[atoms[:, :-1], atoms[:, 1:]], axis=1)
+    if atoms.shape[1] > 2:
+        atoms, products = atoms[products > _NEGLIGIBLE], products[products > _NEGLIGIBLE]
+    for begin in range(0, len(atoms), _AT_ONCE):
+        chosen = atoms[begin : begin + _AT_ONCE]
+        rows = np.zeros((len(chosen), len(positions), 3))
+        rows[np.arange(len(chosen))[:, None], chosen] = derivative(*np.moveaxis(positions[chosen], 1, 0))
+        flat = rows.reshape(len(chosen), -1)
+        hessian += flat.T @ (constant * Hartree * products[begin : begin + _AT_ONCE, None] * flat)
 
 
-def _add_torsions(
-    hessian: Matrix, rho: Matrix, near: list[list[int]], j: int, k: int, positions: Matrix
+def _add_linear_bends(
+    hessian: Matrix, bends: Sequence[tuple[int, int, int]], rho: Matrix, positions: Matrix
 ) -> None:
-    for i in near[j]:
-        for last in near[k]:
-            product = rho[i, j] * rho[j, k] * rho[k, last]
-            if len({i, j, k, last}) == 4 and product > _NEGLIGIBLE:
-                atoms = (i, j, k, last)
-                _add(
-                    hessian, atoms, _TORSION * product * Hartree, torsion_derivative(*positions[list(atoms)])
-                )
+    """Angles that have no derivative bend in two planes."""
+    for i, j, k in bends:
+        product = rho[i, j] * rho[j, k]
+        points = positions[[i, j, k]]
+        if product > _NEGLIGIBLE and _is_linear(*points):
+            places = (3 * np.array([i, j, k])[:, None] + np.arange(3)).ravel()
+            for derivative in linear_bend_derivatives(*points):
+                force = _BEND * product * Hartree
+                hessian[np.ix_(places, places)] += force * np.outer(derivative, derivative)
 
 
-def _add(hessian: Matrix, atoms: tuple[int, ...], force: float, derivative: Matrix) -> None:
-    places = (3 * np.array(atoms)[:, None] + np.arange(3)).ravel()
-    flat = derivative.ravel()
-    hessian[np.ix_(places, places)] += force * np.outer(flat, flat)
+def _is_linear(a: Matrix, b: Matrix, c: Matrix) -> bool:
+    """Whether a and c lie on opposite sides of b; on the same side nothing bends."""
+    u, v = a - b, c - b
+    return float(u @ v) < 0 and not np.any(bend_derivative(a, b, c))

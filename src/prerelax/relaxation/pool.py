@@ -94,13 +94,14 @@ class WorkerPool:
         while unfinished:
             while len(self._workers) < min(self.n_workers, unfinished):
                 self._start()
+            finished = [*self._heard(), *self._overdue()]
+            unfinished -= len(finished)
+            # Before the caller looks at the results: workers should not wait for its disk.
             for worker in self._workers:
                 if worker.ready and worker.task is None and waiting:
                     on_begin(waiting[0])
                     self._give(worker, waiting.popleft(), molecules)
-            for task, result in [*self._heard(), *self._overdue()]:
-                unfinished -= 1
-                yield task, result
+            yield from finished
 
     def _start(self) -> None:
         stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in _end)
