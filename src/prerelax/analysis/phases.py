@@ -121,7 +121,10 @@ def _mean_error(errors: list[NDArray[np.float64]], n_states: int) -> NDArray[np.
 
 
 def summarise_phases(found: Phases, timesteps: int) -> pd.DataFrame:
-    """When half of the atoms and molecules are settled, with the paper's number beside ours."""
+    """When half of the atoms and molecules are settled, with the paper's number beside ours.
+
+    `ours_of_1000` are steps of a schedule of 1000, as the paper's is.
+    """
     table = found.table
     rows: list[tuple[str, float, float | None]] = []
     for name, words in (("settled_element", "final element"), ("settled_valence", "final valence")):
@@ -140,7 +143,10 @@ def summarise_phases(found: Phases, timesteps: int) -> pd.DataFrame:
         ("chains that blew up", float(found.blown_up), None),
         ("steps of the schedule", float(timesteps), 1000),
     ]
-    return pd.DataFrame(rows, columns=["quantity", "ours", "paper"])
+    summary = pd.DataFrame(rows, columns=["quantity", "ours", "paper"])
+    of_steps = summary["quantity"].str.contains("steps left")
+    summary.insert(2, "ours_of_1000", (summary["ours"] * 1000 / timesteps).where(of_steps))
+    return summary
 
 
 def _at(table: pd.DataFrame, column: str, steps_left: float) -> float:

@@ -24,13 +24,13 @@ COLOURS = {CHAIN: "#0B4F8A", LINE: "#D55E00"}
 def chain_end(table: pd.DataFrame, left_out: Mapping[str, int], target: str) -> tuple[Figure, pd.DataFrame]:
     """Figure and the energies behind it: the chain at the left, the straight line at the right."""
     if table.empty:
-        words = (
-            left_out_words(left_out) or "; no chain ended in a molecule with allowed valences in one piece"
-        )
+        words = left_out_words(left_out) or "; no chain ended in one piece"
         return figure_that_says(f"Nothing to evaluate at {target}{words}"), table
     figure = new_figure(DOUBLE_COLUMN_MM * 0.75, 62)
     n = table["id"].nunique()
-    figure.suptitle(f"target {target}, n = {n}{left_out_words(left_out)}", x=0.01, ha="left", fontsize=7)
+    n_valid = int(table.groupby("id")["allowed_valences"].first().sum())
+    words = f"target {target}, n = {n}, {n_valid} of them with allowed valences{left_out_words(left_out)}"
+    figure.suptitle(words, x=0.01, ha="left", fontsize=7)
     panels = figure.subplots(1, 2, sharey=True, sharex=True)
     for axes, name in zip(panels, (CHAIN, LINE), strict=True):
         lines = table[table["path"] == name].pivot(index="id", columns="calls_left", values="above_kcal_mol")
@@ -44,5 +44,5 @@ def chain_end(table: pd.DataFrame, left_out: Mapping[str, int], target: str) -> 
     panels[0].set_yscale("symlog", linthresh=10)
     panels[0].set_ylabel("above the finished molecule / kcal/mol")
     panels[0].invert_xaxis()
-    panels[1].set_title("paper E: the chain falls consistently", loc="right", fontsize=6, color=GREY)
+    panels[0].set_title("paper E: consistently falling", loc="right", fontsize=6, color=GREY)
     return figure, table

@@ -43,9 +43,7 @@ def phases(found: Phases, model: str, timesteps: int) -> tuple[Figure, pd.DataFr
     half = table.loc[table["settled_element_molecules"] >= 0.5, "steps_left"].max()
     for axes in (size, error, element, valence):
         _mark(axes, float(half), timesteps)
-    size.text(
-        0.98, 0.97, _words(float(half), timesteps), transform=size.transAxes, ha="right", va="top", fontsize=6
-    )
+    size.set_title(_words(float(half), timesteps), loc="left", fontsize=6, color=GREY)
     for axes in (element, valence):
         axes.set(ylim=(-0.02, 1.02), xlabel="network calls left")
     size.set_xscale("log")
@@ -67,6 +65,6 @@ def _mark(axes: Axes, half: float, timesteps: int) -> None:
 
 
 def _words(half: float, timesteps: int) -> str:
-    ours = f"half of the molecules have their final elements at {number(half)}"
+    ours = f"half of the molecules have their final elements at {number(half)} calls"
     of = "" if timesteps == PAPER_TIMESTEPS else f" of {PAPER_TIMESTEPS}"
-    return f"{ours}\npaper E: near {PAPER_FINAL_STEP}{of} (dashed)"
+    return f"{ours}; paper E: near {PAPER_FINAL_STEP}{of} (dashed)"
