@@ -38,7 +38,7 @@ ENGINES: dict[str, str] = {
 
 
 def validate_level(level: Level) -> None:
-    """Raise ValueError with one sentence where engine, method, basis, dispersion or solvent do not exist or fit.
+    """Raise ValueError with one sentence where a word of the level does not exist or fit the others.
 
     Imports the engine: not for a process that holds torch.
     """

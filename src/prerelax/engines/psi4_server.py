@@ -28,9 +28,10 @@ import psi4
 SCF_ATTEMPTS = (
     {"guess": "read", "soscf": False, "damping_percentage": 0.0},
     {"guess": "auto", "soscf": True, "damping_percentage": 0.0},
-    {"guess": "auto", "soscf": False, "damping_percentage": 50.0},
+    {"guess": "auto", "soscf": False, "damping_percentage": 20.0, "damping_convergence": 1e-3},
 )
-"""Plain DIIS from the last geometry's orbitals, then second order, then damping."""
+"""Plain DIIS from the last geometry's orbitals; second order; damping, for Psi4 has no second order of
+meta-GGAs."""
 
 COMMON_ELEMENTS = ("H", "C", "O", "Na", "Fe", "I")
 """A basis that has none of these is taken for unknown."""

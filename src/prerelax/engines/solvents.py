@@ -44,7 +44,7 @@ TBLITE_NAMES = {
 
 
 def solvent_model(level: Level) -> str:
-    """The model of a level with a solvent, in lower case. Raises ValueError where its engine has none such."""
+    """The model of a level with a solvent. Raises ValueError where its engine has none such."""
     if level.engine not in MODELS:
         raise ValueError(
             f"the engine {level.engine} has no implicit solvent with gradients here; "

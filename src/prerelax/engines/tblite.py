@@ -16,7 +16,7 @@ HEAVIEST_ELEMENT = 86
 
 
 def validate(level: Level) -> None:
-    """Raise ValueError unless the method is one of METHODS, its solvent known, without basis and dispersion."""
+    """Raise ValueError unless method and solvent are known, and basis and dispersion left out."""
     _method(level)
     if level.basis is not None:
         raise ValueError(f"{level.method} has a basis of its own; leave out the basis '{level.basis}'")
