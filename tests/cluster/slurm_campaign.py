@@ -159,11 +159,7 @@ def cluster_profile() -> dict[str, Any]:
     """The shipped profile, sized for the test cluster and looking at the queue as often as the plugin can."""
     profile = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text())
     profile["__variables__"] |= SITE
-    profile |= {
-        "latency-wait": 10,
-        "slurm-status-command": "squeue",  # there is no accounting
-        "slurm-init-seconds-before-status-checks": 5,
-    }
+    profile |= {"latency-wait": 10, "slurm-init-seconds-before-status-checks": 5}
     profile["default-resources"]["mem_mb"] = 1200
     for rule in ("diffuse", "prerelax_xtb", "relax_xtb", "relax_dft"):
         profile["set-resources"].setdefault(rule, {})["mem_mb"] = 1200
@@ -175,7 +171,7 @@ def job_environment(folder: Path) -> dict[str, str]:
     """Of Snakemake and, through sbatch, of its jobs; nothing of an activated environment is left."""
     foreign = ("VIRTUAL_ENV", "SNAKEMAKE_PROFILE", "PYTHONPATH")
     return {k: v for k, v in os.environ.items() if k not in foreign} | {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": f"{REPOSITORY / 'slurm/without-slurmdbd'}:/usr/local/bin:/usr/bin:/bin",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": f"{HERE / 'slow_engine'}:{REPOSITORY / 'src'}",
         "ENGINE_LOG": str(folder / "engine.log"),

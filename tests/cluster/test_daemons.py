@@ -74,11 +74,3 @@ def test_an_unreachable_controller_is_waited_for(ready: Cluster, seconds: float)
     assert ready.finish(300) == 0, ready.log
     assert ready.begun.total() == len(FORMULAS)
     assert ready.rows() == ALL_ROWS
-
-
-def test_a_partition_that_does_not_exist_is_a_sentence(ready: Cluster) -> None:
-    ready.profile["__variables__"]["cpu_partition"] = "cpuu"
-    ready.profile["retries"] = 0
-    assert ready.run(SHARD) != 0
-    assert "invalid partition specified: cpuu" in ready.log
-    assert "Traceback" not in ready.log

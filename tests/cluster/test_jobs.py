@@ -1,6 +1,7 @@
 """Jobs that are cancelled, killed or starved on a real SLURM: nothing is computed twice, nothing is lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -139,4 +140,29 @@ def test_files_that_become_visible_too_late_are_not_computed_again(ready: Cluste
     ready.environment.pop("VISIBLE_AFTER_S")
     assert ready.run(SHARD) == 0, ready.log
     assert_only_repeated(ready, 0)
+    assert ready.rows() == ALL_ROWS
+
+
+def test_a_partition_that_does_not_exist_is_a_sentence(ready: Cluster) -> None:
+    ready.profile["__variables__"]["cpu_partition"] = "cpuu"
+    ready.profile["retries"] = 0
+    assert ready.run(SHARD) != 0
+    assert "invalid partition specified: cpuu" in ready.log
+    assert "Traceback" not in ready.log
+
+
+def test_a_cut_shard_costs_its_own_job_and_the_others_go_on(ready: Cluster) -> None:
+    """The profile names no partition here: SLURM's default one is taken."""
+    ready.profile["retries"] = 0
+    del ready.profile["default-resources"]["slurm_partition"]
+    shutil.copytree(ready.folder / "results/tiny/starts/mmff94", ready.folder / "results/tiny/starts/uff")
+    ready.config = {
+        **ready.config,
+        "starts": ready.config["starts"] | {"uff": {"kind": "forcefield", "method": "uff"}},
+    }
+    cut = ready.folder / "results/tiny/starts/uff/0000.extxyz"
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    assert ready.run(SHARD, SHARD.replace("mmff94", "uff")) != 0
+    assert "prerelax: results/tiny/starts/uff/0000.extxyz: not a whole shard" in ready.log
+    assert sorted(ready.states()[job] for job in ready.jobs) == ["COMPLETED", "FAILED"]
     assert ready.rows() == ALL_ROWS
