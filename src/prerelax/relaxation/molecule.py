@@ -19,6 +19,7 @@ from prerelax.engines import (
 )
 from prerelax.records import Status
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface, cheap_level
+from prerelax.relaxation.force_constants import DFT_FACTORS
 from prerelax.relaxation.optimizers import (
     WITH_CHEAP_LEVEL,
     Evaluation,
@@ -30,7 +31,7 @@ DEFAULT_FMAX_EV_ANG = 0.03
 DEFAULT_MAX_STEPS = 1000
 METHOD_VERSION = 1
 """Raised when a change here alters results, so that journals of before are not taken for today's."""
-HESSIAN_VERSION = 1
+HESSIAN_VERSION = 2
 """The same for the optimizers with a cheap level."""
 
 
@@ -57,12 +58,21 @@ class Relaxation:
             "method_version": METHOD_VERSION,
         }
         if self.optimizer in WITH_CHEAP_LEVEL:
-            settings |= {"hessian": self.cheap_level(), "hessian_version": HESSIAN_VERSION}
+            settings |= {
+                "hessian": self.cheap_level(),
+                "hessian_version": HESSIAN_VERSION,
+                "force_constant_factors": self.force_constant_factors(),
+            }
         return settings
 
     def cheap_level(self) -> str:
         """The cheap level that the option `hessian` means at this target. Raises ValueError."""
         return cheap_level(self.hessian, self.level)
+
+    def force_constant_factors(self) -> dict[str, float]:
+        """By which the cheap level's force constants are multiplied; none where the target is cheap too."""
+        ab_initio = self.level.engine not in ("tblite", "mlff")
+        return DFT_FACTORS.get(self.cheap_level(), {}) if ab_initio else {}
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,8 @@ def relax_molecule(
     inner = make_calculator(relaxation.level, charge=charge, multiplicity=multiplicity, threads=threads)
     counter = atoms.calc = GradientCounter(inner, on_evaluation)
     surface = _surface(relaxation, atoms.numbers, charge, multiplicity, threads)
-    optimizer = make_optimizer(relaxation.optimizer, atoms, surface)
+    factors = relaxation.force_constant_factors() if surface else None
+    optimizer = make_optimizer(relaxation.optimizer, atoms, surface, factors)
     failure: EngineError | None = None
     try:
         check_molecule(atoms.numbers, atoms.positions, charge, multiplicity)

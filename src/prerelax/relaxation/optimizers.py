@@ -1,7 +1,7 @@
 """Geometry optimizers by name, and the counting of what they cost."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,16 +37,21 @@ def validate_optimizer(name: str) -> None:
         raise ValueError(f"unknown optimizer '{name}'{hint}")
 
 
-def make_optimizer(name: str, atoms: Atoms, surface: CheapSurface | None = None) -> Optimizer:
+def make_optimizer(
+    name: str,
+    atoms: Atoms,
+    surface: CheapSurface | None = None,
+    factors: Mapping[str, float] | None = None,
+) -> Optimizer:
     """The named optimizer with its own defaults; `bfgs` is ASE's (maxstep 0.2 Å, first Hessian 70 eV/Å²).
 
-    `surface` is the cheap level of those that use one.
+    `surface` is the cheap level of those that use one, `factors` scale its force constants.
     """
     validate_optimizer(name)
     module, _, attribute = OPTIMIZERS[name].partition(":")
     factory: Callable[..., Optimizer] = getattr(importlib.import_module(module), attribute)
     if name in WITH_CHEAP_LEVEL:
-        return factory(atoms, surface=surface, logfile=None)
+        return factory(atoms, surface=surface, factors=factors, logfile=None)
     return factory(atoms, logfile=None)
 
 

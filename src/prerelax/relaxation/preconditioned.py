@@ -5,6 +5,7 @@ the absolute values of its eigenvalues, within a trust radius (Nocedal and Wrigh
 ed., chapters 4 and 6); the Hessian is updated by BFGS.
 """
 
+from collections.abc import Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.first_hessian import first_hessian
+from prerelax.relaxation.force_constants import scaled_force_constants
 
 EIGENVALUE_FLOOR_EV_ANG2 = 0.5
 TRUST_ANG = 0.3
@@ -72,20 +74,26 @@ def bfgs_update(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
 
 
 class HessianBFGS(Optimizer):
-    """`bfgs-hessian`: BFGS from the Hessian of `surface`, or from the model Hessian where that is None."""
+    """`bfgs-hessian`: BFGS from the Hessian of `surface`, or from the model Hessian where that is None.
+
+    `factors` scale the force constants of the surface's Hessian to the target's.
+    """
 
     def __init__(
         self,
         atoms: Atoms,
         surface: CheapSurface | None = None,
+        factors: Mapping[str, float] | None = None,
         logfile: IO[str] | str | None = None,
         **options: Any,
     ) -> None:
         self.surface = surface
+        self.factors = factors
         self.note = ""
         self.hessian_source = surface.name if surface else MODEL
         self.trust = TRUST_ANG
         self.hessian: Matrix | None = None
+        self.cheap_hessian: Matrix = np.zeros((0, 0))
         self._best: tuple[Vector, float, Vector] | None = None
         self._expected = 0.0
         super().__init__(atoms, logfile=logfile, **options)
@@ -108,8 +116,12 @@ class HessianBFGS(Optimizer):
 
     def begin(self, x: Vector, gradient: Vector) -> None:
         """Make the first Hessian at the start geometry."""
-        first = first_hessian(self.atoms.numbers, x.reshape(-1, 3), self.surface)
-        self.hessian, self.note, self.hessian_source = first.matrix, first.note, first.source
+        positions = x.reshape(-1, 3)
+        first = first_hessian(self.atoms.numbers, positions, self.surface)
+        self.note, self.hessian_source = first.note, first.source
+        self.hessian = self.cheap_hessian = first.matrix
+        if self.factors and self.surface and first.source == self.surface.name:
+            self.hessian = scaled_force_constants(first.matrix, self.atoms.numbers, positions, self.factors)
 
     def learn(self, x: Vector, gradient: Vector, x_new: Vector, gradient_new: Vector) -> None:
         """Take in what a step has shown, whether it is kept or not."""

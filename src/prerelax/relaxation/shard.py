@@ -1,6 +1,5 @@
 """Relax the molecules of a shard at a level, resumably: every row in is one row out, whatever happens."""
 
-import json
 import signal
 import threading
 from collections import Counter
@@ -29,6 +28,7 @@ from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
 from prerelax.relaxation.worker import result_from_line, result_line
+from prerelax.settings import settings_text
 
 MAX_KILLS = 3
 """A molecule that was in hand whenever so many jobs were killed is not tried again by the next one."""
@@ -107,11 +107,12 @@ def relax_shard(
     """Relax the rows of `inp` that proceed and pass `only`, and write them as the shard `out`.
 
     `hessian` is the cheap level of the optimizers that use one; fmax in eV/Å; `timeout_s` seconds for each
-    molecule; `workers` molecules side by side, `threads` threads each. `target` names the target of the rows out; `start` instead makes them a start: their gradients
-    count as cheap, and changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file,
-    gets every evaluation. Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and
-    called again, the shard goes on where it was. What was in hand at a kill comes last then, and what was so
-    MAX_KILLS times becomes a row of status `resource_error`. No engine is imported in this process.
+    molecule; `workers` molecules side by side, `threads` threads each. `target` names the target of the rows
+    out; `start` instead makes them a start: their gradients count as cheap, and changed bonds are the status
+    `connectivity_changed`. `trajectory`, an .extxyz file, gets every evaluation. Finished molecules are kept
+    in `OUT.journal.jsonl`: killed at any moment and called again, the shard goes on where it was. What was in
+    hand at a kill comes last then, and what was so MAX_KILLS times becomes a row of status `resource_error`.
+    No engine is imported in this process.
 
     Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
     holds the shard for longer than `lock_wait_s`.
@@ -127,7 +128,7 @@ def relax_shard(
         with console_progress(progress, len(set(shard.keys.values())), n_resumed) as report:
             pool = WorkerPool(relaxation, workers, threads, timeout_s, bool(trajectory))
             _relax_the_rest(shard, journal, pool, report)
-        rows = _rows(shard, json.dumps(settings, sort_keys=True), only or OnlyFilter())
+        rows = _rows(shard, settings_text(settings), only or OnlyFilter())
         write_shard(out, rows)
         if trajectory is not None:
             _write_trajectory(trajectory, shard)

@@ -1,9 +1,13 @@
 """Relaxation on a cheap surface that is corrected, gradient by gradient, until it is the target's.
 
 After each target gradient the model is the cheap energy plus a linear and a quadratic term: the difference of
-the two gradients at the best geometry, and a Hessian of the difference learnt by symmetric rank-one updates.
-The next geometry is the model's minimum, so that the cheap level accounts for what is not quadratic. First
-order: Alexandrov and Lewis, Optim. Eng. 2001, 2, 413 (first-order model management).
+the two gradients at the best geometry, and a Hessian of the difference. The next geometry is the model's
+minimum, so that the cheap level accounts for what is not quadratic. First order: Alexandrov and Lewis, Optim.
+Eng. 2001, 2, 413 (first-order model management).
+
+The Hessian of the difference begins with the scaling of the force constants and learns from each step by the
+least change that explains it, measured relative to the Hessian itself, since force constants err by a
+fraction of themselves (a weighted Powell update: Greenstadt, Math. Comp. 1970, 24, 1).
 """
 
 from typing import Any
@@ -26,6 +30,9 @@ from prerelax.relaxation.preconditioned import (
 
 INNER_STEPS = 60
 INNER_FMAX_EV_ANG = 0.003
+DAMPING_EV_ANG2 = 0.3
+"""Force constant that holds every atom near the last geometry: along soft modes, where the two levels may
+disagree about everything, the model's minimum lies too far."""
 
 
 class TwoLevel(HessianBFGS):
@@ -37,27 +44,30 @@ class TwoLevel(HessianBFGS):
         """Hessian of target minus cheap level, [3 n_atoms, 3 n_atoms] eV/Å²"""
         self._cheap: dict[bytes, tuple[float, Vector]] = {}
 
+    def begin(self, x: Vector, gradient: Vector) -> None:
+        super().begin(x, gradient)
+        assert self.hessian is not None
+        self.difference = self.hessian - self.cheap_hessian
+
     def learn(self, x: Vector, gradient: Vector, x_new: Vector, gradient_new: Vector) -> None:
+        assert self.hessian is not None and self.difference is not None
+        if self._surface_holds:
+            try:
+                change = (gradient_new - gradient) - (self._at(x_new)[1] - self._at(x)[1])
+                self.difference = relative_update(self.difference, self.hessian, x_new - x, change)
+                self.hessian = self.cheap_hessian + self.difference
+                return
+            except EngineError as error:
+                self._give_up(error)
         super().learn(x, gradient, x_new, gradient_new)
-        if not self._surface_holds:
-            return
-        if self.difference is None:
-            self.difference = np.zeros((x.size, x.size))
-        try:
-            change = (gradient_new - gradient) - (self._at(x_new)[1] - self._at(x)[1])
-        except EngineError as error:
-            self._give_up(error)
-            return
-        self.difference = sr1_update(self.difference, x_new - x, change)
 
     def proposal(self, x: Vector, energy: float, gradient: Vector) -> Vector:
-        if not self._surface_holds:
-            return super().proposal(x, energy, gradient)
-        try:
-            return self._corrected_minimum(x, gradient)
-        except EngineError as error:
-            self._give_up(error)
-            return super().proposal(x, energy, gradient)
+        if self._surface_holds:
+            try:
+                return self._corrected_minimum(x, gradient)
+            except EngineError as error:
+                self._give_up(error)
+        return super().proposal(x, energy, gradient)
 
     @property
     def _surface_holds(self) -> bool:
@@ -78,33 +88,38 @@ class TwoLevel(HessianBFGS):
 
     def _corrected_minimum(self, x: Vector, gradient: Vector) -> Vector:
         """The step to the corrected surface's minimum, or to where the trust radius ends."""
-        assert self.surface is not None and self.hessian is not None
-        difference = np.zeros((x.size, x.size)) if self.difference is None else self.difference
+        assert self.surface is not None and self.hessian is not None and self.difference is not None
         cheap_energy, cheap_gradient = self._at(x)
         linear = gradient - cheap_gradient
-        move, total, slope, hessian = np.zeros(x.size), 0.0, gradient, self.hessian
+        quadratic = self.difference + DAMPING_EV_ANG2 * np.eye(x.size)
+        move, slope, hessian = np.zeros(x.size), gradient, self.cheap_hessian + quadratic
+        self._expected = 0.0
         for _ in range(INNER_STEPS):
             if largest_force(slope) < INNER_FMAX_EV_ANG:
                 break
             step = newton_step(hessian, slope, (x + move).reshape(-1, 3), EIGENVALUE_FLOOR_EV_ANG2)
-            step = within(step, self.trust)
-            trial = move + step
+            trial = move + within(step, self.trust)
             if largest_displacement(trial) > self.trust:
                 move = within(trial, self.trust)
                 break
             energy, cheap = self.surface(x + trial)
-            new_slope = cheap + linear + difference @ trial
-            hessian = bfgs_update(hessian, step, new_slope - slope)
+            new_slope = cheap + linear + quadratic @ trial
+            hessian = bfgs_update(hessian, trial - move, new_slope - slope)
             move, slope = trial, new_slope
-            total = float(energy - cheap_energy + linear @ move + move @ difference @ move / 2)
-        self._expected = total
+            self._expected = float(energy - cheap_energy + linear @ move + move @ quadratic @ move / 2)
         return move
 
 
-def sr1_update(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
-    """Symmetric rank-one update (Nocedal and Wright, 6.24), skipped where its denominator is nearly zero."""
-    rest = change - hessian @ step
-    denominator = rest @ step
-    if abs(denominator) < 1e-8 * np.linalg.norm(rest) * np.linalg.norm(step):
-        return hessian
-    return hessian + np.outer(rest, rest) / denominator
+def relative_update(difference: Matrix, hessian: Matrix, step: Vector, change: Vector) -> Matrix:
+    """The least change of `difference` that explains the gradient's `change` along `step`.
+
+    Least in the Frobenius norm of H^(-1/2) Δ H^(-1/2), H being `hessian` made positive definite; all matrices
+    [3 n_atoms, 3 n_atoms] eV/Å².
+    """
+    values, vectors = np.linalg.eigh(hessian)
+    weight = vectors @ (np.maximum(np.abs(values), 0.3) * (vectors.T @ step))
+    rest, scale = change - difference @ step, weight @ step
+    if scale < 1e-10:
+        return difference
+    outer = np.outer(rest, weight)
+    return difference + (outer + outer.T) / scale - (rest @ step) * np.outer(weight, weight) / scale**2
