@@ -74,8 +74,8 @@ class Studies(_Study):
     training: list[str] = Field(
         default_factory=list, description="targets whose speedup is followed over starts with an epoch"
     )
-    outlier: list[str] = Field(
-        default_factory=list, description="targets whose largest energy delta is drawn"
+    outlier: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        default_factory=dict, description="starts among which the largest energy delta is drawn, by target"
     )
     generation: GenerationStudy | None = None
 
@@ -97,6 +97,10 @@ class Studies(_Study):
                     yield f"studies: {start} (target {target}) is not a start of the sampler edm"
                 elif not _relaxed(targets.get(target), start):
                     yield f"studies: {start} is not among targets.{target}.starts"
+        for target, names in self.outlier.items():
+            for start in names:
+                if start not in starts or not _relaxed(targets.get(target), start):
+                    yield f"studies.outlier.{target}: {start} is not among the starts at {target}"
         for target, study in self.paths.items():
             if study.zero and (study.zero not in starts or not _relaxed(targets.get(target), study.zero)):
                 yield f"studies.paths.{target}.zero: {study.zero} is not among the starts at {target}"

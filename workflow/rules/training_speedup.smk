@@ -2,24 +2,16 @@
 
 
 def checkpoint_starts(target):
-    """Starts made by checkpoints, and by the newest model of the campaign's own trainings."""
+    """Starts from the baseline by checkpoints, and by the newest model of the campaign's own trainings."""
     return [
         name
         for name in campaign.starts_of_kind("diffuse")
         if name in campaign.starts_of(target)
+        and campaign.source(name) == campaign.baseline
         and (
             campaign.starts[name].epoch
             or campaign.starts[name].model in campaign.denoisers
         )
-    ]
-
-
-def outlier_starts(target):
-    """Denoised starts; those of early checkpoints are another subject."""
-    return [
-        name
-        for name in campaign.starts_of_kind("diffuse")
-        if name in campaign.starts_of(target) and not campaign.starts[name].epoch
     ]
 
 
@@ -76,7 +68,7 @@ rule training_speedup:
 rule outlier:
     input:
         lambda wildcards: relaxed_with_baseline(
-            wildcards.target, outlier_starts(wildcards.target)
+            wildcards.target, campaign.studies.outlier[wildcards.target]
         ),
     output:
         report(
@@ -97,7 +89,9 @@ rule outlier:
     params:
         results=RESULTS,
         figure=lambda wildcards: f"{RESULTS}/figures/outlier_{wildcards.target}",
-        starts=lambda wildcards: flags("start", outlier_starts(wildcards.target)),
+        starts=lambda wildcards: flags(
+            "start", campaign.studies.outlier[wildcards.target]
+        ),
         baseline=campaign.baseline,
     shell:
         "prerelax outlier {params.results:q} {params.figure:q} --target {wildcards.target}"
