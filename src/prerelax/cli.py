@@ -66,6 +66,8 @@ class Engine(StrEnum):
     tblite = "tblite"
     pyscf = "pyscf"
     psi4 = "psi4"
+    gpu4pyscf = "gpu4pyscf"
+    dft = "dft"
     mlff = "mlff"
 
 

@@ -88,7 +88,7 @@ def solvation_energy(level, name):
     ],
 )
 def test_water_dissolves_in_water_and_methane_does_not(in_engine_process, level):
-    """Free energies of hydration: -6.3 and +2.0 kcal/mol measured; ALPB -9.1 and 0.2, SMD -9.4 and 2.3 here."""
+    """Measured free energies of hydration: -6.3 and 2.0 kcal/mol; ALPB has -9.1 and 0.2, SMD -9.4 and 2.3."""
     assert in_engine_process(solvation_energy, level, "H2O") == pytest.approx(-6.3, abs=3.5)
     assert in_engine_process(solvation_energy, level, "CH4") == pytest.approx(2.0, abs=2.0)
 

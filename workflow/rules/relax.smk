@@ -60,7 +60,7 @@ rule relax_dft:
     benchmark:
         f"{BENCHMARKS}/relax_dft/{{target}}/{{start}}/{{shard}}.tsv"
     wildcard_constraints:
-        target=one_of(targets_of("pyscf", "psi4")),
+        target=one_of(targets_of("pyscf", "psi4", "gpu4pyscf", "dft")),
     conda:
         "../../envs/prerelax.yaml"
     threads: 2

@@ -8,6 +8,7 @@ A module in the registry has three functions: `validate(level)`, `settings(level
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "close_calculator",
     "level_settings",
     "make_calculator",
+    "resolved",
     "validate_level",
 ]
 
@@ -32,9 +34,13 @@ ENGINES: dict[str, str] = {
     "tblite": "prerelax.engines.tblite",
     "pyscf": "prerelax.engines.pyscf",
     "psi4": "prerelax.engines.psi4",
+    "gpu4pyscf": "prerelax.engines.gpu4pyscf",
     "mlff": "prerelax.engines.mlff",
 }
 """Engine name -> module. Workers get a copy, so an entry added before a shard is begun counts there too."""
+
+
+ANY_DFT = "dft"
 
 
 def validate_level(level: Level) -> None:
@@ -42,6 +48,7 @@ def validate_level(level: Level) -> None:
 
     Imports the engine: not for a process that holds torch.
     """
+    level = resolved(level)
     engine = _engine(level)
     check_solvent(level)
     engine.validate(level)
@@ -52,6 +59,7 @@ def level_settings(level: Level) -> dict[str, Any]:
 
     Imports no engine.
     """
+    level = resolved(level)
     settings: dict[str, Any] = {
         "engine": level.engine,
         "method": level.method,
@@ -69,8 +77,22 @@ def make_calculator(level: Level, *, charge: int = 0, multiplicity: int = 1, thr
     Its `calculate` raises EngineError where a molecule cannot be evaluated. Raises ValueError as
     `validate_level` does where the engine is unknown.
     """
+    level = resolved(level)
     calculator: Calculator = _engine(level).calculator(level, charge, multiplicity, threads)
     return calculator
+
+
+def resolved(level: Level) -> Level:
+    """The level with the engine that evaluates it on this machine.
+
+    The engine `dft` is GPU4PySCF where a card and the package are and the level can be had from it, and
+    PySCF elsewhere; every other engine is itself.
+    """
+    if level.engine != ANY_DFT:
+        return level
+    from prerelax.engines import gpu4pyscf
+
+    return replace(level, engine="pyscf" if gpu4pyscf.objection(level) else "gpu4pyscf")
 
 
 def close_calculator(calculator: Calculator) -> None:
@@ -82,6 +104,7 @@ def close_calculator(calculator: Calculator) -> None:
 
 def _engine(level: Level) -> ModuleType:
     if level.engine not in ENGINES:
-        hint = nearest(level.engine, ENGINES) or f"; known are {', '.join(ENGINES)}"
+        known = (*ENGINES, ANY_DFT)
+        hint = nearest(level.engine, known) or f"; known are {', '.join(known)}"
         raise ValueError(f"unknown engine '{level.engine}'{hint}")
     return importlib.import_module(ENGINES[level.engine])
