@@ -69,7 +69,7 @@ class _Level(_Model):
     optimizer: Optimizer = "bfgs"
     hessian: Hessian = Field(
         "auto",
-        description="the cheap level of bfgs-hessian and two-level; auto: GFN2-xTB or what can stand for it",
+        description="the cheap level of bfgs-hessian and two-level; auto: GFN1-xTB or what can stand for it",
     )
     fmax: float = Field(0.03, gt=0, description="largest force on an atom at convergence, eV/Å")
     max_steps: int = Field(1000, ge=1, description="the papers had no cap")

@@ -18,14 +18,14 @@ Vector = NDArray[np.float64]
 def cheap_level(choice: str, target: Level) -> str:
     """The cheap level that `choice` (`auto` or one of CHEAP_LEVELS) means for a target.
 
-    `auto` is GFN2-xTB, and GFN1-xTB where GFN2 is the target itself. Raises ValueError for an unknown name,
+    `auto` is GFN1-xTB, whose force constants are nearest to DFT's, and GFN2-xTB where GFN1 is the target. Raises ValueError for an unknown name,
     for a level that is the target (its gradients would not be counted), and for xTB beside a neural force
     field, for tblite is not reproducible in a process that holds torch.
     """
     if choice == "auto":
         if target.engine == "mlff":
             return MODEL
-        return "gfn1" if _is(target, "gfn2") else "gfn2"
+        return "gfn2" if _is(target, "gfn1") else "gfn1"
     if choice not in CHEAP_LEVELS:
         known = ("auto", *CHEAP_LEVELS)
         raise ValueError(

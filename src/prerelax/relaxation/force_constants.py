@@ -21,8 +21,8 @@ from prerelax.topology import bonds_from_geometry
 Matrix = NDArray[np.float64]
 
 DFT_FACTORS: dict[str, dict[str, float]] = {
-    "gfn1": {"stretch X-H": 1.03, "stretch": 1.09, "bend X-H": 1.16, "bend": 1.10},
-    "gfn2": {"stretch X-H": 1.04, "stretch": 1.11, "bend X-H": 1.19, "bend": 1.10},
+    "gfn1": {"stretch X-H": 1.02, "stretch": 1.08, "bend X-H": 1.12, "bend": 1.12},
+    "gfn2": {"stretch X-H": 1.03, "stretch": 1.10, "bend X-H": 1.13, "bend": 1.13},
 }
 """B3LYP/6-31G(2df,p) over GFN-xTB; coordinates that are not named keep theirs. See docs/optimizers.md."""
 LINEAR_COSINE = -0.985
