@@ -1,7 +1,7 @@
 """GFN2-xTB relaxations per second: a shard as a user runs it beside the program xtb; where the time goes.
 
     .venv/bin/python benchmarks/xtb_throughput.py [--atoms 18 | --atoms 0] [--molecules 60] [--workers 2]
-        [--levels lax normal] [--data FOLDER]
+        [--levels lax normal] [--optimizers bfgs bfgs-hessian] [--data FOLDER]
 
 QM9 validation molecules of one size (0: the first of all sizes), from their MMFF94 geometries to fmax
 0.03 eV/Å. The shard; then `xtb --opt` where it is installed, as many processes side by side, one thread each,
@@ -39,11 +39,12 @@ def main() -> None:
     parser.add_argument("--atoms", type=int, default=18)
     parser.add_argument("--molecules", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--optimizers", nargs="*", default=["bfgs", "bfgs-hessian"])
     parser.add_argument("--levels", nargs="*", default=["lax", "normal"], help="of xtb --opt")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
     records = molecules(arguments.data, arguments.atoms, arguments.molecules)
-    ours = shard_as_a_user_runs_it(records, arguments.workers)
+    ours = {each: shard_as_a_user_runs_it(records, arguments.workers, each) for each in arguments.optimizers}
     for level in arguments.levels if shutil.which("xtb") else []:
         beside_the_program(records, arguments.workers, level, ours)
     where_the_time_goes(records)
@@ -87,15 +88,18 @@ def _processor_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def shard_as_a_user_runs_it(records: list[Record], workers: int) -> Seconds:
+def shard_as_a_user_runs_it(records: list[Record], workers: int, optimizer: str) -> Seconds:
+    options = {"optimizer": optimizer, "hessian": "lindh"} if optimizer == "bfgs-hessian" else {}
     with tempfile.TemporaryDirectory() as folder:
         inp, out = Path(folder) / "in.extxyz", Path(folder) / "out.extxyz"
         write_shard(inp, records)
         seconds = Seconds.of(
-            lambda: relax_shard(inp, out, level=GFN2, workers=workers, target="gfn2", progress=lambda _: None)
+            lambda: relax_shard(
+                inp, out, level=GFN2, workers=workers, target="gfn2", progress=lambda _: None, **options
+            )
         )
         rows = read_shard(out)
-    print(seconds.line(f"prerelax, {workers} workers", len(records)))
+    print(seconds.line(f"prerelax, {optimizer}, {workers} workers", len(records)))
     gradients = np.array([row.n_gradients for row in rows])
     print(f"  gradients: median {np.median(gradients):.0f}, mean {gradients.mean():.1f}")
     in_hand = sum(row.wall_s for row in rows)
@@ -107,7 +111,7 @@ def shard_as_a_user_runs_it(records: list[Record], workers: int) -> Seconds:
     return seconds
 
 
-def beside_the_program(records: list[Record], workers: int, level: str, ours: Seconds) -> None:
+def beside_the_program(records: list[Record], workers: int, level: str, ours: dict[str, Seconds]) -> None:
     """`xtb --opt` over the same molecules, and its geometries by our criterion."""
     found: list[Atoms | None] = []
 
@@ -119,10 +123,11 @@ def beside_the_program(records: list[Record], workers: int, level: str, ours: Se
     print(seconds.line(f"xtb --opt {level}, {workers} processes", len(records)))
     fmax = np.array([_fmax(atoms, record) for atoms, record in zip(found, records, strict=True)])
     print(f"  below 0.03 eV/Å: {(fmax < 0.03).sum()} of {len(fmax)}; median fmax {np.median(fmax):.4f} eV/Å")
-    print(
-        f"  prerelax / xtb --opt {level}: {seconds.wall / ours.wall:.2f} times as many a second, "
-        f"{seconds.processor / ours.processor:.2f} a processor second"
-    )
+    for optimizer, of_ours in ours.items():
+        print(
+            f"  prerelax {optimizer} / xtb --opt {level}: {seconds.wall / of_ours.wall:.2f} times as many a "
+            f"second, {seconds.processor / of_ours.processor:.2f} a processor second"
+        )
 
 
 def _xtb_opt(record: Record, level: str) -> Atoms | None:

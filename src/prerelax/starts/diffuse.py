@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.diffusion.checkpoint import load_model
+from prerelax.diffusion.checkpoint import CONFIG, WEIGHTS, find_model, load_model
 from prerelax.diffusion.model_folders import ModelError, kept_epoch
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
 from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.records import Record, read_shard, write_frames, write_shard
+from prerelax.settings import settings_text, sha256_of_files
 from prerelax.topology import bonds_from_geometry, topological_distances
 
 
@@ -46,6 +47,7 @@ def diffuse_shard(
             write_frames(trajectory, [])
         return
     denoiser = load_model(folder)
+    settings = _settings(folder, options)
     treated = [i for i, record in enumerate(records) if record.proceeds]
     began = time.perf_counter()
     results = sample(
@@ -56,10 +58,18 @@ def diffuse_shard(
     )
     seconds = _shared_out(time.perf_counter() - began, [len(records[i].numbers) for i in treated])
     for i, result, wall_s in zip(treated, results, seconds, strict=True):
-        records[i] = _denoised(records[i], result, start, wall_s)
+        records[i] = replace(_denoised(records[i], result, start, wall_s), settings=settings)
     write_shard(out, records)
     if trajectory is not None:
         _write_trajectory(trajectory, [records[i] for i in treated], results)
+
+
+def _settings(model: str | Path, options: dict[str, Any]) -> str:
+    """Options as given (None: the model's own, which its digest covers), whatever the model's name."""
+    folder = find_model(model)
+    said = {name: value for name, value in options.items() if value is not None}
+    digest = sha256_of_files(folder / WEIGHTS, folder / CONFIG)
+    return settings_text({"verb": "diffuse", "model": folder.name, "model_sha256": digest, **said}, "torch")
 
 
 def _skipped(record: Record, start: str, message: str) -> Record:

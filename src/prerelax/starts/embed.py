@@ -17,6 +17,7 @@ from rdkit.Chem import rdDistGeom
 from prerelax.errors import UserError
 from prerelax.molecules import Molecule, mol_from_mapped_smiles, read_molecules
 from prerelax.records import Record, read_shard, write_shard
+from prerelax.settings import settings_text
 
 START = "rdkit"
 
@@ -46,6 +47,7 @@ def embed_shard(molecules: Path, out: Path, rows: slice | None, conformers: int,
 
 def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterator[Record]:
     """The molecule's records, one per conformer; see `embed_shard`."""
+    settings = {"verb": "embed", "method": "ETKDGv3", "seed": seed, "max_trials": MAX_TRIALS}
     row = Record(
         id=molecule.id,
         smiles=molecule.smiles,
@@ -54,6 +56,7 @@ def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterato
         start=START,
         status=molecule.status,
         message=molecule.message,
+        settings=settings_text(settings, "rdkit"),
     )
     failure = ""
     for conformer in range(conformers):

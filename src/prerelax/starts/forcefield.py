@@ -15,6 +15,7 @@ from rdkit.Chem import rdForceFieldHelpers
 from prerelax.errors import UserError
 from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.records import Record, Status, read_shard, write_shard
+from prerelax.settings import settings_text
 
 Method = Literal["mmff94", "uff"]
 
@@ -57,7 +58,9 @@ def minimised(record: Record, method: Method, max_iterations: int | None, start:
                 status, message = "connectivity_changed", _CHANGED.format(method=method)
     except Exception as error:  # RDKit raises many kinds; whichever it is must cost this row alone
         status, message = "unknown_error", f"{method} failed: {type(error).__name__}: {error}"
+    settings = {"verb": "forcefield", "method": method, "max_iterations": max_iterations}
     changes = {"positions": positions, "status": status, "message": message, "start": start}
+    changes["settings"] = settings_text(settings, "rdkit")
     return record.after_stage(start, perf_counter() - began, **changes)
 
 
