@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 from prerelax.engines.level import EngineError, Level
 from prerelax.engines.pyscf import ScfSettings
 from prerelax.engines.pyscf_scf import RESCUE_DAMPING, RESCUE_LEVEL_SHIFT_EH, PySCF
+from prerelax.engines.pyscf_solvent import in_solvent
 
 
 class GPU4PySCF(PySCF):
@@ -24,13 +25,17 @@ class GPU4PySCF(PySCF):
         super().__init__(level, charge, multiplicity, threads, settings)
         self._occupied: list[NDArray[np.float64]] = []
 
+    def _placed(self, mean_field: Any) -> Any:
+        """The mean field on the card, then in its solvent: the card's solvent models differ from PySCF's."""
+        return in_solvent(mean_field.to_gpu(), self.level)
+
     def _converged(self, mol: gto.Mole) -> Any:
         """A converged mean field on the card: plain DIIS, then level shift with damping."""
         self.cycles = 0
         density = self._first_density(mol)
         try:
             for options in ({}, {"level_shift": RESCUE_LEVEL_SHIFT_EH, "damp": RESCUE_DAMPING}):
-                mean_field = self._mean_field(mol).to_gpu()
+                mean_field = self._mean_field(mol)
                 for name, value in options.items():
                     setattr(mean_field, name, value)
                 mean_field.kernel(dm0=None if options else density)

@@ -119,13 +119,17 @@ class PySCF(Calculator):
             mean_field = mean_field.density_fit()
         if self._is_qm9:
             qm9_level.restrict_to_spherical_f(mean_field)
-        mean_field = in_solvent(mean_field, self.level)
+        mean_field = self._placed(mean_field)
         mean_field.conv_tol = self.settings.conv_tol_eh
         mean_field.conv_tol_grad = self.settings.conv_tol_gradient
         mean_field.max_cycle = self.settings.max_cycles
         mean_field.conv_check = False
         mean_field.chkfile = None
         return mean_field
+
+    def _placed(self, mean_field: Any) -> Any:
+        """The mean field in its solvent."""
+        return in_solvent(mean_field, self.level)
 
     def _converged(self, mol: gto.Mole) -> Any:
         """A converged mean field: plain DIIS, then level shift with damping, then second order."""
