@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from prerelax.records import Record, read_shard, write_shard
+from prerelax.relaxation.single_points import read_frames
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
@@ -94,3 +95,13 @@ def test_an_epoch_that_the_training_did_not_keep_is_one_sentence(
     lacking = denoised(tmp_path, minimised, model=str(run), epoch=8.0, sampler="few")
     assert [row.status for row in lacking] == ["skipped", "input_error", "skipped", "skipped"]
     assert "kept no epoch 8; it kept 0.25, 4" in lacking[0].message
+
+
+def test_a_trajectory_of_molecules_that_cannot_be_denoised_is_empty(
+    tmp_path: Path, minimised: list[Record]
+) -> None:
+    path = tmp_path / "path.extxyz"
+    denoised(tmp_path, minimised[2:3], sampler="edm", steps=2, trajectory=path)
+    assert read_frames(path) == []
+    denoised(tmp_path, minimised[:1], sampler="edm", steps=2, trajectory=path)
+    assert [frame.call for frame in read_frames(path)] == [0, 1, 2, 3]

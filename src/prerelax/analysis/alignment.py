@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prerelax.analysis.minima import read_minima
-from prerelax.analysis.relaxation_paths import path_objection, read_molecule_paths
+from prerelax.analysis.relaxation_paths import objections, path_objection, read_molecule_paths
 from prerelax.analysis.statistics import mean_interval
 from prerelax.relaxation.single_points import Frame
 from prerelax.superposition import superimposed
@@ -42,8 +42,9 @@ def read_alignment(results: Path, target: str, starts: Sequence[str], sums: Sequ
     left_out: dict[str, dict[str, int]] = {}
     for start in starts:
         minima = read_minima(results / "relaxed" / target / start)
-        reasons = left_out.setdefault(start, {})
-        for molecule, path in read_molecule_paths(results / "energies" / target / start):
+        read = read_molecule_paths(results / "energies" / target / start)
+        reasons = left_out.setdefault(start, {} if read else objections(minima))
+        for molecule, path in read:
             minimum = minima.get(molecule)
             objection = path_objection(path) or (minimum.objection if minimum else "not relaxed")
             if objection or minimum is None:

@@ -1,5 +1,6 @@
 """Energies along denoisers' relaxation paths above the molecules' minima (paper E, figure 4)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -44,8 +45,9 @@ def read_paths(results: Path, target: str, starts: Sequence[str], zero: str | No
     zeros = {} if zero is None else read_minima(results / "relaxed" / target / zero)
     for start in starts:
         own = read_minima(results / "relaxed" / target / start)
-        reasons = left_out.setdefault(start, {})
-        for molecule, path in read_molecule_paths(results / "energies" / target / start):
+        read = read_molecule_paths(results / "energies" / target / start)
+        reasons = left_out.setdefault(start, {} if read else objections(own))
+        for molecule, path in read:
             minima = {OWN: own.get(molecule)} | ({ZERO: zeros.get(molecule)} if zero else {})
             objection = path_objection(path) or _objection(minima)
             if objection:
@@ -59,6 +61,11 @@ def read_molecule_paths(folder: Path) -> list[tuple[Molecule, list[Frame]]]:
     """The frames of every molecule in the shards of a folder, in order."""
     frames = [frame for shard in sorted(folder.glob("*.extxyz")) for frame in read_frames(shard)]
     return [(molecule, list(path)) for molecule, path in groupby(frames, key=lambda frame: frame.molecule)]
+
+
+def objections(minima: Mapping[Molecule, Minimum]) -> dict[str, int]:
+    """How many molecules have no minimum, by reason."""
+    return dict(Counter(minimum.objection for minimum in minima.values() if minimum.objection))
 
 
 def path_objection(path: Sequence[Frame]) -> str:

@@ -74,6 +74,10 @@ def _draw_saved(axes: Axes, rows: pd.DataFrame, subset: str) -> None:
         paper = float(line["paper_percent"].iloc[0])
         axes.axhline(paper, color=colour, ls="--", lw=0.8)
         axes.annotate(f"paper {number(paper)}", (1, paper), **_PAPER_TEXT, color=colour)
+    absent = rows[(rows["n_counted"] == 0) & (rows["left_out"] != "")]
+    if len(absent):
+        lines = sorted({f"epoch {row.epoch:g}: {row.left_out}" for row in absent.itertuples()})
+        axes.text(0.02, 0.02, "\n".join(lines), transform=axes.transAxes, fontsize=5.5, color=GREY)
     axes.axhline(0, color=INK, lw=0.5)
     _epoch_axis(axes, rows)
 
