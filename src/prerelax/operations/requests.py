@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,18 @@ class Requests:
             stage.format_map(dict(wildcards.items())), attempt, otherwise
         )
 
-    def replace_profile(self, settings: Mapping[str, dict[str, Any]]) -> None:
+    def replace_profile(self, settings: MutableMapping[str, Any]) -> None:
         """Take minutes and memory of the relaxations out of a profile's `set-resources`, where planned here.
 
-        What was planned for this campaign counts more than what a profile says for all of them.
+        What was planned for this campaign counts more than what a profile says for all of them. `settings`
+        is Snakemake's `overwrite_resources`: for each rule a mapping of a class that is made from one.
         """
+        planned = {"runtime"} if self.minutes else set()
+        planned |= {"mem", "mem_mb", "mem_mib"} if self.mem_mb else set()
         for rule in ("prerelax_xtb", "relax_xtb", "relax_dft"):
-            for name, planned in (("runtime", self.minutes), ("mem_mb", self.mem_mb)):
-                if planned:
-                    settings.get(rule, {}).pop(name, None)
+            if rule in settings:
+                kept = {name: value for name, value in settings[rule].items() if name not in planned}
+                settings[rule] = type(settings[rule])(kept)
 
 
 def read_requests(folder: Path) -> Requests:
