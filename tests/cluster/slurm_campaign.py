@@ -119,7 +119,7 @@ class Cluster:
             )
         return self._main
 
-    def finish(self, seconds: float = 240) -> int:
+    def finish(self, seconds: float = 300) -> int:
         """Snakemake's exit status."""
         assert self._main is not None
         try:
@@ -130,7 +130,7 @@ class Cluster:
                 f"Snakemake has not ended after {seconds:g} s:\n{self.log[-3000:]}"
             ) from None
 
-    def run(self, *arguments: str, seconds: float = 240) -> int:
+    def run(self, *arguments: str, seconds: float = 300) -> int:
         self.start(*arguments)
         return self.finish(seconds)
 
