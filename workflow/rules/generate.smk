@@ -60,7 +60,7 @@ rule phases:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        figure=f"{RESULTS}/figures/phases",
+        figure=subpath(output[0], strip_suffix=".png"),
     shell:
         "prerelax phases {input:q} {params.figure:q} > {log:q} 2>&1"
 
@@ -122,7 +122,7 @@ if generation and generation.end:
         conda:
             "../../envs/prerelax.yaml"
         params:
-            figure=f"{RESULTS}/figures/chain_end",
+            figure=subpath(output[0], strip_suffix=".png"),
             target=generation.end.target,
         shell:
             "prerelax chain-energies {input:q} {params.figure:q} --target {params.target} > {log:q} 2>&1"

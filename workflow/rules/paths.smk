@@ -114,8 +114,8 @@ rule paths:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        results=RESULTS,
-        figure=lambda wildcards: f"{RESULTS}/figures/paths_{wildcards.target}",
+        results=subpath(output[0], ancestor=2),
+        figure=subpath(output[0], strip_suffix=".png"),
         starts=lambda wildcards: flags(
             "start", campaign.studies.paths[wildcards.target].starts
         ),
@@ -149,8 +149,8 @@ rule align:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        results=RESULTS,
-        figure=lambda wildcards: f"{RESULTS}/figures/alignment_{wildcards.target}",
+        results=subpath(output[0], ancestor=2),
+        figure=subpath(output[0], strip_suffix=".png"),
         starts=lambda wildcards: flags(
             "start", campaign.studies.alignment[wildcards.target].starts
         ),

@@ -54,8 +54,8 @@ rule training_speedup:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        results=RESULTS,
-        figure=lambda wildcards: f"{RESULTS}/figures/training_speedup_{wildcards.target}",
+        results=subpath(output[0], ancestor=2),
+        figure=subpath(output[0], strip_suffix=".png"),
         checkpoints=lambda wildcards: flags(
             "checkpoint", checkpoint_words(wildcards.target)
         ),
@@ -87,8 +87,8 @@ rule outlier:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        results=RESULTS,
-        figure=lambda wildcards: f"{RESULTS}/figures/outlier_{wildcards.target}",
+        results=subpath(output[0], ancestor=2),
+        figure=subpath(output[0], strip_suffix=".png"),
         starts=lambda wildcards: flags(
             "start", campaign.studies.outlier[wildcards.target]
         ),
