@@ -14,7 +14,7 @@ from prerelax.campaign import Campaign
 from prerelax.errors import UserError
 from prerelax.molecules import read_molecules
 from prerelax.operations.cost import PowerLaw, costs
-from prerelax.operations.plan import fill, jobs_to_do, make_plan, plan_text, write_plan
+from prerelax.operations.plan import files_per_shard, fill, jobs_to_do, make_plan, plan_text, write_plan
 from prerelax.operations.profile import read_profile
 from prerelax.operations.requests import Requests, read_requests
 from prerelax.operations.schedule import Job, Machines, finishing_time_s
@@ -114,10 +114,8 @@ def test_a_plan_is_in_words(campaign: Campaign, tmp_path: Path) -> None:
 
 def test_only_what_a_target_takes_costs(campaign: Campaign, tmp_path: Path) -> None:
     target = campaign.targets["gfn2"]
-    small = campaign.model_copy(
-        update={"targets": {"gfn2": target.model_copy(update={"only": {"max_heavy_atoms": 1}})}}
-    )
-    small = Campaign.model_validate(small.model_dump(by_alias=True))
+    only = target.model_dump() | {"only": {"max_heavy_atoms": 1}}
+    small = Campaign.model_validate(campaign.model_dump(by_alias=True) | {"targets": {"gfn2": only}})
     some, everything = (make_plan(each, tmp_path).stages[-1].core_s for each in (small, campaign))
     assert some[0] == 0 and some[2] == everything[2] > 0
 
@@ -140,6 +138,31 @@ def test_jobs_of_a_shard_wait_for_each_other(campaign: Campaign, tmp_path: Path)
     jobs = jobs_to_do(make_plan(campaign, tmp_path))
     assert [list(job.after) for job in jobs[:4]] == [[], [0], [1], []]
     assert len(jobs[-2].after) == 9
+
+
+def test_grouped_stages_are_one_job(campaign: Campaign, tmp_path: Path) -> None:
+    plan = make_plan(campaign, tmp_path)
+    alone, grouped = jobs_to_do(plan), jobs_to_do(plan, {"embed": "geometry", "forcefield": "geometry"})
+    assert (len(alone), len(grouped)) == (11, 8)
+    assert [list(job.after) for job in grouped[:4]] == [[], [0], [], [2]]
+    assert sum(job.seconds for job in grouped) == pytest.approx(sum(job.seconds for job in alone))
+
+
+def test_a_million_molecules_are_few_jobs_and_files(campaign: Campaign, tmp_path: Path) -> None:
+    starts = {"mmff94": {"kind": "forcefield"}, "gfn2": RELAX | {"kind": "relax"}}
+    starts |= {f"edm-{n}": {"kind": "diffuse", "steps": n} for n in (20, 30, 50)}
+    groups = dict.fromkeys(("embed", "forcefield", "prerelax_xtb"), "geometry")
+    for n_targets, most in ((1, {}), (2, groups)):
+        targets = {f"gfn2-{n}": RELAX for n in range(n_targets)}
+        config = campaign.model_dump(by_alias=True) | {"starts": starts, "targets": targets}
+        (tmp_path / "molecules.csv").write_text("id,smiles\n" + "a,C\n" * 1000)
+        plan = make_plan(Campaign.model_validate(config | {"shard_size": 1000}), tmp_path)
+        per_thousand = len(jobs_to_do(plan, most)) - 2
+        assert per_thousand * 1000 + 2 < 15_000
+        assert files_per_shard(plan) < 100
+
+
+RELAX = {"engine": "tblite", "method": "GFN2-xTB"}
 
 
 def test_requests_grow_and_stay_below_the_site_limits(tmp_path: Path) -> None:

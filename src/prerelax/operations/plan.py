@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -203,25 +203,35 @@ def fill(loads: Floats, first: int) -> list[Shard]:
     return shards
 
 
-def jobs_to_do(plan: Plan) -> list[Job]:
-    """The jobs that are left, each behind those that it waits for; comparison and figures at the end."""
+def jobs_to_do(plan: Plan, groups: Mapping[str, str] | None = None) -> list[Job]:
+    """The jobs that are left, each behind those that it waits for; comparison and figures at the end.
+
+    `groups` by rule, as a profile's: a stage of its source's group is part of the source's job.
+    """
     jobs: list[Job] = []
-    place: dict[tuple[str, int], int] = {}
-    gpu_of = {each.stage.name: each.stage.kind == "diffuse" for each in plan.stages}
     for number in range(len(plan.shards)):
+        place: dict[str, int] = {}
+        group_of: dict[str, str | None] = {}
         for each in plan.stages:
             if not each.to_do[number]:
                 continue
-            source = place.get((each.stage.source or "", number))
-            place[each.stage.name, number] = len(jobs)
-            after = [] if source is None else [source]
-            jobs.append(
-                Job(float(each.job_s[number]), each.threads, after, wants_gpu=gpu_of[each.stage.name])
-            )
-    relaxed = list(range(len(jobs)))
-    if relaxed:
-        jobs.append(Job(JOB_START_S + 4e-5 * plan.n_rows * len(plan.stages), 1, relaxed))
-        jobs.append(Job(JOB_START_S + 4e-5 * plan.n_rows * len(plan.stages), 1, [len(jobs) - 1]))
+            name, source = each.stage.name, each.stage.source or ""
+            group_of[name] = (groups or {}).get(each.stage.rule)
+            seconds = float(each.job_s[number])
+            if source in place and group_of[name] is not None and group_of[name] == group_of[source]:
+                place[name] = place[source]
+                before = jobs[place[name]]
+                jobs[place[name]] = replace(
+                    before, seconds=before.seconds + seconds, cores=max(before.cores, each.threads)
+                )
+                continue
+            place[name] = len(jobs)
+            after = [place[source]] if source in place else []
+            jobs.append(Job(seconds, each.threads, after, wants_gpu=each.stage.kind == "diffuse"))
+    if jobs:
+        seconds = JOB_START_S + 4e-5 * plan.n_rows * len(plan.stages)
+        jobs.append(Job(seconds, 1, range(len(jobs))))
+        jobs.append(Job(seconds, 1, [len(jobs) - 1]))
     return jobs
 
 
@@ -233,8 +243,8 @@ def files_per_shard(plan: Plan) -> int:
     return sum(5 + each.stage.has_journal for each in plan.stages)
 
 
-def plan_text(plan: Plan, machines: Machines) -> str:
-    """The plan as a table for the terminal."""
+def plan_text(plan: Plan, machines: Machines, groups: Mapping[str, str] | None = None) -> str:
+    """The plan as a table for the terminal; `groups` as for `jobs_to_do`."""
     heads = ("stage", "jobs", "cores", "minutes a job", "longest", "core hours", "estimated from")
     lines = [heads, *(_line(each) for each in plan.stages)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -242,7 +252,7 @@ def plan_text(plan: Plan, machines: Machines) -> str:
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:-1], widths[1:-1]), line[-1]])
         for line in lines
     ]
-    jobs = jobs_to_do(plan)
+    jobs = jobs_to_do(plan, groups)
     n_files = files_per_shard(plan) * len(plan.shards)
     core_hours = sum(float(each.core_s[each.to_do].sum()) for each in plan.stages) / 3600
     rows = [shard.last - shard.first for shard in plan.shards]

@@ -16,6 +16,8 @@ class Profile:
 
     threads: dict[str, int] = field(default_factory=dict)
     """by rule"""
+    groups: dict[str, str] = field(default_factory=dict)
+    """by rule: those of one group go to the scheduler as one job where one is made from the other"""
     jobs: int | None = None
     longest_minutes: int | None = None
     """its variable of this name"""
@@ -31,6 +33,9 @@ def read_profile(folder: Path) -> Profile:
         said: Any = yte.process_yaml(text, require_use_yte=True)
         variables = (yaml.safe_load(text) or {}).get("__variables__", {})
         threads = {str(rule): int(n) for rule, n in said.get("set-threads", {}).items()}
+        groups = said.get("groups", {})
+        pairs = groups.items() if isinstance(groups, dict) else (text.split("=", 1) for text in groups)
+        of_rule = {str(rule): str(group) for rule, group in pairs}
     except FileNotFoundError:
         raise UserError(f"{path}: no such profile") from None
     except Exception as error:  # a profile's expressions raise whatever they like
@@ -38,6 +43,7 @@ def read_profile(folder: Path) -> Profile:
     jobs = said.get("jobs")
     return Profile(
         threads,
+        of_rule,
         jobs if isinstance(jobs, int) else None,
         _whole(variables, "longest_minutes"),
         _whole(variables, "node_mem_mb"),

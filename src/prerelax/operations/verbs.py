@@ -46,7 +46,7 @@ def plan(
 
         timed = timed_gradients(campaign, directory, lambda line: typer.echo(line, err=True))
     planned = make_plan(campaign, directory, wanted_minutes=minutes, threads=said.threads, timed=timed)
-    typer.echo(plan_text(planned, Machines(cpus, gpus, jobs or said.jobs or 200)))
+    typer.echo(plan_text(planned, Machines(cpus, gpus, jobs or said.jobs or 200), said.groups))
     if write:
         write_plan(planned, said.longest_minutes or 1440, said.node_mem_mb or 128_000)
         typer.echo(f"written: {planned.results}/shards.csv, {planned.results}/plan.json")
