@@ -53,6 +53,7 @@ report: "workflow/report/campaign.rst"
 
 
 include: "workflow/rules/files.smk"
+include: "workflow/rules/study_files.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/forcefield.smk"
 include: "workflow/rules/train.smk"

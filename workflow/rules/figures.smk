@@ -37,22 +37,6 @@ rule comparison_figures:
         "prerelax figures {input:q} {params.folder:q} --baseline {params.baseline} > {log:q} 2>&1"
 
 
-STUDY_FIGURES = [
-    *expand(f"{RESULTS}/figures/paths_{{target}}.png", target=campaign.studies.paths),
-    *expand(
-        f"{RESULTS}/figures/alignment_{{target}}.png", target=campaign.studies.alignment
-    ),
-    *expand(
-        f"{RESULTS}/figures/training_speedup_{{target}}.png",
-        target=campaign.studies.training,
-    ),
-    *expand(
-        f"{RESULTS}/figures/outlier_{{target}}.png", target=campaign.studies.outlier
-    ),
-    *GENERATION_FIGURES,
-]
-
-
 rule figures:
     input:
         rules.comparison_figures.output,

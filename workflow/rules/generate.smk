@@ -1,23 +1,5 @@
 # Molecules from noise, and the phases that they go through.
 
-generation = campaign.studies.generation
-GENERATION_FIGURES = []
-if generation:
-    GENERATION_FIGURES.append(f"{RESULTS}/figures/phases.png")
-if generation and generation.end:
-    GENERATION_FIGURES.append(f"{RESULTS}/figures/chain_end.png")
-
-
-def generating_weights(wildcards):
-    """What generation waits for when the campaign itself trains its model."""
-    model = generation.model
-    return weights_of(model) if model in campaign.denoisers else []
-
-
-def generating_model(wildcards):
-    model = generation.model
-    return str(Path(weights_of(model)).parent) if model in campaign.denoisers else model
-
 
 rule generate:
     input:

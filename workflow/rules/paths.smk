@@ -1,50 +1,6 @@
 # The paths that denoisers take, evaluated at a target: energies along them, and where their steps point.
 
 
-def shards_evaluated(target):
-    molecules = campaign.studies.molecules_evaluated(target)
-    return (
-        SHARDS if molecules is None else SHARDS[: -(-molecules // campaign.shard_size)]
-    )
-
-
-def files_evaluated(folder, target, starts):
-    return expand(
-        f"{RESULTS}/{folder}/{target}/{{start}}/{{shard}}.extxyz",
-        start=starts,
-        shard=shards_evaluated(target),
-    )
-
-
-def molecules_of_shard(wildcards):
-    """How many molecules of a shard are evaluated."""
-    molecules = campaign.studies.molecules_evaluated(wildcards.target)
-    left = (
-        len(SHARDS) * campaign.shard_size if molecules is None else molecules
-    ) - SHARDS.index(wildcards.shard) * campaign.shard_size
-    return min(left, campaign.shard_size)
-
-
-def path_files(wildcards):
-    study = campaign.studies.paths[wildcards.target]
-    zero = [study.zero] if study.zero else []
-    return files_evaluated(
-        "energies", wildcards.target, study.starts
-    ) + files_evaluated("relaxed", wildcards.target, study.starts + zero)
-
-
-def alignment_files(wildcards):
-    starts = campaign.studies.alignment[wildcards.target].starts
-    return files_evaluated("energies", wildcards.target, starts) + files_evaluated(
-        "relaxed", wildcards.target, starts
-    )
-
-
-def flags(name, values):
-    """`--name value` for each value."""
-    return [word for value in values for word in (f"--{name}", str(value))]
-
-
 rule trace:
     input:
         frames=source_frames,

@@ -1,37 +1,6 @@
 # What a training's checkpoints save, and the molecule whose minimum a denoised start changed most.
 
 
-def checkpoint_starts(target):
-    """Starts from the baseline by checkpoints, and by the newest model of the campaign's own trainings."""
-    return [
-        name
-        for name in campaign.starts_of_kind("diffuse")
-        if name in campaign.starts_of(target)
-        and campaign.source(name) == campaign.baseline
-        and (
-            campaign.starts[name].epoch
-            or campaign.starts[name].model in campaign.denoisers
-        )
-    ]
-
-
-def relaxed_with_baseline(target, starts):
-    return expand(
-        f"{RESULTS}/relaxed/{target}/{{start}}/{{shard}}.extxyz",
-        start=[campaign.baseline, *starts],
-        shard=SHARDS,
-    )
-
-
-def checkpoint_words(target):
-    """START:MODEL:EPOCH:STEPS of every checkpoint."""
-    starts = {name: campaign.starts[name] for name in checkpoint_starts(target)}
-    return [
-        f"{name}:{start.model}:{f'{start.epoch:g}' if start.epoch else 'last'}:{start.steps or 50}"
-        for name, start in starts.items()
-    ]
-
-
 rule training_speedup:
     input:
         lambda wildcards: relaxed_with_baseline(

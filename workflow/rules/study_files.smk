@@ -1,0 +1,111 @@
+"""What the studies are made from."""
+
+
+def shards_evaluated(target):
+    molecules = campaign.studies.molecules_evaluated(target)
+    return (
+        SHARDS if molecules is None else SHARDS[: -(-molecules // campaign.shard_size)]
+    )
+
+
+def files_evaluated(folder, target, starts):
+    return expand(
+        f"{RESULTS}/{folder}/{target}/{{start}}/{{shard}}.extxyz",
+        start=starts,
+        shard=shards_evaluated(target),
+    )
+
+
+def molecules_of_shard(wildcards):
+    """How many molecules of a shard are evaluated."""
+    molecules = campaign.studies.molecules_evaluated(wildcards.target)
+    left = (
+        len(SHARDS) * campaign.shard_size if molecules is None else molecules
+    ) - SHARDS.index(wildcards.shard) * campaign.shard_size
+    return min(left, campaign.shard_size)
+
+
+def path_files(wildcards):
+    study = campaign.studies.paths[wildcards.target]
+    zero = [study.zero] if study.zero else []
+    return files_evaluated(
+        "energies", wildcards.target, study.starts
+    ) + files_evaluated("relaxed", wildcards.target, study.starts + zero)
+
+
+def alignment_files(wildcards):
+    starts = campaign.studies.alignment[wildcards.target].starts
+    return files_evaluated("energies", wildcards.target, starts) + files_evaluated(
+        "relaxed", wildcards.target, starts
+    )
+
+
+def flags(name, values):
+    """`--name value` for each value."""
+    return [word for value in values for word in (f"--{name}", str(value))]
+
+
+def checkpoint_starts(target):
+    """Starts from the baseline by checkpoints, and by the newest model of the campaign's own trainings."""
+    return [
+        name
+        for name in campaign.starts_of_kind("diffuse")
+        if name in campaign.starts_of(target)
+        and campaign.source(name) == campaign.baseline
+        and (
+            campaign.starts[name].epoch
+            or campaign.starts[name].model in campaign.denoisers
+        )
+    ]
+
+
+def relaxed_with_baseline(target, starts):
+    return expand(
+        f"{RESULTS}/relaxed/{target}/{{start}}/{{shard}}.extxyz",
+        start=[campaign.baseline, *starts],
+        shard=SHARDS,
+    )
+
+
+def checkpoint_words(target):
+    """START:MODEL:EPOCH:STEPS of every checkpoint."""
+    starts = {name: campaign.starts[name] for name in checkpoint_starts(target)}
+    return [
+        f"{name}:{start.model}:{f'{start.epoch:g}' if start.epoch else 'last'}:{start.steps or 50}"
+        for name, start in starts.items()
+    ]
+
+
+generation = campaign.studies.generation
+GENERATION_FIGURES = []
+if generation:
+    GENERATION_FIGURES.append(f"{RESULTS}/figures/phases.png")
+if generation and generation.end:
+    GENERATION_FIGURES.append(f"{RESULTS}/figures/chain_end.png")
+
+
+def generating_weights(wildcards):
+    """What generation waits for when the campaign itself trains its model."""
+    model = generation.model
+    return weights_of(model) if model in campaign.denoisers else []
+
+
+def generating_model(wildcards):
+    model = generation.model
+    return str(Path(weights_of(model)).parent) if model in campaign.denoisers else model
+
+
+STUDY_FIGURES = [
+    *expand(f"{RESULTS}/figures/paths_{{target}}.png", target=campaign.studies.paths),
+    *expand(
+        f"{RESULTS}/figures/alignment_{{target}}.png", target=campaign.studies.alignment
+    ),
+    *expand(
+        f"{RESULTS}/figures/training_speedup_{{target}}.png",
+        target=campaign.studies.training,
+    ),
+    *expand(
+        f"{RESULTS}/figures/outlier_{{target}}.png", target=campaign.studies.outlier
+    ),
+    *GENERATION_FIGURES,
+]
