@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from prerelax.campaign import Campaign
 from prerelax.errors import UserError
+from prerelax.operations.plan import make_plan
 from prerelax.operations.retry import retry, retry_text
 from prerelax.operations.stages import finished_shards, read_campaign, stages
 from prerelax.operations.status import campaign_status, expected_end_s, status_json, status_text
@@ -123,6 +124,20 @@ def test_a_shard_at_work_and_one_without_journal_are_left_alone(
     assert "another job works on this shard" in retried.notes[0]
     assert "has no journal" in retried.notes[1]
     assert (folder / "0000.extxyz").is_file() and (folder / "0001.extxyz").is_file()
+
+
+def test_damaged_tables_and_torn_journals_do_not_stop_a_retry(
+    campaign: Campaign, run_stages: Run, tmp_path: Path
+) -> None:
+    run_stages("fails")
+    shard = tmp_path / RELAXED / "0000.extxyz"
+    table_path(shard).write_bytes(b"PAR1")
+    with journal_path(shard).open("ab") as journal:
+        journal.write(b'{"key": "0')
+    (retried,) = retry(campaign, tmp_path, ["scf_failed"])
+    assert (retried.n_molecules, retried.n_shards, retried.notes) == (2, 2, [])
+    make_plan(campaign, tmp_path)
+    assert run_stages("fails") == {"0000": 1, "0001": 1}
 
 
 @pytest.mark.parametrize(
