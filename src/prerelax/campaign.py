@@ -19,7 +19,9 @@ if TYPE_CHECKING:  # engines are looked at only where a level stands
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Engine = Literal["tblite", "pyscf", "psi4", "gpu4pyscf", "dft", "mlff"]
 Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
-Optimizer = Literal["bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level"]
+Optimizer = Literal[
+    "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
+]
 Hessian = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
 
 EMBEDDING = "rdkit"

@@ -78,6 +78,9 @@ class Optimizer(StrEnum):
     fire = "fire"
     bfgs_hessian = "bfgs-hessian"
     two_level = "two-level"
+    sella = "sella"
+    geometric = "geometric"
+    pyberny = "pyberny"
 
 
 class Hessian(StrEnum):

@@ -18,9 +18,9 @@ Vector = NDArray[np.float64]
 def cheap_level(choice: str, target: Level) -> str:
     """The cheap level that `choice` (`auto` or one of CHEAP_LEVELS) means for a target.
 
-    `auto` is GFN1-xTB, whose force constants are nearest to DFT's, and GFN2-xTB where GFN1 is the target. Raises ValueError for an unknown name,
-    for a level that is the target (its gradients would not be counted), and for xTB beside a neural force
-    field, for tblite is not reproducible in a process that holds torch.
+    `auto` is GFN1-xTB, whose force constants are nearest to DFT's, and GFN2-xTB where GFN1 is the target.
+    Raises ValueError for an unknown name, for a level that is the target (its gradients would not be
+    counted), and for xTB beside a neural force field, for tblite is not reproducible beside torch.
     """
     if choice == "auto":
         if target.engine == "mlff":

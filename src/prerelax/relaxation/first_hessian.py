@@ -46,20 +46,28 @@ def first_hessian(
     if surface is None:
         return FirstHessian(model_hessian(numbers, positions), MODEL)
     try:
-        return FirstHessian(finite_difference_hessian(surface, np.ravel(positions)), surface.name)
+        matrix = finite_difference_hessian(lambda x: surface(x)[1], np.ravel(positions), central=False)
+        return FirstHessian(matrix, surface.name)
     except EngineError as error:
         note = f"first Hessian: {MODEL}, for {surface.name} failed ({error.message})"
         return FirstHessian(model_hessian(numbers, positions), MODEL, note)
 
 
-def finite_difference_hessian(surface: CheapSurface, x: NDArray[np.float64]) -> Matrix:
-    """[3 n_atoms, 3 n_atoms] eV/Å² by central differences: 6 n_atoms gradients. Raises EngineError."""
+def finite_difference_hessian(
+    gradient: Callable[[NDArray[np.float64]], NDArray[np.float64]], x: NDArray[np.float64], central: bool
+) -> Matrix:
+    """[3 n_atoms, 3 n_atoms] eV/Å² from 6 n_atoms gradients where `central`, else from 3 n_atoms + 1.
+
+    `gradient` takes positions [3 n_atoms] in Å. Raises EngineError where it does, or gives no numbers.
+    """
+    origin = np.zeros(0) if central else gradient(x)
     rows = []
     for i in range(x.size):
         shift = np.zeros(x.size)
         shift[i] = DISPLACEMENT_ANG
-        rows.append((surface(x + shift)[1] - surface(x - shift)[1]) / (2 * DISPLACEMENT_ANG))
-    matrix = np.array(rows)
+        ahead = gradient(x + shift)
+        rows.append((ahead - gradient(x - shift)) / 2 if central else ahead - origin)
+    matrix = np.array(rows) / DISPLACEMENT_ANG
     if not np.all(np.isfinite(matrix)):
         raise EngineError("scf_failed", "its gradients are not numbers")
     return (matrix + matrix.T) / 2

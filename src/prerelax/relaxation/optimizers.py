@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from prerelax.engines.level import nearest
 from prerelax.relaxation.cheap_surface import CheapSurface
+from prerelax.relaxation.external import check_installed
 
 OPTIMIZERS: dict[str, str] = {
     "bfgs": "ase.optimize:BFGS",
@@ -21,6 +22,9 @@ OPTIMIZERS: dict[str, str] = {
     "fire": "ase.optimize:FIRE",
     "bfgs-hessian": "prerelax.relaxation.preconditioned:HessianBFGS",
     "two-level": "prerelax.relaxation.two_level:TwoLevel",
+    "sella": "prerelax.relaxation.external:sella",
+    "geometric": "prerelax.relaxation.external:Geometric",
+    "pyberny": "prerelax.relaxation.external:Pyberny",
 }
 """Optimizer name -> `module:callable`. The callable takes `atoms` with a calculator and `logfile`, and
 returns an ASE optimizer; gradients that it spends at a cheaper level stand in its attribute
@@ -31,10 +35,11 @@ WITH_CHEAP_LEVEL = frozenset({"bfgs-hessian", "two-level"})
 
 
 def validate_optimizer(name: str) -> None:
-    """Raise ValueError with one sentence where no optimizer has this name."""
+    """Raise ValueError with one sentence where no optimizer has this name, or its package is missing."""
     if name not in OPTIMIZERS:
         hint = nearest(name, OPTIMIZERS) or f"; known are {', '.join(OPTIMIZERS)}"
         raise ValueError(f"unknown optimizer '{name}'{hint}")
+    check_installed(name)
 
 
 def make_optimizer(

@@ -18,6 +18,8 @@ from prerelax.relaxation.first_hessian import first_hessian
 from prerelax.relaxation.force_constants import scaled_force_constants
 
 EIGENVALUE_FLOOR_EV_ANG2 = 0.5
+"""Smallest force constant believed."""
+SHIFT_BISECTIONS = 12
 TRUST_ANG = 0.3
 """largest displacement of an atom in the first step, and bounds to which the trust radius adapts"""
 TRUST_BOUNDS_ANG = (0.02, 0.5)
@@ -42,16 +44,30 @@ def internal_space(positions: Matrix) -> Matrix:
     return space
 
 
-def newton_step(hessian: Matrix, gradient: Vector, positions: Matrix, floor: float) -> Vector:
+def newton_step(hessian: Matrix, gradient: Vector, positions: Matrix, radius: float) -> Vector:
     """[3 n_atoms] the step to the quadratic model's minimum, saddles turned into minima; no rigid motion.
 
-    `floor` in eV/Å² is the smallest absolute eigenvalue believed.
+    No atom moves further than `radius` Å: as much is added to every force constant as that takes, which
+    shortens soft motions and leaves stiff ones as they are.
     """
     space = internal_space(positions)
     values, vectors = np.linalg.eigh(space.T @ hessian @ space)
     modes = space @ vectors
-    step: Vector = -modes @ ((modes.T @ gradient) / np.maximum(np.abs(values), floor))
-    return step
+    forces, stiffness = -(modes.T @ gradient), np.maximum(np.abs(values), EIGENVALUE_FLOOR_EV_ANG2)
+
+    def step(shift: float) -> Vector:
+        result: Vector = modes @ (forces / (stiffness + shift))
+        return result
+
+    if largest_displacement(step(0.0)) <= radius:
+        return step(0.0)
+    low, high = 0.0, 1.0
+    while largest_displacement(step(high)) > radius:
+        low, high = high, 4 * high
+    for _ in range(SHIFT_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if largest_displacement(step(middle)) > radius else (low, middle)
+    return step(high)
 
 
 def largest_displacement(step: Vector) -> float:
@@ -59,10 +75,11 @@ def largest_displacement(step: Vector) -> float:
     return float(np.linalg.norm(step.reshape(-1, 3), axis=1).max()) if step.size else 0.0
 
 
-def within(step: Vector, radius: float) -> Vector:
-    """The step, shortened where an atom moves further than `radius`."""
-    longest = largest_displacement(step)
-    return step * (radius / longest) if longest > radius else step
+def positive_definite(hessian: Matrix) -> Matrix:
+    """The Hessian with the absolute values of its eigenvalues, none below the floor."""
+    values, vectors = np.linalg.eigh(hessian)
+    result: Matrix = (vectors * np.maximum(np.abs(values), EIGENVALUE_FLOOR_EV_ANG2)) @ vectors.T
+    return result
 
 
 def bfgs_update(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
@@ -92,8 +109,12 @@ class HessianBFGS(Optimizer):
         self.note = ""
         self.hessian_source = surface.name if surface else MODEL
         self.trust = TRUST_ANG
-        self.hessian: Matrix | None = None
         self.cheap_hessian: Matrix = np.zeros((0, 0))
+        """[3 n_atoms, 3 n_atoms] eV/Å² at the start geometry, as it came"""
+        self.hessian: Matrix = self.cheap_hessian
+        """the same with scaled force constants"""
+        self.model: Matrix = self.cheap_hessian
+        """the same made positive definite, and updated"""
         self._best: tuple[Vector, float, Vector] | None = None
         self._expected = 0.0
         super().__init__(atoms, logfile=logfile, **options)
@@ -122,18 +143,16 @@ class HessianBFGS(Optimizer):
         self.hessian = self.cheap_hessian = first.matrix
         if self.factors and self.surface and first.source == self.surface.name:
             self.hessian = scaled_force_constants(first.matrix, self.atoms.numbers, positions, self.factors)
+        self.model = positive_definite(self.hessian)
 
     def learn(self, x: Vector, gradient: Vector, x_new: Vector, gradient_new: Vector) -> None:
         """Take in what a step has shown, whether it is kept or not."""
-        assert self.hessian is not None
-        self.hessian = bfgs_update(self.hessian, x_new - x, gradient_new - gradient)
+        self.model = bfgs_update(self.model, x_new - x, gradient_new - gradient)
 
     def proposal(self, x: Vector, energy: float, gradient: Vector) -> Vector:
         """[3 n_atoms] Å: the next step from the best geometry; sets what energy is expected of it."""
-        assert self.hessian is not None
-        step = newton_step(self.hessian, gradient, x.reshape(-1, 3), EIGENVALUE_FLOOR_EV_ANG2)
-        step = within(step, self.trust)
-        self._expected = float(gradient @ step + step @ self.hessian @ step / 2)
+        step = newton_step(self.model, gradient, x.reshape(-1, 3), self.trust)
+        self._expected = float(gradient @ step + step @ self.model @ step / 2)
         return step
 
     def _judge(self, x: Vector, energy: float, gradient: Vector) -> None:

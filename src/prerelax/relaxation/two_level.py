@@ -17,7 +17,6 @@ from ase import Atoms
 
 from prerelax.engines import EngineError
 from prerelax.relaxation.preconditioned import (
-    EIGENVALUE_FLOOR_EV_ANG2,
     HessianBFGS,
     Matrix,
     Vector,
@@ -25,14 +24,19 @@ from prerelax.relaxation.preconditioned import (
     largest_displacement,
     largest_force,
     newton_step,
-    within,
 )
 
 INNER_STEPS = 60
 INNER_FMAX_EV_ANG = 0.003
+SMALLEST_INNER_STEP_ANG = 1e-3
+INNER_RISE_EV = 1e-5
 DAMPING_EV_ANG2 = 0.3
 """Force constant that holds every atom near the last geometry: along soft modes, where the two levels may
 disagree about everything, the model's minimum lies too far."""
+
+WEIGHT_FLOOR_EV_ANG2 = 0.3
+RELATIVE_BOUNDS = (-0.6, 1.5)
+"""A cheap force constant is off by no more: what a long step seems to show beyond it is not curvature."""
 
 
 class TwoLevel(HessianBFGS):
@@ -40,26 +44,23 @@ class TwoLevel(HessianBFGS):
 
     def __init__(self, atoms: Atoms, **options: Any) -> None:
         super().__init__(atoms, **options)
-        self.difference: Matrix | None = None
+        self.difference: Matrix = np.zeros((0, 0))
         """Hessian of target minus cheap level, [3 n_atoms, 3 n_atoms] eV/Å²"""
         self._cheap: dict[bytes, tuple[float, Vector]] = {}
 
     def begin(self, x: Vector, gradient: Vector) -> None:
         super().begin(x, gradient)
-        assert self.hessian is not None
         self.difference = self.hessian - self.cheap_hessian
 
     def learn(self, x: Vector, gradient: Vector, x_new: Vector, gradient_new: Vector) -> None:
-        assert self.hessian is not None and self.difference is not None
+        super().learn(x, gradient, x_new, gradient_new)
         if self._surface_holds:
             try:
                 change = (gradient_new - gradient) - (self._at(x_new)[1] - self._at(x)[1])
                 self.difference = relative_update(self.difference, self.hessian, x_new - x, change)
                 self.hessian = self.cheap_hessian + self.difference
-                return
             except EngineError as error:
                 self._give_up(error)
-        super().learn(x, gradient, x_new, gradient_new)
 
     def proposal(self, x: Vector, energy: float, gradient: Vector) -> Vector:
         if self._surface_holds:
@@ -88,38 +89,46 @@ class TwoLevel(HessianBFGS):
 
     def _corrected_minimum(self, x: Vector, gradient: Vector) -> Vector:
         """The step to the corrected surface's minimum, or to where the trust radius ends."""
-        assert self.surface is not None and self.hessian is not None and self.difference is not None
+        assert self.surface is not None
         cheap_energy, cheap_gradient = self._at(x)
         linear = gradient - cheap_gradient
         quadratic = self.difference + DAMPING_EV_ANG2 * np.eye(x.size)
         move, slope, hessian = np.zeros(x.size), gradient, self.cheap_hessian + quadratic
-        self._expected = 0.0
+        self._expected, radius = 0.0, self.trust
         for _ in range(INNER_STEPS):
-            if largest_force(slope) < INNER_FMAX_EV_ANG:
+            radius = min(radius, self.trust - largest_displacement(move))
+            if largest_force(slope) < INNER_FMAX_EV_ANG or radius < SMALLEST_INNER_STEP_ANG:
                 break
-            step = newton_step(hessian, slope, (x + move).reshape(-1, 3), EIGENVALUE_FLOOR_EV_ANG2)
-            trial = move + within(step, self.trust)
-            if largest_displacement(trial) > self.trust:
-                move = within(trial, self.trust)
-                break
+            step = newton_step(hessian, slope, (x + move).reshape(-1, 3), radius)
+            trial = move + step
             energy, cheap = self.surface(x + trial)
             new_slope = cheap + linear + quadratic @ trial
-            hessian = bfgs_update(hessian, trial - move, new_slope - slope)
-            move, slope = trial, new_slope
-            self._expected = float(energy - cheap_energy + linear @ move + move @ quadratic @ move / 2)
+            total = float(energy - cheap_energy + linear @ trial + trial @ quadratic @ trial / 2)
+            hessian = bfgs_update(hessian, step, new_slope - slope)
+            if total > self._expected + INNER_RISE_EV:
+                radius = largest_displacement(step) / 2
+                continue
+            move, slope, self._expected = trial, new_slope, total
         return move
 
 
 def relative_update(difference: Matrix, hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     """The least change of `difference` that explains the gradient's `change` along `step`.
 
-    Least in the Frobenius norm of H^(-1/2) Δ H^(-1/2), H being `hessian` made positive definite; all matrices
-    [3 n_atoms, 3 n_atoms] eV/Å².
+    Least in the Frobenius norm of H^(-1/2) Δ H^(-1/2), H being `hessian` made positive definite; its
+    eigenvalues, relative errors of the cheap level, are kept within RELATIVE_BOUNDS. All matrices are
+    [3 n_atoms, 3 n_atoms] in eV/Å².
     """
     values, vectors = np.linalg.eigh(hessian)
-    weight = vectors @ (np.maximum(np.abs(values), 0.3) * (vectors.T @ step))
-    rest, scale = change - difference @ step, weight @ step
-    if scale < 1e-10:
-        return difference
-    outer = np.outer(rest, weight)
-    return difference + (outer + outer.T) / scale - (rest @ step) * np.outer(weight, weight) / scale**2
+    roots = np.sqrt(np.maximum(np.abs(values), WEIGHT_FLOOR_EV_ANG2))
+    step, change = roots * (vectors.T @ step), (vectors.T @ change) / roots
+    relative = (vectors.T @ difference @ vectors) / np.outer(roots, roots)
+    rest, scale = change - relative @ step, step @ step
+    if scale > 1e-12:
+        outer = np.outer(rest, step)
+        relative += (outer + outer.T) / scale - (rest @ step) * np.outer(step, step) / scale**2
+    lowest, highest = RELATIVE_BOUNDS
+    errors, modes = np.linalg.eigh(relative)
+    relative = (modes * np.clip(errors, lowest, highest)) @ modes.T
+    image = vectors * roots
+    return image @ relative @ image.T

@@ -1,0 +1,133 @@
+"""Sella, geomeTRIC and pyberny as ASE optimizers; each is imported only when it is chosen.
+
+Their steps are theirs with their defaults; convergence is the largest force on an atom, as for every
+optimizer here, and every gradient is asked of the atoms' calculator. Sella: Hermes et al., J. Chem. Theory
+Comput. 2022, 18, 6974; geomeTRIC: Wang and Song, J. Chem. Phys. 2016, 144, 214108; pyberny: Birkholz and
+Schlegel, Theor. Chem. Acc. 2016, 135, 84.
+"""
+
+import importlib.util
+from typing import IO, Any
+
+import numpy as np
+from ase import Atoms
+from ase.optimize import BFGS
+from ase.optimize.optimize import Optimizer
+from ase.units import Bohr, Hartree
+from numpy.typing import NDArray
+
+PACKAGES = {"sella": "sella", "geometric": "geometric", "pyberny": "berny"}
+"""Optimizer name -> the module that must be there."""
+NEVER = 1e-12
+"""As a convergence threshold in atomic units: no optimizer may stop by its own criteria."""
+UNBOUNDED = 10**9
+"""Steps, where a package wants a bound of its own."""
+
+
+def check_installed(name: str) -> None:
+    """Raise ValueError with the command to install it where an optimizer's package is absent."""
+    module = PACKAGES.get(name)
+    if module is not None and importlib.util.find_spec(module) is None:
+        raise ValueError(f"the optimizer {name} is not installed here: pip install 'prerelax[optimizers]'")
+
+
+def sella(atoms: Atoms, logfile: IO[str] | str | None = None) -> Optimizer:
+    """Sella to a minimum in internal coordinates; Cartesian ones below three atoms, which have no angles."""
+    if len(atoms) == 1:
+        return BFGS(atoms, logfile=logfile)  # nothing to do, but Sella cannot be made
+    from sella import Sella
+
+    class SellaMinimum(Sella):
+        def converged(self, forces: Any = None) -> bool:
+            return bool(np.linalg.norm(self.atoms.get_forces(), axis=1).max() < self.fmax)
+
+    many = len(atoms) > 2
+    return SellaMinimum(atoms, order=0, internal=many, allow_fragments=many, logfile=logfile)
+
+
+class _Stepwise(Optimizer):
+    """An optimizer whose next geometry another program proposes."""
+
+    def __init__(self, atoms: Atoms, logfile: IO[str] | str | None = None, **options: Any) -> None:
+        self.program: Any = None
+        super().__init__(atoms, logfile=logfile, **options)
+
+    def step(self) -> None:
+        """Tell the program of the present geometry's energy and gradient, and move where it says."""
+        energy = self.atoms.get_potential_energy() / Hartree
+        gradient = -self.atoms.get_forces() * (Bohr / Hartree)
+        self.atoms.set_positions(self.next_positions(energy, gradient))
+
+    def next_positions(self, energy: float, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[n_atoms, 3] Å, from the energy in Hartree and the gradient [n_atoms, 3] in Hartree/bohr."""
+        raise NotImplementedError
+
+
+class Pyberny(_Stepwise):
+    """pyberny's Berny algorithm in redundant internal coordinates."""
+
+    def next_positions(self, energy: float, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        from berny import Berny
+        from berny.geomlib import Geometry
+
+        if self.program is None:
+            geometry = Geometry(self.atoms.get_chemical_symbols(), self.atoms.get_positions())
+            thresholds = dict.fromkeys(("gradientmax", "gradientrms", "stepmax", "steprms"), NEVER)
+            self.program = Berny(geometry, maxsteps=UNBOUNDED, symmetry="nowarn", **thresholds)
+            next(self.program)
+        self.program.send((energy, gradient))
+        return np.array(next(self.program).coords)
+
+
+class Geometric(_Stepwise):
+    """geomeTRIC in translation-rotation internal coordinates."""
+
+    def next_positions(self, energy: float, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        from geometric.optimize import OPT_STATE
+
+        program = self.program
+        if program is None:
+            program = self.program = _geometric_optimizer(self.atoms)
+            program.engine.told = {"energy": energy, "gradient": gradient.ravel()}
+            program.calcEnergyForce()
+            program.prepareFirstStep()
+        else:
+            program.engine.told = {"energy": energy, "gradient": gradient.ravel()}
+            program.calcEnergyForce()
+            program.evaluateStep()
+        program.state = OPT_STATE.SKIP_EVALUATION
+        while program.state != OPT_STATE.NEEDS_EVALUATION:
+            program.step()
+        return np.array(program.X.reshape(-1, 3) * Bohr)
+
+
+def _geometric_optimizer(atoms: Atoms) -> Any:
+    from geometric.engine import Engine
+    from geometric.internal import DelocalizedInternalCoordinates
+    from geometric.molecule import Molecule
+    from geometric.optimize import Optimizer as GeometricOptimizer
+    from geometric.params import OptParams
+
+    class Told(Engine):
+        told: dict[str, Any]
+
+        def calc(self, coords: Any, dirname: str, read_data: bool = False, copydir: Any = None) -> Any:
+            return self.told
+
+        def load_guess_files(self, dirname: str) -> None:
+            pass
+
+        def save_guess_files(self, dirname: str) -> None:
+            pass
+
+    molecule = Molecule()
+    molecule.elem = atoms.get_chemical_symbols()
+    molecule.xyzs = [atoms.get_positions()]
+    molecule.build_topology()
+    criteria = ("energy", "grms", "gmax", "drms", "dmax")
+    parameters = OptParams(
+        maxiter=UNBOUNDED, convergence_set="GAU", **{f"convergence_{name}": NEVER for name in criteria}
+    )
+    coordinates = DelocalizedInternalCoordinates(molecule, build=True, connect=False, addcart=False)
+    start = atoms.get_positions().ravel() / Bohr
+    return GeometricOptimizer(start, molecule, coordinates, Told(molecule), ".", parameters, print_info=False)
