@@ -107,15 +107,11 @@ class Studies(_Study):
         if self.training and not any(getattr(start, "epoch", None) for start in starts.values()):
             yield "studies.training: no start has an epoch"
 
-    def starts_evaluated(self, target: str) -> list[str]:
-        """Starts whose paths are evaluated at a target, each once."""
+    def molecules_evaluated(self, target: str, start: str) -> int | None:
+        """How many molecules' paths from a start are evaluated at a target; None: all."""
         studies = (self.paths.get(target), self.alignment.get(target))
-        return list(dict.fromkeys(start for study in studies if study for start in study.starts))
-
-    def molecules_evaluated(self, target: str) -> int | None:
-        """How many molecules' paths are evaluated at a target; None: all."""
-        limits = [s.molecules for s in (self.paths.get(target), self.alignment.get(target)) if s]
-        return None if None in limits else max(n for n in limits if n)
+        limits = [study.molecules for study in studies if study and start in study.starts]
+        return None if None in limits else max((n for n in limits if n), default=None)
 
     def every(self, target: str, start: str) -> int:
         """Each so-many-th geometry of a start's paths is evaluated at a target; alignment needs all."""

@@ -171,8 +171,8 @@ def phases(chain: Chain, figure: Figure) -> None:
 
     chains = read_chains(chain)
     found = phases_of(chains)
-    drawn, data = draw(found, chains.model, chains.timesteps)
-    typer.echo(save_with_numbers(drawn, data, summarise_phases(found, chains.timesteps), figure))
+    numbers = summarise_phases(found, chains.timesteps)
+    typer.echo(save_with_numbers(*draw(found, chains.model, chains.timesteps), numbers, figure))
 
 
 def chain_end(

@@ -15,6 +15,7 @@ from prerelax.diffusion.checkpoint import LoadedModel, load_model
 from prerelax.diffusion.generation import draw_sizes, generate
 from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
+from prerelax.figures.phases import phases as draw
 from prerelax.networks.egnn import EGNN
 
 FORMALDEHYDE = (
@@ -98,8 +99,11 @@ def test_chains_that_blow_up_are_counted() -> None:
     chains.positions[10:, :4] = np.nan
     assert phases(chains).blown_up == 1
     chains.positions[-1, 4:] *= 1e3
-    with pytest.raises(UserError, match="every chain blew up"):
-        phases(chains)
+    nothing = phases(chains)
+    assert nothing.blown_up == 2
+    assert summarise_phases(nothing, 20).set_index("quantity")["ours"]["chains that blew up"] == 2
+    figure, _ = draw(nothing, "exact", 20)
+    assert "all 2 chains blew up" in figure.axes[0].texts[0].get_text()
 
 
 def test_sizes_are_those_of_the_set(tmp_path: Path) -> None:

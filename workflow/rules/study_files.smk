@@ -1,36 +1,40 @@
 """What the studies are made from."""
 
 
-def shards_evaluated(target):
-    molecules = campaign.studies.molecules_evaluated(target)
-    return (
-        SHARDS if molecules is None else SHARDS[: -(-molecules // campaign.shard_size)]
-    )
-
-
 def files_evaluated(folder, target, starts):
-    return expand(
-        f"{RESULTS}/{folder}/{target}/{{start}}/{{shard}}.extxyz",
-        start=starts,
-        shard=shards_evaluated(target),
-    )
+    """Shards with the molecules whose paths from these starts are evaluated."""
+    files = []
+    for start in starts:
+        molecules = campaign.studies.molecules_evaluated(target, start)
+        n_shards = (
+            len(SHARDS) if molecules is None else -(-molecules // campaign.shard_size)
+        )
+        files += [
+            f"{RESULTS}/{folder}/{target}/{start}/{shard}.extxyz"
+            for shard in SHARDS[:n_shards]
+        ]
+    return files
 
 
 def molecules_of_shard(wildcards):
     """How many molecules of a shard are evaluated."""
-    molecules = campaign.studies.molecules_evaluated(wildcards.target)
-    left = (
-        len(SHARDS) * campaign.shard_size if molecules is None else molecules
-    ) - SHARDS.index(wildcards.shard) * campaign.shard_size
-    return min(left, campaign.shard_size)
+    molecules = campaign.studies.molecules_evaluated(wildcards.target, wildcards.start)
+    if molecules is None:
+        return campaign.shard_size
+    before = SHARDS.index(wildcards.shard) * campaign.shard_size
+    return min(molecules - before, campaign.shard_size)
 
 
 def path_files(wildcards):
     study = campaign.studies.paths[wildcards.target]
-    zero = [study.zero] if study.zero else []
-    return files_evaluated(
-        "energies", wildcards.target, study.starts
-    ) + files_evaluated("relaxed", wildcards.target, study.starts + zero)
+    evaluated = files_evaluated("energies", wildcards.target, study.starts)
+    zero = expand(
+        f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
+        target=wildcards.target,
+        start=[study.zero] if study.zero else [],
+        shard=SHARDS,
+    )
+    return evaluated + files_evaluated("relaxed", wildcards.target, study.starts) + zero
 
 
 def alignment_files(wildcards):

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from prerelax.analysis.bond_orders import allowed, bond_orders, valences
 from prerelax.diffusion.chains import Chains
-from prerelax.errors import UserError
 
 PAPER_FINAL_STEP = 50
 """Paper E, figure 2 (T = 1000): elements settle near here."""
@@ -36,12 +35,11 @@ class Phases:
 
 
 def phases(chains: Chains) -> Phases:
-    """The phases of `chains`; those that blew up are left out and counted. UserError where all did."""
+    """The phases of `chains`; those that blew up are left out and counted."""
     kept = [(x, z) for x, z in chains if not has_blown_up(x)]
+    n_blown_up = len(chains.n_atoms) - len(kept)
     if not kept:
-        raise UserError(
-            "every chain blew up: the network predicts no noise that leads to molecules; train it longer"
-        )
+        return Phases(pd.DataFrame(), np.zeros(0, dtype=np.int64), n_blown_up, np.nan, np.nan)
     per_atom: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in SHARES}
     steps, errors, settled = [], [], []
     for positions, numbers in kept:
@@ -70,7 +68,7 @@ def phases(chains: Chains) -> Phases:
     return Phases(
         table,
         np.array(settled),
-        len(chains.n_atoms) - len(kept),
+        n_blown_up,
         float(final["valid_valence_atoms"]),
         float(final["valid_valence_molecules"]),
     )
@@ -125,6 +123,20 @@ def summarise_phases(found: Phases, timesteps: int) -> pd.DataFrame:
 
     `ours_of_1000` are steps of a schedule of 1000, as the paper's is.
     """
+    rows: list[tuple[str, float, float | None]] = [
+        ("molecules", float(len(found.settled_step)), 100),
+        ("chains that blew up", float(found.blown_up), None),
+        ("steps of the schedule", float(timesteps), 1000),
+    ]
+    if not found.table.empty:
+        rows = [*_numbers(found), *rows]
+    summary = pd.DataFrame(rows, columns=["quantity", "ours", "paper"])
+    of_steps = summary["quantity"].str.contains("steps left")
+    summary.insert(2, "ours_of_1000", (summary["ours"] * 1000 / timesteps).where(of_steps))
+    return summary
+
+
+def _numbers(found: Phases) -> list[tuple[str, float, float | None]]:
     table = found.table
     rows: list[tuple[str, float, float | None]] = []
     for name, words in (("settled_element", "final element"), ("settled_valence", "final valence")):
@@ -133,20 +145,14 @@ def summarise_phases(found: Phases, timesteps: int) -> pd.DataFrame:
             paper = PAPER_FINAL_STEP if name == "settled_element" else None
             rows.append((f"steps left when half of the {whom} have their {words}", float(half.max()), paper))
     median = float(np.median(found.settled_step))
-    rows += [
+    return [
+        *rows,
         ("median over molecules: steps left at the last change of an element", median, PAPER_FINAL_STEP),
         ("step size there / Å", _at(table, "step_size_ang", median), None),
         ("bond-length error there / Å", _at(table, "bond_error_ang", median), None),
         ("share of finished atoms with an allowed valence", found.valid_atoms, None),
         ("share of finished molecules with allowed valences alone", found.valid_molecules, None),
-        ("molecules", float(len(found.settled_step)), 100),
-        ("chains that blew up", float(found.blown_up), None),
-        ("steps of the schedule", float(timesteps), 1000),
     ]
-    summary = pd.DataFrame(rows, columns=["quantity", "ours", "paper"])
-    of_steps = summary["quantity"].str.contains("steps left")
-    summary.insert(2, "ours_of_1000", (summary["ours"] * 1000 / timesteps).where(of_steps))
-    return summary
 
 
 def _at(table: pd.DataFrame, column: str, steps_left: float) -> float:

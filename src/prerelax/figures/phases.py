@@ -7,7 +7,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from prerelax.analysis.phases import PAPER_FINAL_STEP, Phases
-from prerelax.figures.style import DOUBLE_COLUMN_MM, GREY, INK, in_house_style, new_figure, number
+from prerelax.figures.style import (
+    DOUBLE_COLUMN_MM,
+    GREY,
+    INK,
+    figure_that_says,
+    in_house_style,
+    new_figure,
+    number,
+)
 
 ATOMS, MOLECULES, VALID = "#0B4F8A", "#D55E00", "#009E73"
 PAPER_TIMESTEPS = 1000
@@ -17,6 +25,9 @@ PAPER_TIMESTEPS = 1000
 def phases(found: Phases, model: str, timesteps: int) -> tuple[Figure, pd.DataFrame]:
     """Figure and the table behind it, by the network calls still to come, on a logarithmic axis."""
     table = found.table
+    if table.empty:
+        text = f"{model}: all {found.blown_up} chains blew up; a network trained longer is needed"
+        return figure_that_says(text), table
     figure = new_figure(DOUBLE_COLUMN_MM, 105)
     left_out = f", {found.blown_up} blew up" if found.blown_up else ""
     words = (
