@@ -205,6 +205,17 @@ def chain_energies(
     typer.echo(save_with_numbers(drawn, data, summarise_chain_ends(table), figure))
 
 
+def dataset(
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The training set to write.")],
+    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Relaxed shards.")],
+) -> None:
+    """Collect the converged minima of relaxed shards as a training set, for a denoiser of that level."""
+    from prerelax.datasets.relaxed import collect_relaxed
+
+    kept, left_out = collect_relaxed(out, shards)
+    typer.echo(f"{kept} minima, {left_out} rows left out")
+
+
 VERBS: dict[str, Callable[..., None]] = {
     "energies": energies,
     "paths": paths,
@@ -215,6 +226,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "phases": phases,
     "chain-end": chain_end,
     "chain-energies": chain_energies,
+    "dataset": dataset,
 }
 
 
