@@ -25,7 +25,7 @@ def test_a_campaign_through_slurm_gives_the_local_tables(cluster: Cluster, finis
             "edm-few": {"kind": "diffuse", "model": "edm-qm9-small", "sampler": "few", "steps": 20},
         },
     }
-    assert cluster.run() == 0, cluster.log
+    assert cluster.run(seconds=500) == 0, cluster.log
     states = cluster.states()
     assert len(states) == len(cluster.jobs) and set(states.values()) == {"COMPLETED"}
     for expected, found in zip(tables(finished), tables(cluster.folder), strict=True):

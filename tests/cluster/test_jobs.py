@@ -134,8 +134,9 @@ def test_files_that_become_visible_late_are_waited_for(ready: Cluster) -> None:
 
 def test_files_that_become_visible_too_late_are_not_computed_again(ready: Cluster) -> None:
     ready.environment["VISIBLE_AFTER_S"] = "8"
-    ready.profile["latency-wait"] = 1
-    ready.run(SHARD)
+    ready.profile |= {"latency-wait": 1, "retries": 0}
+    assert ready.run(SHARD) != 0
+    assert "MissingOutputException" in ready.log
     wait_for((ready.folder / SHARD).exists, 20, "the file becomes visible")
     ready.environment.pop("VISIBLE_AFTER_S")
     assert ready.run(SHARD) == 0, ready.log
