@@ -43,7 +43,7 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
     absent = [start for start in cosines.left_out if start not in starts]
     missing = [left_out_words(cosines.left_out[start], start) for start in absent]
     figure.suptitle(
-        "; ".join([f"target {target}", PAPER, *missing]), x=0.01, ha="left", fontsize=6.5, color=GREY
+        "\n".join([f"target {target}; {PAPER}", *missing]), x=0.01, ha="left", fontsize=6.5, color=GREY
     )
     panels = figure.subplots(len(sums), len(starts), squeeze=False, sharey=True, sharex=True)
     summary = summarise_alignment(cosines).set_index(["start", "k"])

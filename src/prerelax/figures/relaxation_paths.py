@@ -44,10 +44,10 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     for row, zero in zip(panels, zeros, strict=True):
         for axes, start in zip(row, starts, strict=True):
             chosen = table[(table["start"] == start) & (table["zero"] == zero)]
-            axes.set_title(start, fontweight="bold", loc="left", pad=18)
+            axes.set_title(start, fontweight="bold", loc="left", pad=20)
             words = left_out_words(paths.left_out[start])
             n = chosen.groupby(["id", "conformer"]).ngroups
-            axes.set_title(f"n = {n}{words}", loc="right", color=GREY, fontsize=6, pad=18)
+            axes.set_title(f"n = {n}{words}", loc="right", color=GREY, fontsize=6, pad=20)
             means = summary[(summary["start"] == start) & (summary["zero"] == zero)]
             _draw(axes, chosen, means)
         row[0].set_ylabel(f"above the {'own' if zero == OWN else 'data set’s'} minimum / kcal/mol")

@@ -45,7 +45,7 @@ def training_speedup(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         _share_height(panels[: len(FILTERS_KCAL_MOL)])
         panels[0].set_ylabel("steps saved / %")
         _draw_ratio(panels[-1], rows[rows["subset"] == ALL])
-        panels[0].legend(loc="lower right", fontsize=6)
+        panels[-1].legend(loc="best", fontsize=6)
     return figure, table
 
 
@@ -70,7 +70,7 @@ def _draw_saved(axes: Axes, rows: pd.DataFrame, subset: str) -> None:
             lw=0,
         )
         interval = [median - known[f"{_SAVED}_ci_low"], known[f"{_SAVED}_ci_high"] - median]
-        axes.errorbar(epochs, median, interval, color=colour, marker="o", ms=3, lw=1, label=f"n = {steps}")
+        axes.errorbar(epochs, median, interval, color=colour, marker="o", ms=3, lw=1)
         paper = float(line["paper_percent"].iloc[0])
         axes.axhline(paper, color=colour, ls="--", lw=0.8)
         axes.annotate(f"paper {number(paper)}", (1, paper), **_PAPER_TEXT, color=colour)
@@ -100,9 +100,11 @@ def _share_height(panels: Any) -> None:
 
 
 def _draw_ratio(axes: Axes, rows: pd.DataFrame) -> None:
-    axes.set_title("energy above the minimum", loc="left", fontweight="bold")
-    for colour, (_, line) in zip(COLOURS, rows.groupby("steps", sort=True), strict=False):
-        axes.plot(line["epoch"], line["energy_ratio"], color=colour, marker="o", ms=3, lw=1)
+    axes.set_title("energy of the start", loc="left", fontweight="bold")
+    for colour, (steps, line) in zip(COLOURS, rows.groupby("steps", sort=True), strict=False):
+        axes.plot(
+            line["epoch"], line["energy_ratio"], color=colour, marker="o", ms=3, lw=1, label=f"n = {steps}"
+        )
     axes.axhline(1, color=INK, lw=0.5)
     axes.set_ylabel("times lower than the baseline's")
     axes.text(0, -0.3, "paper: epoch 50: 2 ×, 100: 3 ×", transform=axes.transAxes, fontsize=5.5, color=GREY)
