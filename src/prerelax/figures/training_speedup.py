@@ -58,7 +58,7 @@ def _draw_saved(axes: Axes, rows: pd.DataFrame, subset: str) -> None:
         return
     span = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}…{max(counts)}"
     axes.set_title(f"n = {span}", loc="right", color=GREY, fontsize=6)
-    for colour, (steps, line) in zip(COLOURS, rows.groupby("steps", sort=True), strict=False):
+    for colour, (_, line) in zip(COLOURS, rows.groupby("steps", sort=True), strict=False):
         known = line[line["n_counted"] > 0]
         epochs, median = known["epoch"], known[f"{_SAVED}_median"]
         axes.fill_between(
