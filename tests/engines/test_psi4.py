@@ -1,11 +1,14 @@
 """Psi4 as a program of its own. What starts it is skipped where it is not installed."""
 
+import contextlib
 import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -320,6 +323,36 @@ def water(identifier, **changes):
     atoms.rattle(0.05, seed=0)
     fields = {"id": identifier, "numbers": atoms.numbers, "positions": atoms.positions, "start": "mmff94"}
     return Record(**(fields | changes))
+
+
+def psi4_processes(scratch):
+    """Command lines of the running Psi4s whose scratch folder is below this one."""
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(file.read_bytes().decode(errors="replace"))
+    return [line for line in lines if "psi4_server.py" in line and str(scratch) in line]
+
+
+@psi4
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="running processes are read from /proc")
+def test_a_molecule_that_takes_too_long_leaves_no_psi4_running(tmp_path, scratch):
+    benzene = molecule("C6H6")
+    rows = [water("benzene", numbers=benzene.numbers, positions=benzene.positions), water("water")]
+    write_shard(tmp_path / "in.extxyz", rows)
+    level = Level("psi4", "B3LYP", "def2-TZVP")
+    options = {"level": level, "target": "b3lyp", "timeout_s": 4}
+    relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", **options)
+    first = read_shard(tmp_path / "out.extxyz")[0]
+    assert first.status == "timeout" and "limit of 4 s" in first.message
+    deadline = time.monotonic() + 10
+    while psi4_processes(scratch) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert psi4_processes(scratch) == []
+    left = set(scratch.iterdir())
+    level_settings(HF)  # a new Psi4 clears what the killed ones left
+    assert left and not list(scratch.iterdir())
 
 
 @psi4
