@@ -17,15 +17,23 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 
 from prerelax.engines import Level
-from prerelax.engines.pyscf import ScfSettings
+from prerelax.engines.pyscf import ScfSettings, scf_settings
 from prerelax.engines.pyscf_scf import PySCF
 
-TIGHT = ScfSettings(grid_level=5, conv_tol_eh=1e-10, conv_tol_gradient=1e-7)
+TIGHT = ScfSettings(
+    grid_level=5, radial_grid_level=5, partition="becke", conv_tol_eh=1e-10, conv_tol_gradient=1e-7
+)
 CANDIDATES = {
-    "PySCF's defaults": ScfSettings(grid_level=3, conv_tol_eh=1e-9, conv_tol_gradient=3.2e-5),
+    "PySCF's grid and thresholds": ScfSettings(
+        grid_level=3, radial_grid_level=3, partition="becke", conv_tol_eh=1e-9, conv_tol_gradient=3.2e-5
+    ),
     "chosen": ScfSettings(),
+    "tight": scf_settings(Level("pyscf", "qm9", tight=True)),
     "looser SCF": ScfSettings(conv_tol_gradient=3e-4),
     "grid 1": ScfSettings(grid_level=1),
+    "grid 2": ScfSettings(radial_grid_level=2),
+    "grid 2, Becke": ScfSettings(radial_grid_level=2, partition="becke"),
+    "grid 2, PySCF's fitting functions": ScfSettings(radial_grid_level=2, fitting_beta=2.0),
 }
 
 

@@ -11,7 +11,7 @@ from prerelax.engines import EngineError, Level, make_calculator, validate_level
 from prerelax.engines.pyscf import ScfSettings
 
 QM9 = Level("pyscf", "qm9")
-TIGHT = ScfSettings(grid_level=4, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)
+TIGHT = ScfSettings(grid_level=4, radial_grid_level=4, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)
 
 
 def evaluate(level, atoms, charge=0, multiplicity=1, settings=None):

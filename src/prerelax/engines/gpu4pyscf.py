@@ -78,7 +78,7 @@ def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Ca
 
 def gpu_settings() -> pyscf.ScfSettings:
     """PySCF's thresholds; every grid is PySCF's default one, which costs a card little."""
-    return dataclasses.replace(pyscf.ScfSettings(), grid_level=3)
+    return dataclasses.replace(pyscf.ScfSettings(), grid_level=3, radial_grid_level=3, partition="becke")
 
 
 def _version() -> str:

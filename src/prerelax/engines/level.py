@@ -19,6 +19,10 @@ CLASH_DISTANCE_ANG = 0.25
 """Atoms closer than this are no molecule: xTB returns energies of 1e5 eV there, or stops."""
 
 
+TIGHT_FMAX_EV_ANG = 0.01
+"""relaxations that go below this ask for a tight level"""
+
+
 @dataclass(frozen=True)
 class Level:
     """Method, basis and dispersion, and the engine that evaluates them.
@@ -37,6 +41,8 @@ class Level:
     """an implicit solvent by name, e.g. water; None is the gas phase"""
     solvent_model: str | None = None
     """smd, alpb, ...; None is the engine's default (`solvents.MODELS`)"""
+    tight: bool = False
+    """forces good enough to converge below `TIGHT_FMAX_EV_ANG`, where the engine has the choice"""
 
     def __str__(self) -> str:
         dispersion = f"-{self.dispersion.upper()}" if self.dispersion else ""

@@ -33,22 +33,26 @@ COMMON_BASES = (
 
 @dataclass(frozen=True)
 class ScfSettings:
-    """Grid and thresholds of a calculation, chosen by `benchmarks/qm9_level_settings.py`.
-
-    Against grid level 5 and tight thresholds, forces at the level `qm9` are off by at most 6e-5 a.u.
-    (0.003 eV/Å) and energies by 2e-6 Eh; so they are with PySCF's defaults, at 1.3 to 1.6 times the cost.
-    """
+    """Grids and thresholds of a calculation, chosen by `benchmarks/qm9_level_settings.py`."""
 
     grid_level: int = 2
-    """PySCF's atomic grids, 0 to 9"""
+    """angular points of PySCF's atomic grids, 0 to 9, on the grid of energies and forces"""
+    radial_grid_level: int = 1
+    """the same for radial points"""
     meta_gga_grid_level: int = 5
-    """the same for meta-GGAs; at 4, forces are still off by 2e-4 a.u. with r2SCAN (1e-5 with M06-2X)"""
+    """of both for meta-GGAs; at 4, forces are still off by 2e-4 a.u. with r2SCAN (1e-5 with M06-2X)"""
+    partition: str = "stratmann"
+    """of space between the atoms: stratmann or becke, PySCF's default"""
+    coarse_grid_level: int = 0
+    """of the grid on which the SCF cycles run, corrected by the other one; results do not depend on it"""
     conv_tol_eh: float = 1e-7
     """largest change of the energy between the last two cycles"""
-    conv_tol_gradient: float = 3e-5
+    conv_tol_gradient: float = 1e-4
     """largest norm of the orbital gradient"""
     max_cycles: int = 60
     """of each attempt: plain DIIS, then level shift and damping, then second order"""
+    fitting_beta: float = 2.6
+    """ratio of neighbouring exponents of the even-tempered fitting basis at the level qm9 (PySCF: 2)"""
 
 
 def validate(level: Level) -> None:
@@ -71,7 +75,7 @@ def settings(level: Level) -> dict[str, Any]:
     packages = ("pyscf", "pyscf-dispersion") if level.dispersion else ("pyscf",)
     return {
         "density_fitting": level.density_fitting,
-        **dataclasses.asdict(ScfSettings()),
+        **dataclasses.asdict(scf_settings(level)),
         "versions": versions(*packages),
     }
 
@@ -80,7 +84,12 @@ def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Ca
     """PySCF as an ASE calculator; see `pyscf_scf.PySCF`."""
     from prerelax.engines.pyscf_scf import PySCF
 
-    return PySCF(level, charge, multiplicity, threads, ScfSettings())
+    return PySCF(level, charge, multiplicity, threads, scf_settings(level))
+
+
+def scf_settings(level: Level) -> ScfSettings:
+    """Forces to 2e-5 a.u. (0.001 eV/Å) of the grid's limit; to 5e-6 where the level is tight."""
+    return ScfSettings(radial_grid_level=2, conv_tol_gradient=3e-5) if level.tight else ScfSettings()
 
 
 def functional_proper(method: str) -> str:

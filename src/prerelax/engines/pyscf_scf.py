@@ -10,10 +10,10 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 from pyscf import dft, gto, lib, scf
-from scipy.linalg import eigh
 
 from prerelax.engines import qm9_level
 from prerelax.engines.level import EngineError, Level, check_elements, check_molecule
+from prerelax.engines.memory import available_mb
 from prerelax.engines.pyscf import (
     QM9,
     ScfSettings,
@@ -22,17 +22,27 @@ from prerelax.engines.pyscf import (
     has_basis,
     has_core_potential,
 )
+from prerelax.engines.pyscf_fitting import Fitting
+from prerelax.engines.pyscf_gradient import gradient
+from prerelax.engines.pyscf_grids import set_atomic_grids
+from prerelax.engines.pyscf_guess import Guess
 from prerelax.engines.pyscf_solvent import in_solvent
+from prerelax.engines.pyscf_two_grids import TwoGrids, solve
 
 RESCUE_LEVEL_SHIFT_EH = 0.3
 RESCUE_DAMPING = 0.5
+MATRICES = 40
+"""of the basis' size, held at once by an SCF with DIIS and by a gradient"""
+IN_MEMORY_SHARE = 0.5
+"""of the free memory that fitted integrals may take; larger ones go to PySCF, which keeps them on disk"""
 
 
 class PySCF(Calculator):
     """Energy and forces of one molecule at a level; restricted for singlets, unrestricted otherwise.
 
-    `charge` and `multiplicity` are fixed; `threads` are OpenMP threads of this process. The occupied orbitals
-    of the last geometry, made orthonormal at the new one, are the first density.
+    `charge` and `multiplicity` are fixed; `threads` are OpenMP threads of this process. The first density is
+    extrapolated from the solutions at earlier geometries (`pyscf_guess`), the cycles run on a coarse grid
+    that is corrected by the fine one (`pyscf_two_grids`).
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
@@ -49,7 +59,7 @@ class PySCF(Calculator):
         """SCF cycles of the last geometry, all attempts together"""
         self.gradient_s = 0.0
         """processor seconds of the last gradient, the SCF not included"""
-        self._orbitals: list[NDArray[np.float64]] | None = None
+        self._guess = Guess()
         lib.num_threads(threads)
 
     def calculate(
@@ -62,11 +72,13 @@ class PySCF(Calculator):
         before = self.atoms
         super().calculate(atoms, properties or ["energy"], system_changes)
         if before is not None and not np.array_equal(before.numbers, self.atoms.numbers):
-            self._orbitals = None
+            self._guess.forget()
         check_molecule(self.atoms.numbers, self.atoms.positions, self.charge, self.multiplicity)
         try:
-            mean_field = self._converged(self._molecule(self.atoms))
-            gradient = self._gradient(mean_field)
+            mol = self._molecule(self.atoms)
+            self._check_memory(mol)
+            mean_field = self._converged(mol)
+            derivative = self._gradient(mean_field)
         except EngineError:
             raise
         except MemoryError as error:
@@ -76,7 +88,7 @@ class PySCF(Calculator):
         except Exception as error:
             raise EngineError("unknown_error", f"PySCF: {type(error).__name__}: {error}") from error
         energy = float(mean_field.e_tot) * Hartree
-        self.results = {"energy": energy, "free_energy": energy, "forces": -gradient * (Hartree / Bohr)}
+        self.results = {"energy": energy, "free_energy": energy, "forces": -derivative * (Hartree / Bohr)}
 
     def _molecule(self, atoms: Atoms) -> gto.Mole:
         symbols = sorted({chemical_symbols[z] for z in atoms.numbers})
@@ -112,11 +124,12 @@ class PySCF(Calculator):
         else:
             mean_field = (dft.UKS if mol.spin else dft.RKS)(mol, xc=functional)
             meta = dft.libxc.xc_type(functional_proper(functional)) == "MGGA"
-            mean_field.grids.level = self.settings.meta_gga_grid_level if meta else self.settings.grid_level
+            set_atomic_grids(mean_field.grids, self.settings, meta)
         if self.level.dispersion:
             mean_field.disp = f"{self.level.dispersion.lower()}:{dispersion_functional(functional)}"
         if self.level.density_fitting:
-            mean_field = mean_field.density_fit()
+            auxbasis = qm9_level.fitting_basis(mol, self.settings.fitting_beta) if self._is_qm9 else None
+            mean_field = mean_field.density_fit(auxbasis=auxbasis)
         if self._is_qm9:
             qm9_level.restrict_to_spherical_f(mean_field)
         mean_field = self._placed(mean_field)
@@ -131,18 +144,29 @@ class PySCF(Calculator):
         """The mean field in its solvent."""
         return in_solvent(mean_field, self.level)
 
+    def _check_memory(self, mol: gto.Mole) -> None:
+        """Raise EngineError where not even matrices of the basis' size fit, rather than be killed for it."""
+        needed = MATRICES * 8e-6 * mol.nao_nr() ** 2
+        available = available_mb()
+        if needed > available:
+            raise EngineError(
+                "resource_error",
+                f"{mol.nao_nr()} basis functions need {needed / 1e3:.1f} GB of memory and "
+                f"{available / 1e3:.1f} GB are free; give the job more, use fewer workers or a smaller basis",
+            )
+
     def _converged(self, mol: gto.Mole) -> Any:
         """A converged mean field: plain DIIS, then level shift with damping, then second order."""
         self.cycles = 0
-        density = self._guess(mol)
+        overlap = mol.intor_symmetric("int1e_ovlp")
+        density = _density(self._guess.orbitals(overlap))
         for attempt in (self._plain, self._shifted, self._second_order):
             mean_field = attempt(mol, density)
             density = mean_field.make_rdm1()
-            self.cycles += mean_field.cycles
             if mean_field.converged and np.isfinite(mean_field.e_tot):
-                self._orbitals = _occupied(mean_field)
+                self._guess.learn(overlap, _occupied(mean_field))
                 return mean_field
-        self._orbitals = None
+        self._guess.forget()
         raise EngineError(
             "scf_failed",
             f"the SCF did not converge in {self.cycles} cycles with DIIS, level shift and second order; "
@@ -151,8 +175,28 @@ class PySCF(Calculator):
 
     def _plain(self, mol: gto.Mole, density: Any) -> Any:
         mean_field = self._mean_field(mol)
-        mean_field.kernel(dm0=density)
+        self._make_fast(mean_field)
+        if isinstance(getattr(mean_field, "_numint", None), TwoGrids):
+            self.cycles += solve(mean_field, density, self.settings.conv_tol_gradient)
+        else:
+            mean_field.kernel(dm0=density)
+            self.cycles += mean_field.cycles
         return mean_field
+
+    def _make_fast(self, mean_field: Any) -> None:
+        """Fitted integrals in memory, and two grids; a solvent's potential belongs to PySCF's own loop."""
+        if self.level.solvent:
+            return
+        if self.level.density_fitting:
+            fitting = Fitting(mean_field.mol, mean_field.with_df.auxbasis)
+            if fitting.memory_mb() < IN_MEMORY_SHARE * available_mb():
+                mean_field.with_df = fitting
+        if hasattr(mean_field, "grids"):
+            coarse = dft.gen_grid.Grids(mean_field.mol)
+            coarse.level = self.settings.coarse_grid_level
+            mean_field._numint = TwoGrids(
+                mean_field.grids.build(sort_grids=False), coarse.build(sort_grids=False)
+            )
 
     def _shifted(self, mol: gto.Mole, density: Any) -> Any:
         """From PySCF's own guess: the density that DIIS left behind is no better."""
@@ -161,29 +205,22 @@ class PySCF(Calculator):
         mean_field.damp = RESCUE_DAMPING
         mean_field.conv_check = True  # its extra cycle takes the level shift away again
         mean_field.kernel()
+        self.cycles += mean_field.cycles
         return mean_field
 
     def _second_order(self, mol: gto.Mole, density: Any) -> Any:
         mean_field = self._mean_field(mol).newton()
         mean_field.kernel(dm0=density)
-        mean_field.cycles = mean_field.max_cycle
+        self.cycles += mean_field.max_cycle
         return mean_field
-
-    def _guess(self, mol: gto.Mole) -> Any:
-        """Densities of the last geometry's occupied orbitals, Löwdin-orthonormalised here; None at first."""
-        if self._orbitals is None:
-            return None
-        overlap = mol.intor_symmetric("int1e_ovlp")
-        densities = [_density(orbitals, overlap) for orbitals in self._orbitals]
-        return 2 * densities[0] if len(densities) == 1 else np.array(densities)
 
     def _gradient(self, mean_field: Any) -> NDArray[np.float64]:
         began = time.process_time()
-        gradient: NDArray[np.float64] = mean_field.nuc_grad_method().kernel()
+        result = gradient(mean_field)
         self.gradient_s = time.process_time() - began
-        if not np.all(np.isfinite(gradient)):
+        if not np.all(np.isfinite(result)):
             raise EngineError("scf_failed", "PySCF returned forces that are not numbers")
-        return gradient
+        return result
 
 
 def _occupied(mean_field: Any) -> list[NDArray[np.float64]]:
@@ -193,8 +230,16 @@ def _occupied(mean_field: Any) -> list[NDArray[np.float64]]:
     return [c[:, occupied > 0] for c, occupied in zip(mean_field.mo_coeff, mean_field.mo_occ, strict=True)]
 
 
-def _density(orbitals: NDArray[np.float64], overlap: NDArray[np.float64]) -> NDArray[np.float64]:
-    values, vectors = eigh(orbitals.T @ overlap @ orbitals)
-    rotated = orbitals @ (vectors / np.sqrt(values))
-    density: NDArray[np.float64] = rotated @ rotated.T
-    return density
+def _density(occupied: list[NDArray[np.float64]] | None) -> Any:
+    """Density matrix, or one for each spin, carrying its orbitals as PySCF's own densities do."""
+    if occupied is None:
+        return None
+    if len(occupied) == 1:
+        (orbitals,) = occupied
+        return lib.tag_array(
+            2 * orbitals @ orbitals.T, mo_coeff=orbitals, mo_occ=np.full(orbitals.shape[1], 2.0)
+        )
+    most = max(orbitals.shape[1] for orbitals in occupied)
+    padded = np.array([np.pad(c, ((0, 0), (0, most - c.shape[1]))) for c in occupied])
+    occupations = np.array([np.arange(most) < c.shape[1] for c in occupied], dtype=float)
+    return lib.tag_array(padded @ padded.transpose(0, 2, 1), mo_coeff=padded, mo_occ=occupations)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyscf import gto
+from pyscf import df, gto
 from scipy.linalg import block_diag, eigh
 
 FUNCTIONAL = "b3lypg"
@@ -26,6 +26,11 @@ def basis(symbol: str) -> list[Any]:
     if symbol != "H":
         shells += [[2, [exponent, 1.0]] for exponent in D_EXPONENTS]
     return shells
+
+
+def fitting_basis(mol: gto.Mole, beta: float) -> Any:
+    """Even-tempered auxiliary functions, neighbouring exponents differing by the factor `beta`."""
+    return df.aug_etb(mol, beta=beta)
 
 
 def restrict_to_spherical_f(mean_field: Any) -> None:
