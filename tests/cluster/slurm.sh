@@ -63,7 +63,7 @@ SchedulerParameters=sched_interval=1,bf_interval=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=256
-MinJobAge=300
+MinJobAge=3600
 KillWait=3
 OverTimeLimit=0
 JobRequeue=0
