@@ -74,6 +74,10 @@ class _Level(_Model):
         description="the cheap level of bfgs-hessian and two-level; auto: GFN1-xTB or what can stand for it",
     )
     fmax: float = Field(0.03, gt=0, description="largest force on an atom at convergence, eV/Å")
+    check_minimum: Literal["none", "cheap", "target"] = Field(
+        "none", description="whether the end is a minimum: by the cheap level's Hessian, or the target's own"
+    )
+    kick: bool = Field(False, description="leave a saddle point that check_minimum found and relax again")
     max_steps: int = Field(1000, ge=1, description="the papers had no cap")
     timeout_s: float | None = Field(None, gt=0, description="seconds for one molecule")
 

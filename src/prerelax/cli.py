@@ -91,6 +91,12 @@ class Hessian(StrEnum):
     lindh = "lindh"
 
 
+class CheckMinimum(StrEnum):
+    none = "none"
+    cheap = "cheap"
+    target = "target"
+
+
 class Dispersion(StrEnum):
     d3bj = "d3bj"
     d4 = "d4"
@@ -228,8 +234,12 @@ def relax(
     ] = None,
     optimizer: Annotated[Optimizer, typer.Option(help="Optimizer; bfgs is ASE's.")] = Optimizer.bfgs,
     hessian: Annotated[
-        Hessian, typer.Option(help="Cheap level of bfgs-hessian and two-level.")
+        Hessian, typer.Option(help="Cheap level of bfgs-hessian, two-level and --check-minimum.")
     ] = Hessian.auto,
+    check_minimum: Annotated[
+        CheckMinimum, typer.Option(help="Is the end a minimum? By the cheap level's Hessian or the target's.")
+    ] = CheckMinimum.none,
+    kick: Annotated[bool, typer.Option("--kick", help="Leave a saddle point and relax again.")] = False,
     fmax: Annotated[float, typer.Option(help="Largest force on an atom at convergence, eV/Å.")] = 0.03,
     max_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps at most.")] = 1000,
     timeout: Annotated[float | None, typer.Option(help="Seconds for one molecule at most.")] = None,
@@ -264,6 +274,8 @@ def relax(
         ),
         optimizer=optimizer.value,
         hessian=hessian.value,
+        check_minimum=check_minimum.value,
+        kick=kick,
         fmax=fmax,
         max_steps=max_steps,
         timeout_s=timeout,

@@ -92,6 +92,12 @@ class Record:
     """between the start geometry and the relaxed one, after optimal rotation and translation"""
     rmsd_symmetry_ang: float | None = None
     """the same with symmetry-equivalent atoms matched"""
+    n_gradients_check: int | None = None
+    """gradients at the target that the check of the minimum took, not in `n_gradients`"""
+    n_imaginary: int | None = None
+    """imaginary frequencies at the relaxed geometry; None where it was not checked, above 0 at a saddle"""
+    lowest_frequency_cm: float | None = None
+    """of the target, cm⁻¹, an imaginary one negative; None where it was not measured"""
     settings: str | None = None
     """engine, level, optimizer, thresholds and versions behind the numbers, as JSON"""
     start_positions: NDArray[np.float64] | None = None
@@ -147,6 +153,9 @@ _TABLE_SCHEMA = pa.schema(
         ("connectivity_unchanged", pa.bool_()),
         ("rmsd_ang", pa.float64()),
         ("rmsd_symmetry_ang", pa.float64()),
+        ("n_gradients_check", pa.int64()),
+        ("n_imaginary", pa.int64()),
+        ("lowest_frequency_cm", pa.float64()),
         ("settings", pa.string()),
         ("n_atoms", pa.int32()),
     ]

@@ -38,6 +38,7 @@ class _Relaxations:
     status: NDArray[np.object_]
     converged: NDArray[np.bool_]
     connectivity_changed: NDArray[np.bool_]
+    is_saddle: NDArray[np.bool_]
     n_steps: Floats
     n_gradients: Floats
     energy_ev: Floats
@@ -100,6 +101,7 @@ def _relaxations(table: pa.Table, baseline: str) -> _Relaxations:
         status=_shared_text(table["status"]),
         converged=_mask(table["converged"]),
         connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"])),
+        is_saddle=_mask(pc.greater(table["n_imaginary"], 0)),
         n_steps=_floats(table, "n_steps"),
         n_gradients=_floats(table, "n_gradients"),
         energy_ev=_floats(table, "energy_ev"),
@@ -146,6 +148,7 @@ def _own_reasons(rows: _Relaxations) -> NDArray[np.object_]:
     reasons = np.full(len(rows.key), COUNTED, dtype=object)
     counts = np.isfinite(rows.n_steps) & np.isfinite(rows.n_gradients)
     reasons[~counts] = "counts missing"
+    reasons[rows.is_saddle] = "saddle point"
     reasons[rows.connectivity_changed] = "connectivity changed"
     # A start may be a fallback and its relaxation still a good one: only `converged` decides.
     silent = (rows.status == "ok") | (rows.status == "fallback")

@@ -34,12 +34,15 @@ _COLUMNS = (
     "start_energy_ev",
     "fmax_ev_ang",
     "connectivity_unchanged",
+    "n_imaginary",
     "rmsd_ang",
     "rmsd_symmetry_ang",
     "wall_s",
     "stages_s",
     "settings",
 )
+_NULL_IF_ABSENT = "n_imaginary"
+"""A column that shards of before it do not have: nothing was checked then."""
 
 
 def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Path]:
@@ -105,7 +108,7 @@ def _read(shard: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
-            table = None if missing else file.read(columns=list(_COLUMNS)).select(_COLUMNS)
+            table = None if set(missing) - {_NULL_IF_ABSENT} else file.read(columns=list(_COLUMNS))
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(
             f"{path}: not a whole table ({error}); delete it and its shard, relax again"
@@ -114,7 +117,9 @@ def _read(shard: Path) -> pa.Table:
         raise ShardError(
             f"{path}: lacks {', '.join(missing)}; it is of another version of prerelax, relax again"
         )
-    return table
+    for name in missing:
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.int64()))
+    return table.select(_COLUMNS)
 
 
 def _with_names_of_shard(table: pa.Table, path: Path) -> pa.Table:

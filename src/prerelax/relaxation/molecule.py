@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from ase import Atoms, __version__
+from ase.calculators.calculator import all_changes
 from numpy.typing import NDArray
 
 from prerelax.engines import (
@@ -17,9 +19,18 @@ from prerelax.engines import (
     level_settings,
     make_calculator,
 )
+from prerelax.engines.level import TIGHT_FMAX_EV_ANG
 from prerelax.records import Status
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface, cheap_level
 from prerelax.relaxation.force_constants import DFT_FACTORS
+from prerelax.relaxation.minimum import (
+    KICK_ANG,
+    MAX_KICKS,
+    CheckMinimum,
+    Curvature,
+    curvature_at_cheap_level,
+    curvature_at_target,
+)
 from prerelax.relaxation.optimizers import (
     WITH_CHEAP_LEVEL,
     Evaluation,
@@ -46,11 +57,15 @@ class Relaxation:
     max_steps: int = DEFAULT_MAX_STEPS
     hessian: str = "auto"
     """the cheap level of the optimizers that use one: auto or one of CHEAP_LEVELS"""
+    check_minimum: CheckMinimum = "none"
+    """whether the end is a minimum, by the cheap level's Hessian or by the target's"""
+    kick: bool = False
+    """leave a saddle point along its mode and relax again"""
 
     def settings(self) -> dict[str, Any]:
         """Everything a result depends on beside the molecule, ready for JSON."""
         settings = {
-            **level_settings(self.level),
+            **level_settings(self.evaluated_level),
             "optimizer": self.optimizer,
             "fmax_ev_ang": self.fmax_ev_ang,
             "max_steps": self.max_steps,
@@ -63,7 +78,18 @@ class Relaxation:
                 "hessian_version": HESSIAN_VERSION,
                 "force_constant_factors": self.force_constant_factors(),
             }
+        if self.check_minimum != "none":
+            settings |= {
+                "check_minimum": self.check_minimum,
+                "kick": self.kick,
+                "hessian": self.cheap_level(),
+            }
         return settings
+
+    @property
+    def evaluated_level(self) -> Level:
+        """The level, tight where the forces are to become very small."""
+        return replace(self.level, tight=self.level.tight or self.fmax_ev_ang < TIGHT_FMAX_EV_ANG)
 
     def cheap_level(self) -> str:
         """The cheap level that the option `hessian` means at this target. Raises ValueError."""
@@ -87,6 +113,11 @@ class RelaxationResult:
     n_gradients: int = 0
     n_steps: int = 0
     n_gradients_cheap: int = 0
+    n_gradients_check: int | None = None
+    """gradients at the target that the check of the minimum took, not in `n_gradients`"""
+    n_imaginary: int | None = None
+    """imaginary frequencies at the end; None where it was not checked"""
+    lowest_frequency_cm: float | None = None
     energy_ev: float | None = None
     start_energy_ev: float | None = None
     fmax_ev_ang: float | None = None
@@ -111,49 +142,142 @@ def relax_molecule(
     Raises ValueError for a wrong engine, optimizer or Hessian only.
     """
     began = time.perf_counter()
-    atoms = Atoms(numbers=numbers, positions=positions)
-    inner = make_calculator(relaxation.level, charge=charge, multiplicity=multiplicity, threads=threads)
-    counter = atoms.calc = GradientCounter(inner, on_evaluation)
-    surface = _surface(relaxation, atoms.numbers, charge, multiplicity, threads)
-    factors = relaxation.force_constant_factors() if surface else None
-    optimizer = make_optimizer(relaxation.optimizer, atoms, surface, factors)
+    run = _Run(numbers, positions, charge, multiplicity, relaxation, threads, on_evaluation)
     failure: EngineError | None = None
     try:
-        check_molecule(atoms.numbers, atoms.positions, charge, multiplicity)
-        optimizer.run(fmax=relaxation.fmax_ev_ang, steps=relaxation.max_steps)
-        final: Evaluation | None = Evaluation(
-            atoms.get_positions(), atoms.get_potential_energy(), atoms.get_forces()
-        )
+        check_molecule(run.atoms.numbers, run.atoms.positions, charge, multiplicity)
+        run.relax()
+        final: Evaluation | None = run.last()
     except Exception as error:
         failure = _as_engine_error(error, relaxation.optimizer)
-        final = counter.evaluations[-1] if counter.evaluations else None
+        final = run.counter.evaluations[-1] if run.counter.evaluations else None
     finally:
-        close_calculator(inner)
+        close_calculator(run.counter.inner)
     status, message = _verdict(failure, final, relaxation)
-    message = "; ".join(part for part in (message, getattr(optimizer, "note", "")) if part)
+    path = run.counter.evaluations
     return RelaxationResult(
         status=status,
-        message=message,
+        message="; ".join(part for part in (message, *run.notes()) if part),
         positions=None if final is None else final.positions,
         converged=status == "ok",
-        n_gradients=counter.n_gradients,
-        n_steps=optimizer.nsteps,
-        n_gradients_cheap=getattr(optimizer, "n_gradients_cheap", 0),
+        n_gradients=run.counter.n_gradients,
+        n_steps=run.n_steps,
+        n_gradients_cheap=run.n_gradients_cheap,
+        n_gradients_check=run.n_gradients_check if relaxation.check_minimum != "none" else None,
+        n_imaginary=run.curvature.n_imaginary if run.curvature else None,
+        lowest_frequency_cm=run.curvature.lowest_frequency_cm if run.curvature else None,
         energy_ev=None if final is None else final.energy_ev,
-        start_energy_ev=counter.evaluations[0].energy_ev if counter.evaluations else None,
+        start_energy_ev=path[0].energy_ev if path else None,
         fmax_ev_ang=None if final is None else final.fmax_ev_ang,
         wall_s=time.perf_counter() - began,
-        path=counter.evaluations,
+        path=path,
     )
 
 
-def _surface(
-    relaxation: Relaxation, numbers: NDArray[np.integer], charge: int, multiplicity: int, threads: int
-) -> CheapSurface | None:
-    if relaxation.optimizer not in WITH_CHEAP_LEVEL:
-        return None
-    name = relaxation.cheap_level()
-    return None if name == MODEL else CheapSurface(name, numbers, charge, multiplicity, threads)
+class _Run:
+    """One molecule's relaxation, the check of its end, and relaxation again after a kick."""
+
+    def __init__(
+        self,
+        numbers: NDArray[np.integer],
+        positions: NDArray[np.floating],
+        charge: int,
+        multiplicity: int,
+        relaxation: Relaxation,
+        threads: int,
+        on_evaluation: Callable[[int, Evaluation], None] | None,
+    ) -> None:
+        self.relaxation = relaxation
+        self.atoms = Atoms(numbers=numbers, positions=positions)
+        inner = make_calculator(
+            relaxation.evaluated_level, charge=charge, multiplicity=multiplicity, threads=threads
+        )
+        self.counter = self.atoms.calc = GradientCounter(inner, on_evaluation)
+        self._cheap = partial(
+            CheapSurface, numbers=self.atoms.numbers, charge=charge, multiplicity=multiplicity
+        )
+        self.surface = self._surface() if relaxation.optimizer in WITH_CHEAP_LEVEL else None
+        self.curvature: Curvature | None = None
+        self.n_steps = 0
+        self.n_gradients_check = 0
+        self._checked_with = 0
+        self._optimizer_note = self._check_note = ""
+
+    def relax(self) -> None:
+        """Relax, and where it is asked for check the end and leave a saddle point."""
+        self._optimize()
+        for kicks in range(MAX_KICKS + 1):
+            if (
+                self.relaxation.check_minimum == "none"
+                or self.last().fmax_ev_ang >= self.relaxation.fmax_ev_ang
+            ):
+                return
+            self.curvature = self._check()
+            if self.curvature is None or not self.curvature.n_imaginary:
+                return
+            self._check_note = (
+                f"a saddle point, not a minimum: imaginary frequencies: {self.curvature.n_imaginary}, "
+                f"the largest {-(self.curvature.lowest_frequency_cm or 0.0):.0f}i cm-1"
+            )
+            if not self.relaxation.kick or kicks == MAX_KICKS:
+                return
+            self.atoms.positions += KICK_ANG * self.curvature.mode.reshape(-1, 3)
+            self.n_steps += 1
+            self._optimize()
+            self._check_note = f"relaxed again from a saddle point ({kicks + 1} of at most {MAX_KICKS} kicks)"
+            self.curvature = None
+
+    def last(self) -> Evaluation:
+        """The present geometry, evaluated if it is not yet."""
+        return Evaluation(
+            self.atoms.get_positions(), self.atoms.get_potential_energy(), self.atoms.get_forces()
+        )
+
+    @property
+    def n_gradients_cheap(self) -> int:
+        return (self.surface.n_gradients if self.surface else 0) + self._checked_with
+
+    def notes(self) -> list[str]:
+        return [self._optimizer_note, self._check_note]
+
+    def _optimize(self) -> None:
+        factors = self.relaxation.force_constant_factors() if self.surface else None
+        optimizer = make_optimizer(self.relaxation.optimizer, self.atoms, self.surface, factors)
+        try:
+            optimizer.run(fmax=self.relaxation.fmax_ev_ang, steps=self.relaxation.max_steps - self.n_steps)
+        finally:
+            self.n_steps += optimizer.nsteps
+            self._optimizer_note = getattr(optimizer, "note", "")
+
+    def _surface(self) -> CheapSurface | None:
+        name = self.relaxation.cheap_level()
+        return None if name == MODEL else self._cheap(name)
+
+    def _check(self) -> Curvature | None:
+        """The curvature here; None, with a note, where it cannot be had."""
+        numbers, positions = self.atoms.numbers, self.atoms.get_positions()
+        surface = None
+        try:
+            if self.relaxation.check_minimum == "target":
+                return curvature_at_target(self._at_target, numbers, positions)
+            surface = self._surface()
+            if surface is None:
+                self._check_note = "not checked: the cheap level has no energy surface"
+                return None
+            cheap = surface
+            return curvature_at_cheap_level(lambda x: cheap(x)[1], self._at_target, numbers, positions)
+        except EngineError as error:
+            self._check_note = f"not checked: {error.message}"
+            return None
+        finally:
+            self._checked_with += surface.n_gradients if surface else 0
+
+    def _at_target(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gradients of the check, counted apart from the relaxation's."""
+        self.n_gradients_check += 1
+        displaced = Atoms(numbers=self.atoms.numbers, positions=x.reshape(-1, 3))
+        self.counter.inner.calculate(displaced, ["energy", "forces"], all_changes)
+        return -np.ravel(self.counter.inner.results["forces"])
 
 
 def _as_engine_error(error: Exception, optimizer: str) -> EngineError:

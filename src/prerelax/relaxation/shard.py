@@ -18,6 +18,7 @@ from prerelax.engines import Level
 from prerelax.errors import UserError
 from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
+from prerelax.relaxation.minimum import CheckMinimum
 from prerelax.relaxation.molecule import (
     DEFAULT_FMAX_EV_ANG,
     DEFAULT_MAX_STEPS,
@@ -92,6 +93,8 @@ def relax_shard(
     level: Level,
     optimizer: str = "bfgs",
     hessian: str = "auto",
+    check_minimum: CheckMinimum = "none",
+    kick: bool = False,
     fmax: float = DEFAULT_FMAX_EV_ANG,
     max_steps: int = DEFAULT_MAX_STEPS,
     timeout_s: float | None = None,
@@ -106,18 +109,18 @@ def relax_shard(
 ) -> ShardSummary:
     """Relax the rows of `inp` that proceed and pass `only`, and write them as the shard `out`.
 
-    `hessian` is the cheap level of the optimizers that use one; fmax in eV/Å; `timeout_s` seconds for each
-    molecule; `workers` molecules side by side, `threads` threads each. `target` names the target of the rows
-    out; `start` instead makes them a start: their gradients count as cheap, and changed bonds are the status
-    `connectivity_changed`. `trajectory`, an .extxyz file, gets every evaluation. Finished molecules are kept
-    in `OUT.journal.jsonl`: killed at any moment and called again, the shard goes on where it was. What was in
-    hand at a kill comes last then, and what was so MAX_KILLS times becomes a row of status `resource_error`.
-    No engine is imported in this process.
+    `hessian` is the cheap level of `check_minimum` and of the optimizers that use one; fmax in eV/Å;
+    `timeout_s` seconds for each molecule; `workers` molecules side by side, `threads` threads each. `target`
+    names the target of the rows out; `start` instead makes them a start: their gradients count as cheap, and
+    changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file, gets every evaluation.
+    Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and called again, the shard goes
+    on where it was. What was in hand at a kill comes last then, and what was so MAX_KILLS times becomes a row
+    of status `resource_error`. No engine is imported in this process.
 
     Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
     holds the shard for longer than `lock_wait_s`.
     """
-    relaxation = Relaxation(level, optimizer, fmax, max_steps, hessian)
+    relaxation = Relaxation(level, optimizer, fmax, max_steps, hessian, check_minimum, kick)
     _check_call(relaxation, workers, threads, timeout_s)
     labels = {"start": start} if start is not None else {"target": target}
     shard = _Shard(read_shard(inp), relaxation, labels)
@@ -144,6 +147,8 @@ def _check_call(relaxation: Relaxation, workers: int, threads: int, timeout_s: f
         raise UserError(str(error)) from error
     if not (relaxation.fmax_ev_ang > 0 and np.isfinite(relaxation.fmax_ev_ang)):
         raise UserError(f"fmax must be a positive force in eV/Å, not {relaxation.fmax_ev_ang}")
+    if relaxation.kick and relaxation.check_minimum == "none":
+        raise UserError("kick leaves saddle points that check_minimum finds; choose cheap or target for it")
     if relaxation.max_steps < 0 or workers < 1 or threads < 1:
         raise UserError("max_steps must be at least 0, workers and threads at least 1")
     if timeout_s is not None and not timeout_s > 0:
@@ -293,6 +298,9 @@ def _relaxed_row(record: Record, result: RelaxationResult, labels: dict[str, Any
         "n_gradients": result.n_gradients,
         "n_steps": result.n_steps,
         "n_gradients_cheap": record.n_gradients_cheap + result.n_gradients_cheap,
+        "n_gradients_check": result.n_gradients_check,
+        "n_imaginary": result.n_imaginary,
+        "lowest_frequency_cm": result.lowest_frequency_cm,
         "energy_ev": result.energy_ev,
         "start_energy_ev": result.start_energy_ev,
         "fmax_ev_ang": result.fmax_ev_ang,
