@@ -1,5 +1,7 @@
 """PySCF and the level qm9. Everything that imports PySCF runs in a process without torch."""
 
+from pathlib import Path
+
 import ase.io
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.units import Bohr, Hartree
 
-from prerelax.engines import EngineError, Level, make_calculator, validate_level
+from prerelax.engines import EngineError, Level, level_settings, make_calculator, validate_level
 from prerelax.engines.pyscf import ScfSettings
 
 QM9 = Level("pyscf", "qm9")
@@ -119,6 +121,7 @@ def analytic_and_numerical(level, atoms, charge, multiplicity, components):
         pytest.param(QM9, "NH2", 0, 2, marks=pytest.mark.slow),
         pytest.param(Level("pyscf", "PBE", "def2-SVP", "d4"), "H2O", 0, 1, marks=pytest.mark.slow),
         (Level("pyscf", "hf", "def2-SVP", "d3bj"), "CH3", 0, 2),
+        (Level("pyscf", "PBE0", "def2-SVP"), "H2O", 1, 2),
         pytest.param(
             Level("pyscf", "B3LYP", "6-31G*", "d3bj", density_fitting=False),
             *("H2O", 0, 1),
@@ -166,16 +169,23 @@ def guessed_and_fresh():
     atoms = molecule("H2O")
     calculator = PySCF(QM9, 0, 1, 1, ScfSettings())
     calculator.calculate(atoms)
-    atoms.rattle(0.01, seed=0)
-    calculator.calculate(atoms)
+    for seed in (0, 1):
+        atoms.rattle(0.01, seed=seed)
+        calculator.calculate(atoms)
     fresh = PySCF(QM9, 0, 1, 1, ScfSettings())
     fresh.calculate(atoms)
-    return [(c.results["energy"], c.cycles) for c in (calculator, fresh)]
+    return [
+        (c.results["energy"] / Hartree, c.results["forces"] * Bohr / Hartree, c.cycles)
+        for c in (calculator, fresh)
+    ]
 
 
-def test_the_last_geometrys_orbitals_save_cycles(in_engine_process):
-    (energy, cycles), (fresh_energy, fresh_cycles) = in_engine_process(guessed_and_fresh)
-    assert energy == pytest.approx(fresh_energy, abs=1e-5)
+def test_earlier_geometries_save_cycles_and_change_nothing(in_engine_process):
+    (energy, forces, cycles), (fresh_energy, fresh_forces, fresh_cycles) = in_engine_process(
+        guessed_and_fresh
+    )
+    assert energy == pytest.approx(fresh_energy, abs=1e-7)
+    np.testing.assert_allclose(forces, fresh_forces, atol=1e-5)
     assert cycles < fresh_cycles
 
 
@@ -196,6 +206,41 @@ def test_a_hopeless_scf_is_scf_failed(in_engine_process):
             evaluate, Level("pyscf", "B3LYP", "STO-3G"), stretched, 0, 2, ScfSettings(max_cycles=2)
         )
     assert caught.value.status == "scf_failed"
+
+
+def in_little_memory():
+    """A molecule of 1240 functions where 300 MB are left to the process."""
+    import resource
+
+    from prerelax.engines.memory import available_mb
+    from prerelax.engines.pyscf_scf import PySCF
+
+    chain = Atoms("C40", [[1.5 * i, 0, 0] for i in range(40)])
+    calculator = PySCF(Level("pyscf", "PBE", "def2-TZVPP"), 0, 1, 1, ScfSettings())
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 300_000_000, limits[1]))
+    try:
+        free = available_mb()
+        calculator.calculate(chain)
+    except EngineError as error:
+        return free, error.status, error.message
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the process' size is read from /proc")
+def test_a_molecule_too_large_for_memory_is_resource_error(in_engine_process):
+    free, status, message = in_engine_process(in_little_memory)
+    assert 200 < free <= 300
+    assert status == "resource_error"
+    assert "GB of memory" in message
+
+
+def test_a_tight_level_has_settings_of_its_own():
+    normal, tight = (level_settings(Level("pyscf", "qm9", tight=tight)) for tight in (False, True))
+    assert tight["radial_grid_level"] > normal["radial_grid_level"]
+    assert tight["conv_tol_gradient"] < normal["conv_tol_gradient"]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,16 @@ def available_mb() -> float:
     limits = [_free_mb(), *_cgroup_mb()]
     address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
     if address_space != resource.RLIM_INFINITY:
-        limits.append(address_space / 1e6)
+        limits.append(address_space / 1e6 - _own_mb())
     return min(limits)
+
+
+def _own_mb() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return 0.0
+    return pages * resource.getpagesize() / 1e6
 
 
 def _free_mb() -> float:
