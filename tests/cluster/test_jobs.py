@@ -137,7 +137,8 @@ def test_files_that_become_visible_too_late_are_not_computed_again(ready: Cluste
     ready.profile |= {"latency-wait": 1, "retries": 0}
     assert ready.run(SHARD) != 0
     assert "MissingOutputException" in ready.log
-    wait_for((ready.folder / SHARD).exists, 20, "the file becomes visible")
+    hidden = (ready.folder / SHARD).with_name(".late-0000.extxyz")
+    wait_for(lambda: not hidden.exists(), 20, "the file becomes visible")
     ready.environment.pop("VISIBLE_AFTER_S")
     assert ready.run(SHARD) == 0, ready.log
     assert_only_repeated(ready, 0)
