@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,23 @@ def test_only_the_chosen_failures_are_computed_again(
     assert run_stages("fails") == {"0000": 1, "0001": 1}
     rows = [read_shard(tmp_path / RELAXED / f"{n:04d}.extxyz") for n in range(3)]
     assert [row.status for shard in rows for row in shard] == ["ok", "scf_failed", "ok", "scf_failed", "ok"]
+
+
+def test_what_was_made_from_a_start_goes_with_it(tmp_path: Path, campaign: Campaign, run_stages: Run) -> None:
+    config = campaign.model_dump(by_alias=True)
+    gfn2 = {"kind": "relax", "from": "mmff94", "engine": "tblite", "method": "GFN2-xTB"}
+    uff = {"kind": "forcefield", "from": "gfn2", "method": "uff"}
+    campaign = Campaign.model_validate(config | {"starts": config["starts"] | {"gfn2": gfn2, "uff": uff}})
+    run_stages("fails")
+    results = tmp_path / "results/springs"
+    for stage in ("starts/gfn2", "starts/uff", "relaxed/gfn2/gfn2", "relaxed/gfn2/uff"):
+        shutil.copytree(tmp_path / RELAXED, results / stage)
+    (results / "comparison.csv").write_text("")
+    retry(campaign, tmp_path, ["scf_failed"], start="gfn2", target=None)
+    left = {str(path.relative_to(results).parent) for path in results.rglob("0000.extxyz")}
+    assert left == {"molecules", "starts/mmff94", "relaxed/gfn2/mmff94"}
+    assert not (results / "comparison.csv").exists()
+    assert (results / "relaxed/gfn2/uff/0002.extxyz").is_file()
 
 
 def test_a_retry_that_was_cut_short_is_taken_up(campaign: Campaign, run_stages: Run, tmp_path: Path) -> None:

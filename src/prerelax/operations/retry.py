@@ -54,8 +54,12 @@ def retry(
             directory / campaign.molecules, campaign.shard_size, results, job_of_running_campaign=True
         ).shards
     )
-    chosen = [stage for stage in stages(campaign) if _is_chosen(stage, target, start)]
-    return [_retry_stage(stage, results, n_shards, set(statuses), dry_run) for stage in chosen]
+    every = stages(campaign)
+    chosen = [stage for stage in every if _is_chosen(stage, target, start)]
+    return [
+        _retry_stage(stage, _made_from(stage, every), results, n_shards, set(statuses), dry_run)
+        for stage in chosen
+    ]
 
 
 def _check(campaign: Campaign, statuses: Collection[str], target: str | None, start: str | None) -> None:
@@ -79,7 +83,20 @@ def _is_chosen(stage: Stage, target: str | None, start: str | None) -> bool:
     return start is None or stage.name.rsplit("/", 1)[1] == start
 
 
-def _retry_stage(stage: Stage, results: Path, n_shards: int, statuses: set[str], dry_run: bool) -> Retried:
+def _made_from(stage: Stage, every: list[Stage]) -> list[Stage]:
+    """Stages behind this one, the last first."""
+    behind: list[Stage] = []
+    names = {stage.name}
+    for other in every:  # each stands behind its source
+        if other.source in names:
+            names.add(other.name)
+            behind.insert(0, other)
+    return behind
+
+
+def _retry_stage(
+    stage: Stage, behind: list[Stage], results: Path, n_shards: int, statuses: set[str], dry_run: bool
+) -> Retried:
     n_molecules, n_touched, notes = 0, 0, []
     for number in range(n_shards):
         shard = shard_path(results, stage, number)
@@ -89,7 +106,9 @@ def _retry_stage(stage: Stage, results: Path, n_shards: int, statuses: set[str],
             notes.append(f"{shard}: has no journal, delete it to have the whole shard computed again")
             continue
         try:
-            n = _retry_shard(shard, statuses, dry_run)
+            # Snakemake makes nothing again for results that are newer than it.
+            newer = [results / "comparison.csv", *(shard_path(results, each, number) for each in behind)]
+            n = _retry_shard(shard, newer, statuses, dry_run)
         except ShardLockedError as error:
             notes.append(str(error))
             continue
@@ -109,14 +128,18 @@ def _may_have(shard: Path, statuses: set[str]) -> bool:
         return True
 
 
-def _retry_shard(shard: Path, statuses: set[str], dry_run: bool) -> int:
-    """Molecules to be computed again. The frames go last: until then a second call finds what is left."""
+def _retry_shard(shard: Path, newer: list[Path], statuses: set[str], dry_run: bool) -> int:
+    """Molecules to be computed again; the frames go, and `newer` before them.
+
+    Called again after it was cut short, it finds what is left.
+    """
     with Journal(journal_path(shard), wait_s=0.0) as journal:
         keys = [key for key, result in journal.entries().items() if result["status"] in statuses]
         n = len(keys) + len(journal.to_retry())
         if n and not dry_run:
             journal.retry(keys)
-            shard.unlink(missing_ok=True)
+            for path in [*newer, shard]:
+                path.unlink(missing_ok=True)
     return n
 
 

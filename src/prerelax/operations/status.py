@@ -141,7 +141,7 @@ def _read_table(shard: Path) -> _Table | str:
         return f"{path}: missing beside its shard; `prerelax compare` reads the frames instead, slowly"
     except (OSError, pa.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
-        return f"{path}: not a whole table ({reason}); delete it and {shard.name}, then run Snakemake again"
+        return f"{path}: not whole ({reason}); delete it, {shard.name} and comparison.csv, run again"
 
 
 _KEY = re.compile(rb'^\{"(key|retry)": "([0-9a-f]{64})"')
