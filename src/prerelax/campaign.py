@@ -68,7 +68,9 @@ class _Level(_Model):
     solvent_model: str | None = Field(
         None, description="smd, c-pcm, ief-pcm (pyscf); alpb, gbsa, c-pcm (tblite); default: the first"
     )
-    optimizer: Optimizer = "bfgs"
+    optimizer: Optimizer | None = Field(
+        None, description="default: two-level with a DFT program, otherwise bfgs, which is ASE's"
+    )
     hessian: Hessian = Field(
         "auto",
         description="the cheap level of bfgs-hessian and two-level; auto: GFN1-xTB or what can stand for it",

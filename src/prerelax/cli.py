@@ -232,7 +232,10 @@ def relax(
     solvent_model: Annotated[
         str | None, typer.Option(help="smd, c-pcm, ief-pcm (pyscf); alpb, gbsa, c-pcm (tblite).")
     ] = None,
-    optimizer: Annotated[Optimizer, typer.Option(help="Optimizer; bfgs is ASE's.")] = Optimizer.bfgs,
+    optimizer: Annotated[
+        Optimizer | None,
+        typer.Option(help="Default: two-level with a DFT program, otherwise bfgs, which is ASE's."),
+    ] = None,
     hessian: Annotated[
         Hessian, typer.Option(help="Cheap level of bfgs-hessian, two-level and --check-minimum.")
     ] = Hessian.auto,
@@ -259,6 +262,7 @@ def relax(
 ) -> None:
     """Relax geometries at a level, counting steps and gradients; resumes where it was stopped."""
     from prerelax.engines import Level
+    from prerelax.relaxation.optimizers import default_optimizer
     from prerelax.relaxation.shard import OnlyFilter, relax_shard
 
     relax_shard(
@@ -272,7 +276,7 @@ def relax(
             solvent=solvent,
             solvent_model=solvent_model,
         ),
-        optimizer=optimizer.value,
+        optimizer=optimizer.value if optimizer else default_optimizer(engine.value),
         hessian=hessian.value,
         check_minimum=check_minimum.value,
         kick=kick,

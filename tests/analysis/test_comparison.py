@@ -85,6 +85,8 @@ LEFT_OUT = [
         relaxed("a", "edm", 5),
         "baseline connectivity changed",
     ),
+    (relaxed("a", "mmff94", 5), relaxed("a", "edm", 5, n_imaginary=1), "saddle point"),
+    (relaxed("a", "mmff94", 5, n_imaginary=2), relaxed("a", "edm", 5), "baseline saddle point"),
     (relaxed("a", "mmff94", 5), replace(relaxed("a", "edm", 5), n_steps=None), "counts missing"),
 ]
 

@@ -156,7 +156,7 @@ def test_scaling_one_factor_for_all_scales_all():
     atoms = rattled("CH3CHO")
     hessian = model_hessian(atoms.numbers, atoms.positions)
     kinds, _ = kinds_and_derivatives(atoms.numbers, atoms.positions)
-    assert set(kinds) == {"stretch", "stretch X-H", "bend X-H", "torsion"}
+    assert set(kinds) == {"stretch", "stretch X-H", "bend", "bend X-H", "torsion"}
     unchanged = scaled_force_constants(hessian, atoms.numbers, atoms.positions, {})
     np.testing.assert_allclose(unchanged, hessian, atol=1e-10)
     doubled = scaled_force_constants(hessian, atoms.numbers, atoms.positions, dict.fromkeys(kinds, 2.0))

@@ -34,6 +34,11 @@ WITH_CHEAP_LEVEL = frozenset({"bfgs-hessian", "two-level"})
 """Optimizers that take the cheap level's `surface` as well; the option `hessian` is for these."""
 
 
+def default_optimizer(engine: str) -> str:
+    """The optimizer of a target that names none: the one with fewest gradients where they cost seconds."""
+    return "bfgs" if engine in ("tblite", "mlff") else "two-level"
+
+
 def validate_optimizer(name: str) -> None:
     """Raise ValueError with one sentence where no optimizer has this name, or its package is missing."""
     if name not in OPTIMIZERS:
