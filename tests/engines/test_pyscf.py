@@ -199,6 +199,20 @@ def test_an_scf_that_diis_leaves_is_rescued(in_engine_process, max_cycles, level
     np.testing.assert_allclose(forces, normal[1], atol=2e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "distance", "multiplicity"),
+    [("CN", 2.4, 2), ("FeO", 1.62, 5)],  # a stretched radical, and one that DIIS needs 47 cycles for
+)
+def test_hard_molecules_end_in_one_state_by_any_way(in_engine_process, name, distance, multiplicity):
+    atoms = Atoms(name, [[0, 0, 0], [0, 0, distance]])
+    level = Level("pyscf", "PBE0", "def2-SVP")
+    normal = in_engine_process(evaluate, level, atoms, 0, multiplicity)
+    rescued = in_engine_process(evaluate, level, atoms, 0, multiplicity, ScfSettings(max_cycles=10))
+    assert rescued[2] > 10
+    assert rescued[0] == pytest.approx(normal[0], abs=1e-5)
+
+
 def test_a_hopeless_scf_is_scf_failed(in_engine_process):
     stretched = Atoms("COH3", [[0, 0, 0], [0, 0, 2.9], [1.0, 0, -0.3], [-0.5, 0.9, -0.3], [-0.5, -0.9, -0.3]])
     with pytest.raises(EngineError, match="did not converge") as caught:

@@ -160,9 +160,11 @@ class PySCF(Calculator):
         self.cycles = 0
         overlap = mol.intor_symmetric("int1e_ovlp")
         density = _density(self._guess.orbitals(overlap))
+        lowest = np.inf
         for attempt in (self._plain, self._shifted, self._second_order):
             mean_field = attempt(mol, density)
-            density = mean_field.make_rdm1()
+            if mean_field.e_tot < lowest:  # of two failures the lower one is nearer to the ground state
+                lowest, density = mean_field.e_tot, mean_field.make_rdm1()
             if mean_field.converged and np.isfinite(mean_field.e_tot):
                 self._guess.learn(overlap, _occupied(mean_field))
                 return mean_field
@@ -184,19 +186,19 @@ class PySCF(Calculator):
         return mean_field
 
     def _make_fast(self, mean_field: Any) -> None:
-        """Fitted integrals in memory, and two grids; a solvent's potential belongs to PySCF's own loop."""
-        if self.level.solvent:
+        """Fitted integrals in memory, and two grids.
+
+        Exact integrals cost more than any grid, and a solvent's potential belongs to PySCF's own loop.
+        """
+        if self.level.solvent or not self.level.density_fitting:
             return
-        if self.level.density_fitting:
-            fitting = Fitting(mean_field.mol, mean_field.with_df.auxbasis)
-            if fitting.memory_mb() < IN_MEMORY_SHARE * available_mb():
-                mean_field.with_df = fitting
+        fitting = Fitting(mean_field.mol, mean_field.with_df.auxbasis)
+        if fitting.memory_mb() < IN_MEMORY_SHARE * available_mb():
+            mean_field.with_df = fitting
         if hasattr(mean_field, "grids"):
             coarse = dft.gen_grid.Grids(mean_field.mol)
             coarse.level = self.settings.coarse_grid_level
-            mean_field._numint = TwoGrids(
-                mean_field.grids.build(sort_grids=False), coarse.build(sort_grids=False)
-            )
+            mean_field._numint = TwoGrids(mean_field.grids.build(), coarse.build())
 
     def _shifted(self, mol: gto.Mole, density: Any) -> Any:
         """From PySCF's own guess: the density that DIIS left behind is no better."""
