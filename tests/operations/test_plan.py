@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prerelax.campaign import Campaign
+from prerelax.engines import ENGINES
 from prerelax.errors import UserError
 from prerelax.molecules import read_molecules
 from prerelax.operations.cost import PowerLaw, costs
@@ -21,6 +22,7 @@ from prerelax.operations.schedule import Job, Machines, finishing_time_s
 from prerelax.operations.sharding import read_shards
 from prerelax.operations.sizes import electrons_of_smiles, sizes_of_input
 from prerelax.operations.stages import stages
+from prerelax.operations.timing import timed_gradients
 from prerelax.records import read_shard, write_shard
 
 Run = Callable[..., dict[str, int]]
@@ -110,6 +112,19 @@ def test_a_plan_is_in_words(campaign: Campaign, tmp_path: Path) -> None:
     assert "5 molecules in 3 shards of 1 to 2" in text
     assert "to do: 11 jobs" in text  # three shards at three stages, comparison, figures
     assert "with 8 cores, 200 jobs at once: done in" in text
+
+
+def test_gradients_are_timed_on_the_campaigns_own_molecules(
+    campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "instant", "instant_engine")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    target = campaign.targets["gfn2"].model_copy(update={"engine": "instant", "method": "spring"})
+    said: list[str] = []
+    timed = timed_gradients(campaign.model_copy(update={"targets": {"x": target}}), tmp_path, said.append)
+    law = timed["instant", "spring"]
+    assert law.n_fitted == 3 and 0 < law.at_reference < 1
+    assert len(said) == 1 and said[0].startswith("instant spring:")
 
 
 def test_only_what_a_target_takes_costs(campaign: Campaign, tmp_path: Path) -> None:
