@@ -34,6 +34,10 @@ DAMPING_EV_ANG2 = 0.3
 """Force constant that holds every atom near the last geometry: along soft modes, where the two levels may
 disagree about everything, the model's minimum lies too far."""
 
+REACH = 3.0
+"""The corrected surface's minimum may be this many times as far as that of the quadratic model of
+`bfgs-hessian`: further off it is an artefact of the correction."""
+UPDATE_SWEEPS = 4
 WEIGHT_FLOOR_EV_ANG2 = 0.3
 RELATIVE_BOUNDS = (-0.6, 1.5)
 """A cheap force constant is off by no more: what a long step seems to show beyond it is not curvature."""
@@ -46,19 +50,22 @@ class TwoLevel(HessianBFGS):
         super().__init__(atoms, **options)
         self.difference: Matrix = np.zeros((0, 0))
         """Hessian of target minus cheap level, [3 n_atoms, 3 n_atoms] eV/Å²"""
+        self._first_difference = self.difference
+        self._changes: list[tuple[Vector, Vector]] = []
+        """steps and how much more the target's gradient changed along them than the cheap level's"""
         self._cheap: dict[bytes, tuple[float, Vector]] = {}
 
     def begin(self, x: Vector, gradient: Vector) -> None:
         super().begin(x, gradient)
-        self.difference = self.hessian - self.cheap_hessian
+        self.difference = self._first_difference = self.hessian - self.cheap_hessian
 
     def learn(self, x: Vector, gradient: Vector, x_new: Vector, gradient_new: Vector) -> None:
         super().learn(x, gradient, x_new, gradient_new)
         if self._surface_holds:
             try:
                 change = (gradient_new - gradient) - (self._at(x_new)[1] - self._at(x)[1])
-                self.difference = relative_update(self.difference, self.hessian, x_new - x, change)
-                self.hessian = self.cheap_hessian + self.difference
+                self._changes.append((x_new - x, change))
+                self.difference = self._explained()
             except EngineError as error:
                 self._give_up(error)
 
@@ -69,6 +76,14 @@ class TwoLevel(HessianBFGS):
             except EngineError as error:
                 self._give_up(error)
         return super().proposal(x, energy, gradient)
+
+    def _explained(self) -> Matrix:
+        """The first difference changed as little as all steps ask for, the last step counting most."""
+        difference = self._first_difference
+        for _ in range(UPDATE_SWEEPS):
+            for step, change in self._changes:
+                difference = relative_update(difference, self.cheap_hessian + difference, step, change)
+        return difference
 
     @property
     def _surface_holds(self) -> bool:
@@ -94,9 +109,11 @@ class TwoLevel(HessianBFGS):
         linear = gradient - cheap_gradient
         quadratic = self.difference + DAMPING_EV_ANG2 * np.eye(x.size)
         move, slope, hessian = np.zeros(x.size), gradient, self.cheap_hessian + quadratic
-        self._expected, radius = 0.0, self.trust
+        newton = newton_step(self.model, gradient, x.reshape(-1, 3), self.trust)
+        reach = min(self.trust, REACH * largest_displacement(newton))
+        self._expected, radius = 0.0, reach
         for _ in range(INNER_STEPS):
-            radius = min(radius, self.trust - largest_displacement(move))
+            radius = min(radius, reach - largest_displacement(move))
             if largest_force(slope) < INNER_FMAX_EV_ANG or radius < SMALLEST_INNER_STEP_ANG:
                 break
             step = newton_step(hessian, slope, (x + move).reshape(-1, 3), radius)
