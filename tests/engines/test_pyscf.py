@@ -321,3 +321,24 @@ def test_wrong_levels_are_one_clear_sentence(in_engine_process, level, words):
 )  # fmt: skip
 def test_good_levels_pass(in_engine_process, level):
     in_engine_process(validate_level, level)
+
+
+def fast_and_plain(functional):
+    """Energies and forces (a.u.) of the calculator and of PySCF alone on the same grid."""
+    from prerelax.engines.pyscf_scf import PySCF
+
+    calculator = PySCF(Level("pyscf", functional, "def2-SVP"), 0, 1, 1, TIGHT)
+    atoms = molecule("H2O")
+    atoms.rattle(0.05, seed=1)
+    calculator.calculate(atoms)
+    plain = calculator._mean_field(calculator._molecule(atoms)).run()
+    theirs = plain.e_tot, -plain.nuc_grad_method().kernel()
+    return (calculator.results["energy"] / Hartree, calculator.results["forces"] * Bohr / Hartree), theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("functional", ["CAM-B3LYP", "wB97M-V", "r2SCAN", "HF"])
+def test_every_kind_of_functional_is_pyscfs(in_engine_process, functional):
+    ours, theirs = in_engine_process(fast_and_plain, functional)
+    assert ours[0] == pytest.approx(theirs[0], abs=1e-7)
+    np.testing.assert_allclose(ours[1], theirs[1], atol=1e-5)

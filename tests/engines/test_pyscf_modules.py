@@ -73,7 +73,11 @@ def coulomb_and_exchange(with_orbitals):
     mean_field = solved("hf", "CH3", 1)
     fitting = Fitting(mean_field.mol, mean_field.with_df.auxbasis)
     density = mean_field.make_rdm1() if with_orbitals else np.array(mean_field.make_rdm1())
-    return fitting.get_jk(density), mean_field.with_df.get_jk(density)
+    alone, nothing = fitting.get_jk(density, with_k=False)
+    assert nothing is None
+    coulomb, exchange = fitting.get_jk(density)
+    np.testing.assert_allclose(alone, coulomb, atol=1e-10)
+    return (coulomb, exchange), mean_field.with_df.get_jk(density)
 
 
 @pytest.mark.parametrize("with_orbitals", [True, False])

@@ -20,11 +20,17 @@ Array = NDArray[np.float64]
 class Fitting(df.DF):
     """PySCF's density fitting with the fitted integrals B[P, μ, ν] unpacked in memory.
 
-    Σ_P B[P, μ, ν] B[P, λ, σ] ≈ (μν|λσ). All of it is in memory; PySCF's own class goes to disk.
+    Σ_P B[P, μ, ν] B[P, λ, σ] ≈ (μν|λσ), the whole Coulomb operator only; PySCF's own class has its long
+    range too, and goes to disk.
     """
 
-    _keys = df.DF._keys | {"fitted", "metric_factor"}
+    _keys = df.DF._keys | {"fitted", "metric_factor", "storage"}
     _last: tuple[Any, Any, Any] | None = None
+
+    def __init__(self, mol: gto.Mole, auxbasis: Any = None, storage: Array | None = None) -> None:
+        """`storage`: of an earlier molecule that is done with; `build` overwrites it."""
+        super().__init__(mol, auxbasis)
+        self.storage = storage
 
     def memory_mb(self) -> float:
         """What `build` needs at its peak: the integrals packed and unpacked, and the metric."""
@@ -39,7 +45,10 @@ class Fitting(df.DF):
         (trsm,) = get_blas_funcs(("trsm",), (self.metric_factor, pairs))
         pairs = trsm(1.0, self.metric_factor, pairs.T, lower=True, trans_a=1, side=1, overwrite_b=True).T
         n_functions = self.mol.nao_nr()
-        self.fitted = np.empty((len(pairs), n_functions, n_functions))
+        size = len(pairs) * n_functions**2
+        if self.storage is None or self.storage.size < size:
+            self.storage = np.empty(size)
+        self.fitted = self.storage[:size].reshape(len(pairs), n_functions, n_functions)
         lib.unpack_tril(pairs, out=self.fitted)
         self._cderi = self.fitted  # PySCF asks whether it is there
         return self
@@ -66,10 +75,12 @@ class Fitting(df.DF):
         omega: float | None = None,
     ) -> tuple[Any, Any]:
         """As PySCF's; fast where the density carries its orbitals."""
-        if getattr(dm, "mo_coeff", None) is None or omega or not with_k:
-            return super().get_jk(dm, hermi, with_j, with_k, direct_scf_tol, omega)
         if self._cderi is None:
             self.build()
+        if not with_k:
+            return self._coulomb(np.asarray(dm)), None
+        if getattr(dm, "mo_coeff", None) is None:
+            return super().get_jk(dm, hermi, with_j, with_k, direct_scf_tol, omega)
         if self._last is None or not np.array_equal(self._last[0], dm):
             results = [self._coulomb_exchange(c, signs) for c, signs in factors(dm)]
             coulomb, exchange = (
@@ -77,6 +88,12 @@ class Fitting(df.DF):
             )
             self._last = np.array(dm), coulomb, exchange
         return (self._last[1].copy() if with_j else None), self._last[2].copy()
+
+    def _coulomb(self, density: Array) -> Array:
+        """J of one or several densities [..., n_functions, n_functions]."""
+        flat = self.fitted.reshape(len(self.fitted), -1)
+        result: Array = ((density.reshape(-1, flat.shape[1]) @ flat.T) @ flat).reshape(density.shape)
+        return result
 
     def _coulomb_exchange(self, orbitals: Array, signs: Array) -> tuple[Array, Array]:
         """J and K [n_functions, n_functions] of the density (orbitals · signs) orbitalsᵀ."""

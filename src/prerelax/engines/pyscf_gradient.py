@@ -41,9 +41,14 @@ def _is_ours(mean_field: Any) -> bool:
     if not hasattr(mean_field, "xc"):
         return True
     integrator = mean_field._numint
-    if not isinstance(integrator, TwoGrids) or mean_field.do_nlc():
+    return isinstance(integrator, TwoGrids) and not mean_field.do_nlc()
+
+
+def is_range_separated(mean_field: Any) -> bool:
+    """Whether exchange is exact at long range only, or the other way round."""
+    if not hasattr(mean_field, "xc"):
         return False
-    return bool(integrator.rsh_and_hybrid_coeff(mean_field.xc, spin=mean_field.mol.spin)[0] == 0)
+    return bool(mean_field._numint.rsh_and_hybrid_coeff(mean_field.xc, spin=mean_field.mol.spin)[0] != 0)
 
 
 def _one_electron(mean_field: Any, method: Any, density: Any) -> Array:

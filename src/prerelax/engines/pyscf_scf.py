@@ -23,7 +23,7 @@ from prerelax.engines.pyscf import (
     has_core_potential,
 )
 from prerelax.engines.pyscf_fitting import Fitting
-from prerelax.engines.pyscf_gradient import gradient
+from prerelax.engines.pyscf_gradient import gradient, is_range_separated
 from prerelax.engines.pyscf_grids import set_atomic_grids
 from prerelax.engines.pyscf_guess import Guess
 from prerelax.engines.pyscf_solvent import in_solvent
@@ -60,6 +60,7 @@ class PySCF(Calculator):
         self.gradient_s = 0.0
         """processor seconds of the last gradient, the SCF not included"""
         self._guess = Guess()
+        self._storage: NDArray[np.float64] | None = None
         lib.num_threads(threads)
 
     def calculate(
@@ -79,6 +80,7 @@ class PySCF(Calculator):
             self._check_memory(mol)
             mean_field = self._converged(mol)
             derivative = self._gradient(mean_field)
+            self._storage = getattr(getattr(mean_field, "with_df", None), "storage", None)
         except EngineError:
             raise
         except MemoryError as error:
@@ -192,8 +194,11 @@ class PySCF(Calculator):
         """
         if self.level.solvent or not self.level.density_fitting:
             return
-        fitting = Fitting(mean_field.mol, mean_field.with_df.auxbasis)
-        if fitting.memory_mb() < IN_MEMORY_SHARE * available_mb():
+        # The last geometry's integrals are overwritten: fresh memory would cost as much time as filling it.
+        fitting = Fitting(mean_field.mol, mean_field.with_df.auxbasis, self._storage)
+        held_mb = 0.0 if self._storage is None else self._storage.nbytes / 1e6
+        fits = fitting.memory_mb() < IN_MEMORY_SHARE * (available_mb() + held_mb)
+        if fits and not is_range_separated(mean_field):
             mean_field.with_df = fitting
         if hasattr(mean_field, "grids"):
             coarse = dft.gen_grid.Grids(mean_field.mol)
