@@ -226,7 +226,12 @@ def frequencies_of(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("sella", "sella"), ("geometric", "geometric"), ("pyberny", "berny")]
+    ("name", "module"),
+    [
+        pytest.param("sella", "sella", marks=pytest.mark.slow),
+        ("geometric", "geometric"),
+        ("pyberny", "berny"),
+    ],
 )
 def test_other_packages_optimizers(in_engine_process, name, module):
     if importlib.util.find_spec(module) is None:
