@@ -98,6 +98,10 @@ class Record:
     """imaginary frequencies at the relaxed geometry; None where it was not checked, above 0 at a saddle"""
     lowest_frequency_cm: float | None = None
     """of the target, cm⁻¹, an imaginary one negative; None where it was not measured"""
+    zero_point_ev: float | None = None
+    enthalpy_298_ev: float | None = None
+    """electronic energy included; ideal gas at 298.15 K and 1 atm, as the Gibbs energy"""
+    gibbs_298_ev: float | None = None
     settings: str | None = None
     """engine, level, optimizer, thresholds and versions behind the numbers, as JSON"""
     start_positions: NDArray[np.float64] | None = None
@@ -156,6 +160,9 @@ _TABLE_SCHEMA = pa.schema(
         ("n_gradients_check", pa.int64()),
         ("n_imaginary", pa.int64()),
         ("lowest_frequency_cm", pa.float64()),
+        ("zero_point_ev", pa.float64()),
+        ("enthalpy_298_ev", pa.float64()),
+        ("gibbs_298_ev", pa.float64()),
         ("settings", pa.string()),
         ("n_atoms", pa.int32()),
     ]

@@ -42,6 +42,8 @@ class Curvature:
     """imaginary ones negative; None without vibrations"""
     mode: Vector
     """[3 n_atoms] the lowest one's displacements, the largest atom's being 1"""
+    frequencies_cm: Vector | None = None
+    """[n] all of the target's, where all were asked for"""
 
 
 def vibrations(hessian: Matrix, numbers: NDArray[np.integer], positions: Matrix) -> tuple[Vector, Matrix]:
@@ -70,9 +72,9 @@ def curvature_at_target(target: Gradient, numbers: NDArray[np.integer], position
     hessian = finite_difference_hessian(target, positions.ravel(), central=True)
     frequencies, modes = vibrations(hessian, numbers, positions)
     if len(frequencies) == 0:
-        return Curvature(0, None, np.zeros(positions.size))
+        return Curvature(0, None, np.zeros(positions.size), frequencies)
     n_imaginary = int(np.sum(frequencies < -IMAGINARY_CM))
-    return Curvature(n_imaginary, float(frequencies[0]), modes[0])
+    return Curvature(n_imaginary, float(frequencies[0]), modes[0], frequencies)
 
 
 def curvature_at_cheap_level(

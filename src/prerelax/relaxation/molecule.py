@@ -118,6 +118,8 @@ class RelaxationResult:
     n_imaginary: int | None = None
     """imaginary frequencies at the end; None where it was not checked"""
     lowest_frequency_cm: float | None = None
+    thermochemistry: dict[str, float] | None = None
+    """see `thermochemistry`; None unless all frequencies of the target are known and none is imaginary"""
     energy_ev: float | None = None
     start_energy_ev: float | None = None
     fmax_ev_ang: float | None = None
@@ -166,6 +168,7 @@ def relax_molecule(
         n_gradients_check=run.n_gradients_check if relaxation.check_minimum != "none" else None,
         n_imaginary=run.curvature.n_imaginary if run.curvature else None,
         lowest_frequency_cm=run.curvature.lowest_frequency_cm if run.curvature else None,
+        thermochemistry=run.thermochemistry(multiplicity),
         energy_ev=None if final is None else final.energy_ev,
         start_energy_ev=path[0].energy_ev if path else None,
         fmax_ev_ang=None if final is None else final.fmax_ev_ang,
@@ -236,6 +239,15 @@ class _Run:
     @property
     def n_gradients_cheap(self) -> int:
         return (self.surface.n_gradients if self.surface else 0) + self._checked_with
+
+    def thermochemistry(self, multiplicity: int) -> dict[str, float] | None:
+        """Of the end, where the target's own frequencies are known."""
+        if self.curvature is None or self.curvature.frequencies_cm is None:
+            return None
+        from prerelax.relaxation.thermochemistry import thermochemistry
+
+        energy = self.counter.evaluations[-1].energy_ev
+        return thermochemistry(self.curvature.frequencies_cm, self.atoms, energy, multiplicity)
 
     def notes(self) -> list[str]:
         return [self._optimizer_note, self._check_note]

@@ -301,6 +301,7 @@ def _relaxed_row(record: Record, result: RelaxationResult, labels: dict[str, Any
         "n_gradients_check": result.n_gradients_check,
         "n_imaginary": result.n_imaginary,
         "lowest_frequency_cm": result.lowest_frequency_cm,
+        **(result.thermochemistry or {}),
         "energy_ev": result.energy_ev,
         "start_energy_ev": result.start_energy_ev,
         "fmax_ev_ang": result.fmax_ev_ang,

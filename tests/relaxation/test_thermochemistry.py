@@ -1,0 +1,41 @@
+"""Enthalpy and Gibbs energy of the ideal gas at the end of a relaxation."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.units import J, _Nav, kB
+
+from prerelax.engines import Level
+from prerelax.relaxation.molecule import Relaxation, relax_molecule
+from prerelax.relaxation.thermochemistry import thermochemistry
+
+EXPERIMENT_CM = np.array([1594.7, 3657.1, 3755.9])
+"""fundamentals of water"""
+
+
+def test_entropy_of_water_is_the_measured_one() -> None:
+    """Standard entropy 188.84 J/mol/K (CODATA) for symmetry number 2; ours leaves k ln 2 in."""
+    water = molecule("H2O")
+    found = thermochemistry(EXPERIMENT_CM, water, 0.0, 1)
+    assert found is not None
+    entropy = (found["enthalpy_298_ev"] - found["gibbs_298_ev"]) / 298.15 - kB * np.log(2)
+    assert entropy / J * _Nav == pytest.approx(188.84, abs=0.3)
+
+
+def test_saddle_points_have_none() -> None:
+    assert thermochemistry(np.array([-300.0, 1000.0, 3000.0]), molecule("H2O"), 0.0, 1) is None
+
+
+@pytest.mark.parametrize("name", ["H2O", "CO2", "H2"])
+def test_relaxed_at_the_target(name: str) -> None:
+    """Enthalpy of an ideal gas: 4 kT, or 7/2 kT where linear, above the zero point; stiff vibrations rest."""
+    level = Level("tblite", "GFN2-xTB")
+    atoms: Atoms = molecule(name)
+    relaxed = relax_molecule(
+        atoms.numbers, atoms.positions, 0, 1, Relaxation(level, check_minimum="target", fmax_ev_ang=0.01)
+    )
+    found = relaxed.thermochemistry
+    assert found is not None and relaxed.energy_ev is not None
+    thermal = found["enthalpy_298_ev"] - relaxed.energy_ev - found["zero_point_ev"]
+    assert thermal / (kB * 298.15) == pytest.approx(4.0 if name == "H2O" else 3.5, abs=0.4)
