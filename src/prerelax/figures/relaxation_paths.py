@@ -38,22 +38,31 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     zeros = list(table["zero"].unique())
     width = min(DOUBLE_COLUMN_MM, 30 + 55 * len(starts))
     figure = new_figure(width, 12 + 58 * len(zeros))
-    figure.suptitle(f"target {target}", x=0.01, ha="left", fontsize=7.5, fontweight="bold")
+    words = "\n".join([f"target {target}", *_left_out_lines(paths)])
+    figure.suptitle(words, x=0.01, ha="left", fontsize=7)
     panels = figure.subplots(len(zeros), len(starts), squeeze=False, sharey="row")
     summary = summarise_paths(paths)
     for row, zero in zip(panels, zeros, strict=True):
         for axes, start in zip(row, starts, strict=True):
             chosen = table[(table["start"] == start) & (table["zero"] == zero)]
             axes.set_title(start, fontweight="bold", loc="left", pad=20)
-            words = left_out_words(paths.left_out[start])
             n = chosen.groupby(["id", "conformer"]).ngroups
-            axes.set_title(f"n = {n}{words}", loc="right", color=GREY, fontsize=6, pad=20)
+            axes.set_title(f"n = {n}", loc="right", color=GREY, fontsize=6, pad=20)
             means = summary[(summary["start"] == start) & (summary["zero"] == zero)]
             _draw(axes, chosen, means)
         row[0].set_ylabel(f"above the {'own' if zero == OWN else 'data set’s'} minimum / kcal/mol")
     for axes in panels[-1]:
         axes.set_xlabel("network calls left")
     return figure, table
+
+
+def _left_out_lines(paths: Paths) -> list[str]:
+    """What is left out and why, starts with the same reasons in one line."""
+    starts: dict[str, list[str]] = {}
+    for start, reasons in paths.left_out.items():
+        if reasons:
+            starts.setdefault(", ".join(f"{n} {why}" for why, n in reasons.items()), []).append(start)
+    return [f"left out from {', '.join(names)}: {words}" for words, names in starts.items()]
 
 
 def _draw(axes: Axes, path: pd.DataFrame, means: pd.DataFrame) -> None:
