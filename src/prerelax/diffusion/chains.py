@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,8 @@ def write_chains(path: Path, chains: Chains) -> None:
     """Write what `read_chains` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part.npz")
-    np.savez(temporary, **{name: np.asarray(value) for name, value in vars(chains).items()})
+    arrays: dict[str, Any] = vars(chains)
+    np.savez(temporary, **arrays)
     temporary.replace(path)
 
 
@@ -55,7 +57,12 @@ def read_chains(path: Path) -> Chains:
     """Read chains. Raises UserError for a file that does not hold any."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names = ("n_atoms", "positions", "numbers", "sigma")
-            return Chains(*(arrays[name] for name in names), model=str(arrays["model"]))
+            return Chains(
+                arrays["n_atoms"],
+                arrays["positions"],
+                arrays["numbers"],
+                arrays["sigma"],
+                str(arrays["model"]),
+            )
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: holds no generating chains ({error}); run `prerelax generate`") from error
