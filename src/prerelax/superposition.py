@@ -34,7 +34,7 @@ def symmetric_rmsd(molecule: Chem.Mol, a: NDArray[np.floating], b: NDArray[np.fl
 
 
 def superimposed(mobile: NDArray[np.floating], fixed: NDArray[np.floating]) -> NDArray[np.float64]:
-    """`mobile` [n_atoms, 3] Å moved and turned, not mirrored, to the least RMSD from `fixed` (Kabsch 1976)."""
+    """`mobile` [n_atoms, 3] Å moved and turned, never mirrored, to the least RMSD from `fixed` (Kabsch)."""
     mobile, fixed = np.asarray(mobile, dtype=float), np.asarray(fixed, dtype=float)
     centre = fixed.mean(axis=0)
     mobile = mobile - mobile.mean(axis=0)
