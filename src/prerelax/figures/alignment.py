@@ -1,5 +1,7 @@
 """Cosines between coming steps, forces and the direct path to the minimum, as paper E's figure 6."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -58,7 +60,7 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
             _title(axes, start, k, summary.loc[(start, k)])
         row[0].set_ylabel(f"cosine, k = {k}")
     for axes in panels[-1]:
-        axes.set_xlabel("network calls left")
+        axes.set_xlabel("calls left")
     panels[0][0].invert_xaxis()
     figure.legend(
         *panels[0][0].get_legend_handles_labels(),
@@ -83,7 +85,10 @@ def _draw(axes: Axes, cosines: pd.DataFrame) -> pd.DataFrame:
 
 
 def _title(axes: Axes, start: str, k: int, row: pd.Series) -> None:
+    """Start and verdict above a panel, however narrow it is: its text takes no part in the layout."""
+    axes.set_title(" ", pad=16)
     interval = f"[{number(row['ci_low'], 2)}, {number(row['ci_high'], 2)}]"
-    axes.set_title(start, fontweight="bold", loc="left", pad=9)
-    text = f"{row['conclusion']}: {number(row['path_minus_forces'], 2)} {interval}, n = {row['n']}"
-    axes.text(0, 1.02, text, transform=axes.transAxes, fontsize=5.5, color=GREY)
+    words = f"{row['conclusion']}, n = {row['n']}\n{number(row['path_minus_forces'], 2)} {interval}"
+    place: dict[str, Any] = {"transform": axes.transAxes, "in_layout": False}
+    axes.text(0, 1.21, start, fontweight="bold", fontsize=6.5, **place)
+    axes.text(0, 1.03, words, fontsize=5.5, color=GREY, **place)
