@@ -160,7 +160,7 @@ def test_flat_arrays_are_molecules(tmp_path: Path) -> None:
         path, ids=[7, 12], n_atoms=[2, 3], numbers=np.array([8, 1, 6, 1, 9], np.uint8), positions=positions
     )
     assert count_rows(path) == 2
-    row = list(read_rows(path, start=1))[0]
+    row = next(iter(read_rows(path, start=1)))
     assert (row.id, row.kind, row.n_atoms) == ("12", "xyz", "3")
     cells = [line.split() for line in row.text.splitlines()]
     assert [c[0] for c in cells] == ["6", "1", "9"]
