@@ -179,10 +179,11 @@ def table_lines(
         spread = (energies.loc[molecule].max() - energies.loc[molecule].min()) * 627.509
         cells = " | ".join(shown.loc[molecule, names])
         yield f"| {molecule} | {reference[molecule]['atoms']} | {published} | {cells} | {spread:.2f} |"
-    common = counts.dropna().index
-    published = sum(reference[molecule]["pyberny_steps"] for molecule in common)
-    sums = " | ".join(f"{counts.loc[common, name].sum():.0f}" for name in names)
-    yield f"| sum of {len(common)} | | {published} | {sums} | |"
+    for name in names:
+        treated = counts[name].dropna().index
+        published = sum(reference[molecule]["pyberny_steps"] for molecule in treated)
+        cells = " | ".join(f"{counts[name].sum():.0f}" if other == name else "" for other in names)
+        yield f"| sum of {len(treated)} | | {published} | {cells} | |"
 
 
 @in_house_style

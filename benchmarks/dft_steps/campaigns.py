@@ -29,7 +29,7 @@ from rdkit import Chem
 
 from prerelax.analysis.comparison import read_comparison
 from prerelax.datasets.structures import read_npz
-from prerelax.figures.style import DOUBLE_COLUMN_MM, INK, LIGHT_GREY, in_house_style, new_figure
+from prerelax.figures.style import DOUBLE_COLUMN_MM, INK, in_house_style, new_figure, start_colours
 from prerelax.molecular_graph import perceived_molecule
 from prerelax.records import read_shard, write_frames
 
@@ -177,7 +177,7 @@ def tight_energies(part: str) -> dict[tuple[str, str, str], float]:
 def summarised(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per start and optimizer: medians, and how many of the pairs with the baseline failed."""
     lines = []
-    for (start, optimizer), own in rows.groupby(["start", "optimizer"], sort=False):
+    for (start, optimizer), own in by_median(rows):
         pairs = own[(own["status"] == "ok") & own["n_gradients_baseline"].notna()]
         ratio = pairs["n_gradients_baseline"] / pairs["n_gradients"]
         same = pairs["above_baseline_kcal_mol"].abs() <= SAME_MINIMUM_KCAL_MOL
@@ -201,6 +201,12 @@ def summarised(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines).set_index("start")
+
+
+def by_median(rows: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """Rows of each start and optimizer, most gradients first."""
+    groups = list(rows.groupby(["start", "optimizer"], sort=False))
+    return sorted(groups, key=lambda group: -group[1]["n_gradients"].median())
 
 
 def elsewhere(rows: pd.DataFrame) -> pd.DataFrame:
@@ -228,14 +234,15 @@ def _cell(value: object) -> str:
 @in_house_style
 def drawn(rows: pd.DataFrame) -> Figure:
     """Gradients of every molecule, one line of dots per start and optimizer, the median as a bar."""
-    groups = list(rows[rows["status"] == "ok"].groupby(["start", "optimizer"], sort=False))
+    groups = by_median(rows[rows["status"] == "ok"])
+    colours = start_colours(rows["start"].unique().tolist(), BASELINE[0])
     figure = new_figure(DOUBLE_COLUMN_MM, 14 + 4.2 * len(groups))
     axes = figure.add_subplot()
     random = np.random.default_rng(0)
-    for place, (_, own) in enumerate(groups):
+    for place, ((start, _), own) in enumerate(groups):
         counts = own["n_gradients"].to_numpy()
         jitter: NDArray[np.float64] = random.uniform(-0.28, 0.28, len(counts))
-        axes.plot(counts, place + jitter, ".", color=LIGHT_GREY, markersize=2.5, zorder=1)
+        axes.plot(counts, place + jitter, ".", color=colours[start], markersize=3, zorder=1)
         median = float(np.median(counts))
         axes.plot([median, median], [place - 0.4, place + 0.4], color=INK, linewidth=1.6, zorder=2)
         axes.annotate(f"{median:g}", (median, place), xytext=(3, 0), textcoords="offset points", va="center")

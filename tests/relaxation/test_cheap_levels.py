@@ -52,6 +52,17 @@ def run(name, charge, multiplicity, optimizer, amplitude):
 
 
 @pytest.mark.parametrize("optimizer", ["bfgs-hessian", "two-level"])
+def test_tight_convergence(in_engine_process, optimizer):
+    """Near the minimum the step is smaller than what a search on the cheap surface resolves."""
+    result = in_engine_process(tightly, optimizer)
+    assert result.status == "ok" and result.fmax_ev_ang < 3e-4 and result.n_gradients < 12
+
+
+def tightly(optimizer):
+    return relaxed(rattled("CH3OH"), optimizer=optimizer, fmax_ev_ang=3e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["bfgs-hessian", "two-level"])
 def test_one_atom_and_fragments(in_engine_process, optimizer):
     result = in_engine_process(run, "H", 0, 2, optimizer, 0.0)
     assert (result.status, result.n_gradients, result.n_gradients_cheap) == ("ok", 1, 0)

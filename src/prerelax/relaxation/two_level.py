@@ -126,6 +126,9 @@ class TwoLevel(HessianBFGS):
                 radius = largest_displacement(step) / 2
                 continue
             move, slope, self._expected = trial, new_slope, total
+        if not move.any():  # nearer to the minimum than the search on the cheap surface resolves
+            self._expected = float(gradient @ newton + newton @ self.model @ newton / 2)
+            return newton
         return move
 
 
