@@ -5,6 +5,7 @@ import pytest
 from ase.build import molecule
 
 from prerelax.engines import Level
+from prerelax.relaxation.external import PACKAGES
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
 from prerelax.relaxation.optimizers import OPTIMIZERS, validate_optimizer
 
@@ -84,7 +85,7 @@ def test_an_impossible_molecule_is_a_status(in_engine_process):
 
 
 def test_names():
-    for name in OPTIMIZERS:
+    for name in OPTIMIZERS.keys() - PACKAGES.keys():
         validate_optimizer(name)
     with pytest.raises(ValueError, match="did you mean bfgs"):
         validate_optimizer("bfsg")
