@@ -192,6 +192,8 @@ def drawn(counts: pd.DataFrame, reference: dict[str, Any]) -> Figure:
     order = sorted(counts.index, key=lambda name: (reference[name]["atoms"], name))
     figure = new_figure(DOUBLE_COLUMN_MM, 20 + 3.6 * len(order))
     axes = figure.add_subplot()
+    published = counts.index.map(lambda name: reference[name]["pyberny_steps"])
+    counts = pd.concat([pd.Series(published, counts.index, name="pyberny, published"), counts], axis=1)
     offsets = np.linspace(-0.2, 0.2, len(counts.columns))
     for name, colour, offset in zip(counts.columns, COLOURS, offsets, strict=False):
         total = counts[name].sum()
