@@ -254,7 +254,7 @@ def in_little_memory():
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the process' size is read from /proc")
 def test_a_molecule_too_large_for_memory_is_resource_error(in_engine_process):
     free, status, message = in_engine_process(in_little_memory)
-    assert 200 < free <= 300
+    assert 200 < free < 300.01  # to rounding
     assert status == "resource_error"
     assert "GB of memory" in message
 
