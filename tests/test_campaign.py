@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from prerelax.campaign import ConfigError, json_schema, load_campaign, options
+from prerelax.campaign import ConfigError, Target, json_schema, level_options, load_campaign, options
 
 MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
 STARTS: dict[str, Any] = {
@@ -93,3 +93,9 @@ def test_shipped_configs_are_valid(repository: Path) -> None:
     campaigns = [repository / "config.yaml", *(repository / "config").glob("campaign-*.yaml")]
     for path in campaigns:
         load_campaign(yaml.safe_load(path.read_text()))
+
+
+def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:
+    target = Target(engine="tblite", method="GFN2-xTB", solvent="water", only={"max_atoms": 9})
+    words = level_options(target)
+    assert words[words.index("--solvent") + 1] == "water" and words[words.index("--max-atoms") + 1] == "9"

@@ -8,10 +8,11 @@ import ase.io
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prerelax.records import Record, ShardError, read_shard, table_path, write_shard
+from prerelax.records import Record, ShardError, read_shard, table_path, write_frames, write_shard
 
 WATER = Record(
     id="water",
@@ -114,3 +115,9 @@ def test_nothing_is_left_behind_by_a_failed_write(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_shard(tmp_path / "0.extxyz", [replace(WATER, stages_s={"x": object()})])  # type: ignore[dict-item]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_leaves_the_frames_as_they_were(tmp_path):
+    atoms = Atoms("H", info={"id": "000123"})
+    write_frames(tmp_path / "frames.extxyz", [atoms])
+    assert atoms.info == {"id": "000123"}

@@ -127,7 +127,7 @@ def ours(atoms: Atoms) -> dict[str, Any]:
         shards = [
             Path(folder) / f"{stage}.extxyz" for stage in ("given", "embed", "mmff94", "few", "relaxed")
         ]
-        write_frames(shards[0], [atoms.copy()])
+        write_frames(shards[0], [atoms])
         began, cpu = time.perf_counter(), children_s()
         for stage, *words in (
             ["embed", str(shards[0]), str(shards[1])],

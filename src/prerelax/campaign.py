@@ -253,7 +253,8 @@ _FLAGS = {"timeout_s": "--timeout"}
 
 def level_options(target: Target) -> list[str]:
     """The command-line options of `prerelax energies` at a target's level, for the molecules it treats."""
-    said = target.model_dump(include={"engine", "method", "basis", "dispersion"}, exclude_none=True)
+    level = {"engine", "method", "basis", "dispersion", "solvent", "solvent_model"}
+    said = target.model_dump(include=level, exclude_none=True)
     said |= target.only.model_dump(exclude_none=True)
     return [word for name, value in said.items() for word in ("--" + name.replace("_", "-"), str(value))]
 

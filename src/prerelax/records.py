@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ase import Atoms
 from numpy.typing import NDArray
 
-from prerelax.atomic_write import write_atomically as write_atomically
+from prerelax.atomic_write import write_atomically
 from prerelax.errors import UserError
 
 Status = Literal[
@@ -189,9 +189,15 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
     """Write frames (of a trajectory, say) as extended XYZ, every string in their `info` safe from ASE."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for atoms in frames:
-        atoms.info = {name: _to_info(value) for name, value in atoms.info.items()}
-    write_atomically(path, lambda part: ase.io.write(part, list(frames), format="extxyz"))
+    safe = [_with_safe_info(atoms) for atoms in frames]
+    write_atomically(path, lambda part: ase.io.write(part, safe, format="extxyz"))
+
+
+def _with_safe_info(atoms: Atoms) -> Atoms:
+    frame = atoms.copy()
+    frame.calc = atoms.calc  # ASE writes the energies and forces that it holds
+    frame.info = {name: _to_info(value) for name, value in atoms.info.items()}
+    return frame
 
 
 def as_table(records: Iterable[Record]) -> pa.Table:

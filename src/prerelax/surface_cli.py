@@ -28,6 +28,8 @@ def energies(
     method: Annotated[str, typer.Option(help="As for `prerelax relax`.")],
     basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
     dispersion: Annotated[str | None, typer.Option(help="Dispersion correction: d3bj or d4.")] = None,
+    solvent: Annotated[str | None, typer.Option(help="Implicit solvent, e.g. water.")] = None,
+    solvent_model: Annotated[str | None, typer.Option(help="As for `prerelax relax`.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Each so-many-th geometry, and the last one.")] = 1,
     molecules: Annotated[int | None, typer.Option(min=1, help="The first so many molecules.")] = None,
     max_atoms: Annotated[int | None, typer.Option(min=1, help="Skip molecules with more atoms.")] = None,
@@ -45,7 +47,7 @@ def energies(
     statuses = single_points(
         trajectory,
         out,
-        level=Level(engine, method, basis, dispersion),
+        level=Level(engine, method, basis, dispersion, solvent=solvent, solvent_model=solvent_model),
         every=every,
         molecules=molecules,
         only=OnlyFilter(max_atoms=max_atoms, max_heavy_atoms=max_heavy_atoms),

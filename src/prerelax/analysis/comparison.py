@@ -39,7 +39,7 @@ from prerelax.analysis.levels import differing_settings
 from prerelax.analysis.pairs import ComparisonError, pair_with_baseline
 from prerelax.analysis.relaxed_shards import BEFORE, read_relaxations
 from prerelax.analysis.summary import summarise, summary_text
-from prerelax.records import write_atomically
+from prerelax.atomic_write import write_atomically
 
 _FIRST_COLUMNS = (
     "id",

@@ -42,7 +42,7 @@ DEFAULT_FMAX_EV_ANG = 0.03
 DEFAULT_MAX_STEPS = 1000
 METHOD_VERSION = 1
 """Raised when a change here alters results, so that journals of before are not taken for today's."""
-HESSIAN_VERSION = 5
+HESSIAN_VERSION = 6
 """The same for the optimizers with a cheap level."""
 
 
