@@ -74,7 +74,7 @@ def write_smiles(n: int) -> None:
         numbers, positions = structures.numbers[atoms], structures.positions[atoms]
         molecule = perceived_molecule(numbers.astype(int), positions.astype(float), 0, 1)
         lines.append(f"gdb{structures.ids[row]},{Chem.MolToSmiles(Chem.RemoveHs(molecule))}")
-    (OUT / "gfn2.csv").write_text("\n".join(lines) + "\n")
+    (OUT / "gfn2-molecules.csv").write_text("\n".join(lines) + "\n")
 
 
 def write_structures(n: int, full: bool) -> None:
@@ -104,7 +104,7 @@ def run_campaign(part: str, cores: int) -> None:
         "--configfile",
         str(HERE / f"{part}.yaml"),
     ]
-    subprocess.run([*snakemake, "--keep-going", "--rerun-incomplete", "--quiet", "all"], check=False)
+    subprocess.run([*snakemake, "--keep-going", "--rerun-incomplete", "--quiet", "all"], check=True)
 
 
 def relax_on(part: str, cores: int) -> None:
