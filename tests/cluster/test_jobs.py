@@ -51,17 +51,21 @@ def test_a_job_over_its_memory_asks_for_more_and_resumes(ready: Cluster) -> None
 
 
 def test_snakemake_killed_and_started_again_while_its_job_runs(ready: Cluster) -> None:
-    ready.environment["ENGINE_DELAY_S"] = "1"
+    hold = ready.folder / "hold"
+    ready.environment |= {"ENGINE_DELAY_S": "1", "ENGINE_HOLD": str(hold)}
     main = ready.start(SHARD)
     orphan = ready.wait_for_relaxations(2)
+    hold.touch()
     os.killpg(main.pid, signal.SIGKILL)
     main.wait()
     assert ready.run(SHARD) != 0
     assert "LockException" in ready.log
     assert ready.run("--unlock") == 0
-    assert ready.run(SHARD, seconds=400) == 0, ready.log
+    ready.start(SHARD)
+    wait_for(lambda: f"SLURM job {orphan}" in ready.relaxation_log, 120, "the second job waits for the first")
+    hold.unlink()
+    assert ready.finish() == 0, ready.log
     assert ready.states()[orphan] == "COMPLETED"
-    assert f"SLURM job {orphan}" in ready.relaxation_log or len(ready.jobs) == 2
     assert_only_repeated(ready, 0)
     assert ready.rows() == ALL_ROWS
 

@@ -1,9 +1,10 @@
 """GFN2-xTB as slow, hungry or deadly as DFT can be: every Python of a test's jobs finds this by PYTHONPATH.
 
 The chemistry stays tblite's. Environment variables say what happens besides:
-ENGINE_LOG gets a line for each relaxation begun, ENGINE_DELAY_S passes before each gradient, a molecule with
-nitrogen takes ENGINE_NITROGEN_MB of memory or dies of the signal ENGINE_NITROGEN_SIGNAL, and shards become
-visible under their names only VISIBLE_AFTER_S after they were written.
+ENGINE_LOG gets a line for each relaxation begun, ENGINE_DELAY_S passes before each gradient and as
+long as the file ENGINE_HOLD exists, a molecule with nitrogen takes ENGINE_NITROGEN_MB of memory or dies of the
+signal ENGINE_NITROGEN_SIGNAL, and shards become visible under their names only VISIBLE_AFTER_S after they were
+written.
 """
 
 import importlib.abc
@@ -14,11 +15,13 @@ import time
 from pathlib import Path
 
 NITROGEN = 7
+SCHEDULER_LOOKS_S = 3  # at the memory of a job: once a second, where the machine is not busy
 
 
 def change_engine(engine):
     calculate = engine.XTB.calculate
     delay_s = float(os.environ.get("ENGINE_DELAY_S", "0"))
+    hold = os.environ.get("ENGINE_HOLD", "")
     nitrogen_mb = int(os.environ.get("ENGINE_NITROGEN_MB", "0"))
     nitrogen_signal = int(os.environ.get("ENGINE_NITROGEN_SIGNAL", "0"))
 
@@ -26,8 +29,13 @@ def change_engine(engine):
         if not hasattr(self, "ballast"):
             with Path(os.environ["ENGINE_LOG"]).open("a") as log:
                 log.write(f"{atoms.get_chemical_formula()} {os.environ.get('SLURM_JOB_ID', 'local')}\n")
-            self.ballast = b"\1" * (nitrogen_mb << 20) if NITROGEN in atoms.numbers else b""
+            self.ballast = b""
+            if nitrogen_mb and NITROGEN in atoms.numbers:
+                self.ballast = b"\1" * (nitrogen_mb << 20)
+                time.sleep(SCHEDULER_LOOKS_S)
         time.sleep(delay_s)
+        while hold and Path(hold).exists():
+            time.sleep(0.2)
         if nitrogen_signal and NITROGEN in atoms.numbers:
             os.kill(os.getpid(), nitrogen_signal)
         calculate(self, atoms, *arguments, **options)
