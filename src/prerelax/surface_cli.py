@@ -218,6 +218,19 @@ def dataset(
     typer.echo(f"{kept} minima, {left_out} rows left out")
 
 
+def add_starts(
+    inp: Annotated[Path, typer.Argument(metavar="IN.npz", help="A training set of minima.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same with positions_mmff94.")],
+    processes: Annotated[int, typer.Option(min=1, help="Processes; a molecule takes some 10 ms.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+) -> None:
+    """Give every minimum of a training set the MMFF94 minimum beside it, for the loss `refinement`."""
+    from prerelax.datasets.force_field_starts import add_mmff94_starts
+
+    kept, left_out = add_mmff94_starts(inp, out, processes, limit)
+    typer.echo(f"{kept} molecules, {left_out} without an MMFF94 minimum of their own bonds left out")
+
+
 VERBS: dict[str, Callable[..., None]] = {
     "energies": energies,
     "paths": paths,
@@ -229,6 +242,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "chain-end": chain_end,
     "chain-energies": chain_energies,
     "dataset": dataset,
+    "add-starts": add_starts,
 }
 
 

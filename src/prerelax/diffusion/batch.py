@@ -36,6 +36,10 @@ class Batch:
     """[n_atoms_total, n_features] noised types and charges of an EDM that diffuses them; None for fixed types
     """
 
+    positions_start: Tensor | None = None
+    """[n_atoms_total, 3] Å where the molecules would be relaxed from; None but in trainings that use it
+    """
+
     @property
     def n_molecules(self) -> int:
         return len(self.n_atoms)

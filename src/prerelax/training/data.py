@@ -25,6 +25,8 @@ class SizeGroup:
         self.ids = structures.ids
         self.numbers = torch.from_numpy(structures.numbers.reshape(m, n_atoms))
         self.positions = torch.from_numpy(structures.positions.reshape(m, n_atoms, 3))
+        start = structures.positions_start
+        self.positions_start = None if start is None else torch.from_numpy(start.reshape(m, n_atoms, 3))
         self.topology = torch.from_numpy(_topologies(structures, n_atoms)) if bond_graph else None
         self._templates: dict[int, Batch] = {}
 
@@ -33,6 +35,7 @@ class SizeGroup:
         chosen = torch.from_numpy(rows)
         topology = None if self.topology is None else self.topology[chosen].reshape(-1).long()
         template = self._template(len(rows))
+        start = None if self.positions_start is None else self.positions_start[chosen].reshape(-1, 3)
         return Batch(
             numbers=self.numbers[chosen].reshape(-1).long(),
             positions=self.positions[chosen].reshape(-1, 3),
@@ -40,6 +43,7 @@ class SizeGroup:
             n_atoms=template.n_atoms,
             pairs=template.pairs,
             topological_distance=topology,
+            positions_start=start,
         )
 
     def _template(self, n_molecules: int) -> Batch:

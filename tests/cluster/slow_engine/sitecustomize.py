@@ -1,8 +1,8 @@
 """GFN2-xTB as slow, hungry or deadly as DFT can be: every Python of a test's jobs finds this by PYTHONPATH.
 
 The chemistry stays tblite's. Environment variables say what happens besides:
-ENGINE_LOG gets a line for each relaxation begun, ENGINE_DELAY_S passes before each gradient and as long as the
-file ENGINE_HOLD exists, a molecule with nitrogen takes ENGINE_NITROGEN_MB of memory or dies of the signal
+ENGINE_LOG gets a line for each relaxation begun, ENGINE_DELAY_S passes before each gradient and as long as
+the file ENGINE_HOLD exists, a molecule with nitrogen takes ENGINE_NITROGEN_MB of memory or dies of the signal
 ENGINE_NITROGEN_SIGNAL, and shards become visible under their names only VISIBLE_AFTER_S after they were
 written.
 """

@@ -1,0 +1,82 @@
+"""The force-field minimum beside every structure of a training set: what a denoiser will be given later."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdForceFieldHelpers
+
+from prerelax.datasets.structures import Structures, read_npz, write_npz
+from prerelax.errors import UserError
+from prerelax.molecular_graph import conformer_at, connectivity_unchanged, perceived_molecule
+from prerelax.superposition import superimposed
+
+MOLECULES_AT_A_TIME = 200
+MAX_ITERATIONS = 5_000
+
+
+def add_mmff94_starts(inp: Path, out: Path, processes: int = 1, limit: int | None = None) -> tuple[int, int]:
+    """Write the npz set `inp` to `out` with `positions_mmff94`; returns molecules kept and left out.
+
+    The start is the MMFF94 minimum that RDKit's minimizer reaches from the structure, superimposed on it.
+    Left out are molecules that MMFF94 has no types for, whose bond orders are not found, or whose minimum has
+    other bonds. Raises UserError for a file that cannot be read, and where nothing is kept.
+    """
+    try:
+        structures = read_npz(inp)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{inp} cannot be given starts: {error}") from error
+    structures = structures.select(np.arange(len(structures))[:limit])
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        minima = [m for part in pool.imap(_minima, _parts(structures)) for m in part]
+    kept = [row for row, minimum in enumerate(minima) if minimum is not None]
+    if not kept:
+        raise UserError(f"{inp}: no molecule has an MMFF94 minimum of its own bonds")
+    starts = np.concatenate([minima[row] for row in kept]).astype(np.float32)
+    write_npz(out, replace(structures.select(kept), positions_start=starts))
+    return len(kept), len(structures) - len(kept)
+
+
+Part = list[tuple[NDArray[np.uint8], NDArray[np.float32]]]
+
+
+def _parts(structures: Structures) -> Iterator[Part]:
+    part: Part = []
+    for _, numbers, positions in structures:
+        part.append((numbers, positions))
+        if len(part) == MOLECULES_AT_A_TIME:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _minima(part: Part) -> list[NDArray[np.float64] | None]:
+    with rdBase.BlockLogs():
+        return [mmff94_minimum(numbers, positions) for numbers, positions in part]
+
+
+def mmff94_minimum(
+    numbers: NDArray[np.integer], positions: NDArray[np.floating]
+) -> NDArray[np.float64] | None:
+    """MMFF94 minimum [n_atoms, 3] Å of a structure's basin, superimposed on it; None where there is none."""
+    numbers, positions = numbers.astype(np.int64), positions.astype(np.float64)
+    try:
+        mol = perceived_molecule(numbers, positions, 0, None)
+        mol = Chem.Mol(mol)
+        mol.RemoveAllConformers()
+        mol.AddConformer(conformer_at(positions))
+        if rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94", maxIters=MAX_ITERATIONS) < 0:
+            return None
+        minimum = mol.GetConformer().GetPositions()
+        if not connectivity_unchanged(mol, numbers, minimum):
+            return None
+    except (ValueError, RuntimeError):
+        return None
+    return superimposed(minimum, positions)
