@@ -78,7 +78,13 @@ def connectivity_unchanged(
     numbers = np.asarray(numbers, dtype=int)
     if [atom.GetAtomicNum() for atom in mol.GetAtoms()] != numbers.tolist():
         raise ValueError("the geometry's atoms are not the molecule's, in this order")
-    bonded = bonded_matrix(mol)
+    return bonds_unchanged(bonded_matrix(mol), numbers, positions)
+
+
+def bonds_unchanged(
+    bonded: NDArray[np.bool_], numbers: NDArray[np.integer], positions: NDArray[np.floating]
+) -> bool:
+    """`connectivity_unchanged` against an adjacency matrix [n_atoms, n_atoms]."""
     one_three = topological_distances(bonded) == 2
     new = bonds_from_geometry(numbers, positions, NEW_BOND) & ~bonded & ~one_three
     closed = bonds_from_geometry(numbers, positions, NEW_BOND_1_3) & one_three

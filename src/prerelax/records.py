@@ -77,6 +77,11 @@ class Record:
     n_gradients_cheap: int = 0
     """energy+forces evaluations below the target level spent on the way (xTB starts, cheap Hessians)"""
 
+    fallback: str | None = None
+    """why the start was made by another method than asked for; None where it was not"""
+    residual_ang: float | None = None
+    """how far a denoiser would still move the geometry that it made, see `prerelax.diffusion.confidence`"""
+
     target: str | None = None
     """name of the target; None in a start"""
     converged: bool | None = None
@@ -147,6 +152,8 @@ _TABLE_SCHEMA = pa.schema(
         ("wall_s", pa.float64()),
         ("stages_s", pa.string()),
         ("n_gradients_cheap", pa.int64()),
+        ("fallback", pa.string()),
+        ("residual_ang", pa.float64()),
         ("target", pa.string()),
         ("converged", pa.bool_()),
         ("n_gradients", pa.int64()),

@@ -8,6 +8,8 @@
   imported as text.
 - `n_steps`, `n_gradients`: accepted moves, and energy+forces evaluations at the target;
   `n_gradients_cheap`: evaluations below the target level spent on the way (xTB starts).
+- `fallback`: why the start was made by another method than asked for, empty where it was not;
+  `residual_ang`: how far its denoiser would still move it (docs/denoisers.md), empty for other starts.
 - `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`: of the same molecule's relaxation from the
   baseline at this target.
 - `pair`: `counted`, `baseline` for the baseline's own rows, or why the pair is left out: the relaxation's
@@ -57,6 +59,8 @@ _FIRST_COLUMNS = (
     "n_steps",
     "n_gradients",
     "n_gradients_cheap",
+    "fallback",
+    "residual_ang",
     "baseline_n_steps",
     "baseline_n_gradients",
     "baseline_status",
@@ -74,7 +78,7 @@ _FIRST_COLUMNS = (
     "wall_s_before",
     "wall_s_total",
 )
-_TEXT = ("id", "smiles", "target", "start", "status", "message", "pair", "baseline_status")
+_TEXT = ("id", "smiles", "target", "start", "status", "message", "fallback", "pair", "baseline_status")
 _CATEGORIES = ("target", "start", "status", "pair", "baseline_status")
 _DECIMALS = {"energy_ev": 8, "start_energy_ev": 8, "fmax_ev_ang": 6}
 _DECIMALS_ELSE = 4

@@ -30,6 +30,8 @@ _COLUMNS = (
     "n_steps",
     "n_gradients",
     "n_gradients_cheap",
+    "fallback",
+    "residual_ang",
     "energy_ev",
     "start_energy_ev",
     "fmax_ev_ang",
@@ -41,8 +43,8 @@ _COLUMNS = (
     "stages_s",
     "settings",
 )
-_NULL_IF_ABSENT = "n_imaginary"
-"""A column that shards of before it do not have: nothing was checked then."""
+_NULL_IF_ABSENT = {"n_imaginary": pa.int64(), "fallback": pa.string(), "residual_ang": pa.float64()}
+"""Columns that shards of before them do not have: nothing was checked then."""
 
 
 def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Path]:
@@ -108,7 +110,7 @@ def _read(shard: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
-            table = None if set(missing) - {_NULL_IF_ABSENT} else file.read(columns=list(_COLUMNS))
+            table = None if set(missing) - set(_NULL_IF_ABSENT) else file.read(columns=list(_COLUMNS))
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(
             f"{path}: not a whole table ({error}); delete it and its shard, relax again"
@@ -118,7 +120,7 @@ def _read(shard: Path) -> pa.Table:
             f"{path}: lacks {', '.join(missing)}; it is of another version of prerelax, relax again"
         )
     for name in missing:
-        table = table.append_column(name, pa.nulls(table.num_rows, pa.int64()))
+        table = table.append_column(name, pa.nulls(table.num_rows, _NULL_IF_ABSENT[name]))
     return table.select(_COLUMNS)
 
 

@@ -7,8 +7,9 @@
   has the subset `all` only: its own converged relaxations.
 - `n_rows` relaxations asked for; `n_counted` pairs in this subset; `n_left_out` of all pairs, and by reason
   in the columns `left_out_<reason>` at the end (n_rows = n_counted of `all` + n_left_out);
-  `n_connectivity_changed` among all rows; `n_baseline_zero_steps`: counted pairs whose baseline needs 0
-  steps, which `steps_saved_percent` leaves out.
+  `n_connectivity_changed` among all rows; `n_fallback`: rows whose start was made by another method than
+  asked for (the comparison's column `fallback` says why), counted like any other; `n_baseline_zero_steps`:
+  counted pairs whose baseline needs 0 steps, which `steps_saved_percent` leaves out.
 - `gradients_saved_percent_*`, `steps_saved_percent_*`: `median`, its 95 % bootstrap interval `ci_low` to
   `ci_high`, `quartile_25`, `quartile_75`, `mean`.
 - `n_gradients_median`, `n_steps_median` and the baseline's over the same pairs; `n_gradients_cheap_median`.
@@ -115,6 +116,7 @@ def _summary_row(
         "n_counted": len(counted),
         "n_left_out": sum(left_out.values()),
         "n_connectivity_changed": int((relaxations["connectivity_unchanged"] == False).sum()),  # noqa: E712
+        "n_fallback": int((relaxations["fallback"].fillna("") != "").sum()),
         "n_baseline_zero_steps": int((counted["baseline_n_steps"] == 0).sum()),
     }
     for name in _SAVED:
@@ -170,17 +172,19 @@ def summary_text(summary: pd.DataFrame, baseline: str) -> str:
 
 def _target_block(target: str, summary: pd.DataFrame, baseline: str) -> str:
     lines: list[tuple[str, ...]] = [_HEADINGS]
-    left_out = []
+    notes = []
     for start, of_start in summary.groupby("start", sort=False):
         subsets = dict(zip(of_start["subset"], of_start.to_dict("records"), strict=True))
         lines.append(
             _line(subsets[ALL], subsets[ALL if start == baseline else SAME_BASIN], start == baseline)
         )
         if reasons := left_out_reasons(subsets[ALL]):
-            left_out.append(f"  left out from {start}: {reasons}")
+            notes.append(f"  left out from {start}: {reasons}")
+        if n := subsets[ALL]["n_fallback"]:
+            notes.append(f"  fallbacks in {start}: {n} starts made by another method")
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    return "\n".join([f"target {target}", *text, *left_out])
+    return "\n".join([f"target {target}", *text, *notes])
 
 
 def _line(row: Mapping[Any, Any], same: Mapping[Any, Any], is_baseline: bool) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ relaxations that both converged and kept the molecule's bonds. Same basin: only 
 to 0.2 kcal/mol. Gradients are energy and force evaluations at the target, steps accepted moves of the
 optimizer. Start above minimum: energy of the start above the minimum that it relaxes to itself. Deeper /
 higher: minima more than 0.2 kcal/mol below / above the baseline's. Seconds: before (embedding, force field,
-diffusion, ...) + relaxation. Counts, energies, RMSD and seconds are medians."""
+diffusion, ...) + relaxation. Fallbacks: starts made by another method than asked for. Counts, energies, RMSD
+and seconds are medians."""
 
 
 def write_table(summary: pd.DataFrame, baseline: str, folder: Path) -> list[Path]:
@@ -63,6 +64,7 @@ def _line(row: dict[Any, Any], same: dict[Any, Any] | None, is_baseline: bool) -
         else f"{row['n_deeper_minimum']} / {row['n_higher_minimum']}",
         "RMSD start to minimum / Å": in_words(row["rmsd_symmetry_ang_median"], 3),
         "seconds": f"{in_words(before, 2)} + {in_words(relax, 2)}",
+        "fallbacks": str(row["n_fallback"]),
         "left out": left_out_reasons(row),
     }
 
