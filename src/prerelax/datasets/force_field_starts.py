@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from prerelax.superposition import superimposed
 
 MOLECULES_AT_A_TIME = 200
 MAX_ITERATIONS = 5_000
+LOOSE_ITERATIONS = 5
+LOOSE_GRADIENT = 0.7
+"""kcal/mol/Å (0.03 eV/Å): where optimizers of molecules usually stop. Soft modes
+have then hardly moved, whereas RDKit's own minimizer goes on to the bottom of them.
+"""
 
 
 def add_mmff94_starts(inp: Path, out: Path, processes: int = 1, limit: int | None = None) -> tuple[int, int]:
@@ -43,13 +48,13 @@ def add_mmff94_starts(inp: Path, out: Path, processes: int = 1, limit: int | Non
     return len(kept), len(structures) - len(kept)
 
 
-Part = list[tuple[NDArray[np.uint8], NDArray[np.float32]]]
+Part = list[tuple[int, NDArray[np.uint8], NDArray[np.float32]]]
 
 
 def _parts(structures: Structures) -> Iterator[Part]:
     part: Part = []
-    for _, numbers, positions in structures:
-        part.append((numbers, positions))
+    for molecule in structures:
+        part.append(molecule)
         if len(part) == MOLECULES_AT_A_TIME:
             yield part
             part = []
@@ -59,24 +64,34 @@ def _parts(structures: Structures) -> Iterator[Part]:
 
 def _minima(part: Part) -> list[NDArray[np.float64] | None]:
     with rdBase.BlockLogs():
-        return [mmff94_minimum(numbers, positions) for numbers, positions in part]
+        return [mmff94_minimum(z, positions, loose=bool(identifier % 2)) for identifier, z, positions in part]
 
 
 def mmff94_minimum(
-    numbers: NDArray[np.integer], positions: NDArray[np.floating]
+    numbers: NDArray[np.integer], positions: NDArray[np.floating], loose: bool = False
 ) -> NDArray[np.float64] | None:
-    """MMFF94 minimum [n_atoms, 3] Å of a structure's basin, superimposed on it; None where there is none."""
-    numbers, positions = numbers.astype(np.int64), positions.astype(np.float64)
+    """MMFF94 minimum [n_atoms, 3] Å of a structure's basin, superposed on it; None where there is none."""
+    positions = positions.astype(np.float64)
     try:
-        mol = perceived_molecule(numbers, positions, 0, None)
-        mol = Chem.Mol(mol)
+        mol = Chem.Mol(perceived_molecule(numbers.astype(np.int64), positions, 0, None))
         mol.RemoveAllConformers()
         mol.AddConformer(conformer_at(positions))
-        if rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94", maxIters=MAX_ITERATIONS) < 0:
+        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94")
+        if properties is None:
             return None
+        force_field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
+        iterations = 0
+        while force_field.Minimize(maxIts=LOOSE_ITERATIONS if loose else MAX_ITERATIONS):
+            iterations += LOOSE_ITERATIONS
+            if not loose or iterations > MAX_ITERATIONS or _below(LOOSE_GRADIENT, force_field.CalcGrad()):
+                break
         minimum = mol.GetConformer().GetPositions()
         if not connectivity_unchanged(mol, numbers, minimum):
             return None
     except (ValueError, RuntimeError):
         return None
     return superimposed(minimum, positions)
+
+
+def _below(limit: float, gradient: Sequence[float]) -> bool:
+    return bool(np.linalg.norm(np.reshape(gradient, (-1, 3)), axis=1).max() < limit)
