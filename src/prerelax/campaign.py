@@ -133,6 +133,10 @@ class DiffuseStart(_Model):
     calls: int | None = Field(None, ge=1, description="network calls of the sampler `few`")
     fixed_types: bool = False
     noise_free: bool = False
+    fallback: Literal["gfn2", "none"] = Field(
+        "gfn2",
+        description="what relaxes molecules that the model does not know, breaks or is not sure of",
+    )
     seed: int = 0
     batch_size: int = Field(128, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"

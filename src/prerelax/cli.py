@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from prerelax.errors import UserError
+from prerelax.errors import MissingProgramError, UserError
 from prerelax.operations.verbs import plan, retry, status
-from prerelax.surface_cli import add_to
+from prerelax.surface_cli import GoOnWithoutProgram, add_to
 
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
@@ -54,6 +54,11 @@ class Sampler(StrEnum):
     itp = "itp"
     adaptive = "as"
     jt = "jt"
+
+
+class Fallback(StrEnum):
+    gfn2 = "gfn2"
+    none = "none"
 
 
 class Device(StrEnum):
@@ -195,6 +200,10 @@ def diffuse(
     trajectory: Annotated[
         Path | None, typer.Option(help="Keep every intermediate geometry (.extxyz).")
     ] = None,
+    fallback: Annotated[
+        Fallback, typer.Option(help="For molecules that the model does not know, breaks or is not sure of.")
+    ] = Fallback.gfn2,
+    workers: Annotated[int, typer.Option(min=1, help="Molecules side by side in the fallback.")] = 1,
     start: StartName = None,
 ) -> None:
     """Denoise geometries with a diffusion model: the last n steps of its reverse diffusion."""
@@ -216,6 +225,8 @@ def diffuse(
         device=device.value,
         seed=seed,
         trajectory=trajectory,
+        fallback=fallback.value,
+        workers=workers,
         start=start or "-".join(word for word in words if word),
     )
 
@@ -259,37 +270,46 @@ def relax(
     start: Annotated[
         str | None, typer.Option(help="Write the result as a start of this name instead.")
     ] = None,
+    go_on_without_program: GoOnWithoutProgram = False,
 ) -> None:
     """Relax geometries at a level, counting steps and gradients; resumes where it was stopped."""
     from prerelax.engines import Level
     from prerelax.relaxation.optimizers import default_optimizer
-    from prerelax.relaxation.shard import OnlyFilter, relax_shard
+    from prerelax.relaxation.shard import OnlyFilter, relax_shard, shard_without_program
 
-    relax_shard(
-        shard,
-        out,
-        level=Level(
-            engine.value,
-            method,
-            basis,
-            dispersion.value if dispersion else None,
-            solvent=solvent,
-            solvent_model=solvent_model,
-        ),
-        optimizer=optimizer.value if optimizer else default_optimizer(engine.value),
-        hessian=hessian.value,
-        check_minimum=check_minimum.value,
-        kick=kick,
-        fmax=fmax,
-        max_steps=max_steps,
-        timeout_s=timeout,
-        workers=workers,
-        threads=threads,
-        trajectory=trajectory,
-        target=None if start else (target or method.lower()),
-        start=start,
-        only=OnlyFilter(max_atoms=max_atoms, max_heavy_atoms=max_heavy_atoms),
-    )
+    only = OnlyFilter(max_atoms=max_atoms, max_heavy_atoms=max_heavy_atoms)
+    name = target or method.lower()
+    try:
+        relax_shard(
+            shard,
+            out,
+            level=Level(
+                engine.value,
+                method,
+                basis,
+                dispersion.value if dispersion else None,
+                solvent=solvent,
+                solvent_model=solvent_model,
+            ),
+            optimizer=optimizer.value if optimizer else default_optimizer(engine.value),
+            hessian=hessian.value,
+            check_minimum=check_minimum.value,
+            kick=kick,
+            fmax=fmax,
+            max_steps=max_steps,
+            timeout_s=timeout,
+            workers=workers,
+            threads=threads,
+            trajectory=trajectory,
+            target=None if start else name,
+            start=start,
+            only=only,
+        )
+    except MissingProgramError as error:
+        if start or not go_on_without_program:
+            raise
+        shard_without_program(shard, out, target=name, only=only, error=error)
+        _say(f"prerelax: {error}")
 
 
 @app.command()

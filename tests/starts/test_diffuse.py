@@ -32,7 +32,7 @@ def denoised(folder: Path, records: list[Record], **options: object) -> list[Rec
 
 
 def test_rows_out_are_rows_in_each_with_its_status(tmp_path: Path, minimised: list[Record]) -> None:
-    rows = denoised(tmp_path, minimised, steps=20, sampler="edm")
+    rows = denoised(tmp_path, minimised, steps=20, sampler="edm", fallback="none")
     assert [row.id for row in rows] == ["ethanol", "broken", "thiol", "formamide"]
     assert [row.status for row in rows] == ["ok", "input_error", "unsupported_element", "ok"]
     assert "S" in rows[2].message
@@ -61,7 +61,7 @@ def test_a_geometry_that_fell_apart_is_never_handed_on(tmp_path: Path, minimised
     scattered = replace(
         ethanol, positions=np.random.default_rng(0).normal(scale=4.0, size=ethanol.positions.shape)
     )
-    row = denoised(tmp_path, [scattered, ethanol], sampler="few")
+    row = denoised(tmp_path, [scattered, ethanol], sampler="few", fallback="none")
     assert row[0].status == "connectivity_changed"
     assert "steps" in row[0].message
     np.testing.assert_allclose(row[0].positions, scattered.positions, atol=1e-7)
@@ -90,7 +90,7 @@ def test_an_epoch_that_the_training_did_not_keep_is_one_sentence(
     run.mkdir()
     (run / "epoch-0.25").symlink_to(repository / "models" / MODEL)
     (run / "epoch-0004").symlink_to(repository / "models" / MODEL)
-    kept = denoised(tmp_path, minimised, model=str(run), epoch=0.25, sampler="few")
+    kept = denoised(tmp_path, minimised, model=str(run), epoch=0.25, sampler="few", fallback="none")
     assert [row.status for row in kept] == ["ok", "input_error", "unsupported_element", "ok"]
     lacking = denoised(tmp_path, minimised, model=str(run), epoch=8.0, sampler="few")
     assert [row.status for row in lacking] == ["skipped", "input_error", "skipped", "skipped"]

@@ -18,4 +18,4 @@ rule diffuse:
         model=model_of,
     shell:
         "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.frames:q} {params.options:q}"
-        " --model {params.model:q} --start {wildcards.start} > {log:q} 2>&1"
+        " --model {params.model:q} --start {wildcards.start} --workers {threads} > {log:q} 2>&1"

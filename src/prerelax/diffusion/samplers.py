@@ -123,7 +123,7 @@ def sample(
         for row, result in zip(waiting, flown, strict=True):
             results[row] = result
         return [result for result in results if result is not None]
-    for rows in _batches(molecules, waiting, batch_size, MAX_PAIRS.get(chosen.type, MAX_PAIRS["cuda"])):
+    for rows in batches(molecules, waiting, batch_size, MAX_PAIRS.get(chosen.type, MAX_PAIRS["cuda"])):
         done = _sample_batch(denoiser, molecules, rows, options, stream, chosen)
         for row, result in zip(rows, done, strict=True):
             results[row] = result
@@ -212,7 +212,7 @@ def _symbols(elements: Iterable[int]) -> str:
     return ", ".join(chemical_symbols[z] for z in sorted(elements))
 
 
-def _batches(
+def batches(
     molecules: Sequence[SamplerInput], rows: list[int], batch_size: int, max_pairs: int
 ) -> Iterator[list[int]]:
     """Rows in groups of similar size, the largest first, of at most `batch_size` molecules or one with more
@@ -241,7 +241,7 @@ def _sample_batch(
 ) -> list[SampleResult]:
     chosen = [molecules[row] for row in rows]
     centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in chosen]
-    batch = _as_batch(chosen, centres, bool(getattr(denoiser.network, "uses_bond_graph", False))).to(device)
+    batch = as_batch(chosen, centres, bool(getattr(denoiser.network, "uses_bond_graph", False))).to(device)
     frames: list[Tensor] = []
     watch = frames.append if options.keep_trajectory else None
     if options.sampler == "few":
@@ -266,9 +266,10 @@ def _sample_batch(
     return results
 
 
-def _as_batch(
+def as_batch(
     molecules: Sequence[SamplerInput], centres: Sequence[NDArray[np.float64]], bond_graph: bool
 ) -> Batch:
+    """Molecules as a batch, each moved from its centre [3] to the origin; topologies for a `bond_graph`."""
     # Centred before it becomes float32, which far from the origin has few digits left.
     positions = [
         np.asarray(m.positions, dtype=np.float64) - c for m, c in zip(molecules, centres, strict=True)

@@ -2,20 +2,22 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.diffusion.checkpoint import CONFIG, WEIGHTS, find_model, load_model
+from prerelax.diffusion.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
+from prerelax.diffusion.confidence import residual_limit_ang, residuals_ang
 from prerelax.diffusion.model_folders import ModelError, kept_epoch
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
-from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
-from prerelax.records import Record, read_shard, write_frames, write_shard
+from prerelax.molecular_graph import bonds_unchanged
+from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
 from prerelax.settings import settings_text, sha256_of_files
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.starts.fallback import Fallback, Subject, fall_back, subject_of
+from prerelax.topology import topological_distances
 
 
 def diffuse_shard(
@@ -26,13 +28,17 @@ def diffuse_shard(
     start: str,
     epoch: float | None = None,
     trajectory: Path | None = None,
+    fallback: Fallback = "gfn2",
+    workers: int = 1,
     **options: Any,
 ) -> None:
     """Denoise the geometries of `inp` with a model and write them as the start `start`.
 
-    `options` are those of `prerelax.diffusion.samplers.sample`, None for its default. A geometry whose bonds
-    are not those of its molecule any more gets the status `connectivity_changed`; rows that do not
-    proceed are copied unchanged.
+    `options` are those of `prerelax.diffusion.samplers.sample`, None for its default. No geometry whose bonds
+    are not its molecule's is handed on. What the model does not know, breaks, or is not sure of is relaxed
+    with GFN2-xTB instead, in `workers` processes, with the status `fallback`; with `fallback` none it keeps
+    its input geometry and the status of the failure, and doubts are told in the message alone. Rows that do
+    not proceed are copied unchanged.
     With `epoch` the model is the one that the training in the folder `model` kept then; where it kept none
     the rows are `skipped`, since other epochs' figures can still be made.
     The seconds of a batch are shared out to its molecules by their pairs of atoms, which is what they cost.
@@ -47,21 +53,23 @@ def diffuse_shard(
             write_frames(trajectory, [])
         return
     denoiser = load_model(folder)
-    settings = _settings(folder, options)
-    treated = [i for i, record in enumerate(records) if record.proceeds]
-    began = time.perf_counter()
-    results = sample(
-        denoiser,
-        [_sampler_input(records[i]) for i in treated],
-        keep_trajectory=trajectory is not None,
-        **{name: value for name, value in options.items() if value is not None},
+    subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
+    outcomes, results = _denoise(
+        records, subjects, denoiser, start, fallback, trajectory is not None, options
     )
-    seconds = _shared_out(time.perf_counter() - began, [len(records[i].numbers) for i in treated])
-    for i, result, wall_s in zip(treated, results, seconds, strict=True):
-        records[i] = replace(_denoised(records[i], result, start, wall_s), settings=settings)
+    settings = _settings(folder, options)
+    doubtful = [i for i, outcome in outcomes.items() if outcome.doubt and fallback != "none"]
+    given = [replace(outcomes[i].record, positions=records[i].positions) for i in doubtful]
+    doubts = [outcomes[i].doubt for i in doubtful]
+    instead = fall_back(given, [subjects[i] for i in doubtful], doubts, start, workers)
+    for i, outcome in outcomes.items():
+        records[i] = replace(outcome.record, settings=settings)
+    for i, record in zip(doubtful, instead, strict=True):
+        records[i] = record
     write_shard(out, records)
     if trajectory is not None:
-        _write_trajectory(trajectory, [records[i] for i in treated], results)
+        shown = [i for i in results if records[i].status != "fallback"]
+        _write_trajectory(trajectory, [records[i] for i in shown], [results[i] for i in shown])
 
 
 def _settings(model: str | Path, options: dict[str, Any]) -> str:
@@ -76,27 +84,91 @@ def _skipped(record: Record, start: str, message: str) -> Record:
     return replace(record, start=start, status="skipped", message=message) if record.proceeds else record
 
 
-def _sampler_input(record: Record) -> SamplerInput:
-    if record.smiles:
-        bonds = bonded_matrix(mol_from_mapped_smiles(record.smiles))
-    else:
-        bonds = bonds_from_geometry(record.numbers, record.positions)
+@dataclass(frozen=True)
+class _Outcome:
+    """What the denoiser made of a row, and why another method should be asked; empty where none should."""
+
+    record: Record
+    doubt: str = ""
+
+
+def _denoise(
+    records: Sequence[Record],
+    subjects: dict[int, Subject],
+    denoiser: LoadedModel,
+    start: str,
+    fallback: Fallback,
+    keep_trajectory: bool,
+    options: dict[str, Any],
+) -> tuple[dict[int, _Outcome], dict[int, SampleResult]]:
+    """Outcomes of the rows in `subjects`, and the sampler's results of those that it was given."""
+    given = {name: value for name, value in options.items() if value is not None}
+    asked = [
+        i
+        for i, subject in subjects.items()
+        if not subject.contradiction and (fallback == "none" or not subject.objection)
+    ]
+    inputs = [_sampler_input(records[i], subjects[i]) for i in asked]
+    began = time.perf_counter()
+    results = sample(denoiser, inputs, keep_trajectory=keep_trajectory, **given)
+    residuals = _residuals_ang(denoiser, inputs, results, given)
+    seconds = _shared_out(time.perf_counter() - began, [len(molecule.numbers) for molecule in inputs])
+    outcomes = {i: _not_asked(records[i], subject, start) for i, subject in subjects.items()}
+    limit_ang = residual_limit_ang(denoiser)
+    for i, result, residual, wall_s in zip(asked, results, residuals, seconds, strict=True):
+        tried = records[i].after_stage(start, wall_s, start=start, residual_ang=residual, fallback=None)
+        outcomes[i] = _judged(tried, subjects[i], result, limit_ang)
+    return outcomes, dict(zip(asked, results, strict=True))
+
+
+def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
     return SamplerInput(
         id=f"{record.id}/{record.conformer}",
         numbers=record.numbers,
         positions=record.positions,
-        topological_distance=topological_distances(bonds),
+        topological_distance=topological_distances(subject.bonded),
     )
 
 
-def _denoised(record: Record, result: SampleResult, start: str, wall_s: float) -> Record:
-    done = record.after_stage(start, wall_s, start=start, status=result.status, message=result.message)
-    if not done.proceeds:
-        return done
-    if record.smiles and not connectivity_unchanged(record.smiles, record.numbers, result.positions):
-        message = "denoising broke or made a bond; the geometry before it is kept: try fewer steps"
-        return replace(done, status="connectivity_changed", message=message)
-    return replace(done, positions=np.asarray(result.positions, dtype=float))
+def _residuals_ang(
+    denoiser: LoadedModel,
+    inputs: Sequence[SamplerInput],
+    results: Sequence[SampleResult],
+    options: dict[str, Any],
+) -> list[float | None]:
+    """None where there is no denoised geometry to judge."""
+    judged = [row for row, result in enumerate(results) if result.status in PROCEED]
+    ends = [replace(inputs[row], positions=results[row].positions) for row in judged]
+    where = {name: options[name] for name in ("batch_size", "device") if name in options}
+    found: list[float | None] = [None] * len(inputs)
+    for row, residual in zip(judged, residuals_ang(denoiser, ends, **where), strict=True):
+        found[row] = float(residual) if np.isfinite(residual) else None
+    return found
+
+
+def _not_asked(record: Record, subject: Subject, start: str) -> _Outcome:
+    row = record.after_stage(start, 0.0, start=start, residual_ang=None, fallback=None)
+    if subject.contradiction:
+        return _Outcome(replace(row, status="input_error", message=subject.contradiction))
+    return _Outcome(row, subject.objection)
+
+
+def _judged(row: Record, subject: Subject, result: SampleResult, limit_ang: float | None) -> _Outcome:
+    """A row, still at its input geometry, and what the sampler made of it."""
+    if result.status not in PROCEED:
+        row = replace(row, status=cast(Status, result.status), message=result.message)
+        return _Outcome(row, "" if result.status == "input_error" else result.message)
+    if not bonds_unchanged(subject.bonded, row.numbers, result.positions):
+        doubt = "denoising broke or made a bond"
+        message = f"{doubt}; the geometry before it is kept: try fewer steps"
+        return _Outcome(replace(row, status="connectivity_changed", message=message), doubt)
+    doubt = subject.objection
+    if limit_ang is not None and (row.residual_ang or 0.0) > limit_ang:
+        more = f"atoms by another {row.residual_ang:.4f} Å (limit {limit_ang:g})"
+        doubt = f"the model is not sure of its geometry and would move {more}"
+    message = "; ".join(part for part in (result.message, doubt) if part)
+    positions = np.asarray(result.positions, dtype=float)
+    return _Outcome(replace(row, positions=positions, status=result.status, message=message), doubt)
 
 
 def _shared_out(seconds: float, sizes: Sequence[int]) -> NDArray[np.float64]:

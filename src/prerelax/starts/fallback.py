@@ -1,0 +1,120 @@
+"""GFN2-xTB in a denoiser's place: for which molecules from the outset, and how.
+
+The denoisers know closed-shell neutral molecules of one fragment. What they make of anything else looks like
+a geometry and is none, so it is not asked of them.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem
+
+from prerelax.engines import Level
+from prerelax.molecular_graph import (
+    bonded_matrix,
+    bonds_unchanged,
+    mol_from_mapped_smiles,
+    perceived_molecule,
+)
+from prerelax.records import PROCEED, Record, read_shard, write_shard
+from prerelax.relaxation.shard import relax_shard
+from prerelax.topology import bonds_from_geometry
+
+Fallback = Literal["gfn2", "none"]
+FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
+
+MAX_ATOMS = 100
+"""Denoisers trained on up to 29 atoms were measured on up to 88 (docs/denoisers.md)."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A molecule that is to be denoised, and what is known of it before."""
+
+    bonded: NDArray[np.bool_]
+    """[n_atoms, n_atoms] its graph: of the SMILES, else perceived from the geometry"""
+    contradiction: str = ""
+    """why nothing can be made of the row"""
+    objection: str = ""
+    """why no denoiser knows such a molecule"""
+
+
+def subject_of(record: Record) -> Subject:
+    """The record's graph, and whether a denoiser may be asked at all."""
+    mol, contradiction, objection = None, "", ""
+    try:
+        if record.smiles:
+            mol = mol_from_mapped_smiles(record.smiles)
+        else:
+            mol = perceived_molecule(record.numbers, record.positions, record.charge, record.multiplicity)
+    except ValueError as error:
+        contradiction, objection = (str(error), "") if record.smiles else ("", str(error))
+    if mol is not None and [a.GetAtomicNum() for a in mol.GetAtoms()] != record.numbers.tolist():
+        contradiction = _other_atoms(mol, record)
+    if mol is None or contradiction:
+        return Subject(bonds_from_geometry(record.numbers, record.positions), contradiction, objection)
+    return Subject(bonded_matrix(mol), "", _objection(mol, record))
+
+
+def _other_atoms(mol: Chem.Mol, record: Record) -> str:
+    formulas = [sorted(atom.GetSymbol() for atom in mol.GetAtoms())]
+    formulas.append(sorted(Chem.GetPeriodicTable().GetElementSymbol(int(z)) for z in record.numbers))
+    counts = [" ".join(f"{s}{symbols.count(s)}" for s in dict.fromkeys(symbols)) for symbols in formulas]
+    where = (
+        "in another order"
+        if counts[0] == counts[1]
+        else f"{counts[0]} in the SMILES, {counts[1]} in the frame"
+    )
+    return f"SMILES and geometry are of different atoms ({where}); mend the row"
+
+
+def _objection(mol: Chem.Mol, record: Record) -> str:
+    n_fragments = len(Chem.GetMolFrags(mol))
+    if n_fragments > 1:
+        return f"{n_fragments} separate fragments; denoisers know single molecules"
+    if record.charge:
+        return f"charge {record.charge:+d}; denoisers know neutral molecules"
+    if record.multiplicity != 1 or any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        return f"an open shell (multiplicity {record.multiplicity}); denoisers know closed shells"
+    if len(record.numbers) > MAX_ATOMS:
+        return f"{len(record.numbers)} atoms; denoisers were measured on at most {MAX_ATOMS}"
+    return ""
+
+
+def fall_back(
+    records: Sequence[Record], subjects: Sequence[Subject], reasons: Sequence[str], start: str, workers: int
+) -> list[Record]:
+    """The records relaxed with GFN2-xTB, in processes of their own, as rows of the start `start`.
+
+    Status `fallback`, and why in `fallback` and `message`. Where GFN2-xTB does not help either the geometry
+    given is kept, as `fallback` where it has the molecule's bonds, else with the status of the failure.
+    """
+    if not records:
+        return []
+    given = [replace(record, status="ok", message="") for record in records]
+    with tempfile.TemporaryDirectory(prefix="prerelax-fallback-") as folder:
+        inp, out = Path(folder) / "in.extxyz", Path(folder) / "out.extxyz"
+        write_shard(inp, given)
+        relax_shard(inp, out, level=FALLBACK_LEVEL, start=start, workers=workers)
+        relaxed = read_shard(out)
+    return [_fallback_row(*each) for each in zip(records, relaxed, subjects, reasons, strict=True)]
+
+
+def _fallback_row(given: Record, relaxed: Record, subject: Subject, reason: str) -> Record:
+    wall_s = given.wall_s + relaxed.wall_s
+    relaxed = replace(relaxed, wall_s=wall_s, fallback=reason, residual_ang=given.residual_ang)
+    bonds_kept = bonds_unchanged(subject.bonded, relaxed.numbers, relaxed.positions)
+    if relaxed.status in PROCEED and bonds_kept:
+        limit = f", {relaxed.message}" if relaxed.message else ""
+        return replace(relaxed, status="fallback", message=f"{reason}; GFN2-xTB instead{limit}")
+    status = "connectivity_changed" if relaxed.status in PROCEED else relaxed.status
+    why = relaxed.message or "bonds were broken or formed"
+    message = f"{reason}; GFN2-xTB failed as well ({why}); the geometry before is kept"
+    if bonds_unchanged(subject.bonded, given.numbers, given.positions) and status != "input_error":
+        status = "fallback"
+    return replace(relaxed, positions=given.positions, status=status, message=message)
