@@ -81,31 +81,36 @@ class Studies(_Study):
 
     def complaints(self, starts: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[str]:
         """What names of starts and targets are wrong, one sentence each."""
-        asked = [("paths", t) for t in self.paths] + [("alignment", t) for t in self.alignment]
-        asked += [("training", t) for t in self.training] + [("outlier", t) for t in self.outlier]
-        if self.generation and self.generation.end:
-            asked.append(("generation.end", self.generation.end.target))
-        for key, target in asked:
+        for where, target, names, of_edm in self._uses():
             if target not in targets:
-                yield f"studies.{key}: {target} is not among the targets ({', '.join(targets)})"
-        paths = [(target, study.starts) for target, study in self.paths.items()]
-        paths += [(target, study.starts) for target, study in self.alignment.items()]
-        for target, names in paths:
-            for start in names:
-                known = starts.get(start)
-                if known is None or known.kind != "diffuse" or known.sampler not in (None, "edm"):
-                    yield f"studies: {start} (target {target}) is not a start of the sampler edm"
-                elif not _relaxed(targets.get(target), start):
-                    yield f"studies: {start} is not among targets.{target}.starts"
-        for target, names in self.outlier.items():
-            for start in names:
-                if start not in starts or not _relaxed(targets.get(target), start):
-                    yield f"studies.outlier.{target}: {start} is not among the starts at {target}"
-        for target, study in self.paths.items():
-            if study.zero and (study.zero not in starts or not _relaxed(targets.get(target), study.zero)):
-                yield f"studies.paths.{target}.zero: {study.zero} is not among the starts at {target}"
+                yield f"studies.{where}: {target} is not among the targets ({', '.join(targets)})"
+                continue
+            treated = starts if targets[target].starts is None else targets[target].starts
+            for name in names:
+                start = starts.get(name)
+                if of_edm and (
+                    start is None or start.kind != "diffuse" or start.sampler not in (None, "edm")
+                ):
+                    yield f"studies.{where}: {name} is not a start of the sampler edm"
+                elif start is None or name not in treated:
+                    yield f"studies.{where}: {name} is not among the starts at {target}"
         if self.training and not any(getattr(start, "epoch", None) for start in starts.values()):
             yield "studies.training: no start has an epoch"
+
+    def _uses(self) -> Iterator[tuple[str, str, list[str], bool]]:
+        """Where targets are named: the key, the target, its starts, whether they are of the sampler edm."""
+        for target, paths in self.paths.items():
+            yield f"paths.{target}", target, paths.starts, True
+            if paths.zero:
+                yield f"paths.{target}.zero", target, [paths.zero], False
+        for target, alignment in self.alignment.items():
+            yield f"alignment.{target}", target, alignment.starts, True
+        for target, names in self.outlier.items():
+            yield f"outlier.{target}", target, names, False
+        for target in self.training:
+            yield "training", target, [], False
+        if self.generation and self.generation.end:
+            yield "generation.end", self.generation.end.target, [], False
 
     def molecules_evaluated(self, target: str, start: str) -> int | None:
         """How many molecules' paths from a start are evaluated at a target; None: all."""
@@ -119,7 +124,3 @@ class Studies(_Study):
         if alignment and start in alignment.starts:
             return 1
         return self.paths[target].every
-
-
-def _relaxed(target: Any, start: str) -> bool:
-    return target is None or target.starts is None or start in target.starts

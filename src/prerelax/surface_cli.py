@@ -17,6 +17,13 @@ Figure = Annotated[
 Target = Annotated[str, typer.Option(help="Name of the target.")]
 StartNames = Annotated[list[str], typer.Option("--start", help="Name of a start; once for each.")]
 Baseline = Annotated[str, typer.Option(help="The start that the others are compared with.")]
+GoOnWithoutProgram = Annotated[
+    bool,
+    typer.Option(
+        "--go-on-without-program",
+        help="Where the engine is not installed, write its rows with the status resource_error.",
+    ),
+]
 
 
 def energies(
@@ -38,6 +45,7 @@ def energies(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Geometries side by side.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
+    go_on_without_program: GoOnWithoutProgram = False,
 ) -> None:
     """Energies and forces of every geometry of a trajectory, nothing moved; resumes where it was stopped."""
     from prerelax.engines import Level
@@ -53,6 +61,7 @@ def energies(
         only=OnlyFilter(max_atoms=max_atoms, max_heavy_atoms=max_heavy_atoms),
         workers=workers,
         threads=threads,
+        go_on_without_program=go_on_without_program,
     )
     typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no geometry")
 

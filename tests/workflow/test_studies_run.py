@@ -16,11 +16,18 @@ STARTS: dict[str, Any] = {
     "epoch1": {"kind": "diffuse", "model": "run", "epoch": 1, "sampler": "edm", "steps": 20},
     "epoch8": {"kind": "diffuse", "model": "run", "epoch": 8, "sampler": "edm", "steps": 20},
 }
+TARGETS: dict[str, Any] = {
+    "gfn2": {"engine": "tblite", "method": "GFN2-xTB"},
+    "dft": {"engine": "psi4", "method": "HF", "basis": "STO-3G", "starts": ["mmff94", "edm-n20"]},
+}
 STUDIES: dict[str, Any] = {
-    "paths": {"gfn2": {"starts": ["edm-n20"], "every": 7, "zero": "rdkit"}},
+    "paths": {
+        "gfn2": {"starts": ["edm-n20"], "every": 7, "zero": "rdkit"},
+        "dft": {"starts": ["edm-n20"]},
+    },
     "alignment": {"gfn2": {"starts": ["epoch1", "epoch8"], "molecules": 1, "sums": [1, 10]}},
     "training": ["gfn2"],
-    "outlier": {"gfn2": ["edm-n20"]},
+    "outlier": {"gfn2": ["edm-n20"], "dft": ["edm-n20"]},
 }
 
 
@@ -37,8 +44,9 @@ def few_molecules(data_folder: Path, path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_study_makes_its_figures(
-    tmp_path: Path, data_folder: Path, repository: Path, snakemake: Any
+    tmp_path: Path, data_folder: Path, repository: Path, snakemake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PRERELAX_PSI4", str(tmp_path / "no-such-program"))
     few_molecules(data_folder, tmp_path / "few.npz")
     (tmp_path / "run").mkdir()
     (tmp_path / "run/epoch-0001").symlink_to(repository / "models/edm-qm9-small")
@@ -67,17 +75,21 @@ def test_every_study_makes_its_figures(
         "molecules": "few.npz",
         "denoisers": {"generator": "training.yaml"},
         "starts": STARTS,
-        "targets": {"gfn2": {"engine": "tblite", "method": "GFN2-xTB"}},
+        "targets": TARGETS,
         "studies": STUDIES | {"generation": generation},
     }
     done = snakemake(config, "--keep-going", "figures")
     assert done.returncode == 0, done.stderr
     figures = tmp_path / "results/studies/figures"
     for name in (
+        "steps_vs_steps",
+        "speedup",
         "paths_gfn2",
+        "paths_dft",
         "alignment_gfn2",
         "training_speedup_gfn2",
         "outlier_gfn2",
+        "outlier_dft",
         "phases",
         "chain_end",
     ):
@@ -98,6 +110,12 @@ def test_every_study_makes_its_figures(
     assert phases["molecules"] + phases["chains that blew up"] == 3  # ten steps of training teach nothing
     log = (tmp_path / "results/studies/logs/diffuse/epoch8/0000.log").read_text()
     assert "Traceback" not in log
+    rows = pd.read_csv(tmp_path / "results/studies/comparison.csv").groupby("target")
+    assert (rows.get_group("gfn2")["pair"] == "counted").sum() >= 3
+    assert set(rows.get_group("dft")["status"]) == {"resource_error"}
+    assert rows.get_group("dft")["message"].str.contains("psi4 is not installed here").all()
+    log = (tmp_path / "results/studies/logs/relax_dft/dft/mmff94/0000.log").read_text()
+    assert "psi4 is not installed here" in log and "Traceback" not in log
 
 
 def test_names_of_a_study_are_checked(tmp_path: Path, data_folder: Path, snakemake: Any) -> None:
@@ -107,7 +125,7 @@ def test_names_of_a_study_are_checked(tmp_path: Path, data_folder: Path, snakema
         ({"training": ["dft"]}, "studies.training: dft is not among the targets"),
         (
             {"paths": {"gfn2": {"starts": ["mmff94"]}}},
-            "mmff94 (target gfn2) is not a start of the sampler edm",
+            "studies.paths.gfn2: mmff94 is not a start of the sampler edm",
         ),
     ):
         done = snakemake(config | {"studies": studies}, "--keep-going", "figures")

@@ -84,7 +84,7 @@ if generation and generation.end:
             every=generation.end.every,
         shell:
             "prerelax energies {input:q} {output:q} {params.options:q} --every {params.every}"
-            " --workers {threads} > {log:q} 2>&1"
+            " --workers {threads} --go-on-without-program > {log:q} 2>&1"
 
     rule chain_end_figure:
         input:

@@ -47,7 +47,7 @@ rule energies:
         molecules=molecules_of_shard,
     shell:
         "prerelax energies {input:q} {output:q} {params.options:q} --every {params.every}"
-        " --molecules {params.molecules} --workers {threads} > {log:q} 2>&1"
+        " --molecules {params.molecules} --workers {threads} --go-on-without-program > {log:q} 2>&1"
 
 
 rule paths:

@@ -71,4 +71,4 @@ rule relax_dft:
         options=target_options,
     shell:
         "prerelax relax {input:q} {output.frames:q} {params.options:q}"
-        " --workers {threads} --target {wildcards.target} > {log:q} 2>&1"
+        " --workers {threads} --target {wildcards.target} --go-on-without-program > {log:q} 2>&1"

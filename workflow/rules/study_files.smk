@@ -25,23 +25,27 @@ def molecules_of_shard(wildcards):
     return min(molecules - before, campaign.shard_size)
 
 
+def evaluated_and_relaxed(target, starts):
+    """Evaluated paths of these starts, and the minima that they end in."""
+    return files_evaluated("energies", target, starts) + files_evaluated(
+        "relaxed", target, starts
+    )
+
+
 def path_files(wildcards):
     study = campaign.studies.paths[wildcards.target]
-    evaluated = files_evaluated("energies", wildcards.target, study.starts)
     zero = expand(
         f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
         target=wildcards.target,
         start=[study.zero] if study.zero else [],
         shard=SHARDS,
     )
-    return evaluated + files_evaluated("relaxed", wildcards.target, study.starts) + zero
+    return evaluated_and_relaxed(wildcards.target, study.starts) + zero
 
 
 def alignment_files(wildcards):
-    starts = campaign.studies.alignment[wildcards.target].starts
-    return files_evaluated("energies", wildcards.target, starts) + files_evaluated(
-        "relaxed", wildcards.target, starts
-    )
+    study = campaign.studies.alignment[wildcards.target]
+    return evaluated_and_relaxed(wildcards.target, study.starts)
 
 
 def flags(name, values):
@@ -81,11 +85,9 @@ def checkpoint_words(target):
 
 
 generation = campaign.studies.generation
-GENERATION_FIGURES = []
-if generation:
-    GENERATION_FIGURES.append(f"{RESULTS}/figures/phases.png")
+GENERATION_FIGURES = ["phases"] if generation else []
 if generation and generation.end:
-    GENERATION_FIGURES.append(f"{RESULTS}/figures/chain_end.png")
+    GENERATION_FIGURES.append("chain_end")
 
 
 def generating_weights(wildcards):
@@ -111,5 +113,5 @@ STUDY_FIGURES = [
     *expand(
         f"{RESULTS}/figures/outlier_{{target}}.png", target=campaign.studies.outlier
     ),
-    *GENERATION_FIGURES,
+    *expand(f"{RESULTS}/figures/{{name}}.png", name=GENERATION_FIGURES),
 ]

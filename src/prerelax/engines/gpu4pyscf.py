@@ -15,7 +15,9 @@ from ase.calculators.calculator import Calculator
 
 from prerelax.engines import pyscf
 from prerelax.engines.level import Level, versions
+from prerelax.errors import MissingProgramError
 
+MISSING = "GPU4PySCF is not installed here: `pip install 'prerelax[gpu]'`, or use the engine pyscf"
 PACKAGES = ("gpu4pyscf-cuda13x", "gpu4pyscf-cuda12x", "gpu4pyscf-cuda11x", "gpu4pyscf")
 
 
@@ -27,7 +29,7 @@ def objection(level: Level) -> str | None:
             "use the engine pyscf"
         )
     if importlib.util.find_spec("gpu4pyscf") is None:
-        return "GPU4PySCF is not installed here: `pip install 'prerelax[gpu]'`, or use the engine pyscf"
+        return MISSING
     if n_cards() == 0:
         return "there is no NVIDIA graphics card here for GPU4PySCF; use the engine pyscf"
     return None
@@ -56,11 +58,12 @@ def validate(level: Level) -> None:
 def settings(level: Level) -> dict[str, Any]:
     """What the numbers depend on beside the level's own words.
 
-    Raises ValueError where there is no card, no package, or the level is qm9.
+    Raises MissingProgramError where there is no package, ValueError where there is no card or the level is
+    qm9.
     """
     problem = objection(level)
     if problem is not None:
-        raise ValueError(problem)
+        raise MissingProgramError(problem) if problem == MISSING else ValueError(problem)
     packages = ("pyscf", "pyscf-dispersion") if level.dispersion else ("pyscf",)
     return {
         "density_fitting": level.density_fitting,

@@ -12,6 +12,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from prerelax.errors import MissingProgramError
 from prerelax.records import Status
 
 EXECUTABLE_VARIABLE = "PRERELAX_PSI4"
@@ -43,14 +44,15 @@ class Psi4Process:
     """A running Psi4 with a scratch folder of its own; both end with `close`, or with this object.
 
     `setup` is the first line of `psi4_server`; the memory of each molecule comes from
-    PRERELAX_PSI4_MEMORY_MB, the scratch folder's place from PSI_SCRATCH or TMPDIR. Raises ValueError where
-    the program is missing or the memory is no number, Psi4Error where it does not start.
+    PRERELAX_PSI4_MEMORY_MB, the scratch folder's place from PSI_SCRATCH or TMPDIR. Raises
+    MissingProgramError where there is none, ValueError where the memory is no number, Psi4Error where it does
+    not start.
     """
 
     def __init__(self, setup: dict[str, Any], threads: int) -> None:
         executable = find_psi4()
         if executable is None:
-            raise ValueError(MISSING)
+            raise MissingProgramError(MISSING)
         self.folder = _scratch_folder()
         self._process = subprocess.Popen(
             [

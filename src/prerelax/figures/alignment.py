@@ -57,7 +57,7 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
                 say(axes, f"no path of {start} has {k} steps")
                 continue
             means.append(_draw(axes, chosen).assign(start=start, k=k))
-            _title(axes, start, k, summary.loc[(start, k)])
+            _title(axes, start if k == sums[0] else "", summary.loc[(start, k)])
         row[0].set_ylabel(f"cosine, k = {k}")
     for axes in panels[-1]:
         axes.set_xlabel("calls left")
@@ -84,9 +84,9 @@ def _draw(axes: Axes, cosines: pd.DataFrame) -> pd.DataFrame:
     return mean.join(spread, rsuffix="_std").reset_index()
 
 
-def _title(axes: Axes, start: str, k: int, row: pd.Series) -> None:
+def _title(axes: Axes, start: str, row: pd.Series) -> None:
     """Start and verdict above a panel, however narrow it is: its text takes no part in the layout."""
-    axes.set_title(" ", pad=16)
+    axes.set_title(" ", pad=16 if start else 9)
     interval = f"[{number(row['ci_low'], 2)}, {number(row['ci_high'], 2)}]"
     words = f"{row['conclusion']}, n = {row['n']}\n{number(row['path_minus_forces'], 2)} {interval}"
     place: dict[str, Any] = {"transform": axes.transAxes, "in_layout": False}

@@ -42,6 +42,7 @@ def chain_end(table: pd.DataFrame, left_out: Mapping[str, int], target: str) -> 
         axes.set_xlabel("network calls left")
         axes.grid(axis="y")
     panels[0].set_yscale("symlog", linthresh=10)
+    panels[0].set_ylim(bottom=min(-2.0, 1.2 * float(table["above_kcal_mol"].min())))
     panels[0].set_ylabel("above the finished molecule / kcal/mol")
     panels[0].invert_xaxis()
     panels[0].set_title("paper E: consistently falling", loc="right", fontsize=6, color=GREY)

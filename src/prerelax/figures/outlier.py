@@ -28,10 +28,11 @@ def outlier(found: Outlier | None, target: str, baseline: str) -> tuple[Figure, 
         "relaxed": f"{baseline}, relaxed",
         "denoised, relaxed": f"{found.start}, relaxed",
     }
-    figure = new_figure(DOUBLE_COLUMN_MM, 62)
+    figure = new_figure(DOUBLE_COLUMN_MM, 55)
     delta = f"{number(found.delta_kcal_mol, 2)} kcal/mol between the minima"
     figure.suptitle(
-        f"target {target}: {found.id}, {delta}, the largest of {found.n_pairs} pairs\n{found.turned}",
+        f"target {target}: molecule {found.id}, {delta}, the largest of {found.n_pairs} pairs\n"
+        f"{found.turned}",
         x=0.01,
         ha="left",
         fontsize=7,

@@ -39,8 +39,8 @@ def phases(found: Phases, model: str, timesteps: int) -> tuple[Figure, pd.DataFr
     (size, error), (element, valence) = figure.subplots(2, 2, sharex=True)
     size.plot(_left(table), table["step_size_ang"], color=INK, lw=1)
     size.set(ylabel="step size / Å", yscale="log")
-    error.plot(_left(table), table["bond_error_ang"], color=INK, lw=1)
-    error.set(ylabel="bond lengths to their final ones / Å", yscale="log")
+    error.plot(_left(table)[:-1], table["bond_error_ang"][:-1], color=INK, lw=1)  # 0 at the end
+    error.set(ylabel="bond-length error / Å", yscale="log")
     for whom, colour in (("atoms", ATOMS), ("molecules", MOLECULES)):
         element.plot(_left(table), table[f"settled_element_{whom}"], color=colour, lw=1.2, label=f"{whom}")
         element.plot(_left(table), table[f"element_{whom}"], color=colour, lw=0.6, ls=":")
@@ -49,8 +49,7 @@ def phases(found: Phases, model: str, timesteps: int) -> tuple[Figure, pd.DataFr
     element.set_ylabel("final element from here on")
     element.legend(title="dotted: final now", title_fontsize=6)
     valence.set_ylabel("final valence from here on")
-    valence.plot([], [], color=GREY, lw=0.8, ls="--", label="an allowed valence now")
-    valence.legend()
+    valence.text(0.03, 0.93, "dashed: an allowed one now", transform=valence.transAxes, fontsize=6)
     half = table.loc[table["settled_element_molecules"] >= 0.5, "steps_left"].max()
     for axes in (size, error, element, valence):
         _mark(axes, float(half), timesteps)

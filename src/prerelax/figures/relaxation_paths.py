@@ -19,8 +19,8 @@ from prerelax.figures.style import (
 )
 
 MAX_LINES = 100
-FLOOR_KCAL_MOL = 0.01
-"""Bottom of the logarithmic axis."""
+FLOOR_KCAL_MOL = 0.1
+"""Bottom of the logarithmic axis: minima converged to 0.03 eV/Å are not known better."""
 PAPER_COLOUR = "#D55E00"
 
 
@@ -45,12 +45,12 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     for row, zero in zip(panels, zeros, strict=True):
         for axes, start in zip(row, starts, strict=True):
             chosen = table[(table["start"] == start) & (table["zero"] == zero)]
-            axes.set_title(start, fontweight="bold", loc="left", pad=20)
+            axes.set_title(start if zero == zeros[0] else " ", fontweight="bold", loc="left", pad=20)
             n = chosen.groupby(["id", "conformer"]).ngroups
             axes.set_title(f"n = {n}", loc="right", color=GREY, fontsize=6, pad=20)
             means = summary[(summary["start"] == start) & (summary["zero"] == zero)]
             _draw(axes, chosen, means)
-        row[0].set_ylabel(f"above the {'own' if zero == OWN else 'data set’s'} minimum / kcal/mol")
+        row[0].set_ylabel(f"above {'its own' if zero == OWN else 'the data set’s'} minimum / kcal/mol")
     for axes in panels[-1]:
         axes.set_xlabel("network calls left")
     return figure, table

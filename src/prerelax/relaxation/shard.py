@@ -15,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 
 from prerelax.engines import Level
-from prerelax.errors import UserError
+from prerelax.errors import MissingProgramError, UserError
 from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
 from prerelax.relaxation.minimum import CheckMinimum
@@ -77,7 +77,6 @@ class _Shard:
     """The rows of a shard and what is known of them."""
 
     records: list[Record]
-    relaxation: Relaxation
     labels: dict[str, Any]
     """`target` or `start` of the rows out"""
     keys: dict[int, str] = field(default_factory=dict)
@@ -118,14 +117,15 @@ def relax_shard(
     of status `resource_error`. No engine is imported in this process.
 
     Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
-    holds the shard for longer than `lock_wait_s`.
+    holds the shard for longer than `lock_wait_s`; MissingProgramError, before anything is written, where the
+    program behind the engine is not installed.
     """
     relaxation = Relaxation(level, optimizer, fmax, max_steps, hessian, check_minimum, kick)
     _check_call(relaxation, workers, threads, timeout_s)
     labels = {"start": start} if start is not None else {"target": target}
-    shard = _Shard(read_shard(inp), relaxation, labels)
+    shard = _Shard(read_shard(inp), labels)
+    settings = settings_of(relaxation)
     with Journal(journal_path(out), lock_wait_s) as journal, _released_at_sigterm():
-        settings = _settings(relaxation)
         _take_known_results(shard, journal, settings, only or OnlyFilter(), timeout_s, trajectory is not None)
         n_resumed = len(shard.results)
         with console_progress(progress, len(set(shard.keys.values())), n_resumed) as report:
@@ -155,13 +155,36 @@ def _check_call(relaxation: Relaxation, workers: int, threads: int, timeout_s: f
         raise UserError(f"the time limit must be positive, not {timeout_s} s")
 
 
-def _settings(relaxation: Relaxation) -> dict[str, Any]:
+def settings_of(relaxation: Relaxation) -> dict[str, Any]:
+    """Everything that the results depend on. Raises UserError as `relax_shard` does."""
     try:
         return relaxation.settings()
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(str(error)) from error
     except ImportError as error:
-        raise UserError(f"the engine {relaxation.level.engine} is not installed here ({error})") from error
+        engine = relaxation.level.engine
+        raise MissingProgramError(f"the engine {engine} is not installed here ({error})") from error
+
+
+def shard_without_program(
+    inp: Path, out: Path, *, target: str, only: OnlyFilter, error: MissingProgramError
+) -> None:
+    """Write what `relax_shard` would, where it cannot: molecules to relax have the status `resource_error`.
+
+    Raises `error` where the journal shows that the program once was there, since its results would be hidden.
+    """
+    if journal_path(out).exists():
+        raise error
+    shard = _Shard(read_shard(inp), {"target": target})
+    shard.results[""] = RelaxationResult(status="resource_error", message=str(error))
+    shard.keys = {
+        row: ""
+        for row, record in enumerate(shard.records)
+        if record.proceeds and only.objection(record) is None
+    }
+    write_shard(out, _rows(shard, None, only))
 
 
 def _take_known_results(
@@ -259,7 +282,7 @@ def _released_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _rows(shard: _Shard, settings: str, only: OnlyFilter) -> list[Record]:
+def _rows(shard: _Shard, settings: str | None, only: OnlyFilter) -> list[Record]:
     # A start's settings are not those of the target at which a row was not relaxed.
     untreated = {**shard.labels, "settings": None}
     rows = []
@@ -274,7 +297,9 @@ def _rows(shard: _Shard, settings: str, only: OnlyFilter) -> list[Record]:
     return rows
 
 
-def _relaxed_row(record: Record, result: RelaxationResult, labels: dict[str, Any], settings: str) -> Record:
+def _relaxed_row(
+    record: Record, result: RelaxationResult, labels: dict[str, Any], settings: str | None
+) -> Record:
     positions = record.positions if result.positions is None else result.positions
     unchanged = _connectivity_unchanged(record, positions) if result.status in PROCEED else None
     stage = str(labels.get("start") or labels.get("target") or "relax")

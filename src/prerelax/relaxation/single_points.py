@@ -14,12 +14,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 
 from prerelax.engines import Level
+from prerelax.errors import MissingProgramError
 from prerelax.records import Record, ShardError, record_of_frame, write_frames
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import Relaxation, RelaxationResult
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
-from prerelax.relaxation.shard import FINAL, OnlyFilter
+from prerelax.relaxation.shard import FINAL, OnlyFilter, settings_of
 from prerelax.relaxation.worker import result_from_line, result_line
 
 
@@ -70,16 +71,24 @@ def single_points(
     only: OnlyFilter | None = None,
     workers: int = 1,
     threads: int = 1,
+    go_on_without_program: bool = False,
 ) -> "Counter[str]":
     """Write the frames of the trajectory `inp` with energies and forces to `out`; count their statuses.
 
     Of every molecule each `every`-th frame, the last one among them; of the trajectory the first `molecules`
     that pass `only`. A frame without an energy keeps its place, with a status and a message. What is known is
-    kept in `OUT.journal.jsonl`: killed and called again, the rest is done. Raises as `relax_shard` does.
+    kept in `OUT.journal.jsonl`: killed and called again, the rest is done. Raises as `relax_shard` does, but
+    with `go_on_without_program` all frames say that the program behind the engine is not installed.
     """
     frames = list(_chosen(read_frames(inp), every, molecules, only or OnlyFilter()))
     evaluation = Relaxation(level, max_steps=0)
-    settings = {**evaluation.settings(), "single_point": True}
+    try:
+        settings = {**settings_of(evaluation), "single_point": True}
+    except MissingProgramError as error:
+        if not go_on_without_program:
+            raise
+        missing = RelaxationResult(status="resource_error", message=str(error))
+        return _write(out, [_evaluated(frame, missing) for frame in frames], None)
     keys = [molecule_key(frame.record, settings) for frame in frames]
     with Journal(journal_path(out)) as journal:
         entries = journal.entries()
@@ -93,9 +102,12 @@ def single_points(
                 journal.add(order[index], result_line(result, keep_path=True))
                 report(_progress(result, waiting[order[index]], len(known), len(frames)))
     done = [_evaluated(frame, known[key]) for key, frame in zip(keys, frames, strict=True)]
-    text = json.dumps(settings, sort_keys=True)
-    write_frames(out, [_as_atoms(frame, text) for frame in done])
-    return Counter(frame.record.status for frame in done)
+    return _write(out, done, json.dumps(settings, sort_keys=True))
+
+
+def _write(out: Path, frames: Sequence[Frame], settings: str | None) -> "Counter[str]":
+    write_frames(out, [_as_atoms(frame, settings) for frame in frames])
+    return Counter(frame.record.status for frame in frames)
 
 
 def _chosen(frames: Sequence[Frame], every: int, molecules: int | None, only: OnlyFilter) -> Iterator[Frame]:
@@ -124,7 +136,7 @@ def _progress(result: RelaxationResult, record: Record, done: int, total: int) -
     return Progress(done, total, record.id, status, result.n_gradients, result.wall_s, message)
 
 
-def _as_atoms(frame: Frame, settings: str) -> Atoms:
+def _as_atoms(frame: Frame, settings: str | None) -> Atoms:
     record = replace(frame.record, energy_ev=frame.energy_ev, settings=settings)
     atoms = record.as_atoms()
     info: dict[str, Any] = {**atoms.info, "call": frame.call}
