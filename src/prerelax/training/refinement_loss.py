@@ -33,10 +33,10 @@ def refinement_loss(
     start_share: float = 0.6,
     second_step: int = 12,
     second_share: float = 0.2,
-    noise_weight: float = 0.1,
+    noise_weight: float = 0.5,
 ) -> dict[str, Tensor]:
     """Errors of the interatomic distances of the estimated minimum, by classes of topological distance, plus
-    `noise_weight` × EDM's loss.
+    `noise_weight` × EDM's loss where there is Gaussian noise.
 
     `second_share` of the batches begin at what the network makes of the force-field minima, called step
     `second_step`; in the others `start_share` of the molecules begin at the force-field minimum itself,
@@ -51,40 +51,37 @@ def refinement_loss(
     minimum = centred(batch.positions, batch)
     start = centred(batch.positions_start, batch)
     device = minimum.device
-    low, high = steps
-    step = torch.randint(low, high + 1, (batch.n_molecules,), generator=generator).to(device)
+    step = torch.randint(steps[0], steps[1] + 1, (batch.n_molecules,), generator=generator).to(device)
     noise = centred(torch.randn(minimum.shape, generator=generator).to(device), batch)
-    kind = torch.rand(batch.n_molecules, generator=generator).to(device)
+    noised = (torch.rand(batch.n_molecules, generator=generator) >= start_share).to(device)
     second = float(torch.rand((), generator=generator)) < second_share
     alpha, sigma = schedule.alpha.to(device), schedule.sigma.to(device)
 
+    def predicted_at(positions: Tensor, step: Tensor) -> Tensor:
+        predicted: Tensor = network(batch.with_positions(positions), step / schedule.timesteps)
+        return predicted
+
     if second:
-        first = torch.full_like(step, start_step)
+        noised, given_step = torch.zeros_like(noised), second_step
+        size = sigma[start_step] / alpha[start_step]
         with torch.no_grad():
-            predicted = network(batch.with_positions(start), first / schedule.timesteps)
-        seen = centred(start - float(sigma[start_step] / alpha[start_step]) * predicted, batch)
-        step, scale = torch.full_like(step, second_step), torch.ones_like(minimum[:, :1])
+            start = centred(start - size * predicted_at(start, torch.full_like(step, start_step)), batch)
     else:
-        from_start = kind < start_share
-        step = torch.where(from_start, start_step, step)
-        of_atoms = step[batch.molecule_index]
-        mask = from_start[batch.molecule_index, None]
-        scale = torch.where(mask, 1.0, alpha[of_atoms, None])
-        seen = torch.where(mask, start, scale * minimum + sigma[of_atoms, None] * noise)
-    of_atoms = step[batch.molecule_index]
-    # As in `few_calls` a start stands for z_t without the factor alpha; a noised minimum has it.
-    size = torch.where(scale == 1.0, sigma[of_atoms, None] / alpha[of_atoms, None], sigma[of_atoms, None])
-    predicted = network(batch.with_positions(seen), step / schedule.timesteps)
-    estimate = (seen - size * predicted) / scale
-    noise_error = (predicted - (seen - scale * minimum) / size).square().clamp(max=25.0).mean()
-    errors = _distance_errors(estimate, minimum, batch)
+        given_step = start_step
+    step = torch.where(noised, step, given_step)
+    of_atoms, atom_noised = step[batch.molecule_index, None], noised[batch.molecule_index, None]
+    seen = torch.where(atom_noised, alpha[of_atoms] * minimum + sigma[of_atoms] * noise, start)
+    predicted = predicted_at(seen, step)
+    # As in `few_calls` a start stands for z_t without the factor alpha.
+    errors = _distance_errors(seen - sigma[of_atoms] / alpha[of_atoms] * predicted, minimum, batch, ~noised)
+    noise_error = ((predicted - noise) * atom_noised).square().sum() / (3 * atom_noised.sum().clamp(min=1))
     return {"loss": sum(errors) + noise_weight * noise_error, "noise": noise_error, "bonds": errors[1]}
 
 
-def _distance_errors(estimate: Tensor, minimum: Tensor, batch: Batch) -> list[Tensor]:
-    """Weighted mean pseudo-Huber error of each class of pairs."""
+def _distance_errors(estimate: Tensor, minimum: Tensor, batch: Batch, which: Tensor) -> list[Tensor]:
+    """Weighted mean pseudo-Huber error of each class of pairs, of the molecules `which` [n_molecules]."""
     receiver, sender = batch.pairs
-    once = receiver < sender
+    once = (receiver < sender) & which[batch.molecule_index[receiver]]
     receiver, sender = receiver[once], sender[once]
     assert batch.topological_distance is not None
     kind = batch.topological_distance[once]
