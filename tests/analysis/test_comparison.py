@@ -103,8 +103,18 @@ def test_left_out_with_its_reason(tmp_path: Path, baseline: Record, other: Recor
 
 
 def test_a_fallback_start_counts_when_its_relaxation_converged(tmp_path: Path) -> None:
-    rows = compared(tmp_path, [relaxed("a", "mmff94", 5), relaxed("a", "edm", 2, status="fallback")])
+    records = [relaxed(molecule, "mmff94", 5) for molecule in ("a", "b")]
+    records.append(relaxed("a", "edm", 2, status="fallback", fallback="no S, it says", residual_ang=None))
+    records.append(relaxed("b", "edm", 3, residual_ang=0.0123))
+    rows = compared(tmp_path, records)
     assert rows["a", "edm"]["pair"] == "counted"
+    assert [rows[m, "edm"]["fallback"] for m in "ab"] == ["no S, it says", ""]
+    assert [rows[m, "edm"]["residual_ang"] for m in "ab"] == ["", "0.0123"]
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["start", "subset"])
+    assert summary.loc[("edm", "all"), "n_fallback"] == 1
+    assert summary.loc[("mmff94", "all"), "n_fallback"] == 0
+    text = compare(tmp_path / "comparison.csv", write_campaign(tmp_path, records))
+    assert "fallbacks in edm: 1 starts" in text and "fallbacks in mmff94" not in text
 
 
 def test_conformers_are_molecules_of_their_own(tmp_path: Path) -> None:

@@ -198,7 +198,18 @@ def _seconds_per_row(found: Sequence[StageStatus], results: Path, n_shards: int)
 
 def status_text(status: CampaignStatus) -> str:
     """The status as a table for the terminal."""
-    heads = ("stage", "shards", "begun", "rows", "rows/h", "ok", "not converged", "skipped", "failed")
+    heads = (
+        "stage",
+        "shards",
+        "begun",
+        "rows",
+        "rows/h",
+        "ok",
+        "fallback",
+        "not converged",
+        "skipped",
+        "failed",
+    )
     lines = [heads, *(_line(stage, status.now) for stage in status.stages)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
@@ -216,7 +227,8 @@ def _line(stage: StageStatus, now: float) -> tuple[str, ...]:
         str(stage.n_begun),
         str(stage.n_rows),
         per_hour,
-        str(stage.statuses["ok"] + stage.statuses["fallback"]),
+        str(stage.statuses["ok"]),
+        str(stage.statuses["fallback"]),
         str(stage.statuses["not_converged"]),
         str(stage.statuses["skipped"]),
         str(failed),
