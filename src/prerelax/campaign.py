@@ -69,11 +69,12 @@ class _Level(_Model):
         None, description="smd, c-pcm, ief-pcm (pyscf); alpb, gbsa, c-pcm (tblite); default: the first"
     )
     optimizer: Optimizer | None = Field(
-        None, description="default: two-level with a DFT program, otherwise bfgs, which is ASE's"
+        None, description="default: two-level with a DFT program, otherwise bfgs-hessian; the papers': bfgs"
     )
     hessian: Hessian = Field(
         "auto",
-        description="the cheap level of bfgs-hessian and two-level; auto: GFN1-xTB or what can stand for it",
+        description="the cheap level of bfgs-hessian and two-level; auto: GFN1-xTB, or what is nearly free "
+        "beside the target",
     )
     fmax: float = Field(0.03, gt=0, description="largest force on an atom at convergence, eV/Å")
     check_minimum: Literal["none", "cheap", "target"] = Field(

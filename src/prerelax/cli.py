@@ -245,7 +245,7 @@ def relax(
     ] = None,
     optimizer: Annotated[
         Optimizer | None,
-        typer.Option(help="Default: two-level with a DFT program, otherwise bfgs, which is ASE's."),
+        typer.Option(help="Default: two-level with a DFT program, otherwise bfgs-hessian."),
     ] = None,
     hessian: Annotated[
         Hessian, typer.Option(help="Cheap level of bfgs-hessian, two-level and --check-minimum.")

@@ -30,7 +30,8 @@ def rattled(name, amplitude=0.05):
 
 
 def relaxed(atoms, charge=0, multiplicity=1, **settings):
-    return relax_molecule(atoms.numbers, atoms.positions, charge, multiplicity, Relaxation(GFN2, **settings))
+    relaxation = Relaxation(GFN2, **{"hessian": "gfn1"} | settings)
+    return relax_molecule(atoms.numbers, atoms.positions, charge, multiplicity, relaxation)
 
 
 @pytest.mark.parametrize("optimizer", ["bfgs-hessian", "two-level"])
@@ -125,6 +126,9 @@ def fail_after(n_gradients):
 def test_which_level_is_cheap():
     assert cheap_level("auto", DFT) == cheap_level("auto", GFN2) == "gfn1"
     assert cheap_level("auto", Level("tblite", "GFN1-xTB")) == "gfn2"
+    assert Relaxation(GFN2, "bfgs-hessian").cheap_level() == "lindh", "free; GFN1's costs a relaxation"
+    assert Relaxation(GFN2, "two-level").cheap_level() == "gfn1", "which needs a surface"
+    assert Relaxation(GFN2, "bfgs-hessian", check_minimum="cheap").cheap_level() == "gfn1"
     assert cheap_level("auto", Level("mlff", "some-model")) == "lindh"
     with pytest.raises(ValueError, match="did you mean gfn2"):
         cheap_level("gnf2", DFT)

@@ -92,7 +92,14 @@ class Relaxation:
         return replace(self.level, tight=self.level.tight or self.fmax_ev_ang < TIGHT_FMAX_EV_ANG)
 
     def cheap_level(self) -> str:
-        """The cheap level that the option `hessian` means at this target. Raises ValueError."""
+        """The cheap level that the option `hessian` means at this target. Raises ValueError.
+
+        Where `auto` stands for a first Hessian at an xTB target it is the model: the Hessian of another xTB
+        costs as much as the relaxation.
+        """
+        only_a_hessian = self.optimizer == "bfgs-hessian" and self.check_minimum != "cheap"
+        if self.hessian == "auto" and self.level.engine == "tblite" and only_a_hessian:
+            return MODEL
         return cheap_level(self.hessian, self.level)
 
     def force_constant_factors(self) -> dict[str, float]:

@@ -35,8 +35,10 @@ WITH_CHEAP_LEVEL = frozenset({"bfgs-hessian", "two-level"})
 
 
 def default_optimizer(engine: str) -> str:
-    """The optimizer of a target that names none: the one with fewest gradients where they cost seconds."""
-    return "bfgs" if engine in ("tblite", "mlff") else "two-level"
+    """The optimizer of a level that names none: the one with fewest gradients where they cost seconds, the
+    fastest where they cost milliseconds.
+    """
+    return "bfgs-hessian" if engine in ("tblite", "mlff") else "two-level"
 
 
 def validate_optimizer(name: str) -> None:
