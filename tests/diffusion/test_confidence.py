@@ -1,0 +1,73 @@
+"""The residual of a denoised geometry: physics of it, and that it is large where the geometry is wrong."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from prerelax.diffusion.checkpoint import LoadedModel, load_model
+from prerelax.diffusion.confidence import residual_limit_ang, residuals_ang
+from prerelax.diffusion.evaluation import read_evaluation_set
+from prerelax.diffusion.samplers import SamplerInput, sample
+
+MODELS = ("edm-qm9-small", "morered-jt-qm9-small", "morered-pair-qm9-small")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> LoadedModel:
+    return load_model(request.param)
+
+
+def at(molecules: list[SamplerInput], positions: list[np.ndarray]) -> list[SamplerInput]:
+    return [replace(m, positions=x) for m, x in zip(molecules, positions, strict=True)]
+
+
+def test_the_residual_is_of_the_molecule_alone(model: LoadedModel, data_folder: Path) -> None:
+    molecules = read_evaluation_set(data_folder / "qm9_small_test.npz", model, 6).inputs
+    together = residuals_ang(model, molecules)
+    assert together.shape == (6,)
+    turn = Rotation.from_euler("xyz", [0.3, 1.0, 2.0]).as_matrix()
+    turned = at(molecules, [m.positions @ turn.T + np.array([5.0, -3.0, 100.0]) for m in molecules])
+    np.testing.assert_allclose(residuals_ang(model, turned), together, rtol=1e-3, atol=1e-5)
+    alone = np.concatenate([residuals_ang(model, [m]) for m in molecules])
+    np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-5)
+
+
+def test_the_residual_falls_as_the_geometry_is_denoised(data_folder: Path) -> None:
+    model = load_model("edm-qm9-small")
+    molecules = read_evaluation_set(data_folder / "qm9_small_test.npz", model, 20).inputs
+    ends = at(molecules, [r.positions for r in sample(model, molecules, "few")])
+    assert (residuals_ang(model, ends) < residuals_ang(model, molecules)).mean() > 0.9
+
+
+def test_the_residual_grows_with_the_error_of_the_geometry(model: LoadedModel, data_folder: Path) -> None:
+    test = read_evaluation_set(data_folder / "qm9_small_test.npz", model, 10)
+    generator = np.random.default_rng(0)
+    noise = [generator.normal(size=x.shape) for x in test.references]
+    medians = [
+        np.median(
+            residuals_ang(
+                model,
+                at(test.inputs, [x + size * n for x, n in zip(test.references, noise, strict=True)]),
+            )
+        )
+        for size in (0.0, 0.02, 0.05)
+    ]
+    assert medians[0] < medians[1] < medians[2]
+
+
+def test_a_single_atom_has_no_residual(model: LoadedModel) -> None:
+    atom = SamplerInput("a", np.array([8]), np.zeros((1, 3)))
+    water = SamplerInput(
+        "w", np.array([8, 1, 1]), np.array([[0.0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]])
+    )
+    found = residuals_ang(model, [atom, water])
+    assert np.isnan(found[0]) and found[1] > 0
+
+
+def test_a_model_without_calibration_has_no_limit() -> None:
+    model = load_model("edm-qm9-small")
+    assert residual_limit_ang(replace(model, config={})) is None
+    assert residual_limit_ang(replace(model, config={"confidence": {"limit_ang": 0.02}})) == 0.02
