@@ -421,6 +421,24 @@ def evaluate(
     typer.echo(json.dumps(rows[0]) if as_json else card_table(rows))
 
 
+@models_app.command("calibrate")
+def calibrate_model(
+    name: Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA.npz", help="Training structures with positions_mmff94.")
+    ],
+    limit: Annotated[int, typer.Option(min=1, help="Molecules denoised, from all over the set.")] = 1000,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+) -> None:
+    """Find out how sure a denoiser is of molecules that it knows, and write the limit into its config.
+
+    `prerelax diffuse --fallback gfn2` does not trust results of which it is less sure.
+    """
+    from prerelax.diffusion.confidence import calibrate
+
+    typer.echo(json.dumps(calibrate(name, data, limit, device.value)))
+
+
 @models_app.command("import-edm")
 def import_edm_weights(
     weights: Annotated[Path, typer.Argument(help="generative_model*.npy of an EDM, or an npz of it.")],

@@ -1,5 +1,6 @@
 """The residual of a denoised geometry: physics of it, and that it is large where the geometry is wrong."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.confidence import residual_limit_ang, residuals_ang
+from prerelax.diffusion.confidence import calibrate, residual_limit_ang, residuals_ang
 from prerelax.diffusion.evaluation import read_evaluation_set
 from prerelax.diffusion.samplers import SamplerInput, sample
+from prerelax.errors import UserError
 
 MODELS = ("edm-qm9-small", "morered-jt-qm9-small", "morered-pair-qm9-small")
 
@@ -65,6 +67,22 @@ def test_a_single_atom_has_no_residual(model: LoadedModel) -> None:
     )
     found = residuals_ang(model, [atom, water])
     assert np.isnan(found[0]) and found[1] > 0
+
+
+def test_calibration_writes_the_limit_into_the_model(
+    tmp_path: Path, data_folder: Path, repository: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(repository / "models/edm-qm9-small", folder)
+    before = load_model(folder)
+    part = calibrate(folder, data_folder / "qm9_small_test.npz", limit=110)
+    after = load_model(folder)
+    assert residual_limit_ang(after) == part["limit_ang"] == pytest.approx(3 * part["median_ang"], abs=2e-5)
+    assert part["median_ang"] < part["quantile_99_ang"] and part["n_molecules"] == 110
+    rest = {name: value for name, value in after.config.items() if name != "confidence"}
+    assert rest == {name: value for name, value in before.config.items() if name != "confidence"}
+    with pytest.raises(UserError, match="too few"):
+        calibrate(folder, data_folder / "qm9_small_test.npz", limit=20)
 
 
 def test_a_model_without_calibration_has_no_limit() -> None:

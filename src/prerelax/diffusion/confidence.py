@@ -1,28 +1,52 @@
 """How sure a denoiser is of what it made of a molecule: how far one more call would still move it.
 
 At a minimum of the level that it was trained at, a denoiser that knows the molecule predicts no displacement.
-What it predicts for its own result, the residual, therefore tells its error without a reference
-(docs/denoisers.md: how well).
+What it predicts for its own result, the residual, therefore tells its error without a reference; of the
+measures that were tried it tells most for one network call (docs/denoisers.md,
+benchmarks/denoiser_confidence.py). It is counted in bond lengths and 1-3 distances, since soft torsions move
+far without being wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prerelax.diffusion.batch import Batch, centred, molecule_sums
-from prerelax.diffusion.checkpoint import LoadedModel
+from prerelax.atomic_write import write_atomically
+from prerelax.diffusion.batch import Batch, centred
+from prerelax.diffusion.checkpoint import CONFIG, LoadedModel, find_model, load_model
 from prerelax.diffusion.edm import State
+from prerelax.diffusion.evaluation import read_evaluation_set
 from prerelax.diffusion.morered_schedule import MoreRedSchedule
-from prerelax.diffusion.samplers import MAX_PAIRS, SamplerInput, as_batch, batches, resolve_device
+from prerelax.diffusion.samplers import (
+    MAX_PAIRS,
+    SamplerInput,
+    as_batch,
+    batches,
+    resolve_device,
+    sample,
+    topology,
+)
+from prerelax.errors import UserError
 from prerelax.networks.morered import JointNetwork, molecule_time
 
-NOISE_ANG = 0.015
-"""The noise that the geometry is said to carry when its residual is asked for."""
+NOISE_ANG = 0.028
+"""The noise that the geometry is said to carry when its residual is asked for: step 20 of 1000. Of the steps
+1, 5, 10, 20 and 50 it separates good from bad results best, across molecules and among similar ones."""
+
+LIMIT_MEDIANS = 3.0
+"""A residual is trusted up to so many times the median of molecules that the model was trained on: of those
+one in 150 has a larger one, and bonds are then as wrong as a force field's."""
+
+MIN_MOLECULES = 100
 
 
 @torch.no_grad()
@@ -32,10 +56,11 @@ def residuals_ang(
     batch_size: int = 64,
     device: torch.device | str = "auto",
 ) -> NDArray[np.float64]:
-    """RMS displacement per atom [n_molecules] in Å that the denoiser would still make, nan for single atoms.
+    """Mean change [n_molecules] in Å of bond lengths and 1-3 distances that one more call would make.
 
-    `molecules` at the geometries to be judged, of elements that the denoiser knows. One network call, at the
-    step of the schedule whose noise is NOISE_ANG; a network that predicts its own step is told none.
+    `molecules` at the geometries to be judged, of elements that the denoiser knows; nan for those without a
+    bond. The call is made at the step of the schedule whose noise is nearest to NOISE_ANG; a network that
+    predicts its own step is asked at that.
     """
     chosen = resolve_device(device)
     denoiser.to(chosen)
@@ -46,8 +71,9 @@ def residuals_ang(
         judged = [molecules[row] for row in rows]
         centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in judged]
         batch = as_batch(judged, centres, bond_graph).to(chosen)
-        squares = molecule_sums(_displacement(denoiser, batch).double().square().sum(1), batch)
-        found[rows] = (squares / batch.n_atoms).sqrt().cpu().numpy()
+        moves = torch.split(_displacement(denoiser, batch).double().cpu(), batch.n_atoms.tolist())
+        for row, molecule, move in zip(rows, judged, moves, strict=True):
+            found[row] = _change_of_distances(molecule, move.numpy())
     return found
 
 
@@ -57,17 +83,56 @@ def _displacement(denoiser: LoadedModel, batch: Batch) -> Tensor:
     scale = (schedule.sigma / schedule.alpha).to(batch.positions)
     if isinstance(network, JointNetwork):
         noise, atom_times = network.noise_and_atom_times(batch)
-        step = schedule.nearest_step(molecule_time(atom_times, batch)).clamp_min(0)
-        return -scale[step][batch.molecule_index, None] * centred(noise, batch)
-    nearest = int(torch.searchsorted(scale, NOISE_ANG).clamp(max=len(scale) - 1))
+        steps = schedule.nearest_step(molecule_time(atom_times, batch)).clamp_min(0)
+        return -scale[steps][batch.molecule_index, None] * centred(noise, batch)
+    step = int((scale - NOISE_ANG).abs().argmin())
     if isinstance(schedule, MoreRedSchedule):
-        times = schedule.time(torch.full_like(batch.n_atoms, nearest))
-        return -scale[nearest] * centred(network(batch, times), batch)
-    predicted, _ = State.at_geometry(network, batch).predict(network, nearest, schedule)
-    return -scale[nearest] * predicted
+        times = schedule.time(torch.full_like(batch.n_atoms, step))
+        return -scale[step] * centred(network(batch, times), batch)
+    predicted, _ = State.at_geometry(network, batch).predict(network, step, schedule)
+    return -scale[step] * predicted
+
+
+def _change_of_distances(molecule: SamplerInput, move: NDArray[np.float64]) -> float:
+    hops = np.triu(topology(molecule))
+    i, j = np.nonzero((hops == 1) | (hops == 2))
+    if not len(i):
+        return float("nan")
+    positions = np.asarray(molecule.positions, dtype=np.float64)
+    before = np.linalg.norm(positions[i] - positions[j], axis=1)
+    moved = positions + move
+    return float(np.abs(np.linalg.norm(moved[i] - moved[j], axis=1) - before).mean())
 
 
 def residual_limit_ang(denoiser: LoadedModel) -> float | None:
     """The residual above which a result is not trusted; None where the model was not calibrated."""
     limit = (denoiser.config.get("confidence") or {}).get("limit_ang")
     return None if limit is None else float(limit)
+
+
+def calibrate(
+    name_or_path: str | Path, data: Path, limit: int | None = 1000, device: torch.device | str = "auto"
+) -> dict[str, Any]:
+    """Write the limit of the residual into a model's config, as its part `confidence`, which is returned.
+
+    `data` is an npz set with `positions_mmff94` of molecules that the model was trained on, of which `limit`
+    are denoised without noise. Raises UserError for too few of them.
+    """
+    model = load_model(name_or_path)
+    molecules = read_evaluation_set(data, model, limit, spread=True).inputs
+    if len(molecules) < MIN_MOLECULES:
+        raise UserError(f"{data}: {len(molecules)} molecules are too few to calibrate on; {MIN_MOLECULES} do")
+    sampler = None if isinstance(model.schedule, MoreRedSchedule) else "few"
+    results = sample(model, molecules, sampler, noise_free=True, device=device)
+    ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
+    residuals = residuals_ang(model, ends, device=device)
+    median, high = (float(np.nanquantile(residuals, q)) for q in (0.5, 0.99))
+    part = {
+        "limit_ang": round(LIMIT_MEDIANS * median, 5),
+        "median_ang": round(median, 5),
+        "quantile_99_ang": round(high, 5),
+        "n_molecules": len(molecules),
+    }
+    config = yaml.safe_dump({**model.config, "confidence": part}, sort_keys=False)
+    write_atomically(find_model(name_or_path) / CONFIG, lambda file: file.write_text(config))
+    return part

@@ -130,15 +130,21 @@ class EvaluationSet:
     """molecules left out because the model does not know their elements"""
 
 
-def read_evaluation_set(data: Path, model: LoadedModel, limit: int | None = None) -> EvaluationSet:
-    """The first `limit` molecules of an npz set whose elements `model` knows. Raises UserError for none."""
+def read_evaluation_set(
+    data: Path, model: LoadedModel, limit: int | None = None, spread: bool = False
+) -> EvaluationSet:
+    """The first `limit` molecules of an npz set whose elements `model` knows; with `spread` from all over it.
+
+    Raises UserError for none.
+    """
     try:
         structures = read_npz(data)
     except (OSError, ValueError) as error:
         raise UserError(f"{data} cannot be evaluated on: {error}") from error
     known = structures.with_elements(model.elements) if model.elements else structures
     n_unsupported = len(structures) - len(known)
-    known = known.select(np.arange(len(known))[:limit])
+    stride = max(len(known) // limit, 1) if limit and spread else 1
+    known = known.select(np.arange(len(known))[::stride][:limit])
     if known.positions_start is None:
         raise UserError(f"{data} has no start geometries (positions_mmff94)")
     if not len(known):

@@ -183,7 +183,7 @@ def _sample_in_flight(
     bond_graph = bool(getattr(denoiser.network, "uses_bond_graph", False))
     sampler = morered.sampler_of(denoiser, options.sampler, options.steps)
     flown = morered.relax(
-        [morered.Molecule(m.numbers, m.positions, _topology(m) if bond_graph else None) for m in chosen],
+        [morered.Molecule(m.numbers, m.positions, topology(m) if bond_graph else None) for m in chosen],
         sampler,
         ZeroNoise() if options.tail.noise_free else stream,
         rows=rows,
@@ -274,11 +274,12 @@ def as_batch(
     positions = [
         np.asarray(m.positions, dtype=np.float64) - c for m, c in zip(molecules, centres, strict=True)
     ]
-    topologies = [_topology(m) for m in molecules] if bond_graph else None
+    topologies = [topology(m) for m in molecules] if bond_graph else None
     return make_batch([np.asarray(m.numbers) for m in molecules], positions, topologies)
 
 
-def _topology(molecule: SamplerInput) -> NDArray[np.uint8]:
+def topology(molecule: SamplerInput) -> NDArray[np.uint8]:
+    """Bonds between two atoms [n_atoms, n_atoms]: the molecule's own, or perceived from its geometry."""
     if molecule.topological_distance is not None:
         return np.asarray(molecule.topological_distance, dtype=np.uint8)
     return topological_distances(bonds_from_geometry(molecule.numbers, molecule.positions))
