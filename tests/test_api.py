@@ -36,9 +36,12 @@ from ase.build import molecule
 from prerelax import DiffusionRelaxation
 atoms = molecule("SiH4")
 start = atoms.positions.copy()
-relaxation = DiffusionRelaxation(atoms)
+relaxation = DiffusionRelaxation(atoms, fallback="none")
 assert not relaxation.run() and relaxation.status == "unsupported_element", relaxation.message
 assert (atoms.positions == start).all()
+relaxation = DiffusionRelaxation(atoms)
+assert relaxation.run() and relaxation.status == "fallback" and "GFN2-xTB" in relaxation.message
+assert abs(atoms.get_distance(0, 1) - 1.48) < 0.05  # experiment: 1.480 Å
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

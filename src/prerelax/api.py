@@ -6,11 +6,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ase import Atoms
 
-from prerelax.records import read_shard
+from prerelax.records import Record, read_shard
 
 
 class DiffusionRelaxation:
@@ -19,7 +19,9 @@ class DiffusionRelaxation:
     `model` is a shipped denoiser's name or a model folder; `steps` the step n at which the reverse diffusion
     is entered; `sampler` is `few` (deterministic, a few calls), `edm` (the paper's, with noise) or one of
     MoreRed's; further options are those of `prerelax.diffusion.samplers.sample`.
-    The bond graph is perceived from the geometry given. No calculator is needed.
+    The bond graph is perceived from the geometry given. No calculator is needed. What the model does not
+    know, breaks or is not sure of is relaxed with GFN2-xTB instead, in a process of its own, unless
+    `fallback` is none.
     """
 
     def __init__(
@@ -29,10 +31,14 @@ class DiffusionRelaxation:
         steps: int = 50,
         sampler: str = "few",
         charge: int = 0,
+        multiplicity: int = 1,
+        fallback: Literal["gfn2", "none"] = "gfn2",
         **options: Any,
     ) -> None:
         self.atoms = atoms
         self.charge = charge
+        self.multiplicity = multiplicity
+        self.fallback = fallback
         self.model = model
         self.steps = steps
         self.options = {"sampler": sampler, **options}
@@ -40,30 +46,24 @@ class DiffusionRelaxation:
         self.message = ""
 
     def run(self) -> bool:
-        """Move the atoms; True when the geometry is a denoised one.
+        """Move the atoms; True when the geometry is a denoised one, or the fallback's (status `fallback`).
 
         Where it is False the atoms have not moved, and `status` and `message` say why.
         """
-        from prerelax.diffusion.checkpoint import load_model
-        from prerelax.diffusion.samplers import SamplerInput, sample
-        from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, perceived_molecule
-        from prerelax.topology import topological_distances
+        from prerelax.starts.diffuse import denoised
 
-        numbers, positions = self.atoms.numbers, self.atoms.positions
-        try:
-            graph = perceived_molecule(numbers, positions, self.charge, None)
-        except ValueError as error:
-            self.status, self.message = "input_error", str(error)
+        given = Record(
+            "atoms",
+            self.atoms.numbers,
+            self.atoms.get_positions(),
+            charge=self.charge,
+            multiplicity=self.multiplicity,
+        )
+        rows, _ = denoised([given], self.model, "denoised", self.fallback, steps=self.steps, **self.options)
+        self.status, self.message = rows[0].status, rows[0].message
+        if rows[0].status not in ("ok", "fallback"):
             return False
-        molecule = SamplerInput("atoms", numbers, positions, topological_distances(bonded_matrix(graph)))
-        result = sample(load_model(self.model), [molecule], steps=self.steps, **self.options)[0]
-        self.status, self.message = result.status, result.message
-        if result.status != "ok":
-            return False
-        if not connectivity_unchanged(graph, numbers, result.positions):
-            self.status, self.message = "connectivity_changed", "denoising would have broken or made a bond"
-            return False
-        self.atoms.positions = result.positions
+        self.atoms.positions = rows[0].positions
         return True
 
 

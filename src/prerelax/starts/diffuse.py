@@ -52,24 +52,34 @@ def diffuse_shard(
         if trajectory is not None:
             write_frames(trajectory, [])
         return
-    denoiser = load_model(folder)
+    rows, results = denoised(records, folder, start, fallback, workers, trajectory is not None, **options)
+    write_shard(out, rows)
+    if trajectory is not None:
+        shown = [i for i in results if rows[i].status != "fallback"]
+        _write_trajectory(trajectory, [rows[i] for i in shown], [results[i] for i in shown])
+
+
+def denoised(
+    records: Sequence[Record],
+    model: str | Path,
+    start: str,
+    fallback: Fallback,
+    workers: int = 1,
+    keep_trajectory: bool = False,
+    **options: Any,
+) -> tuple[list[Record], dict[int, SampleResult]]:
+    """The rows of `diffuse_shard`, and what the sampler made of those that it was given, by row."""
+    denoiser = load_model(model)
     subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
-    outcomes, results = _denoise(
-        records, subjects, denoiser, start, fallback, trajectory is not None, options
-    )
-    settings = _settings(folder, options)
+    outcomes, results = _denoise(records, subjects, denoiser, start, fallback, keep_trajectory, options)
     doubtful = [i for i, outcome in outcomes.items() if outcome.doubt and fallback != "none"]
     given = [replace(outcomes[i].record, positions=records[i].positions) for i in doubtful]
     doubts = [outcomes[i].doubt for i in doubtful]
     instead = fall_back(given, [subjects[i] for i in doubtful], doubts, start, workers)
-    for i, outcome in outcomes.items():
-        records[i] = replace(outcome.record, settings=settings)
-    for i, record in zip(doubtful, instead, strict=True):
-        records[i] = record
-    write_shard(out, records)
-    if trajectory is not None:
-        shown = [i for i in results if records[i].status != "fallback"]
-        _write_trajectory(trajectory, [records[i] for i in shown], [results[i] for i in shown])
+    settings = _settings(model, options)
+    found = {i: replace(outcome.record, settings=settings) for i, outcome in outcomes.items()}
+    found |= dict(zip(doubtful, instead, strict=True))
+    return [found.get(i, record) for i, record in enumerate(records)], results
 
 
 def _settings(model: str | Path, options: dict[str, Any]) -> str:
