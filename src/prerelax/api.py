@@ -59,7 +59,9 @@ class DiffusionRelaxation:
             charge=self.charge,
             multiplicity=self.multiplicity,
         )
-        rows, _ = denoised([given], self.model, "denoised", self.fallback, steps=self.steps, **self.options)
+        with tempfile.TemporaryDirectory(prefix="prerelax-") as folder:
+            options = {"steps": self.steps, **self.options}
+            rows, _ = denoised([given], self.model, "denoised", self.fallback, Path(folder), **options)
         self.status, self.message = rows[0].status, rows[0].message
         if rows[0].status not in ("ok", "fallback"):
             return False

@@ -232,6 +232,22 @@ def test_fallbacks_are_named_behind_the_next_stages(
     assert relaxed[0].n_steps == 0
 
 
+def test_a_killed_job_finds_its_fallbacks_again(
+    molecules: dict[str, Record], denoise: Denoise, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    left = tmp_path / ".out-fallback"
+    left.mkdir()
+    write_shard(left / "in.extxyz", [molecules["thiol"]])
+    relax_shard(left / "in.extxyz", left / "out.extxyz", level=FALLBACK_LEVEL, start="s")
+    before = read_shard(left / "out.extxyz")[0]
+    capfd.readouterr()
+    row = denoise(molecules["thiol"])[0]
+    assert row.status == "fallback"
+    np.testing.assert_allclose(row.positions, before.positions, atol=1e-7)
+    assert "gradients" not in capfd.readouterr().err
+    assert not left.exists()
+
+
 def test_the_process_of_the_denoiser_never_meets_tblite(molecules: dict[str, Record], tmp_path: Path) -> None:
     write_shard(tmp_path / "in.extxyz", [molecules["thiol"]])
     code = (

@@ -52,7 +52,10 @@ def diffuse_shard(
         if trajectory is not None:
             write_frames(trajectory, [])
         return
-    rows, results = denoised(records, folder, start, fallback, workers, trajectory is not None, **options)
+    scratch = out.with_name(f".{out.stem}-fallback")
+    rows, results = denoised(
+        records, folder, start, fallback, scratch, workers, trajectory is not None, **options
+    )
     write_shard(out, rows)
     if trajectory is not None:
         shown = [i for i in results if rows[i].status != "fallback"]
@@ -64,18 +67,22 @@ def denoised(
     model: str | Path,
     start: str,
     fallback: Fallback,
+    scratch: Path,
     workers: int = 1,
     keep_trajectory: bool = False,
     **options: Any,
 ) -> tuple[list[Record], dict[int, SampleResult]]:
-    """The rows of `diffuse_shard`, and what the sampler made of those that it was given, by row."""
+    """The rows of `diffuse_shard`, and what the sampler made of those that it was given, by row.
+
+    `scratch` is a folder that the fallback makes and removes.
+    """
     denoiser = load_model(model)
     subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
     outcomes, results = _denoise(records, subjects, denoiser, start, fallback, keep_trajectory, options)
     doubtful = [i for i, outcome in outcomes.items() if outcome.doubt and fallback != "none"]
     given = [replace(outcomes[i].record, positions=records[i].positions) for i in doubtful]
     doubts = [outcomes[i].doubt for i in doubtful]
-    instead = fall_back(given, [subjects[i] for i in doubtful], doubts, start, workers)
+    instead = fall_back(given, [subjects[i] for i in doubtful], doubts, start, workers, scratch)
     settings = _settings(model, options)
     found = {i: replace(outcome.record, settings=settings) for i, outcome in outcomes.items()}
     found |= dict(zip(doubtful, instead, strict=True))

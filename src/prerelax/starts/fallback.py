@@ -4,7 +4,7 @@ The denoisers know closed-shell neutral molecules of one fragment. What they mak
 a geometry and is none, so it is not asked of them.
 """
 
-import tempfile
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,21 +87,28 @@ def _objection(mol: Chem.Mol, record: Record) -> str:
 
 
 def fall_back(
-    records: Sequence[Record], subjects: Sequence[Subject], reasons: Sequence[str], start: str, workers: int
+    records: Sequence[Record],
+    subjects: Sequence[Subject],
+    reasons: Sequence[str],
+    start: str,
+    workers: int,
+    folder: Path,
 ) -> list[Record]:
     """The records relaxed with GFN2-xTB, in processes of their own, as rows of the start `start`.
 
+    `folder` is made for it and removed in the end; where it is left by a killed job its journal is used.
     Status `fallback`, and why in `fallback` and `message`. Where GFN2-xTB does not help either the geometry
     given is kept, as `fallback` where it has the molecule's bonds, else with the status of the failure.
     """
     if not records:
         return []
     given = [replace(record, status="ok", message="") for record in records]
-    with tempfile.TemporaryDirectory(prefix="prerelax-fallback-") as folder:
-        inp, out = Path(folder) / "in.extxyz", Path(folder) / "out.extxyz"
-        write_shard(inp, given)
-        relax_shard(inp, out, level=FALLBACK_LEVEL, start=start, workers=workers)
-        relaxed = read_shard(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    inp, out = folder / "in.extxyz", folder / "out.extxyz"
+    write_shard(inp, given)
+    relax_shard(inp, out, level=FALLBACK_LEVEL, start=start, workers=workers)
+    relaxed = read_shard(out)
+    shutil.rmtree(folder, ignore_errors=True)
     return [_fallback_row(*each) for each in zip(records, relaxed, subjects, reasons, strict=True)]
 
 
