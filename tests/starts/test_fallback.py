@@ -100,6 +100,7 @@ def test_very_large_molecules_fall_back(molecules: dict[str, Record], denoise: D
     assert len(large.numbers) > MAX_ATOMS
     row = denoise(large, fallback="none")[0]
     assert row.status == "ok" and f"{len(large.numbers)} atoms" in row.message
+    assert row.residual_ang is not None and "not sure" in row.message  # as the residual says by itself
 
 
 def test_ions_are_not_denoised_silently_without_a_fallback(
@@ -185,6 +186,22 @@ def test_clashing_atoms_give_the_molecule_or_an_error(molecules: dict[str, Recor
         # Without SMILES a geometry that fits no bond orders may be whatever it is, but not ok.
         if row.status == "ok" or (row.proceeds and row.smiles):
             assert connectivity_unchanged(ethanol.smiles, ethanol.numbers, row.positions), row.id
+
+
+def test_what_no_program_could_compute_is_an_input_error(denoise: Denoise) -> None:
+    water = np.array([[0.0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]])
+    bad = {
+        "no atoms": Record("empty"),
+        "dummy": Record("dummy", np.array([0, 1, 1]), water),
+        "element 100": Record("fermium", np.array([100, 1, 1]), water),
+        "not finite": Record("nan", np.array([8, 1, 1]), water * np.nan, smiles="[O:1]([H:2])[H:3]"),
+        "number all its atoms": Record("unmapped", np.array([8, 1, 1]), water, smiles="O"),
+        "multiplicity 2": Record("doublet", np.array([8, 1, 1]), water, multiplicity=2),
+    }
+    rows = denoise(*bad.values())
+    assert {row.status for row in rows} == {"input_error"}
+    for words, row in zip(bad, rows, strict=True):
+        assert words in row.message, row.id
 
 
 def test_rows_without_smiles_are_judged_by_the_graph_of_their_geometry(

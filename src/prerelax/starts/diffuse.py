@@ -179,11 +179,12 @@ def _judged(row: Record, subject: Subject, result: SampleResult, limit_ang: floa
         doubt = "denoising broke or made a bond"
         message = f"{doubt}; the geometry before it is kept: try fewer steps"
         return _Outcome(replace(row, status="connectivity_changed", message=message), doubt)
-    doubt = subject.objection
+    doubts = [subject.objection]
     if limit_ang is not None and (row.residual_ang or 0.0) > limit_ang:
-        more = f"atoms by another {row.residual_ang:.4f} Å (limit {limit_ang:g})"
-        doubt = f"the model is not sure of its geometry and would move {more}"
-    message = "; ".join(part for part in (result.message, doubt) if part)
+        more = f"bonds and 1-3 distances by another {row.residual_ang:.4f} Å (limit {limit_ang:g} Å)"
+        doubts.append(f"the model is not sure of its geometry and would change {more}")
+    doubt = "; ".join(filter(None, doubts))
+    message = "; ".join(filter(None, (result.message, doubt)))
     positions = np.asarray(result.positions, dtype=float)
     return _Outcome(replace(row, positions=positions, status=result.status, message=message), doubt)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from prerelax.engines import Level
+from prerelax.engines import EngineError, Level, check_molecule
 from prerelax.molecular_graph import (
     bonded_matrix,
     bonds_unchanged,
@@ -23,7 +23,7 @@ from prerelax.molecular_graph import (
 )
 from prerelax.records import PROCEED, Record, read_shard, write_shard
 from prerelax.relaxation.shard import relax_shard
-from prerelax.topology import bonds_from_geometry
+from prerelax.topology import COVALENT_RADII_ANG, bonds_from_geometry
 
 Fallback = Literal["gfn2", "none"]
 FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
@@ -46,19 +46,34 @@ class Subject:
 
 def subject_of(record: Record) -> Subject:
     """The record's graph, and whether a denoiser may be asked at all."""
-    mol, contradiction, objection = None, "", ""
+    contradiction = _contradiction(record)
+    if contradiction:
+        return Subject(np.zeros((len(record.numbers),) * 2, dtype=bool), contradiction)
+    if record.smiles:
+        mol = mol_from_mapped_smiles(record.smiles)
+        return Subject(bonded_matrix(mol), "", _objection(mol, record))
     try:
-        if record.smiles:
-            mol = mol_from_mapped_smiles(record.smiles)
-        else:
-            mol = perceived_molecule(record.numbers, record.positions, record.charge, record.multiplicity)
+        mol = perceived_molecule(record.numbers, record.positions, record.charge, record.multiplicity)
     except ValueError as error:
-        contradiction, objection = (str(error), "") if record.smiles else ("", str(error))
-    if mol is not None and [a.GetAtomicNum() for a in mol.GetAtoms()] != record.numbers.tolist():
-        contradiction = _other_atoms(mol, record)
-    if mol is None or contradiction:
-        return Subject(bonds_from_geometry(record.numbers, record.positions), contradiction, objection)
+        return Subject(bonds_from_geometry(record.numbers, record.positions), "", str(error))
     return Subject(bonded_matrix(mol), "", _objection(mol, record))
+
+
+def _contradiction(record: Record) -> str:
+    """Why the row is no molecule: its SMILES is of another one, or no program could compute its geometry."""
+    if record.smiles:
+        try:
+            mol = mol_from_mapped_smiles(record.smiles)
+        except ValueError as error:
+            return str(error)
+        if [atom.GetAtomicNum() for atom in mol.GetAtoms()] != record.numbers.tolist():
+            return _other_atoms(mol, record)
+    try:
+        check_molecule(record.numbers, record.positions, record.charge, record.multiplicity)
+    except EngineError as error:
+        return error.message
+    heaviest = int(record.numbers.max())
+    return f"no covalent radius of element {heaviest} is known" if heaviest >= len(COVALENT_RADII_ANG) else ""
 
 
 def _other_atoms(mol: Chem.Mol, record: Record) -> str:
