@@ -96,7 +96,7 @@ def sample(
     `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's,
     or with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic
     tail of `calls` calls; MoreRed's models have `jt`, `as`, `itp` (at most `max_iterations` iterations) and
-    `ddpm` (the last `steps`). Sampler and steps default to the model's own. `noise` replaces the streams made
+    `ddpm` (the last `steps`). Sampler, steps and calls default to the model's own. `noise` replaces the streams made
     of ids and `seed`. Molecules are batched by size, or swapped in flight; a result does not depend on batch
     mates (to 1e-4 Å). One that cannot be treated gets a status and its input geometry back and does not
     disturb the others. Raises UserError for options that no molecule could be sampled with.
@@ -104,7 +104,7 @@ def sample(
     defaults = denoiser.sampler_defaults
     sampler = sampler or str(defaults.get("name", "edm"))
     steps = steps if steps is not None else int(defaults.get("steps", DEFAULT_STEPS))
-    calls = DEFAULT_CALLS if calls is None else calls
+    calls = calls if calls is not None else int(defaults.get("calls", DEFAULT_CALLS))
     _check_sampler(sampler, denoiser)
     if sampler in EDM_SAMPLERS:
         edm.check_steps(steps, denoiser.schedule)
