@@ -44,6 +44,16 @@ def test_the_residual_falls_as_the_geometry_is_denoised(data_folder: Path) -> No
     assert (residuals_ang(model, ends) < residuals_ang(model, molecules)).mean() > 0.9
 
 
+def test_the_noise_of_the_papers_sampler_is_not_taken_for_doubt(data_folder: Path) -> None:
+    model = load_model("edm-qm9-small")
+    molecules = read_evaluation_set(data_folder / "qm9_small_test.npz", model, 60).inputs
+    ends = at(molecules, [r.positions for r in sample(model, molecules, "few")])
+    by_paper = at(molecules, [r.positions for r in sample(model, molecules, "edm", steps=20)])
+    without = np.median(residuals_ang(model, ends))
+    assert np.median(residuals_ang(model, by_paper)) > 1.7 * without
+    assert np.median(residuals_ang(model, by_paper, noisy=True)) < 1.4 * without
+
+
 def test_the_residual_grows_with_the_error_of_the_geometry(model: LoadedModel, data_folder: Path) -> None:
     test = read_evaluation_set(data_folder / "qm9_small_test.npz", model, 10)
     generator = np.random.default_rng(0)

@@ -42,6 +42,10 @@ NOISE_ANG = 0.028
 """The noise that the geometry is said to carry when its residual is asked for: step 20 of 1000. Of the steps
 1, 5, 10, 20 and 50 it separates good from bad results best, across molecules and among similar ones."""
 
+LAST_NOISE_ANG = 0.0075
+"""Said of geometries that still carry the noise of EDM's last step (0.0032 Å in each coordinate), to take it
+away before they are judged. After a call at NOISE_ANG the network would have nothing left to change."""
+
 LIMIT_MEDIANS = 3.0
 """A residual is trusted up to so many times the median of molecules that the model was trained on: of those
 one in 150 has a larger one, and bonds are then as wrong as a force field's."""
@@ -55,12 +59,14 @@ def residuals_ang(
     molecules: Sequence[SamplerInput],
     batch_size: int = 64,
     device: torch.device | str = "auto",
+    noisy: bool = False,
 ) -> NDArray[np.float64]:
     """Mean change [n_molecules] in Å of bond lengths and 1-3 distances that one more call would make.
 
     `molecules` at the geometries to be judged, of elements that the denoiser knows; nan for those without a
     bond. The call is made at the step of the schedule whose noise is nearest to NOISE_ANG; a network that
-    predicts its own step is asked at that.
+    predicts its own step is asked at that. `noisy`: the geometries carry EDM's last noise, which is no error
+    of the network's; one more call takes it away.
     """
     chosen = resolve_device(device)
     denoiser.to(chosen)
@@ -71,37 +77,39 @@ def residuals_ang(
         judged = [molecules[row] for row in rows]
         centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in judged]
         batch = as_batch(judged, centres, bond_graph).to(chosen)
-        moves = torch.split(_displacement(denoiser, batch).double().cpu(), batch.n_atoms.tolist())
-        for row, molecule, move in zip(rows, judged, moves, strict=True):
-            found[row] = _change_of_distances(molecule, move.numpy())
+        if noisy:
+            batch = batch.with_positions(_one_more_call(denoiser, batch, LAST_NOISE_ANG))
+        after = _one_more_call(denoiser, batch, NOISE_ANG)
+        pairs = torch.stack([batch.positions, after], dim=1).double().cpu().split(batch.n_atoms.tolist())
+        for row, molecule, pair in zip(rows, judged, pairs, strict=True):
+            found[row] = _change_of_distances(topology(molecule), pair[:, 0].numpy(), pair[:, 1].numpy())
     return found
 
 
-def _displacement(denoiser: LoadedModel, batch: Batch) -> Tensor:
-    """[n_atoms_total, 3] Å"""
+def _one_more_call(denoiser: LoadedModel, batch: Batch, noise_ang: float) -> Tensor:
+    """The geometries [n_atoms_total, 3] Å after a call that is told of such noise."""
     schedule, network = denoiser.schedule, denoiser.network
     scale = (schedule.sigma / schedule.alpha).to(batch.positions)
     if isinstance(network, JointNetwork):
         noise, atom_times = network.noise_and_atom_times(batch)
         steps = schedule.nearest_step(molecule_time(atom_times, batch)).clamp_min(0)
-        return -scale[steps][batch.molecule_index, None] * centred(noise, batch)
-    step = int((scale - NOISE_ANG).abs().argmin())
+        return batch.positions - scale[steps][batch.molecule_index, None] * centred(noise, batch)
+    step = int((scale - noise_ang).abs().argmin())
     if isinstance(schedule, MoreRedSchedule):
         times = schedule.time(torch.full_like(batch.n_atoms, step))
-        return -scale[step] * centred(network(batch, times), batch)
+        return batch.positions - scale[step] * centred(network(batch, times), batch)
     predicted, _ = State.at_geometry(network, batch).predict(network, step, schedule)
-    return -scale[step] * predicted
+    return batch.positions - scale[step] * predicted
 
 
-def _change_of_distances(molecule: SamplerInput, move: NDArray[np.float64]) -> float:
-    hops = np.triu(topology(molecule))
-    i, j = np.nonzero((hops == 1) | (hops == 2))
+def _change_of_distances(
+    hops: NDArray[np.uint8], before: NDArray[np.float64], after: NDArray[np.float64]
+) -> float:
+    i, j = np.nonzero((np.triu(hops) == 1) | (np.triu(hops) == 2))
     if not len(i):
         return float("nan")
-    positions = np.asarray(molecule.positions, dtype=np.float64)
-    before = np.linalg.norm(positions[i] - positions[j], axis=1)
-    moved = positions + move
-    return float(np.abs(np.linalg.norm(moved[i] - moved[j], axis=1) - before).mean())
+    change = np.linalg.norm(after[i] - after[j], axis=1) - np.linalg.norm(before[i] - before[j], axis=1)
+    return float(np.abs(change).mean())
 
 
 def residual_limit_ang(denoiser: LoadedModel) -> float | None:

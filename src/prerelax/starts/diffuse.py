@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from prerelax.choices import Fallback
 from prerelax.diffusion.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
 from prerelax.diffusion.confidence import residual_limit_ang, residuals_ang
 from prerelax.diffusion.model_folders import ModelError, kept_epoch
@@ -16,7 +17,7 @@ from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
 from prerelax.molecular_graph import bonds_unchanged
 from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
 from prerelax.settings import settings_text, sha256_of_files
-from prerelax.starts.fallback import Fallback, Subject, fall_back, subject_of
+from prerelax.starts.fallback import Subject, fall_back, subject_of
 from prerelax.topology import topological_distances
 
 
@@ -157,8 +158,10 @@ def _residuals_ang(
     judged = [row for row, result in enumerate(results) if result.status in PROCEED]
     ends = [replace(inputs[row], positions=results[row].positions) for row in judged]
     where = {name: options[name] for name in ("batch_size", "device") if name in options}
+    sampler = options.get("sampler") or denoiser.sampler_defaults.get("name", "edm")
+    noisy = sampler == "edm" and not options.get("noise_free")
     found: list[float | None] = [None] * len(inputs)
-    for row, residual in zip(judged, residuals_ang(denoiser, ends, **where), strict=True):
+    for row, residual in zip(judged, residuals_ang(denoiser, ends, noisy=noisy, **where), strict=True):
         found[row] = float(residual) if np.isfinite(residual) else None
     return found
 
