@@ -6,10 +6,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ase import Atoms
 
+from prerelax.choices import Fallback
 from prerelax.records import Record, read_shard
 
 
@@ -32,7 +33,7 @@ class DiffusionRelaxation:
         sampler: str = "few",
         charge: int = 0,
         multiplicity: int = 1,
-        fallback: Literal["gfn2", "none"] = "gfn2",
+        fallback: Fallback = "gfn2",
         **options: Any,
     ) -> None:
         self.atoms = atoms

@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from prerelax.choices import (
+    CheckMinimum,
+    Device,
+    Dispersion,
+    Engine,
+    Fallback,
+    ForceField,
+    Hessian,
+    Optimizer,
+    Sampler,
+)
 from prerelax.errors import UserError
 from prerelax.studies import DataPath, Studies
 
@@ -17,13 +28,6 @@ if TYPE_CHECKING:  # engines are looked at only where a level stands
     from prerelax.engines import Level
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-Engine = Literal["tblite", "pyscf", "psi4", "gpu4pyscf", "dft", "mlff"]
-Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
-Optimizer = Literal[
-    "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
-]
-Hessian = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
-
 EMBEDDING = "rdkit"
 """The start that every campaign has: the embedded geometries in molecules/."""
 
@@ -55,7 +59,7 @@ class ForcefieldStart(_Model):
 
     kind: Literal["forcefield"]
     from_: Name = Field(EMBEDDING, alias="from", description="the start whose geometries are minimised")
-    method: Literal["mmff94", "uff"] = "mmff94"
+    method: ForceField = "mmff94"
     max_iterations: int | None = Field(None, ge=1, description="as the paper: 200; default: to convergence")
 
 
@@ -63,7 +67,7 @@ class _Level(_Model):
     engine: Engine
     method: str = Field(min_length=1, description="GFN2-xTB, GFN1-xTB, qm9, or a functional such as PBE0")
     basis: str | None = None
-    dispersion: Literal["d3bj", "d4"] | None = None
+    dispersion: Dispersion | None = None
     solvent: str | None = Field(None, min_length=1, description="implicit solvent, e.g. water")
     solvent_model: str | None = Field(
         None, description="smd, c-pcm, ief-pcm (pyscf); alpb, gbsa, c-pcm (tblite); default: the first"
@@ -77,7 +81,7 @@ class _Level(_Model):
         "beside the target",
     )
     fmax: float = Field(0.03, gt=0, description="largest force on an atom at convergence, eV/Å")
-    check_minimum: Literal["none", "cheap", "target"] = Field(
+    check_minimum: CheckMinimum = Field(
         "none", description="whether the end is a minimum: by the cheap level's Hessian, or the target's own"
     )
     kick: bool = Field(False, description="leave a saddle point that check_minimum found and relax again")
@@ -134,13 +138,13 @@ class DiffuseStart(_Model):
     calls: int | None = Field(None, ge=1, description="network calls of the sampler `few`")
     fixed_types: bool = False
     noise_free: bool = False
-    fallback: Literal["gfn2", "none"] = Field(
+    fallback: Fallback = Field(
         "gfn2",
         description="what relaxes molecules that the model does not know, breaks or is not sure of",
     )
     seed: int = 0
     batch_size: int = Field(128, ge=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
 
 
 Start = Annotated[

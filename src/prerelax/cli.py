@@ -8,12 +8,22 @@ import errno
 import json
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from prerelax.choices import (
+    CheckMinimum,
+    Device,
+    Dispersion,
+    Engine,
+    Fallback,
+    ForceField,
+    Hessian,
+    Optimizer,
+    Sampler,
+)
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.operations.verbs import plan, retry, status
 from prerelax.surface_cli import GoOnWithoutProgram, add_to
@@ -40,71 +50,6 @@ ShardOut = Annotated[
 StartName = Annotated[
     str | None, typer.Option("--start", help="Name of the start; default: from the options.")
 ]
-
-
-class Forcefield(StrEnum):
-    mmff94 = "mmff94"
-    uff = "uff"
-
-
-class Sampler(StrEnum):
-    edm = "edm"
-    few = "few"
-    ddpm = "ddpm"
-    itp = "itp"
-    adaptive = "as"
-    jt = "jt"
-
-
-class Fallback(StrEnum):
-    gfn2 = "gfn2"
-    none = "none"
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Engine(StrEnum):
-    tblite = "tblite"
-    pyscf = "pyscf"
-    psi4 = "psi4"
-    gpu4pyscf = "gpu4pyscf"
-    dft = "dft"
-    mlff = "mlff"
-
-
-class Optimizer(StrEnum):
-    bfgs = "bfgs"
-    lbfgs = "lbfgs"
-    bfgs_linesearch = "bfgs-linesearch"
-    fire = "fire"
-    bfgs_hessian = "bfgs-hessian"
-    two_level = "two-level"
-    sella = "sella"
-    geometric = "geometric"
-    pyberny = "pyberny"
-
-
-class Hessian(StrEnum):
-    auto = "auto"
-    gfn2 = "gfn2"
-    gfn1 = "gfn1"
-    mmff94 = "mmff94"
-    lindh = "lindh"
-
-
-class CheckMinimum(StrEnum):
-    none = "none"
-    cheap = "cheap"
-    target = "target"
-
-
-class Dispersion(StrEnum):
-    d3bj = "d3bj"
-    d4 = "d4"
 
 
 def _rows(text: str | None) -> slice | None:
@@ -149,7 +94,7 @@ def embed(
 def forcefield(
     shard: ShardIn,
     out: ShardOut,
-    method: Annotated[Forcefield, typer.Option(help="Force field.")] = Forcefield.mmff94,
+    method: Annotated[ForceField, typer.Option(help="Force field.")] = "mmff94",
     max_iterations: Annotated[
         int | None, typer.Option(min=1, help="Optimizer iterations; the paper: 200; default: to convergence.")
     ] = None,
@@ -158,8 +103,8 @@ def forcefield(
     """Minimise with a force field of RDKit."""
     from prerelax.starts.forcefield import forcefield_shard
 
-    default_name = method.value if max_iterations is None else f"{method.value}-{max_iterations}"
-    forcefield_shard(shard, out, method.value, max_iterations, start or default_name)
+    default_name = method if max_iterations is None else f"{method}-{max_iterations}"
+    forcefield_shard(shard, out, method, max_iterations, start or default_name)
 
 
 SamplerName = Annotated[
@@ -195,37 +140,37 @@ def diffuse(
         bool, typer.Option(help="Take the mean of every reverse step: no noise drawn.")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules at once.")] = 128,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the noise, together with each molecule's id.")] = 0,
     trajectory: Annotated[
         Path | None, typer.Option(help="Keep every intermediate geometry (.extxyz).")
     ] = None,
     fallback: Annotated[
         Fallback, typer.Option(help="For molecules that the model does not know, breaks or is not sure of.")
-    ] = Fallback.gfn2,
+    ] = "gfn2",
     workers: Annotated[int, typer.Option(min=1, help="Molecules side by side in the fallback.")] = 1,
     start: StartName = None,
 ) -> None:
     """Denoise geometries with a diffusion model: the last n steps of its reverse diffusion."""
     from prerelax.starts.diffuse import diffuse_shard
 
-    words = [Path(model).name, sampler.value if sampler else "", f"n{steps}" if steps else ""]
+    words = [Path(model).name, sampler or "", f"n{steps}" if steps else ""]
     diffuse_shard(
         shard,
         out,
         model=model,
         epoch=epoch,
-        sampler=sampler.value if sampler else None,
+        sampler=sampler,
         steps=steps,
         calls=calls,
         max_iterations=max_iterations,
         fixed_types=fixed_types,
         noise_free=noise_free,
         batch_size=batch_size,
-        device=device.value,
+        device=device,
         seed=seed,
         trajectory=trajectory,
-        fallback=fallback.value,
+        fallback=fallback,
         workers=workers,
         start=start or "-".join(word for word in words if word),
     )
@@ -249,10 +194,10 @@ def relax(
     ] = None,
     hessian: Annotated[
         Hessian, typer.Option(help="Cheap level of bfgs-hessian, two-level and --check-minimum.")
-    ] = Hessian.auto,
+    ] = "auto",
     check_minimum: Annotated[
         CheckMinimum, typer.Option(help="Is the end a minimum? By the cheap level's Hessian or the target's.")
-    ] = CheckMinimum.none,
+    ] = "none",
     kick: Annotated[bool, typer.Option("--kick", help="Leave a saddle point and relax again.")] = False,
     fmax: Annotated[float, typer.Option(help="Largest force on an atom at convergence, eV/Å.")] = 0.03,
     max_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps at most.")] = 1000,
@@ -284,16 +229,16 @@ def relax(
             shard,
             out,
             level=Level(
-                engine.value,
+                engine,
                 method,
                 basis,
-                dispersion.value if dispersion else None,
+                dispersion,
                 solvent=solvent,
                 solvent_model=solvent_model,
             ),
-            optimizer=optimizer.value if optimizer else default_optimizer(engine.value),
-            hessian=hessian.value,
-            check_minimum=check_minimum.value,
+            optimizer=optimizer or default_optimizer(engine),
+            hessian=hessian,
+            check_minimum=check_minimum,
             kick=kick,
             fmax=fmax,
             max_steps=max_steps,
@@ -389,7 +334,7 @@ def evaluate(
     noise_free: Annotated[bool | None, typer.Option(help="Without noise, or as the papers.")] = None,
     calls: Calls = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, noise-free unless told.")] = False,
 ) -> None:
     """Errors of denoised geometries against their DFT references, beside those of the start.
@@ -402,19 +347,19 @@ def evaluate(
     model = load_model(name)
     nothing_chosen = steps is None and sampler is None and noise_free is None and calls is None
     if nothing_chosen and not as_json and model.sampler_defaults.get("name", "edm") == "edm":
-        typer.echo(card_table(evaluate_card(model, data, limit, device.value)))
+        typer.echo(card_table(evaluate_card(model, data, limit, device)))
         return
-    both = noise_free is None and not as_json and sampler is not Sampler.few
+    both = noise_free is None and not as_json and sampler != "few"
     rows = [
         evaluate_model(
             model,
             data,
             steps=steps,
             limit=limit,
-            sampler=sampler.value if sampler else None,
+            sampler=sampler,
             noise_free=without,
             calls=calls,
-            device=device.value,
+            device=device,
         )
         for without in ([True, False] if both else [noise_free is not False])
     ]
@@ -428,7 +373,7 @@ def calibrate_model(
         Path, typer.Argument(metavar="DATA.npz", help="Training structures with positions_mmff94.")
     ],
     limit: Annotated[int, typer.Option(min=1, help="Molecules denoised, from all over the set.")] = 1000,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
 ) -> None:
     """Find out how sure a denoiser is of molecules that it knows, and write the limit into its config.
 
@@ -436,7 +381,7 @@ def calibrate_model(
     """
     from prerelax.diffusion.confidence import calibrate
 
-    typer.echo(json.dumps(calibrate(name, data, limit, device.value)))
+    typer.echo(json.dumps(calibrate(name, data, limit, device)))
 
 
 @models_app.command("import-edm")

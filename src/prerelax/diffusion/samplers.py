@@ -96,10 +96,10 @@ def sample(
     `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's,
     or with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic
     tail of `calls` calls; MoreRed's models have `jt`, `as`, `itp` (at most `max_iterations` iterations) and
-    `ddpm` (the last `steps`). Sampler, steps and calls default to the model's own. `noise` replaces the streams made
-    of ids and `seed`. Molecules are batched by size, or swapped in flight; a result does not depend on batch
-    mates (to 1e-4 Å). One that cannot be treated gets a status and its input geometry back and does not
-    disturb the others. Raises UserError for options that no molecule could be sampled with.
+    `ddpm` (the last `steps`). Sampler, steps and calls default to the model's own. `noise` replaces the
+    streams made of ids and `seed`. Molecules are batched by size, or swapped in flight; a result does not
+    depend on batch mates (to 1e-4 Å). One that cannot be treated gets a status and its input geometry back
+    and does not disturb the others. Raises UserError for options that no molecule could be sampled with.
     """
     defaults = denoiser.sampler_defaults
     sampler = sampler or str(defaults.get("name", "edm"))

@@ -7,7 +7,6 @@ without translations and rotations.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from ase import units
@@ -16,8 +15,6 @@ from numpy.typing import NDArray
 
 from prerelax.relaxation.first_hessian import finite_difference_hessian
 from prerelax.relaxation.preconditioned import internal_space, largest_displacement
-
-CheckMinimum = Literal["none", "cheap", "target"]
 
 IMAGINARY_CM = 50.0
 """Imaginary frequencies below it are flat directions within the convergence of a relaxation."""

@@ -11,6 +11,7 @@ from ase import Atoms, __version__
 from ase.calculators.calculator import all_changes
 from numpy.typing import NDArray
 
+from prerelax.choices import CheckMinimum
 from prerelax.engines import (
     EngineError,
     Level,
@@ -26,7 +27,6 @@ from prerelax.relaxation.force_constants import DFT_FACTORS
 from prerelax.relaxation.minimum import (
     KICK_ANG,
     MAX_KICKS,
-    CheckMinimum,
     Curvature,
     curvature_at_cheap_level,
     curvature_at_target,

@@ -14,11 +14,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 
+from prerelax.choices import CheckMinimum
 from prerelax.engines import Level
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
-from prerelax.relaxation.minimum import CheckMinimum
 from prerelax.relaxation.molecule import (
     DEFAULT_FMAX_EV_ANG,
     DEFAULT_MAX_STEPS,

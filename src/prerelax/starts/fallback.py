@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +21,10 @@ from prerelax.molecular_graph import (
     perceived_molecule,
 )
 from prerelax.records import PROCEED, Record, read_shard, write_shard
+from prerelax.relaxation.optimizers import default_optimizer
 from prerelax.relaxation.shard import relax_shard
 from prerelax.topology import COVALENT_RADII_ANG, bonds_from_geometry
 
-Fallback = Literal["gfn2", "none"]
 FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
 
 MAX_ATOMS = 100
@@ -121,7 +120,8 @@ def fall_back(
     folder.mkdir(parents=True, exist_ok=True)
     inp, out = folder / "in.extxyz", folder / "out.extxyz"
     write_shard(inp, given)
-    relax_shard(inp, out, level=FALLBACK_LEVEL, start=start, workers=workers)
+    optimizer = default_optimizer(FALLBACK_LEVEL.engine)
+    relax_shard(inp, out, level=FALLBACK_LEVEL, optimizer=optimizer, start=start, workers=workers)
     relaxed = read_shard(out)
     shutil.rmtree(folder, ignore_errors=True)
     return [_fallback_row(*each) for each in zip(records, relaxed, subjects, reasons, strict=True)]

@@ -7,17 +7,15 @@ UFF: Rappé et al., J. Am. Chem. Soc. 1992, 114, 10024.
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
 
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
+from prerelax.choices import ForceField
 from prerelax.errors import UserError
 from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.records import Record, Status, read_shard, write_shard
 from prerelax.settings import settings_text
-
-Method = Literal["mmff94", "uff"]
 
 ITERATIONS_TO_CONVERGENCE = 50_000
 """Where no number is asked for. Drug-like molecules take up to a few thousand iterations."""
@@ -28,7 +26,9 @@ _MMFF94_ELEMENTS = frozenset(
 )
 
 
-def forcefield_shard(inp: Path, out: Path, method: Method, max_iterations: int | None, start: str) -> None:
+def forcefield_shard(
+    inp: Path, out: Path, method: ForceField, max_iterations: int | None, start: str
+) -> None:
     """Minimise the rows of `inp` that proceed, write all under the name `start`; the others are copied.
 
     `max_iterations` bounds RDKit's minimizer (the papers: 200, its default); None minimises to convergence. A
@@ -42,7 +42,7 @@ def forcefield_shard(inp: Path, out: Path, method: Method, max_iterations: int |
     write_shard(out, [minimised(record, method, max_iterations, start) for record in records])
 
 
-def minimised(record: Record, method: Method, max_iterations: int | None, start: str) -> Record:
+def minimised(record: Record, method: ForceField, max_iterations: int | None, start: str) -> Record:
     """The record at its force-field minimum; see `forcefield_shard`."""
     if not record.proceeds:
         return replace(record, start=start)
@@ -67,7 +67,7 @@ def minimised(record: Record, method: Method, max_iterations: int | None, start:
 _CHANGED = "the {method} minimum has other bonds than the molecule; use another conformer or force field"
 
 
-def _minimise(mol: Chem.Mol, method: Method, max_iterations: int) -> tuple[Status, str]:
+def _minimise(mol: Chem.Mol, method: ForceField, max_iterations: int) -> tuple[Status, str]:
     """Move the molecule's conformer to its minimum; what RDKit's return code means."""
     if mol.GetNumAtoms() == 1:
         return "ok", ""
@@ -86,7 +86,7 @@ def _minimise(mol: Chem.Mol, method: Method, max_iterations: int) -> tuple[Statu
     return "ok", ""
 
 
-def _why_unavailable(mol: Chem.Mol, method: Method) -> str:
+def _why_unavailable(mol: Chem.Mol, method: ForceField) -> str:
     if method == "uff":
         return "UFF has no parameters for one of its atoms; start from `rdkit` or another force field"
     foreign = [a for a in mol.GetAtoms() if a.GetSymbol() not in _MMFF94_ELEMENTS]

@@ -1,0 +1,25 @@
+"""The words of command line and config are those that the rooms behind them know."""
+
+from typing import get_args
+
+from prerelax import choices
+from prerelax.diffusion.samplers import SAMPLERS
+
+
+def test_samplers() -> None:
+    assert set(get_args(choices.Sampler)) == set(SAMPLERS)
+
+
+def test_optimizers_and_levels(in_engine_process) -> None:
+    optimizers, hessians, engines = in_engine_process(_known)
+    assert set(get_args(choices.Optimizer)) == optimizers
+    assert set(get_args(choices.Hessian)) == hessians | {"auto"}
+    assert set(get_args(choices.Engine)) == engines | {"dft"}, "dft stands for whichever program is there"
+
+
+def _known() -> tuple[set[str], set[str], set[str]]:
+    from prerelax.engines import ENGINES
+    from prerelax.relaxation.cheap_surface import CHEAP_LEVELS
+    from prerelax.relaxation.optimizers import OPTIMIZERS
+
+    return set(OPTIMIZERS), set(CHEAP_LEVELS), set(ENGINES)
