@@ -28,7 +28,8 @@ from prerelax.topology import COVALENT_RADII_ANG, bonds_from_geometry
 FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
 
 MAX_ATOMS = 100
-"""Denoisers trained on up to 29 atoms were measured on up to 88 (docs/denoisers.md)."""
+"""Denoisers trained on up to 29 atoms were measured on up to 60, where they are hardly better than a force field
+(docs/denoisers.md)."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _objection(mol: Chem.Mol, record: Record) -> str:
     if record.multiplicity != 1 or any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         return f"an open shell (multiplicity {record.multiplicity}); denoisers know closed shells"
     if len(record.numbers) > MAX_ATOMS:
-        return f"{len(record.numbers)} atoms; denoisers were measured on at most {MAX_ATOMS}"
+        return f"{len(record.numbers)} atoms; denoisers are asked about {MAX_ATOMS} at most"
     return ""
 
 
