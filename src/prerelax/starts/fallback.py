@@ -28,8 +28,7 @@ from prerelax.topology import COVALENT_RADII_ANG, bonds_from_geometry
 FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
 
 MAX_ATOMS = 100
-"""Denoisers trained on up to 29 atoms were measured on up to 60, where they are hardly better than a force field
-(docs/denoisers.md)."""
+"""Denoisers trained on up to 29 atoms were measured on up to 60 (docs/denoisers.md)."""
 
 
 @dataclass(frozen=True)
