@@ -374,6 +374,9 @@ def calibrate_model(
     ],
     limit: Annotated[int, typer.Option(min=1, help="Molecules denoised, from all over the set.")] = 1000,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
+    judge: Annotated[
+        str | None, typer.Option(help="A denoiser trained on noise, asked instead of the model itself.")
+    ] = None,
 ) -> None:
     """Find out how sure a denoiser is of molecules that it knows, and write the limit into its config.
 
@@ -381,7 +384,7 @@ def calibrate_model(
     """
     from prerelax.diffusion.confidence import calibrate
 
-    typer.echo(json.dumps(calibrate(name, data, limit, device)))
+    typer.echo(json.dumps(calibrate(name, data, limit, device, judge)))
 
 
 @models_app.command("import-edm")

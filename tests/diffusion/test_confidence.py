@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.confidence import calibrate, residual_limit_ang, residuals_ang
+from prerelax.diffusion.confidence import LIMIT_MEDIANS, calibrate, judge_of, residuals_ang
 from prerelax.diffusion.evaluation import read_evaluation_set
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
@@ -87,7 +87,9 @@ def test_calibration_writes_the_limit_into_the_model(
     before = load_model(folder)
     part = calibrate(folder, data_folder / "qm9_small_test.npz", limit=110)
     after = load_model(folder)
-    assert residual_limit_ang(after) == part["limit_ang"] == pytest.approx(3 * part["median_ang"], abs=2e-5)
+    assert judge_of(after).limit_ang == part["limit_ang"]
+    assert part["limit_ang"] == pytest.approx(LIMIT_MEDIANS * part["median_ang"], abs=2e-5)
+    assert judge_of(after).network is after
     assert part["median_ang"] < part["quantile_99_ang"] and part["n_molecules"] == 110
     rest = {name: value for name, value in after.config.items() if name != "confidence"}
     assert rest == {name: value for name, value in before.config.items() if name != "confidence"}
@@ -95,7 +97,23 @@ def test_calibration_writes_the_limit_into_the_model(
         calibrate(folder, data_folder / "qm9_small_test.npz", limit=20)
 
 
+def test_another_model_may_judge(tmp_path: Path, data_folder: Path, repository: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(repository / "models/morered-jt-qm9-small", folder)
+    data = data_folder / "qm9_small_test.npz"
+    own = calibrate(folder, data, limit=100)
+    judged = calibrate(folder, data, limit=100, judge="edm-qm9-small")
+    assert judged["judge"] == "edm-qm9-small" and judged["median_ang"] != own["median_ang"]
+    assert judge_of(load_model(folder)).network.name == "edm-qm9-small"
+
+
+def test_elements_that_the_judge_does_not_know_are_not_judged() -> None:
+    model = load_model("edm-qm9-small")
+    fluorine = SamplerInput("f", np.array([9, 9]), np.array([[0.0, 0, 0], [0, 0, 1.4]]))
+    assert np.isnan(residuals_ang(model, [fluorine])).all()
+
+
 def test_a_model_without_calibration_has_no_limit() -> None:
     model = load_model("edm-qm9-small")
-    assert residual_limit_ang(replace(model, config={})) is None
-    assert residual_limit_ang(replace(model, config={"confidence": {"limit_ang": 0.02}})) == 0.02
+    assert judge_of(replace(model, config={})).limit_ang is None
+    assert judge_of(replace(model, config={"confidence": {"limit_ang": 0.02}})).limit_ang == 0.02

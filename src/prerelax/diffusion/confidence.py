@@ -10,7 +10,7 @@ far without being wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,9 @@ LAST_NOISE_ANG = 0.0075
 """Said of geometries that still carry the noise of EDM's last step (0.0032 Å in each coordinate), to take it
 away before they are judged. After a call at NOISE_ANG the network would have nothing left to change."""
 
-LIMIT_MEDIANS = 3.0
-"""A residual is trusted up to so many times the median of molecules that the model was trained on: of those
-one in 150 has a larger one, and bonds are then as wrong as a force field's."""
+LIMIT_MEDIANS = 2.0
+"""A residual is trusted up to so many times the median of molecules that the model was trained on. There the
+bonds of GFN2-xTB become the better ones, whether a model judges itself or another does."""
 
 MIN_MOLECULES = 100
 
@@ -63,16 +63,21 @@ def residuals_ang(
 ) -> NDArray[np.float64]:
     """Mean change [n_molecules] in Å of bond lengths and 1-3 distances that one more call would make.
 
-    `molecules` at the geometries to be judged, of elements that the denoiser knows; nan for those without a
-    bond. The call is made at the step of the schedule whose noise is nearest to NOISE_ANG; a network that
-    predicts its own step is asked at that. `noisy`: the geometries carry EDM's last noise, which is no error
-    of the network's; one more call takes it away.
+    `molecules` at the geometries to be judged; nan for those without a bond and those with elements that
+    the denoiser does not know. The call is made at the step of the schedule whose noise is nearest to
+    NOISE_ANG; a network that predicts its own step is asked at that. `noisy`: the geometries carry EDM's last
+    noise, which is no error of the network's; one more call takes it away.
     """
     chosen = resolve_device(device)
     denoiser.to(chosen)
     bond_graph = bool(getattr(denoiser.network, "uses_bond_graph", False))
     found = np.full(len(molecules), np.nan)
-    several = [row for row, molecule in enumerate(molecules) if len(molecule.numbers) > 1]
+    known = set(denoiser.elements)
+    several = [
+        row
+        for row, molecule in enumerate(molecules)
+        if len(molecule.numbers) > 1 and (not known or known.issuperset(molecule.numbers.tolist()))
+    ]
     for rows in batches(molecules, several, batch_size, MAX_PAIRS.get(chosen.type, MAX_PAIRS["cuda"])):
         judged = [molecules[row] for row in rows]
         centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in judged]
@@ -112,19 +117,37 @@ def _change_of_distances(
     return float(np.abs(change).mean())
 
 
-def residual_limit_ang(denoiser: LoadedModel) -> float | None:
-    """The residual above which a result is not trusted; None where the model was not calibrated."""
-    limit = (denoiser.config.get("confidence") or {}).get("limit_ang")
-    return None if limit is None else float(limit)
+@dataclass(frozen=True)
+class Judge:
+    """Who tells how sure a denoiser is, and up to which residual it is trusted."""
+
+    network: LoadedModel
+    """the denoiser itself, or one that was trained on noise alone: a network that was trained to undo force
+    fields' errors is as sure of molecules that it does not know as of others"""
+    limit_ang: float | None
+    """None: not calibrated"""
+
+
+def judge_of(denoiser: LoadedModel) -> Judge:
+    """As the denoiser says in its config, `confidence`. Raises ModelError for a judge that is missing."""
+    part = denoiser.config.get("confidence") or {}
+    network = load_model(part["judge"]) if part.get("judge") else denoiser
+    limit = part.get("limit_ang")
+    return Judge(network, None if limit is None else float(limit))
 
 
 def calibrate(
-    name_or_path: str | Path, data: Path, limit: int | None = 1000, device: torch.device | str = "auto"
+    name_or_path: str | Path,
+    data: Path,
+    limit: int | None = 1000,
+    device: torch.device | str = "auto",
+    judge: str | None = None,
 ) -> dict[str, Any]:
     """Write the limit of the residual into a model's config, as its part `confidence`, which is returned.
 
     `data` is an npz set with `positions_mmff94` of molecules that the model was trained on, of which `limit`
-    are denoised without noise. Raises UserError for too few of them.
+    are denoised without noise; `judge` the name of a denoiser whose residuals count instead of the model's
+    own. Raises UserError for too few molecules.
     """
     model = load_model(name_or_path)
     molecules = read_evaluation_set(data, model, limit, spread=True).inputs
@@ -133,9 +156,10 @@ def calibrate(
     sampler = None if isinstance(model.schedule, MoreRedSchedule) else "few"
     results = sample(model, molecules, sampler, noise_free=True, device=device)
     ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
-    residuals = residuals_ang(model, ends, device=device)
+    residuals = residuals_ang(load_model(judge) if judge else model, ends, device=device)
     median, high = (float(np.nanquantile(residuals, q)) for q in (0.5, 0.99))
-    part = {
+    part: dict[str, Any] = {"judge": judge} if judge else {}
+    part |= {
         "limit_ang": round(LIMIT_MEDIANS * median, 5),
         "median_ang": round(median, 5),
         "quantile_99_ang": round(high, 5),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prerelax.choices import Fallback
 from prerelax.diffusion.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
-from prerelax.diffusion.confidence import residual_limit_ang, residuals_ang
+from prerelax.diffusion.confidence import judge_of, residuals_ang
 from prerelax.diffusion.model_folders import ModelError, kept_epoch
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
 from prerelax.molecular_graph import bonds_unchanged
@@ -129,13 +129,13 @@ def _denoise(
     inputs = [_sampler_input(records[i], subjects[i]) for i in asked]
     began = time.perf_counter()
     results = sample(denoiser, inputs, keep_trajectory=keep_trajectory, **given)
-    residuals = _residuals_ang(denoiser, inputs, results, given)
+    judge = judge_of(denoiser)
+    residuals = _residuals_ang(denoiser, judge.network, inputs, results, given)
     seconds = _shared_out(time.perf_counter() - began, [len(molecule.numbers) for molecule in inputs])
     outcomes = {i: _not_asked(records[i], subject, start) for i, subject in subjects.items()}
-    limit_ang = residual_limit_ang(denoiser)
     for i, result, residual, wall_s in zip(asked, results, residuals, seconds, strict=True):
         tried = records[i].after_stage(start, wall_s, start=start, residual_ang=residual, fallback=None)
-        outcomes[i] = _judged(tried, subjects[i], result, limit_ang)
+        outcomes[i] = _judged(tried, subjects[i], result, judge.limit_ang)
     return outcomes, dict(zip(asked, results, strict=True))
 
 
@@ -150,6 +150,7 @@ def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
 
 def _residuals_ang(
     denoiser: LoadedModel,
+    judge: LoadedModel,
     inputs: Sequence[SamplerInput],
     results: Sequence[SampleResult],
     options: dict[str, Any],
@@ -161,7 +162,7 @@ def _residuals_ang(
     sampler = options.get("sampler") or denoiser.sampler_defaults.get("name", "edm")
     noisy = sampler == "edm" and not options.get("noise_free")
     found: list[float | None] = [None] * len(inputs)
-    for row, residual in zip(judged, residuals_ang(denoiser, ends, noisy=noisy, **where), strict=True):
+    for row, residual in zip(judged, residuals_ang(judge, ends, noisy=noisy, **where), strict=True):
         found[row] = float(residual) if np.isfinite(residual) else None
     return found
 
