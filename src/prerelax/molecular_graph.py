@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDetermineBonds
 
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.topology import COVALENT_RADII_ANG, bonds_from_geometry, topological_distances
 
 PERCEPTION_TOLERANCES = (1.15, 1.2, 1.25, 1.3)
 """Multiples of the covalent radii's sum tried in turn when bonds are perceived; the first that gives one
@@ -85,11 +85,23 @@ def bonds_unchanged(
     bonded: NDArray[np.bool_], numbers: NDArray[np.integer], positions: NDArray[np.floating]
 ) -> bool:
     """`connectivity_unchanged` against an adjacency matrix [n_atoms, n_atoms]."""
-    one_three = topological_distances(bonded) == 2
-    new = bonds_from_geometry(numbers, positions, NEW_BOND) & ~bonded & ~one_three
-    closed = bonds_from_geometry(numbers, positions, NEW_BOND_1_3) & one_three
-    broken = bonded & ~bonds_from_geometry(numbers, positions, STRETCHED_BOND)
-    return bool(np.isfinite(positions).all()) and not (new | closed | broken).any()
+    shortest, longest = bond_limits_ang(bonded, numbers)
+    points = np.asarray(positions, dtype=float)
+    distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
+    return bool(((shortest <= distances) & (distances < longest)).all())
+
+
+def bond_limits_ang(
+    bonded: NDArray[np.bool_], numbers: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The distances [n_atoms, n_atoms] Å between which a geometry has the bonds of the matrix `bonded`:
+    at least the first, less than the second.
+    """
+    radii = COVALENT_RADII_ANG[np.asarray(numbers, dtype=int)]
+    sums = radii[:, None] + radii[None, :]
+    new = np.where(topological_distances(bonded) == 2, NEW_BOND_1_3, NEW_BOND)
+    shortest = np.where(bonded | np.eye(len(radii), dtype=bool), 0.0, new * sums)
+    return shortest, np.where(bonded, STRETCHED_BOND * sums, np.inf)
 
 
 def parsed_smiles(smiles: str, sanitize: bool) -> tuple[Chem.Mol | None, str]:

@@ -91,6 +91,16 @@ def check_steps(n_steps: int, schedule: NoiseSchedule) -> None:
         raise UserError(f"the number of steps must lie within 1…{schedule.timesteps}, not {n_steps}")
 
 
+def transition(schedule: NoiseSchedule, step: int) -> tuple[float, float]:
+    """alpha_ts and sigma²_ts of q(z_t | z_s) = N(alpha_ts z_s, sigma²_ts) for t = step, s = step - 1."""
+    gamma_s, gamma_t = schedule.gamma[step - 1], schedule.gamma[step]
+    softplus, log_sigmoid = nn.functional.softplus, nn.functional.logsigmoid
+    # In terms of gamma, because differences of nearly equal alphas and sigmas would lose their digits.
+    variance_ts = float(-torch.expm1(softplus(gamma_s) - softplus(gamma_t)))
+    alpha_ts = float(torch.exp(0.5 * (log_sigmoid(-gamma_t) - log_sigmoid(-gamma_s))))
+    return alpha_ts, variance_ts
+
+
 def ancestral_step(
     network: nn.Module,
     schedule: NoiseSchedule,
@@ -101,11 +111,7 @@ def ancestral_step(
     options: TailOptions,
 ) -> State:
     """z_s ~ p(z_s | z_t) for t = step, s = step - 1."""
-    gamma_s, gamma_t = schedule.gamma[step - 1], schedule.gamma[step]
-    softplus, log_sigmoid = nn.functional.softplus, nn.functional.logsigmoid
-    # In terms of gamma, because differences of nearly equal alphas and sigmas would lose their digits.
-    variance_ts = float(-torch.expm1(softplus(gamma_s) - softplus(gamma_t)))
-    alpha_ts = float(torch.exp(0.5 * (log_sigmoid(-gamma_t) - log_sigmoid(-gamma_s))))
+    alpha_ts, variance_ts = transition(schedule, step)
     sigma_s, sigma_t = float(schedule.sigma[step - 1]), float(schedule.sigma[step])
     spread = variance_ts**0.5 * sigma_s / sigma_t
 

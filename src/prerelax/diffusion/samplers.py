@@ -115,7 +115,7 @@ def sample(
     chosen = resolve_device(device)
     denoiser.to(chosen)
     stream = noise if noise is not None else SeededNoise([m.id for m in molecules], seed)
-    results: list[SampleResult | None] = [_refusal(molecule, denoiser) for molecule in molecules]
+    results: list[SampleResult | None] = [refusal(molecule, denoiser) for molecule in molecules]
     waiting = [row for row, result in enumerate(results) if result is None]
     if sampler in morered.SAMPLERS:
         limit = max_iterations or int(defaults.get("max_iterations", morered.MAX_ITERATIONS))
@@ -147,7 +147,7 @@ def resolve_device(device: torch.device | str) -> torch.device:
     return torch.device(device)
 
 
-def _refusal(molecule: SamplerInput, denoiser: LoadedModel) -> SampleResult | None:
+def refusal(molecule: SamplerInput, denoiser: LoadedModel) -> SampleResult | None:
     """The result of a molecule that is not given to the network, None for all others."""
     numbers, positions = np.asarray(molecule.numbers), np.asarray(molecule.positions, dtype=np.float64)
     if numbers.ndim != 1 or positions.shape != (len(numbers), 3) or not len(numbers):

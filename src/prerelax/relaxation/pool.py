@@ -110,7 +110,7 @@ class WorkerPool:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=os.environ | _thread_variables(self.threads),
+            env=os.environ | thread_variables(self.threads),
             start_new_session=True,
         )
         worker = _Worker(process, stderr)
@@ -159,7 +159,7 @@ class WorkerPool:
         if not worker.ready:
             raise RuntimeError(f"a relaxation worker did not start (exit status {code}): {words}")
         if task is not None:
-            status, message = _cause_of_death(code, words)
+            status, message = cause_of_death(code, words)
             yield task, _unfinished(worker, status, message)
         self._end(worker)
 
@@ -188,13 +188,15 @@ class WorkerPool:
         self._workers.remove(worker)
 
 
-def _thread_variables(threads: int) -> dict[str, str]:
+def thread_variables(threads: int) -> dict[str, str]:
+    """Environment variables that give a process so many threads."""
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     # Waiting threads that spin slow each other down where cores are shared (PySCF: 5.6 s instead of 2.1 s).
     return counts | {"OMP_WAIT_POLICY": "passive", "OMP_MAX_ACTIVE_LEVELS": "1"}
 
 
-def _cause_of_death(code: int, words: str) -> tuple[Status, str]:
+def cause_of_death(code: int, words: str) -> tuple[Status, str]:
+    """Status and message of a worker that ended with exit status `code` and these last words."""
     if code == -signal.SIGKILL:
         return (
             "resource_error",

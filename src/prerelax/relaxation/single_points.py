@@ -124,7 +124,7 @@ def _evaluated(frame: Frame, result: RelaxationResult) -> Frame:
         return replace(frame, record=replace(frame.record, status=result.status, message=message))
     return replace(
         frame,
-        record=replace(frame.record, status="ok", message=""),
+        record=replace(frame.record, status="ok", message="", wall_s=result.wall_s),
         energy_ev=result.path[0].energy_ev,
         forces=result.path[0].forces,
     )
