@@ -17,7 +17,15 @@ import yaml
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from prerelax.diffusion.model_folders import CARD, CONFIG, WEIGHTS, ModelError, find_model, list_models
+from prerelax.diffusion.model_folders import (
+    CARD,
+    CONFIG,
+    WEIGHTS,
+    ModelError,
+    find_model,
+    list_models,
+    model_name,
+)
 from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
@@ -85,7 +93,7 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     except RuntimeError as error:
         raise ModelError(f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {error}") from error
     network.to(device).eval().requires_grad_(False)
-    return LoadedModel(folder.resolve().name, network, schedule, network_elements(network), config, folder)
+    return LoadedModel(model_name(folder), network, schedule, network_elements(network), config, folder)
 
 
 def network_elements(network: nn.Module) -> tuple[int, ...]:

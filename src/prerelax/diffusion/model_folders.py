@@ -42,6 +42,12 @@ def find_model(name_or_path: str | Path) -> Path:
     raise ModelError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
 
 
+def model_name(folder: Path) -> str:
+    """What a model is called: its folder, or for the newest model of a training that training's folder."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "model" else folder.name
+
+
 def kept_epoch(run: str | Path, epoch: float) -> Path:
     """Model folder that a training in the folder `run` kept at an epoch.
 

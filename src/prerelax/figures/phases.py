@@ -49,7 +49,7 @@ def phases(found: Phases, model: str, timesteps: int) -> tuple[Figure, pd.DataFr
     element.set_ylabel("final element from here on")
     element.legend(title="dotted: final now", title_fontsize=6)
     valence.set_ylabel("final valence from here on")
-    valence.text(0.03, 0.93, "dashed: an allowed one now", transform=valence.transAxes, fontsize=6)
+    valence.text(0.03, 0.93, "dashed: allowed now", transform=valence.transAxes, fontsize=6)
     half = table.loc[table["settled_element_molecules"] >= 0.5, "steps_left"].max()
     for axes in (size, error, element, valence):
         _mark(axes, float(half), timesteps)

@@ -72,7 +72,7 @@ def _draw(axes: Axes, path: pd.DataFrame, means: pd.DataFrame) -> None:
         return
     left = lines.columns.to_numpy()
     drawn = np.maximum(sample(lines, MAX_LINES).to_numpy(), FLOOR_KCAL_MOL)
-    axes.plot(left, drawn.T, color=GREY, lw=0.4, alpha=float(np.clip(8 / len(drawn), 0.15, 0.8)))
+    axes.plot(left, drawn.T, color=GREY, lw=0.4, alpha=float(np.clip(15 / len(drawn), 0.15, 0.8)))
     axes.plot(left, lines.mean(), color=INK, lw=1.4)
     axes.invert_xaxis()
     axes.grid(axis="y")
