@@ -28,7 +28,11 @@ def outlier(found: Outlier | None, target: str, baseline: str) -> tuple[Figure, 
         "relaxed": f"{baseline}, relaxed",
         "denoised, relaxed": f"{found.start}, relaxed",
     }
-    figure = new_figure(DOUBLE_COLUMN_MM, 55)
+    view = best_view(list(found.geometries.values()))
+    centre = np.mean(found.geometries["start"], axis=0)
+    turned = {name: (geometry - centre) @ view for name, geometry in found.geometries.items()}
+    reach = 0.6 + np.abs(np.concatenate(list(turned.values()))).max(axis=0)
+    figure = new_figure(DOUBLE_COLUMN_MM, 30 + DOUBLE_COLUMN_MM / len(turned) * reach[1] / reach[0])
     delta = f"{number(found.delta_kcal_mol, 2)} kcal/mol between the minima"
     figure.suptitle(
         f"target {target}: molecule {found.id}, {delta}, the largest of {found.n_pairs} pairs\n"
@@ -37,10 +41,6 @@ def outlier(found: Outlier | None, target: str, baseline: str) -> tuple[Figure, 
         ha="left",
         fontsize=7,
     )
-    view = best_view(list(found.geometries.values()))
-    centre = np.mean(found.geometries["start"], axis=0)
-    turned = {name: (geometry - centre) @ view for name, geometry in found.geometries.items()}
-    reach = 0.6 + np.abs(np.concatenate(list(turned.values()))).max(axis=0)
     for axes, (name, positions) in zip(figure.subplots(1, len(turned)), turned.items(), strict=True):
         draw_molecule(axes, found.smiles, found.numbers, positions)
         axes.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
