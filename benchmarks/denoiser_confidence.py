@@ -36,7 +36,7 @@ from scipy.stats import rankdata, spearmanr
 
 from prerelax.diffusion.batch import make_batch
 from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.confidence import judge_of, residuals_ang
+from prerelax.diffusion.confidence import Judge, judge_of, residuals_ang
 from prerelax.diffusion.edm import State
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.engines import Level
@@ -99,7 +99,7 @@ def main() -> None:
     pooled = {key: np.concatenate([table[key] for table in tables]) for key in common}
     print_measures(found, pooled)
     print_bins(pooled)
-    print_limit(found, judge_of(model).limit_ang)
+    print_limit(found, judge_of(model))
 
 
 @dataclass(frozen=True)
@@ -399,11 +399,11 @@ def print_bins(pooled: dict[str, Floats]) -> None:
             )
 
 
-def print_limit(found: dict[str, dict[str, Floats]], limit_ang: float | None) -> None:
-    if limit_ang is None:
+def print_limit(found: dict[str, dict[str, Floats]], judge: Judge) -> None:
+    if judge.median_limit_ang is None:
         print("\nThe model is not calibrated: `prerelax models calibrate`.")
         return
-    print(f"\nLimit: {limit_ang:g} Å.")
+    print(f"\nLimit from {judge.median_atoms:.0f} atoms on: {judge.median_limit_ang:g} Å.")
     heading(
         "set",
         "molecules",
@@ -414,9 +414,10 @@ def print_limit(found: dict[str, dict[str, Floats]], limit_ang: float | None) ->
         "GFN2 there / Å",
     )
     for name, table in found.items():
-        down = table[RESIDUAL] > limit_ang
+        limits = np.array([judge.limit_ang(int(n)) for n in table["number of atoms"]])
+        down = table[RESIDUAL] > limits
         noisy = table.get(BY_PAPER, np.empty(0))
-        by_paper = f"{np.sum(noisy > limit_ang)} of {len(noisy)}" if len(noisy) else "–"
+        by_paper = f"{np.sum(noisy > limits[: len(noisy)])} of {len(noisy)}" if len(noisy) else "–"
         bonds = table["error denoised bonds"]
         kept, rest = mean_of(bonds[~down]), mean_of(bonds[down])
         row(

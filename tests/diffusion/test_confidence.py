@@ -87,7 +87,8 @@ def test_calibration_writes_the_limit_into_the_model(
     before = load_model(folder)
     part = calibrate(folder, data_folder / "qm9_small_test.npz", limit=110)
     after = load_model(folder)
-    assert judge_of(after).limit_ang == part["limit_ang"]
+    assert judge_of(after).limit_ang(100) == part["limit_ang"]
+    assert judge_of(after).limit_ang(3) == pytest.approx(part["limit_ang"] * part["median_atoms"] / 3)
     assert part["limit_ang"] == pytest.approx(LIMIT_MEDIANS * part["median_ang"], abs=2e-5)
     assert judge_of(after).network is after
     assert part["median_ang"] < part["quantile_99_ang"] and part["n_molecules"] == 110
@@ -115,5 +116,5 @@ def test_elements_that_the_judge_does_not_know_are_not_judged() -> None:
 
 def test_a_model_without_calibration_has_no_limit() -> None:
     model = load_model("edm-qm9-small")
-    assert judge_of(replace(model, config={})).limit_ang is None
-    assert judge_of(replace(model, config={"confidence": {"limit_ang": 0.02}})).limit_ang == 0.02
+    assert judge_of(replace(model, config={})).limit_ang(9) is None
+    assert judge_of(replace(model, config={"confidence": {"limit_ang": 0.02}})).limit_ang(9) == 0.02

@@ -124,8 +124,17 @@ class Judge:
     network: LoadedModel
     """the denoiser itself, or one that was trained on noise alone: a network that was trained to undo force
     fields' errors is as sure of molecules that it does not know as of others"""
-    limit_ang: float | None
-    """None: not calibrated"""
+    median_limit_ang: float | None
+    """of molecules of `median_atoms` and larger ones; None: not calibrated"""
+    median_atoms: float = 1.0
+
+    def limit_ang(self, n_atoms: int) -> float | None:
+        """The limit of a molecule. Small ones have few distances to average over, and larger residuals
+        without larger errors.
+        """
+        if self.median_limit_ang is None:
+            return None
+        return self.median_limit_ang * max(1.0, self.median_atoms / n_atoms)
 
 
 def judge_of(denoiser: LoadedModel) -> Judge:
@@ -133,7 +142,7 @@ def judge_of(denoiser: LoadedModel) -> Judge:
     part = denoiser.config.get("confidence") or {}
     network = load_model(part["judge"]) if part.get("judge") else denoiser
     limit = part.get("limit_ang")
-    return Judge(network, None if limit is None else float(limit))
+    return Judge(network, None if limit is None else float(limit), float(part.get("median_atoms", 1)))
 
 
 def calibrate(
@@ -163,6 +172,7 @@ def calibrate(
         "limit_ang": round(LIMIT_MEDIANS * median, 5),
         "median_ang": round(median, 5),
         "quantile_99_ang": round(high, 5),
+        "median_atoms": int(np.median([len(molecule.numbers) for molecule in molecules])),
         "n_molecules": len(molecules),
     }
     config = yaml.safe_dump({**model.config, "confidence": part}, sort_keys=False)

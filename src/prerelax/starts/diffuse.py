@@ -135,7 +135,7 @@ def _denoise(
     outcomes = {i: _not_asked(records[i], subject, start) for i, subject in subjects.items()}
     for i, result, residual, wall_s in zip(asked, results, residuals, seconds, strict=True):
         tried = records[i].after_stage(start, wall_s, start=start, residual_ang=residual, fallback=None)
-        outcomes[i] = _judged(tried, subjects[i], result, judge.limit_ang)
+        outcomes[i] = _judged(tried, subjects[i], result, judge.limit_ang(len(tried.numbers)))
     return outcomes, dict(zip(asked, results, strict=True))
 
 
@@ -185,7 +185,7 @@ def _judged(row: Record, subject: Subject, result: SampleResult, limit_ang: floa
         return _Outcome(replace(row, status="connectivity_changed", message=message), doubt)
     doubts = [subject.objection]
     if limit_ang is not None and (row.residual_ang or 0.0) > limit_ang:
-        more = f"bonds and 1-3 distances by another {row.residual_ang:.4f} Å (limit {limit_ang:g} Å)"
+        more = f"bonds and 1-3 distances by another {row.residual_ang:.4f} Å (limit {limit_ang:.4f} Å)"
         doubts.append(f"the model is not sure of its geometry and would change {more}")
     doubt = "; ".join(filter(None, doubts))
     message = "; ".join(filter(None, (result.message, doubt)))
