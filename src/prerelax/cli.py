@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from prerelax import datasets_cli
 from prerelax.choices import (
     CheckMinimum,
     Device,
@@ -425,6 +426,7 @@ def schema(
 
 
 add_to(app)
+datasets_cli.add_to(app)
 
 
 for verb in (plan, status, retry):

@@ -25,6 +25,8 @@ class Structures:
     """[n_atoms_total, 3] Å"""
     positions_start: NDArray[np.float32] | None = None
     """[n_atoms_total, 3] Å, geometries to be relaxed (MMFF94 minima) where the set has them"""
+    graphs: NDArray[np.int64] | None = None
+    """[n_molecules] a number that conformers and stereoisomers of one molecule share, where the set has it"""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +53,8 @@ class Structures:
         starts = np.repeat(first - (np.cumsum(counts) - counts), counts)
         atoms = starts + np.arange(int(counts.sum()))
         start = None if self.positions_start is None else self.positions_start[atoms]
-        return Structures(self.ids[chosen], counts, self.numbers[atoms], self.positions[atoms], start)
+        graphs = None if self.graphs is None else self.graphs[chosen]
+        return Structures(self.ids[chosen], counts, self.numbers[atoms], self.positions[atoms], start, graphs)
 
     def without_ids(self, ids: Iterable[int]) -> Structures:
         """The molecules whose id is not among `ids`, order kept."""
@@ -78,7 +81,7 @@ def collect(molecules: Iterable[tuple[int, NDArray[np.integer], NDArray[np.float
 
 
 def read_npz(path: Path) -> Structures:
-    """Read `ids`, `n_atoms`, `numbers`, `positions` Å and, where there, `positions_mmff94` Å.
+    """Read `ids`, `n_atoms`, `numbers`, `positions` Å and, where there, `positions_mmff94` Å and `graphs`.
 
     Raises ValueError naming the file for missing arrays, sizes that do not add up, repeated ids or
     coordinates that are not finite.
@@ -87,13 +90,14 @@ def read_npz(path: Path) -> Structures:
         missing = [name for name in ("ids", "n_atoms", "numbers", "positions") if name not in arrays]
         if missing:
             raise ValueError(f"{path} lacks the arrays {', '.join(missing)}")
-        start = arrays.get("positions_mmff94")
+        start, graphs = arrays.get("positions_mmff94"), arrays.get("graphs")
         structures = Structures(
             ids=arrays["ids"].astype(np.int64),
             n_atoms=arrays["n_atoms"].astype(np.int64),
             numbers=arrays["numbers"].astype(np.uint8),
             positions=arrays["positions"].astype(np.float32),
             positions_start=None if start is None else start.astype(np.float32),
+            graphs=None if graphs is None else graphs.astype(np.int64),
         )
     _check(structures, path)
     return structures
@@ -109,6 +113,8 @@ def write_npz(path: Path, structures: Structures) -> None:
     }
     if structures.positions_start is not None:
         arrays["positions_mmff94"] = structures.positions_start
+    if structures.graphs is not None:
+        arrays["graphs"] = structures.graphs
     np.savez_compressed(path, **arrays)
 
 
@@ -122,6 +128,8 @@ def _check(structures: Structures, path: Path) -> None:
         )
     if structures.positions_start is not None and structures.positions_start.shape != (n_total, 3):
         raise ValueError(f"{path}: positions_mmff94 must hold {n_total} atoms")
+    if structures.graphs is not None and structures.graphs.shape != structures.ids.shape:
+        raise ValueError(f"{path}: graphs must give a number for each id")
     if len(np.unique(structures.ids)) != len(structures):
         raise ValueError(f"{path}: ids are not unique")
     if not np.isfinite(structures.positions).all():

@@ -41,6 +41,8 @@ class Curvature:
     """[3 n_atoms] the lowest one's displacements, the largest atom's being 1"""
     frequencies_cm: Vector | None = None
     """[n] all of the target's, where all were asked for"""
+    hessian: Matrix | None = None
+    """[3 n_atoms, 3 n_atoms] eV/Å² the target's, where it was asked for"""
 
 
 def vibrations(hessian: Matrix, numbers: NDArray[np.integer], positions: Matrix) -> tuple[Vector, Matrix]:
@@ -69,9 +71,9 @@ def curvature_at_target(target: Gradient, numbers: NDArray[np.integer], position
     hessian = finite_difference_hessian(target, positions.ravel(), central=True)
     frequencies, modes = vibrations(hessian, numbers, positions)
     if len(frequencies) == 0:
-        return Curvature(0, None, np.zeros(positions.size), frequencies)
+        return Curvature(0, None, np.zeros(positions.size), frequencies, hessian)
     n_imaginary = int(np.sum(frequencies < -IMAGINARY_CM))
-    return Curvature(n_imaginary, float(frequencies[0]), modes[0], frequencies)
+    return Curvature(n_imaginary, float(frequencies[0]), modes[0], frequencies, hessian)
 
 
 def curvature_at_cheap_level(

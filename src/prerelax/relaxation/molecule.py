@@ -133,6 +133,8 @@ class RelaxationResult:
     wall_s: float = 0.0
     path: list[Evaluation] = field(default_factory=list)
     """every evaluation in order"""
+    hessian: NDArray[np.float64] | None = None
+    """[3 n_atoms, 3 n_atoms] eV/Å² at the end, where the target's own checked the minimum"""
 
 
 def relax_molecule(
@@ -181,6 +183,7 @@ def relax_molecule(
         fmax_ev_ang=None if final is None else final.fmax_ev_ang,
         wall_s=time.perf_counter() - began,
         path=path,
+        hessian=run.curvature.hessian if run.curvature else None,
     )
 
 

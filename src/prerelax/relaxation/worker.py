@@ -37,11 +37,13 @@ def setup_line(relaxation: Relaxation, threads: int) -> dict[str, Any]:
 
 
 def result_line(result: RelaxationResult, keep_path: bool) -> dict[str, Any]:
-    """A result as JSON; floats keep every digit. The path is long and left out unless asked for."""
-    line = {name: value for name, value in vars(result).items() if name not in ("positions", "path")}
+    """A result as JSON; floats keep every digit. Path and Hessian are long and left out unless asked for."""
+    long = ("positions", "path", "hessian")
+    line = {name: value for name, value in vars(result).items() if name not in long}
     line["positions"] = None if result.positions is None else result.positions.tolist()
     if keep_path:
         line["path"] = [_evaluation_line(evaluation) for evaluation in result.path]
+        line["hessian"] = None if result.hessian is None else result.hessian.tolist()
     return line
 
 
@@ -52,7 +54,8 @@ def result_from_line(line: dict[str, Any]) -> RelaxationResult:
         for e in line.get("path", [])
     ]
     positions = None if line["positions"] is None else np.array(line["positions"], dtype=float)
-    return RelaxationResult(**{**line, "positions": positions, "path": path})
+    hessian = None if line.get("hessian") is None else np.array(line["hessian"], dtype=float)
+    return RelaxationResult(**{**line, "positions": positions, "path": path, "hessian": hessian})
 
 
 def _evaluation_line(evaluation: Evaluation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.qm7x import LabelledStructures, read_qm7x
 from prerelax.diffusion.batch import Batch, make_batch
 from prerelax.errors import UserError
@@ -73,11 +74,7 @@ def labelled_streams(config: TrainingConfig, network: nn.Module) -> tuple[Labell
     structures = read_qm7x(expand_path(config.data.path))
     known = [set(z.tolist()) <= set(network.elements) for z in _split_atoms(structures.numbers, structures)]
     structures = structures.select(np.flatnonzero(known))
-    rng = np.random.default_rng(config.data.split_seed)
-    graphs = structures.graphs
-    order = rng.permutation(np.unique(graphs))
-    sizes = np.cumsum(np.bincount(graphs, minlength=len(order))[order])
-    held = np.isin(graphs, order[: int(np.searchsorted(sizes, config.data.validation)) + 1])
+    held = held_out(structures.graphs, config.data.validation, config.data.split_seed)
     if not held.any() or held.all():
         raise UserError(f"data.validation: {config.data.validation} of {len(structures)} structures")
     training = structures.select(np.flatnonzero(~held)[: config.data.limit])

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
 from prerelax.datasets.training_sets import read_training_set
 from prerelax.diffusion.checkpoint import make_schedule, network_elements, save_model
@@ -104,8 +105,13 @@ def _split(config: TrainingConfig, network: nn.Module) -> tuple[Structures, Stru
     if config.data.validation >= len(structures):
         raise UserError(f"data.validation: {config.data.validation} of {len(structures)} molecules")
     order = np.random.default_rng(config.data.split_seed).permutation(len(structures))
-    held, rest = order[: config.data.validation], order[config.data.validation :][: config.data.limit]
-    return structures.select(rest), structures.select(held)
+    held = np.isin(np.arange(len(structures)), order[: config.data.validation])
+    if structures.graphs is not None:
+        held = held_out(structures.graphs, config.data.validation, config.data.split_seed)
+    if held.all():
+        raise UserError(f"data.validation: {config.data.validation} leaves no molecular graph to train on")
+    held_rows, rest = order[held[order]], order[~held[order]][: config.data.limit]
+    return structures.select(rest), structures.select(held_rows)
 
 
 def _stream(config: TrainingConfig, network: nn.Module, part: Structures, shuffle: bool) -> BatchStream:
