@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from prerelax import boltzmann_cli
 from prerelax.errors import UserError
 
 Results = Annotated[
@@ -252,6 +253,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "chain-energies": chain_energies,
     "dataset": dataset,
     "add-starts": add_starts,
+    **boltzmann_cli.VERBS,
 }
 
 

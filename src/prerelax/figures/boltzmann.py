@@ -38,7 +38,7 @@ COLUMNS = 3
 
 
 def boltzmann_figures(compared: Comparison, folder: Path) -> str:
-    """Write `boltzmann_violins`, `boltzmann_temperature` and `boltzmann_heat_capacity` and, beside the second,
+    """Write `boltzmann_violins`, `boltzmann_temperature`, `boltzmann_heat_capacity` and, beside the second,
     the numbers to be quoted, which are returned as a table.
     """
     for name, draw in FIGURES.items():
