@@ -8,7 +8,7 @@ lowest temperature: the network samples around DFT's minimum and the energies ar
 import json
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ def read_energies(
 
 
 def _metropolis(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[Sample, float, int]]:
-    read = []
+    read: list[tuple[Sample, float, int]] = []
     for row in (row for path in paths for row in read_chain_rows(path)):
         if row.status != "ok" or len(row.energies_ev) < MIN_ENERGIES:
             left_out[f"{row.temperature_k:g} K: {row.status if row.status != 'ok' else 'too short'}"] += 1
@@ -123,7 +123,7 @@ def _metropolis(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[S
 def _diffusion(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[Sample, float, int]]:
     chains: dict[tuple[str, int, float], list[float]] = {}
     modes: dict[str, int] = {}
-    wall_s: Counter[tuple[str, int, float]] = Counter()
+    wall_s: defaultdict[tuple[str, int, float], float] = defaultdict(float)
     for path in paths:
         for frame in read_frames(path):
             record = frame.record
@@ -134,7 +134,7 @@ def _diffusion(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[Sa
             chains.setdefault(key, []).append(frame.energy_ev)
             wall_s[key] += record.wall_s
             modes.setdefault(record.id, internal_space(record.positions).shape[1])
-    read = []
+    read: list[tuple[Sample, float, int]] = []
     for (name, conformer, n), energies in chains.items():
         if len(energies) < MIN_ENERGIES:
             left_out[f"step-n{n:g}: too short"] += 1
@@ -331,11 +331,15 @@ def summarise(compared: Comparison) -> pd.DataFrame:
     """The numbers to be quoted, the paper's beside them: quantity, ours, ci_low, ci_high, n, paper."""
     rows: list[tuple[str, float, float, float, int, str]] = []
 
+    def add_one(words: str, value: float, n: int, paper: str = "") -> None:
+        rows.append((words, value, math.nan, math.nan, n, paper))
+
     def add(words: str, values: NDArray[np.float64], paper: str = "") -> None:
         values = np.asarray(values, dtype=float)
         values = values[np.isfinite(values)]
         if len(values):
-            rows.append((words, float(values.mean()), *mean_interval(values), len(values), paper))
+            low, high = mean_interval(values)
+            rows.append((words, float(values.mean()), low, high, len(values), paper))
 
     for n, found in compared.pairs.groupby("n"):
         paper = found["paper_temperature_k"].iloc[0]
@@ -347,23 +351,15 @@ def summarise(compared: Comparison) -> pd.DataFrame:
     paper_factors = [t / n**2 for n, t in PAPER_TEMPERATURES_K.items()]
     paper = f"{min(paper_factors):.2f} to {max(paper_factors):.2f}"
     add("factor of T = factor n² / K, molecule by molecule", compared.factors_k, paper)
-    rows.append(
-        (
-            "the same, one for all molecules",
-            compared.factor_k,
-            *[math.nan] * 2,
-            len(compared.factors_k),
-            paper,
-        )
-    )
+    add_one("the same, one for all molecules", compared.factor_k, len(compared.factors_k), paper)
     offsets = compared.pairs.groupby("id")["offset_kcal_mol"].first().to_numpy()
     add("offset of a molecule / kcal/mol, absolute", np.abs(offsets), f"< {PAPER_LARGEST_OFFSET_KCAL_MOL:g}")
     for kind, found in compared.distributions.groupby("kind"):
         add(f"heat capacity over the harmonic one, {kind}", found["heat_capacity"].to_numpy())
     add("acceptance of Metropolis", compared.distributions["acceptance"].to_numpy())
     for kind, seconds in compared.seconds_per_thousand.items():
-        rows.append((f"seconds per thousand energies, {kind}", seconds, *[math.nan] * 2, 1, ""))
+        add_one(f"seconds per thousand energies, {kind}", seconds, 1)
         if kind == METROPOLIS:
             hours = seconds * PAPER_ENERGIES / 1000 / 3600
-            rows.append(("hours of one worker for 24 000 × 18 × 10 energies", hours, *[math.nan] * 2, 1, ""))
+            add_one("hours of one worker for 24 000 × 18 × 10 energies", hours, 1)
     return pd.DataFrame(rows, columns=["quantity", "ours", "ci_low", "ci_high", "n", "paper"])

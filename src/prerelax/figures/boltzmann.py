@@ -63,8 +63,9 @@ def violins(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
         axes.set_axis_off()
     for axes in panels[::columns]:
         axes.set_ylabel("energy above the minimum / kcal/mol")
-    words = f"n = {len(names)} molecules{left_out_words(compared.left_out)}; paper E: diffusion is wider"
-    figure.suptitle(words, x=0.01, ha="left", fontsize=6.5, color=GREY)
+    words = f"n = {len(names)} molecules; paper E: diffusion is wider"
+    missing = left_out_words(compared.left_out).removeprefix("; ")
+    figure.suptitle("\n".join(filter(None, (words, missing))), x=0.01, ha="left", fontsize=6.5, color=GREY)
     handles = [Patch(color=colour, alpha=0.7, lw=0) for colour in COLOURS.values()]
     figure.legend(handles=handles, labels=list(COLOURS), loc="outside lower center", ncols=2)
     return figure, compared.distributions
@@ -73,11 +74,12 @@ def violins(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
 def _violin_panel(axes: Axes, compared: Comparison, name: str) -> None:
     pairs = compared.pairs[compared.pairs["id"] == name]
     ticks = []
-    for place, pair in enumerate(pairs.itertuples()):
-        keys = (name, METROPOLIS, pair.paired_temperature_k), (name, DIFFUSION, float(pair.n))
+    columns = pairs[["paired_temperature_k", "n", "overlap"]].to_numpy(dtype=float)
+    for place, (temperature_k, n, shared) in enumerate(columns):
+        keys = (name, METROPOLIS, temperature_k), (name, DIFFUSION, n)
         for side, key in zip(("low", "high"), keys, strict=True):
             _half_violin(axes, compared.energies[key], place, side, COLOURS[key[1]])
-        ticks.append(f"{pair.paired_temperature_k:g} K | n = {pair.n}\noverlap {number(pair.overlap, 2)}")
+        ticks.append(f"{temperature_k:g} K\nn = {n:g}\noverlap {number(shared, 2)}")
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_xlim(-0.6, len(ticks) - 0.4)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
@@ -85,7 +87,7 @@ def _violin_panel(axes: Axes, compared: Comparison, name: str) -> None:
     axes.grid(axis="y")
     offset = pairs["offset_kcal_mol"].iloc[0]
     axes.set_title(name, loc="left", fontweight="bold")
-    axes.set_title(f"shifted by {number(offset, 2)}", loc="right", color=GREY, fontsize=6)
+    axes.set_title(f"shifted by {number(offset, 2)} kcal/mol", loc="right", color=GREY, fontsize=6)
 
 
 def _half_violin(axes: Axes, energies: NDArray[np.float64], place: float, side: Any, colour: str) -> None:
