@@ -21,7 +21,7 @@ def test_every_verb_that_the_docs_name_exists(repository: Path) -> None:
 
     verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
     for document in documents(repository):
-        named = set(re.findall(r"(?:`|bin/)prerelax ([a-z-]+)", document.read_text()))
+        named = set(re.findall(r"(?:`|bin/)prerelax ([a-z0-9-]+)", document.read_text()))
         assert named <= verbs, f"{document.name} names {named - verbs}"
 
 

@@ -1,5 +1,7 @@
 """QM7-X's published HDF5 files, written here in their form from a molecule of QM7-X itself."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,3 +182,18 @@ def test_names_of_readme_and_files() -> None:
     assert StructureName.read("Geom-m1-i2-c3-d45") == StructureName(1, 2, 3, 45)
     assert StructureName.read("Geom-m1-i2-c3-45").equilibrium == StructureName.read("Geom-m1-i2-c3-opt")
     assert StructureName.read("17-i1-c2-opt") == StructureName(17, 1, 2, 0)
+
+
+def test_the_verbs_say_what_they_wrote_and_what_is_left_out(original: Path, tmp_path: Path) -> None:
+    def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "prerelax", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = run("qm7x", tmp_path / "a.npz", edited(original, drop_labels))
+    assert done.returncode == 0
+    assert done.stdout == "23 structures, 3 of them equilibria, of 2 molecular graphs; 1 left out\n"
+    assert "8000.hdf5 12 Geom-m1-i1-c1-d1: lacks ePBE0+MBD, totFOR" in done.stderr
+    done = run("split", tmp_path / "s", tmp_path / "a.npz", "--training", "50%")
+    assert done.returncode == 0 and "1 molecular graphs" in done.stdout
+    done = run("split", tmp_path / "s", tmp_path / "a.npz", "--training", "half")
+    assert done.returncode == 2 and "not a number of graphs" in done.stderr
