@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import yaml
 
+DENOISED: dict[str, Any] = {"kind": "diffuse", "sampler": "edm", "steps": 20, "fallback": "none"}
 STARTS: dict[str, Any] = {
     "rdkit": {"kind": "embed"},
     "embedded": {"kind": "embed-again"},
     "mmff94": {"kind": "forcefield", "from": "embedded"},
-    "edm-n20": {"kind": "diffuse", "model": "edm-qm9-small", "sampler": "edm", "steps": 20},
-    "epoch1": {"kind": "diffuse", "model": "run", "epoch": 1, "sampler": "edm", "steps": 20},
-    "epoch8": {"kind": "diffuse", "model": "run", "epoch": 8, "sampler": "edm", "steps": 20},
+    "edm-n20": DENOISED | {"model": "edm-qm9-small"},
+    "epoch1": DENOISED | {"model": "run", "epoch": 1},
+    "epoch8": DENOISED | {"model": "run", "epoch": 8},
 }
 TARGETS: dict[str, Any] = {
     "gfn2": {"engine": "tblite", "method": "GFN2-xTB"},
@@ -120,12 +121,17 @@ def test_every_study_makes_its_figures(
 
 def test_names_of_a_study_are_checked(tmp_path: Path, data_folder: Path, snakemake: Any) -> None:
     few_molecules(data_folder, tmp_path / "few.npz")
-    config = {"campaign": "wrong", "molecules": "few.npz", "starts": STARTS}
+    starts = STARTS | {"falling-back": STARTS["edm-n20"] | {"fallback": "gfn2"}}
+    config = {"campaign": "wrong", "molecules": "few.npz", "starts": starts}
     for studies, complaint in (
         ({"training": ["dft"]}, "studies.training: dft is not among the targets"),
         (
             {"paths": {"gfn2": {"starts": ["mmff94"]}}},
             "studies.paths.gfn2: mmff94 is not a start of the sampler edm",
+        ),
+        (
+            {"paths": {"gfn2": {"starts": ["falling-back"]}}},
+            "studies.paths.gfn2: falling-back needs `fallback: none`",
         ),
     ):
         done = snakemake(config | {"studies": studies}, "--keep-going", "figures")
