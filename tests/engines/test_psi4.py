@@ -97,12 +97,14 @@ def test_without_the_program_a_campaign_is_planned_but_no_shard_begun(tmp_path, 
     load_campaign({"campaign": "c", "molecules": "m.csv", "targets": {"pbe0": target}})
     write_shard(tmp_path / "in.extxyz", [water("a")])
     call = ["relax", "in.extxyz", "out.extxyz", "--engine", "psi4", "--method", "HF", "--basis", "STO-3G"]
-    ran = subprocess.run(
-        [sys.executable, "-m", "prerelax", *call], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert ran.returncode == 2
-    assert "psi4 is not installed here" in ran.stderr and "conda install" in ran.stderr
-    assert not (tmp_path / "out.extxyz").exists()
+    for options, status in (([], 2), (["--go-on-without-program"], 0)):
+        assert not (tmp_path / "out.extxyz").exists()
+        command = [sys.executable, "-m", "prerelax", *call, *options]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert ran.returncode == status
+        assert "psi4 is not installed here" in ran.stderr and "conda install" in ran.stderr
+    (row,) = read_shard(tmp_path / "out.extxyz")
+    assert row.status == "resource_error" and "psi4 is not installed here" in row.message
 
 
 @psi4
