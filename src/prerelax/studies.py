@@ -88,14 +88,12 @@ class Studies(_Study):
             treated = starts if targets[target].starts is None else targets[target].starts
             for name in names:
                 start = starts.get(name)
-                if of_edm and (
-                    start is None or start.kind != "diffuse" or start.sampler not in (None, "edm")
-                ):
+                if start is None or name not in treated:
+                    yield f"studies.{where}: {name} is not among the starts at {target}"
+                elif of_edm and (start.kind != "diffuse" or start.sampler not in (None, "edm")):
                     yield f"studies.{where}: {name} is not a start of the sampler edm"
                 elif of_edm and start.fallback != "none":
                     yield f"studies.{where}: {name} needs `fallback: none`; what falls back has no path"
-                elif start is None or name not in treated:
-                    yield f"studies.{where}: {name} is not among the starts at {target}"
         if self.training and not any(getattr(start, "epoch", None) for start in starts.values()):
             yield "studies.training: no start has an epoch"
 
