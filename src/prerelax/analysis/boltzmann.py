@@ -357,6 +357,10 @@ def summarise(compared: Comparison) -> pd.DataFrame:
     for kind, found in compared.distributions.groupby("kind"):
         add(f"heat capacity over the harmonic one, {kind}", found["heat_capacity"].to_numpy())
     add("acceptance of Metropolis", compared.distributions["acceptance"].to_numpy())
+    chains = compared.distributions[compared.distributions["kind"] == METROPOLIS]
+    add_one(
+        "independent energies, the fewest of Metropolis", float(chains["n_independent"].min()), len(chains)
+    )
     for kind, seconds in compared.seconds_per_thousand.items():
         add_one(f"seconds per thousand energies, {kind}", seconds, 1)
         if kind == METROPOLIS:

@@ -108,7 +108,7 @@ def advance(chain: Chain, energy: Energy, plan: MetropolisPlan, until: int) -> N
             chain.positions, chain.energy_ev = trial, trial_ev
             chain.n_accepted += done >= plan.burn_in
         if done < adapting:
-            gain = 2.0 / (1.0 + done / 20) ** 0.6
+            gain = 1.0 / (1.0 + done / 20) ** 0.7
             chain.step_ang *= math.exp(gain * (probability - BEST_ACCEPTANCE))
         chain.energies_ev.append(chain.energy_ev)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from prerelax.analysis.boltzmann import (
@@ -115,7 +116,13 @@ def temperature(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
     left.plot(n, compared.factor_k * n**2, color=COLOURS[DIFFUSION], lw=1.2, label=words)
     inside, outside = pairs[~pairs["extrapolated"]], pairs[pairs["extrapolated"]]
     style: dict[str, Any] = {"color": COLOURS[DIFFUSION], "alpha": 0.75, "lw": 0.8}
-    left.scatter(inside["n"], inside["temperature_k"], s=14, label="a molecule's step", **style)
+    left.scatter(
+        inside["n"],
+        inside["temperature_k"],
+        s=14,
+        label="a molecule's step (its smallest made equal)",
+        **style,
+    )
     if len(outside):
         label = "beyond Metropolis's temperatures"
         left.scatter(
@@ -131,6 +138,7 @@ def temperature(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
     left.plot(steps, values, "x", color=PAPER_COLOUR, ms=5, label="paper E")
     left.set(xlabel="repeated step n", ylabel="temperature of the same mean energy / K")
     left.set_xlim(0, most)
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylim(bottom=0)
     left.legend(loc="upper left")
     left.grid(axis="y")
