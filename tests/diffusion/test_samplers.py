@@ -182,12 +182,19 @@ def test_few_calls_start_at_n_and_go_down(n_steps: int) -> None:
         assert all(a > b >= 0 for a, b in itertools.pairwise(steps))
 
 
-def test_shipped_model_moves_mmff94_towards_dft(data_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "bonds_ang", "angles_ang"),
+    [("edm-qm9-small", 0.0020, 0.0046), ("relaxer-qm9-small", 0.0014, 0.0040)],
+)
+def test_shipped_models_move_mmff94_towards_dft(
+    model: str, bonds_ang: float, angles_ang: float, data_folder: Path
+) -> None:
+    """The bounds are a little above the model cards' figures."""
     from prerelax.diffusion.checkpoint import load_model
     from prerelax.diffusion.evaluation import evaluate_model
 
-    figures = evaluate_model(load_model("edm-qm9-small"), data_folder / "qm9_small_test.npz", sampler="few")
+    figures = evaluate_model(load_model(model), data_folder / "qm9_small_test.npz", sampler="few")
     assert figures["n"] > 100
     assert figures["n_failed"] == 0
-    assert figures["bond_mae_ang"] < 0.006 < figures["bond_mae_ang_start"]
-    assert figures["angle_mae_ang"] < figures["angle_mae_ang_start"]
+    assert figures["bond_mae_ang"] < bonds_ang < figures["bond_mae_ang_start"]
+    assert figures["angle_mae_ang"] < angles_ang < figures["angle_mae_ang_start"]
