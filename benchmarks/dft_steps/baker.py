@@ -196,8 +196,7 @@ def drawn(counts: pd.DataFrame, reference: dict[str, Any]) -> Figure:
     counts = pd.concat([pd.Series(published, counts.index, name="pyberny, published"), counts], axis=1)
     offsets = np.linspace(-0.2, 0.2, len(counts.columns))
     for name, colour, offset in zip(counts.columns, COLOURS, offsets, strict=False):
-        total = counts[name].sum()
-        label = f"{name} (sum {total:.0f})"
+        label = f"{name} (sum of {counts[name].count()}: {counts[name].sum():.0f})"
         axes.plot(
             counts.loc[order, name], np.arange(len(order)) + offset, "o", color=colour, ms=3, label=label
         )
