@@ -194,13 +194,8 @@ def _single_atom(number: int, charge: int) -> Chem.Mol:
     return mol_from_mapped_smiles(mapped_smiles(mol.GetMol()))
 
 
-def _bond_orders(
-    numbers: NDArray[np.integer],
-    positions: NDArray[np.floating],
-    bonded: NDArray[np.bool_],
-    charge: int,
-    charged_fragments: bool,
-) -> Chem.Mol | None:
+def skeleton(numbers: NDArray[np.integer], bonded: NDArray[np.bool_]) -> Chem.RWMol:
+    """Atoms `numbers` [n_atoms] with single bonds where `bonded` [n_atoms, n_atoms] says, all explicit."""
     mol = Chem.RWMol()
     for number in numbers:
         atom = Chem.Atom(int(number))
@@ -208,6 +203,17 @@ def _bond_orders(
         mol.AddAtom(atom)
     for i, j in np.argwhere(np.triu(bonded)):
         mol.AddBond(int(i), int(j), Chem.BondType.SINGLE)
+    return mol
+
+
+def _bond_orders(
+    numbers: NDArray[np.integer],
+    positions: NDArray[np.floating],
+    bonded: NDArray[np.bool_],
+    charge: int,
+    charged_fragments: bool,
+) -> Chem.Mol | None:
+    mol = skeleton(numbers, bonded)
     mol.AddConformer(conformer_at(positions), assignId=True)
     try:
         rdDetermineBonds.DetermineBondOrders(

@@ -21,16 +21,12 @@ def graph_key(numbers: NDArray[np.integer], bonded: NDArray[np.bool_]) -> int:
     `numbers` [n_atoms], `bonded` [n_atoms, n_atoms]; the order of the atoms does not matter. It is a hash of
     RDKit's canonical SMILES: the same in every file that one version of RDKit had a part in.
     """
-    from rdkit import Chem
+    from rdkit import Chem  # training reads splits without it
 
-    mol = Chem.RWMol()
-    for number in numbers:
-        atom = Chem.Atom(int(number))
-        atom.SetNoImplicit(True)
-        mol.AddAtom(atom)
-    for i, j in np.argwhere(np.triu(bonded)):
-        mol.AddBond(int(i), int(j), Chem.BondType.SINGLE)
-    digest = hashlib.blake2b(Chem.MolToSmiles(mol.GetMol()).encode(), digest_size=8).digest()
+    from prerelax.molecular_graph import skeleton
+
+    smiles = Chem.MolToSmiles(skeleton(numbers, bonded).GetMol())
+    digest = hashlib.blake2b(smiles.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
