@@ -181,7 +181,7 @@ def _target_block(target: str, summary: pd.DataFrame, baseline: str) -> str:
         if reasons := left_out_reasons(subsets[ALL]):
             notes.append(f"  left out from {start}: {reasons}")
         if n := subsets[ALL]["n_fallback"]:
-            notes.append(f"  fallbacks in {start}: {n} starts made by another method")
+            notes.append(f"  fallbacks in {start}: {n} made by another method")
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     return "\n".join([f"target {target}", *text, *notes])
