@@ -158,6 +158,7 @@ def relaxations(part: str) -> pd.DataFrame:
     for name in ("n_gradients", "wall_s_total", "energy_kcal_mol"):
         table[f"{name}_baseline"] = table["id"].map(baseline[name])
     found = table[table["status"] == "ok"].groupby("id")["energy_kcal_mol"].min()
+    table["start_above_kcal_mol"] = table["start_energy_ev"] / (kcal / mol) - table["id"].map(found)
     table["above_best_kcal_mol"] = table["energy_kcal_mol"] - table["id"].map(found)
     table["above_baseline_kcal_mol"] = table["energy_kcal_mol"] - table["energy_kcal_mol_baseline"]
     return table
@@ -182,6 +183,7 @@ def summarised(rows: pd.DataFrame) -> pd.DataFrame:
         ratio = pairs["n_gradients_baseline"] / pairs["n_gradients"]
         same = pairs["above_baseline_kcal_mol"].abs() <= SAME_MINIMUM_KCAL_MOL
         first, third = pairs["n_gradients"].quantile([0.25, 0.75])
+        low, middle, high = pairs["start_above_kcal_mol"].quantile([0.25, 0.5, 0.75])
         lines.append(
             {
                 "start": start,
@@ -190,6 +192,9 @@ def summarised(rows: pd.DataFrame) -> pd.DataFrame:
                 "gradients": f"{pairs['n_gradients'].median():g} ({first:g}-{third:g})",
                 "at most": f"{pairs['n_gradients'].max():g}",
                 "steps": f"{pairs['n_steps'].median():g}",
+                "no step": f"{(pairs['n_steps'] == 0).sum()}",
+                "start above minimum / kcal/mol": f"{middle:.2f} ({low:.2f}-{high:.2f}), "
+                f"mean {pairs['start_above_kcal_mol'].mean():.2f}",
                 "cheap gradients": f"{pairs['n_gradients_cheap'].median():.0f}",
                 "fewer, times": f"{ratio.median():.1f}",
                 "same basin": f"{ratio[same].median():.1f}",

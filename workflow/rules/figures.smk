@@ -27,7 +27,7 @@ rule comparison_figures:
     log:
         f"{LOGS}/figures.log",
     benchmark:
-        f"{BENCHMARKS}/figures.tsv"
+        f"{BENCHMARKS}/comparison_figures.tsv"
     conda:
         "../../envs/prerelax.yaml"
     params:

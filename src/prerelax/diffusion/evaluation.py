@@ -81,6 +81,7 @@ CARD_ROWS: tuple[dict[str, Any], ...] = (
     {"sampler": "few", "steps": 50, "calls": 10},
     {"sampler": "few", "steps": 50, "calls": 6},
     {"sampler": "few", "steps": 50, "calls": 3},
+    {"sampler": "few", "steps": 50, "calls": 2},
 )
 """What a model card shows: the paper's sampler, its noise-free tail, and the tails of few calls."""
 
