@@ -22,7 +22,8 @@ from prerelax.choices import (
     Sampler,
 )
 from prerelax.errors import UserError
-from prerelax.studies import DataPath, Studies
+from prerelax.studies import Studies
+from prerelax.study import DataPath
 
 if TYPE_CHECKING:  # engines are looked at only where a level stands
     from prerelax.engines import Level
@@ -184,7 +185,8 @@ class Campaign(_Model):
         )
     )
     targets: dict[Name, Target] = Field(
-        default_factory=lambda: {"gfn2": Target(engine="tblite", method="GFN2-xTB")}, min_length=1
+        default_factory=lambda: {"gfn2": Target(engine="tblite", method="GFN2-xTB")},
+        description="empty: nothing is relaxed, the studies alone are made",
     )
 
     studies: Studies = Studies()

@@ -4,32 +4,15 @@ Each study makes figures of its own from starts and targets of the campaign (doc
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from prerelax.errors import UserError
-
-
-class _Study(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from prerelax.generation_studies import FromNoiseStudy, ScheduleStudy, ShellStudy
+from prerelax.study import DataPath, Study
 
 
-def expanded(path: Any) -> Any:
-    """A path of a config with `$NAME` and `${NAME:-default}` expanded. ValueError for one that is not set."""
-    from prerelax.training.config import expand_path
-
-    try:
-        return expand_path(path) if isinstance(path, str) else path
-    except UserError as error:
-        raise ValueError(str(error)) from None
-
-
-DataPath = Annotated[Path, BeforeValidator(expanded)]
-
-
-class PathStudy(_Study):
+class PathStudy(Study):
     """Energies along the paths of `edm` starts at a target (paper E, figure 4)."""
 
     starts: list[str] = Field(min_length=1, description="starts of the sampler edm, drawn in one figure")
@@ -38,7 +21,7 @@ class PathStudy(_Study):
     zero: str | None = Field(None, description="the start whose minimum is the paper's zero: the data set's")
 
 
-class AlignmentStudy(_Study):
+class AlignmentStudy(Study):
     """Cosines between coming steps, forces and the direct way to the minimum (paper E, figure 6)."""
 
     starts: list[str] = Field(min_length=1, description="starts of the sampler edm, one column each")
@@ -46,7 +29,7 @@ class AlignmentStudy(_Study):
     sums: list[Annotated[int, Field(ge=1)]] = Field([1, 10, 30], description="k: how many coming steps")
 
 
-class ChainEnd(_Study):
+class ChainEnd(Study):
     """Energies along the end of the generating chain, where elements are final (paper E, figure 3)."""
 
     target: str
@@ -55,7 +38,7 @@ class ChainEnd(_Study):
     every: int = Field(1, ge=1)
 
 
-class GenerationStudy(_Study):
+class GenerationStudy(Study):
     """Molecules from noise, and the phases they go through (paper E, figure 2)."""
 
     model: str = Field(description="a denoiser of this campaign, a shipped model or a model folder")
@@ -66,7 +49,7 @@ class GenerationStudy(_Study):
     end: ChainEnd | None = None
 
 
-class Studies(_Study):
+class Studies(Study):
     """All studies of a campaign; targets are keys or values."""
 
     paths: dict[str, PathStudy] = Field(default_factory=dict, description="by target")
@@ -78,6 +61,9 @@ class Studies(_Study):
         default_factory=dict, description="starts among which the largest energy delta is drawn, by target"
     )
     generation: GenerationStudy | None = None
+    from_noise: FromNoiseStudy | None = None
+    schedules: ScheduleStudy | None = None
+    shells: ShellStudy | None = None
 
     def complaints(self, starts: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[str]:
         """What names of starts and targets are wrong, one sentence each."""
