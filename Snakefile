@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from prerelax.campaign import level_options, load_campaign, options
+from prerelax.campaign import engine_options, level_options, load_campaign, options
 from prerelax.errors import UserError
 from prerelax.operations.provenance import config_of_running_campaign, keep_config
 from prerelax.operations.requests import read_requests
@@ -63,6 +63,7 @@ include: "workflow/rules/compare.smk"
 include: "workflow/rules/paths.smk"
 include: "workflow/rules/training_speedup.smk"
 include: "workflow/rules/generate.smk"
+include: "workflow/rules/boltzmann.smk"
 include: "workflow/rules/figures.smk"
 
 

@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from prerelax.boltzmann.metropolis_chains import ChainRow
 
 
+def boltzmann_molecules(
+    out: Annotated[Path, typer.Argument(metavar="OUT.extxyz", help="The shard to write.")],
+    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Shards of minima.")],
+    molecules: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10,
+) -> None:
+    """The first saturated chains among the rows: no multiple bonds, rings and charges (paper E's filter)."""
+    from prerelax.boltzmann.flexible import flexible_molecules
+
+    typer.echo(f"{flexible_molecules(shards, out, molecules)} molecules")
+
+
 def boltzmann(
     inp: Annotated[Path, typer.Argument(metavar="IN.extxyz", help="A shard of minima.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.extxyz", help="A row for each chain: how it ended.")],
@@ -59,6 +70,8 @@ def metropolis(
     ],
     basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
     dispersion: Annotated[str | None, typer.Option(help="Dispersion correction: d3bj or d4.")] = None,
+    solvent: Annotated[str | None, typer.Option(help="Implicit solvent, e.g. water.")] = None,
+    solvent_model: Annotated[str | None, typer.Option(help="As for `prerelax relax`.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Proposals of each chain.")] = 24_000,
     burn_in: Annotated[int, typer.Option(min=0, help="First ones, which find the step size.")] = 5_000,
     seed: Annotated[int, typer.Option(help="Of the proposals.")] = 0,
@@ -72,7 +85,7 @@ def metropolis(
     rows = metropolis_chains(
         inp,
         out,
-        level=Level(engine, method, basis, dispersion),
+        level=Level(engine, method, basis, dispersion, solvent=solvent, solvent_model=solvent_model),
         temperatures_k=temperatures,
         steps=steps,
         burn_in=burn_in,
@@ -105,15 +118,21 @@ def boltzmann_figures(
         list[Path] | None,
         typer.Option("--rows", help="The rows of `prerelax boltzmann`, for chains that broke."),
     ] = None,
+    control: Annotated[
+        list[Path] | None,
+        typer.Option("--control", help="The same of `--scheme perturb`: the step's noise alone."),
+    ] = None,
 ) -> None:
     """Violins, temperature against step, and heat capacities (paper E, figures 7-9)."""
     from prerelax.analysis.boltzmann import compare, read_energies
     from prerelax.figures.boltzmann import boltzmann_figures
 
-    typer.echo(boltzmann_figures(compare(read_energies(metropolis, diffusion, rows or [])), figures))
+    read = read_energies(metropolis, diffusion, rows or [], control or [])
+    typer.echo(boltzmann_figures(compare(read), figures))
 
 
 VERBS: dict[str, Callable[..., None]] = {
+    "boltzmann-molecules": boltzmann_molecules,
     "boltzmann": boltzmann,
     "metropolis": metropolis,
     "boltzmann-figures": boltzmann_figures,

@@ -264,9 +264,16 @@ _FLAGS = {"timeout_s": "--timeout"}
 
 def level_options(target: Target) -> list[str]:
     """The command-line options of `prerelax energies` at a target's level, for the molecules it treats."""
+    return engine_options(target) + _words(target.only.model_dump(exclude_none=True))
+
+
+def engine_options(target: Target) -> list[str]:
+    """The same for whatever molecules it is given: the level alone."""
     level = {"engine", "method", "basis", "dispersion", "solvent", "solvent_model"}
-    said = target.model_dump(include=level, exclude_none=True)
-    said |= target.only.model_dump(exclude_none=True)
+    return _words(target.model_dump(include=level, exclude_none=True))
+
+
+def _words(said: Mapping[str, Any]) -> list[str]:
     return [word for name, value in said.items() for word in ("--" + name.replace("_", "-"), str(value))]
 
 

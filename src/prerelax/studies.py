@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from prerelax.boltzmann_study import BoltzmannStudy
 from prerelax.generation_studies import FromNoiseStudy, ScheduleStudy, ShellStudy
 from prerelax.study import DataPath, Study
 
@@ -61,6 +62,7 @@ class Studies(Study):
         default_factory=dict, description="starts among which the largest energy delta is drawn, by target"
     )
     generation: GenerationStudy | None = None
+    boltzmann: BoltzmannStudy | None = None
     from_noise: FromNoiseStudy | None = None
     schedules: ScheduleStudy | None = None
     shells: ShellStudy | None = None
@@ -82,6 +84,8 @@ class Studies(Study):
                     yield f"studies.{where}: {name} needs `fallback: none`; what falls back has no path"
         if self.training and not any(getattr(start, "epoch", None) for start in starts.values()):
             yield "studies.training: no start has an epoch"
+        if self.boltzmann and self.boltzmann.minima not in ("rdkit", *starts):
+            yield f"studies.boltzmann.minima: {self.boltzmann.minima} is not among the starts"
 
     def _uses(self) -> Iterator[tuple[str, str, list[str], bool]]:
         """Where targets are named: the key, the target, its starts, whether they are of the sampler edm."""
@@ -97,6 +101,8 @@ class Studies(Study):
             yield "training", target, [], False
         if self.generation and self.generation.end:
             yield "generation.end", self.generation.end.target, [], False
+        if self.boltzmann:
+            yield "boltzmann", self.boltzmann.target, [], False
 
     def molecules_evaluated(self, target: str, start: str) -> int | None:
         """How many molecules' paths from a start are evaluated at a target; None: all."""

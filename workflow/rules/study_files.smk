@@ -91,14 +91,28 @@ if generation and generation.end:
 
 
 def generating_weights(wildcards):
-    """What generation waits for when the campaign itself trains its model."""
-    model = generation.model
-    return weights_of(model) if model in campaign.denoisers else []
+    return weights_if_trained(generation.model)
 
 
 def generating_model(wildcards):
-    model = generation.model
+    return folder_if_trained(generation.model)
+
+
+def weights_if_trained(model):
+    """What a model's user waits for when the campaign itself trains it."""
+    return weights_of(model) if model in campaign.denoisers else []
+
+
+def folder_if_trained(model):
     return str(Path(weights_of(model)).parent) if model in campaign.denoisers else model
+
+
+boltzmann = campaign.studies.boltzmann
+BOLTZMANN_FIGURES = {
+    "boltzmann_violins": "energies of repeated steps and of Metropolis",
+    "boltzmann_temperature": "temperature of a repeated step",
+    "boltzmann_heat_capacity": "heat capacities",
+}
 
 
 STUDY_FIGURES = [
@@ -114,4 +128,7 @@ STUDY_FIGURES = [
         f"{RESULTS}/figures/outlier_{{target}}.png", target=campaign.studies.outlier
     ),
     *expand(f"{RESULTS}/figures/{{name}}.png", name=GENERATION_FIGURES),
+    *expand(
+        f"{RESULTS}/figures/{{name}}.png", name=BOLTZMANN_FIGURES if boltzmann else []
+    ),
 ]

@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,18 @@ class Energies:
     """chains and geometries without energies, by what happened"""
     seconds_per_thousand: dict[str, float]
     """of energies, on one worker, by kind"""
+    control: dict[float, tuple[int, int]] = field(default_factory=dict)
+    """chains of a step's noise alone that broke, and all of them, by n"""
 
 
 def read_energies(
-    metropolis: Sequence[Path], diffusion: Sequence[Path], rows: Sequence[Path] = ()
+    metropolis: Sequence[Path],
+    diffusion: Sequence[Path],
+    rows: Sequence[Path] = (),
+    control: Sequence[Path] = (),
 ) -> Energies:
-    """Chains of `prerelax metropolis`, evaluated frames and rows of `prerelax boltzmann`.
+    """Chains of `prerelax metropolis`, evaluated frames and rows of `prerelax boltzmann`, and rows of its
+    scheme `perturb`.
 
     A molecule needs its id alone to be recognised. Raises ShardError for other files.
     """
@@ -98,7 +104,14 @@ def read_energies(
     samples = [_joined(parts) for parts in found.values()]
     samples.sort(key=lambda sample: (sample.id, sample.kind, sample.label))
     per_thousand = {kind: 1000 * s / n for kind, (s, n) in seconds.items() if n}
-    return Energies(samples, dict(left_out), per_thousand)
+    return Energies(samples, dict(left_out), per_thousand, dict(_broken(path) for path in control))
+
+
+def _broken(path: Path) -> tuple[float, tuple[int, int]]:
+    """n of the chains in a file of rows, how many broke and how many there are."""
+    rows = read_shard(path)
+    n = step_of_start(rows[0].start, path) if rows else math.nan
+    return n, (sum(row.status == "connectivity_changed" for row in rows), len(rows))
 
 
 def _metropolis(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[Sample, float, int]]:
@@ -180,6 +193,7 @@ class Comparison:
     """kcal/mol on the scale of `distributions`, by id, kind and label"""
     left_out: dict[str, int]
     seconds_per_thousand: dict[str, float]
+    control: dict[float, tuple[int, int]]
 
 
 def compare(read: Energies) -> Comparison:
@@ -211,6 +225,7 @@ def compare(read: Energies) -> Comparison:
         {key: energies for molecule in counted for key, energies in molecule.energies().items()},
         dict(left_out),
         read.seconds_per_thousand,
+        read.control,
     )
 
 
@@ -357,10 +372,10 @@ def summarise(compared: Comparison) -> pd.DataFrame:
     for kind, found in compared.distributions.groupby("kind"):
         add(f"heat capacity over the harmonic one, {kind}", found["heat_capacity"].to_numpy())
     add("acceptance of Metropolis", compared.distributions["acceptance"].to_numpy())
-    chains = compared.distributions[compared.distributions["kind"] == METROPOLIS]
-    add_one(
-        "independent energies, the fewest of Metropolis", float(chains["n_independent"].min()), len(chains)
-    )
+    hot = compared.distributions[compared.distributions["kind"] == METROPOLIS]
+    add_one("independent energies, the fewest of Metropolis", float(hot["n_independent"].min()), len(hot))
+    for n, (broken, chains) in compared.control.items():
+        add_one(f"n = {n:g}: chains of its noise alone that break", broken, chains, "diverge")
     for kind, seconds in compared.seconds_per_thousand.items():
         add_one(f"seconds per thousand energies, {kind}", seconds, 1)
         if kind == METROPOLIS:
