@@ -5,6 +5,9 @@
 - `itp`: the time network once, then the steps are counted down
 - `ddpm`: counted down from a given step, for all molecules the same
 
+A joint network serves `itp` and `ddpm` as well, which compares schedules with one network: its noise head is
+given the time that it predicts, the schedule's step is counted down.
+
 Molecules are treated in flight: one that has arrived leaves the batch and the next one enters. What a
 molecule does depends on its own noise alone, not on its batch mates (beyond float32 sums in another order).
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -119,10 +123,25 @@ class InitialTimeSampler(AdaptiveSampler):
         return n_iterations + 1
 
 
+class JointInitialTimeSampler(JointSampler):
+    """ITP with a joint network: the first call's step, counted down."""
+
+    def first_step(self, batch: Batch) -> Tensor:
+        _, atom_times = self.network.noise_and_atom_times(batch)
+        return self.schedule.nearest_step(molecule_time(atom_times, batch))
+
+    def predict(self, batch: Batch, countdown: Tensor) -> tuple[Tensor, Tensor]:
+        noise, _ = self.network.noise_and_atom_times(batch)
+        return countdown, noise
+
+    def n_calls(self, n_iterations: int) -> int:
+        return n_iterations + 1
+
+
 class CountdownSampler(Sampler):
     """DDPM: the last `n_steps` steps, whatever the geometry. Raises UserError outside 1…T."""
 
-    def __init__(self, network: NoiseNetwork, schedule: MoreRedSchedule, n_steps: int) -> None:
+    def __init__(self, network: NoiseNetwork | JointNetwork, schedule: MoreRedSchedule, n_steps: int) -> None:
         if not 1 <= n_steps <= schedule.timesteps:
             raise UserError(f"the number of steps must lie in 1…{schedule.timesteps}, not {n_steps}")
         self.network, self.schedule, self.elements = network, schedule, network.elements
@@ -149,23 +168,30 @@ def make_sampler(
         return JointSampler(network, schedule)
     if name not in SAMPLERS:
         raise UserError(f"unknown MoreRed sampler {name!r}; known: {', '.join(SAMPLERS)}")
-    if not isinstance(network, NoiseNetwork):
-        raise UserError(f"sampler {name} needs a noise model (morered-noise)")
-    if name == "ddpm":
+    if name == "ddpm" and isinstance(network, NoiseNetwork | JointNetwork):
         if n_steps is None:
             raise UserError("sampler ddpm needs the number of steps")
         return CountdownSampler(network, schedule, n_steps)
+    if name == "itp" and isinstance(network, JointNetwork):
+        return JointInitialTimeSampler(network, schedule)
+    if not isinstance(network, NoiseNetwork):
+        raise UserError(f"sampler {name} needs a noise model (morered-noise)")
     if not isinstance(time_network, TimeNetwork):
         raise UserError(f"sampler {name} needs a time model (morered-time) beside the noise model")
     kind = AdaptiveSampler if name == "as" else InitialTimeSampler
     return kind(network, time_network, schedule)
 
 
-def sampler_of(model: LoadedModel, name: str | None = None, n_steps: int | None = None) -> Sampler:
+def sampler_of(
+    model: LoadedModel,
+    name: str | None = None,
+    n_steps: int | None = None,
+    time_model: str | Path | None = None,
+) -> Sampler:
     """The sampler `name` (default: the model's own) of a model folder.
 
-    The time network of `as` and `itp` is the model in the folder `time` inside the noise model's. Raises
-    UserError where the model does not serve the sampler or the time model is missing.
+    The time network of `as` and `itp` is `time_model`, or the model in the folder `time` inside the noise
+    model's. Raises UserError where the model does not serve the sampler or the time model is missing.
     """
     defaults = model.sampler_defaults
     name = name or str(defaults.get("name", "jt"))
@@ -173,10 +199,12 @@ def sampler_of(model: LoadedModel, name: str | None = None, n_steps: int | None 
         raise UserError(f"{model.name} is not a MoreRed model: its schedule is EDM's")
     time_network = None
     if name in ("as", "itp") and isinstance(model.network, NoiseNetwork):
-        if model.folder is None:
+        if time_model is None and model.folder is None:
             raise UserError(f"{model.name} has no folder in which its time model could lie")
         device = next(model.network.parameters()).device
-        time_network = load_model(model.folder / "time", device).network
+        beside = time_model if model.folder is None else time_model or model.folder / "time"
+        assert beside is not None
+        time_network = load_model(beside, device).network
     steps = n_steps if n_steps is not None else defaults.get("steps")
     return make_sampler(name, model.network, model.schedule, time_network, steps)
 

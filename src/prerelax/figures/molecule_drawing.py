@@ -36,9 +36,15 @@ def draw_molecule(
     axes: Axes, smiles: str, numbers: NDArray[np.integer], positions: NDArray[np.floating]
 ) -> None:
     """Draw atoms at `positions` [n_atoms, 3] Å, x to the right, y upward, z towards the eye."""
-    bonded = np.argwhere(np.triu(bonded_matrix(mol_from_mapped_smiles(smiles))))
+    draw_atoms(axes, bonded_matrix(mol_from_mapped_smiles(smiles)), numbers, positions)
+
+
+def draw_atoms(
+    axes: Axes, bonded: NDArray[np.bool_], numbers: NDArray[np.integer], positions: NDArray[np.floating]
+) -> None:
+    """`draw_molecule` with the bonds of an adjacency matrix [n_atoms, n_atoms]."""
     depth = positions[:, 2]
-    for i, j in bonded:
+    for i, j in np.argwhere(np.triu(bonded)):
         order = float(depth[[i, j]].min())
         axes.plot(*positions[[i, j], :2].T, color="#555555", lw=2.0, zorder=order, solid_capstyle="round")
     for number, (x, y, z) in zip(numbers, positions, strict=True):
