@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prerelax import boltzmann_cli
+from prerelax import boltzmann_cli, generation_cli
 from prerelax.errors import UserError
 
 Results = Annotated[
@@ -254,6 +254,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "dataset": dataset,
     "add-starts": add_starts,
     **boltzmann_cli.VERBS,
+    **generation_cli.VERBS,
 }
 
 
