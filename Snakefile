@@ -53,6 +53,7 @@ report: "workflow/report/campaign.rst"
 
 
 include: "workflow/rules/files.smk"
+include: "workflow/rules/from_noise_files.smk"
 include: "workflow/rules/study_files.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/forcefield.smk"
@@ -63,6 +64,7 @@ include: "workflow/rules/compare.smk"
 include: "workflow/rules/paths.smk"
 include: "workflow/rules/training_speedup.smk"
 include: "workflow/rules/generate.smk"
+include: "workflow/rules/from_noise.smk"
 include: "workflow/rules/boltzmann.smk"
 include: "workflow/rules/figures.smk"
 
@@ -70,5 +72,5 @@ include: "workflow/rules/figures.smk"
 rule all:
     default_target: True
     input:
-        rules.compare.output,
+        rules.compare.output if campaign.targets else [],
         rules.figures.input,

@@ -39,5 +39,5 @@ rule comparison_figures:
 
 rule figures:
     input:
-        rules.comparison_figures.output,
+        rules.comparison_figures.output if campaign.targets else [],
         STUDY_FIGURES,

@@ -127,7 +127,9 @@ STUDY_FIGURES = [
     *expand(
         f"{RESULTS}/figures/outlier_{{target}}.png", target=campaign.studies.outlier
     ),
-    *expand(f"{RESULTS}/figures/{{name}}.png", name=GENERATION_FIGURES),
+    *expand(
+        f"{RESULTS}/figures/{{name}}.png", name=GENERATION_FIGURES + FROM_NOISE_FIGURES
+    ),
     *expand(
         f"{RESULTS}/figures/{{name}}.png", name=BOLTZMANN_FIGURES if boltzmann else []
     ),
