@@ -18,11 +18,13 @@ Seed = Annotated[int, typer.Option(help="Of the noise.")]
 Known = Annotated[Path, typer.Option(help="What `prerelax known-smiles` wrote.")]
 Runs = Annotated[
     list[str],
-    typer.Option("--run", help="COMPOSITIONS:RUN:FOLDER with what `prerelax sample` wrote; once for each."),
+    typer.Option(
+        "--run", help="COMPOSITIONS:RUN:FOLDER with what `prerelax from-noise` wrote; once for each."
+    ),
 ]
 
 
-def sample(
+def from_noise(
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The molecules.")],
     model: Model,
     compositions_like: Annotated[
@@ -88,7 +90,9 @@ def known_smiles(
 
 def judge_samples(
     out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="A row for each molecule and limit.")],
-    shards: Annotated[list[Path], typer.Argument(metavar="IN.npz...", help="What `prerelax sample` wrote.")],
+    shards: Annotated[
+        list[Path], typer.Argument(metavar="IN.npz...", help="What `prerelax from-noise` wrote.")
+    ],
 ) -> None:
     """Judge molecules by their coordinates: valences, fragments, SMILES."""
     import pandas as pd
@@ -229,7 +233,7 @@ def shells(
 
 
 VERBS: dict[str, Callable[..., None]] = {
-    "sample": sample,
+    "from-noise": from_noise,
     "known-smiles": known_smiles,
     "judge-samples": judge_samples,
     "generation-shares": generation_shares,

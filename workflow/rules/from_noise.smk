@@ -3,7 +3,7 @@
 
 if from_noise:
 
-    rule sample:
+    rule from_noise:
         input:
             weights=lambda wildcards: weights_if_trained(
                 from_noise.runs[wildcards.run].model
@@ -12,9 +12,9 @@ if from_noise:
         output:
             f"{FROM_NOISE}/{{compositions}}/{{run}}/{{first}}.npz",
         log:
-            f"{LOGS}/sample/{{compositions}}/{{run}}/{{first}}.log",
+            f"{LOGS}/from_noise/{{compositions}}/{{run}}/{{first}}.log",
         benchmark:
-            f"{BENCHMARKS}/sample/{{compositions}}/{{run}}/{{first}}.tsv"
+            f"{BENCHMARKS}/from_noise/{{compositions}}/{{run}}/{{first}}.tsv"
         wildcard_constraints:
             compositions=one_of(from_noise.compositions),
             run=one_of(from_noise.runs),
@@ -37,7 +37,7 @@ if from_noise:
             batch_size=from_noise.batch_size,
             seed=from_noise.seed,
         shell:
-            "OMP_NUM_THREADS={threads} prerelax sample {output:q} --model {params.model:q} --sampler {params.sampler}"
+            "OMP_NUM_THREADS={threads} prerelax from-noise {output:q} --model {params.model:q} --sampler {params.sampler}"
             " --compositions-like {input.like:q} --molecules {params.molecules} --first {params.first}"
             " --at-most {params.shard_size} --max-iterations {params.iterations} {params.limits}"
             " --seed {params.seed} --batch-size {params.batch_size} > {log:q} 2>&1"

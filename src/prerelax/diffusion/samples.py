@@ -1,4 +1,4 @@
-"""Molecules drawn from noise as flat arrays and their file: what `prerelax sample` writes. Imports numpy
+"""Molecules drawn from noise as flat arrays and their file: what `prerelax from-noise` writes. Imports numpy
 alone.
 """
 
@@ -100,7 +100,7 @@ def read_samples(path: Path) -> Samples:
         with np.load(path, allow_pickle=False) as arrays:
             found: dict[str, Any] = {name: arrays[name] for name in Samples.__dataclass_fields__}
     except (OSError, KeyError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: holds no samples ({error}); run `prerelax sample`") from error
+        raise UserError(f"{path}: holds no samples ({error}); run `prerelax from-noise`") from error
     scalars: dict[str, Any] = {
         "seconds": float(found.pop("seconds")),
         "model": str(found.pop("model")),
