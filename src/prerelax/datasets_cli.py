@@ -1,15 +1,16 @@
-"""Verbs of sets with energies and forces: QM7-X as published, one like it, splits by molecule."""
+"""Verbs of data sets: QM7-X and GEOM as published, sets like them, splits by molecule."""
 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from prerelax.errors import UserError
 
 SetOut = Annotated[Path, typer.Argument(metavar="OUT.npz", help="The set to write.")]
+SplitBy = Literal["molecule", "conformer"]
 SHOWN = 20
 """Rows left out of a set that are named one by one."""
 
@@ -108,6 +109,110 @@ def split(
         typer.echo(f"{name}: {structures} structures, {equilibria} equilibria, {graphs} molecular graphs")
 
 
+def geom(
+    out: SetOut,
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A folder of rdkit_folder, a .msgpack, or EDM's .npy.")
+    ],
+    lowest: Annotated[
+        int, typer.Option(min=1, help="Conformers of a molecule, by energy; the paper: 30.")
+    ] = 30,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many molecules.")] = None,
+    test: Annotated[
+        str, typer.Option(help="Share of the structures set aside as OUT-test.npz, e.g. 10%.")
+    ] = "0%",
+    split: Annotated[
+        SplitBy, typer.Option(help="Set aside whole molecules, or conformers as the paper, which leaks.")
+    ] = "molecule",
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+) -> None:
+    """Read GEOM's published conformers (GFN2-xTB) into a training set; nothing in the files is executed."""
+    from prerelax.datasets.geom import SPLITS, geom_structures
+    from prerelax.datasets.structures import write_npz
+
+    structures, left_out = geom_structures(source, lowest, limit)
+    assert structures.graphs is not None
+    for molecule in left_out[:SHOWN]:
+        typer.echo(f"left out: {molecule.name}: {molecule.message}", err=True)
+    typer.echo(
+        f"{len(structures)} structures of {len(set(structures.graphs.tolist()))} molecular graphs; "
+        f"{len(left_out)} molecules left out"
+    )
+    share = _share(test)
+    if not 0 < share < 1:
+        write_npz(out, structures)
+        return
+    parts = {name: make(structures, share, seed) for name, make in SPLITS.items()}
+    for name, part in parts.items():
+        typer.echo(
+            f"split by {name}: {len(part.training)} for training, {len(part.test)} for test, "
+            f"{100 * part.leaking:.0f} % of which have conformers in training"
+        )
+    write_npz(out, parts[split].training)
+    write_npz(out.with_name(f"{out.stem}-test.npz"), parts[split].test)
+
+
+def parts(
+    molecules: Annotated[Path, typer.Argument(metavar="MOLECULES.smi", help="One SMILES a line.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.smi", help="One part a line, each once.")],
+    grown_to: Annotated[int, typer.Option(min=1, help="Heavy atoms that a part grows to.")] = 16,
+    largest: Annotated[int, typer.Option(min=1, help="Heavy atoms of a part at most.")] = 24,
+    unlike: Annotated[
+        list[Path] | None, typer.Option(help="Cut no molecule with the graph of one in this shard.")
+    ] = None,
+) -> None:
+    """Cut drug-like molecules into parts around their BRICS bonds: cheap training structures."""
+    from prerelax.datasets.fragments import write_parts
+
+    n_parts, n_molecules = write_parts(molecules, out, grown_to, largest, unlike or ())
+    typer.echo(f"{n_parts} parts of {n_molecules} molecules")
+
+
+def minima(
+    molecules: Annotated[
+        Path, typer.Argument(metavar="MOLECULES", help="What `prerelax embed` reads: .smi, .csv, .sdf.")
+    ],
+    out: SetOut,
+    conformers: Annotated[
+        int, typer.Option(min=1, help="Embedded of each molecule; the lowest is kept.")
+    ] = 1,
+    unlike: Annotated[
+        list[Path] | None, typer.Option(help="Leave out molecules with the graph of one in this shard.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Program, as for `prerelax relax`.")] = "tblite",
+    method: Annotated[str, typer.Option(help="Method of the minima.")] = "GFN2-xTB",
+    basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
+    dispersion: Annotated[str | None, typer.Option(help="Dispersion correction: d3bj or d4.")] = None,
+    fmax: Annotated[float, typer.Option(help="Largest force on an atom of a minimum, eV/Å.")] = 0.01,
+    max_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps at most.")] = 300,
+    seed: Annotated[int, typer.Option(help="Of the embedding.")] = 42,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one molecule at most.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Molecules side by side.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
+) -> None:
+    """Make a training set of a level's minima, each with the MMFF94 minimum it was reached from; resumes."""
+    from prerelax.datasets.minima import make_minima
+    from prerelax.engines import Level
+
+    made = make_minima(
+        molecules,
+        out,
+        level=Level(engine, method, basis, dispersion),
+        conformers=conformers,
+        seed=seed,
+        unlike=unlike or (),
+        fmax_ev_ang=fmax,
+        max_steps=max_steps,
+        workers=workers,
+        threads=threads,
+        timeout_s=timeout,
+    )
+    typer.echo(_counted(made.statuses))
+    typer.echo(f"{made.n_minima} minima, {made.n_left_out} rows left out")
+    if made.molecules_per_hour:
+        typer.echo(f"relaxed now: {made.molecules_per_hour:.0f} molecules/h")
+
+
 def _share(text: str) -> int | float:
     """A number of graphs, or a share of them below 1."""
     try:
@@ -118,11 +223,18 @@ def _share(text: str) -> int | float:
         ) from None
 
 
-def _counted(statuses: "Counter[str]") -> str:
+def _counted(statuses: "Counter[Any]") -> str:
     return ", ".join(f"{n} {status}" for status, n in statuses.most_common()) or "no row"
 
 
-VERBS: dict[str, Callable[..., None]] = {"qm7x": qm7x, "displace": displace, "split": split}
+VERBS: dict[str, Callable[..., None]] = {
+    "qm7x": qm7x,
+    "displace": displace,
+    "split": split,
+    "geom": geom,
+    "parts": parts,
+    "minima": minima,
+}
 
 
 def add_to(app: typer.Typer) -> None:

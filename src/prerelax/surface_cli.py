@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prerelax import boltzmann_cli, generation_cli
+from prerelax import boltzmann_cli, generation_cli, sample_cli
 from prerelax.errors import UserError
 
 Results = Annotated[
@@ -220,11 +220,14 @@ def chain_energies(
 def dataset(
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The training set to write.")],
     shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Relaxed shards.")],
+    starts: Annotated[
+        list[Path] | None, typer.Option(help="Shards of MMFF94 minima that they began from: kept beside.")
+    ] = None,
 ) -> None:
     """Collect the converged minima of relaxed shards as a training set, for a denoiser of that level."""
     from prerelax.datasets.relaxed import collect_relaxed
 
-    kept, left_out = collect_relaxed(out, shards)
+    kept, left_out = collect_relaxed(out, shards, starts or ())
     typer.echo(f"{kept} minima, {left_out} rows left out")
 
 
@@ -254,6 +257,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "dataset": dataset,
     "add-starts": add_starts,
     **boltzmann_cli.VERBS,
+    "sample": sample_cli.sample,
     **generation_cli.VERBS,
 }
 

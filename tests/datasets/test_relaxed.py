@@ -42,3 +42,31 @@ def test_nothing_to_collect_is_one_sentence(tmp_path: Path) -> None:
     write_shard(tmp_path / "0.extxyz", [WATER])
     with pytest.raises(UserError, match="one id"):
         collect_relaxed(tmp_path / "set.npz", [tmp_path / "0.extxyz"] * 2)
+
+
+def test_of_conformers_the_lowest_is_kept_with_its_start(tmp_path: Path) -> None:
+    smiles = "[O:1]([H:2])[H:3]"
+    moved = np.add(WATER.positions, [1.0, 2.0, 3.0])
+    rows = [
+        replace(WATER, smiles=smiles, conformer=0, energy_ev=-1.0),
+        replace(WATER, smiles=smiles, conformer=1, energy_ev=-2.0, positions=moved),
+        replace(WATER, smiles=smiles, conformer=2, energy_ev=-3.0, converged=False),
+    ]
+    write_shard(tmp_path / "minima.extxyz", rows)
+    begun = [replace(row, positions=row.positions * 1.02, converged=None) for row in rows]
+    write_shard(tmp_path / "starts.extxyz", begun)
+    assert collect_relaxed(
+        tmp_path / "set.npz", [tmp_path / "minima.extxyz"], [tmp_path / "starts.extxyz"]
+    ) == (
+        1,
+        2,
+    )
+    found = read_npz(tmp_path / "set.npz")
+    np.testing.assert_allclose(found.positions, moved, atol=1e-5)
+    assert found.positions_start is not None and found.graphs is not None
+    np.testing.assert_allclose(
+        found.positions_start, moved.mean(0) + 1.02 * (moved - moved.mean(0)), atol=1e-5
+    )
+    write_shard(tmp_path / "starts.extxyz", begun[:1])
+    with pytest.raises(UserError, match="no start of 12, conformer 1"):
+        collect_relaxed(tmp_path / "set.npz", [tmp_path / "minima.extxyz"], [tmp_path / "starts.extxyz"])
