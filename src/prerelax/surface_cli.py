@@ -219,14 +219,19 @@ def chain_energies(
 
 def dataset(
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The training set to write.")],
-    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Relaxed shards.")],
+    shards: Annotated[
+        list[Path], typer.Argument(metavar="SHARD...", help="Relaxed shards; or sets (.npz), to be joined.")
+    ],
     starts: Annotated[
         list[Path] | None, typer.Option(help="Shards of MMFF94 minima that they began from: kept beside.")
     ] = None,
 ) -> None:
     """Collect the converged minima of relaxed shards as a training set, for a denoiser of that level."""
-    from prerelax.datasets.relaxed import collect_relaxed
+    from prerelax.datasets.relaxed import collect_relaxed, join_sets
 
+    if all(shard.suffix == ".npz" for shard in shards):
+        typer.echo(f"{join_sets(out, shards)} minima")
+        return
     kept, left_out = collect_relaxed(out, shards, starts or ())
     typer.echo(f"{kept} minima, {left_out} rows left out")
 

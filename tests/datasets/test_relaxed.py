@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prerelax.datasets.relaxed import collect_relaxed
-from prerelax.datasets.structures import read_npz
+from prerelax.datasets.relaxed import collect_relaxed, join_sets
+from prerelax.datasets.structures import collect, read_npz, write_npz
 from prerelax.errors import UserError
 from prerelax.records import Record, write_shard
 
@@ -70,3 +70,18 @@ def test_of_conformers_the_lowest_is_kept_with_its_start(tmp_path: Path) -> None
     write_shard(tmp_path / "starts.extxyz", begun[:1])
     with pytest.raises(UserError, match="no start of 12, conformer 1"):
         collect_relaxed(tmp_path / "set.npz", [tmp_path / "minima.extxyz"], [tmp_path / "starts.extxyz"])
+
+
+def test_sets_are_joined_with_what_all_of_them_have(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{k}.npz" for k in range(3)]
+    for k, path in enumerate(paths):
+        one = collect([(k, WATER.numbers, WATER.positions + k)])
+        write_npz(path, replace(one, positions_start=one.positions + 0.1) if k else one)
+    assert join_sets(tmp_path / "all.npz", paths) == 3
+    assert read_npz(tmp_path / "all.npz").positions_start is None
+    join_sets(tmp_path / "two.npz", paths[1:])
+    two = read_npz(tmp_path / "two.npz")
+    assert two.ids.tolist() == [1, 2] and two.positions_start is not None
+    np.testing.assert_allclose(two.positions_start, two.positions + 0.1, atol=1e-6)
+    with pytest.raises(UserError, match="share ids"):
+        join_sets(tmp_path / "bad.npz", [paths[0], paths[0]])

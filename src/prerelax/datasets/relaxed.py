@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from prerelax.datasets.graph_split import graph_key
-from prerelax.datasets.structures import Structures, collect, write_npz
+from prerelax.datasets.structures import Structures, collect, joined, read_npz, write_npz
 from prerelax.errors import UserError
 from prerelax.molecular_graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.records import Record, read_shard
@@ -43,6 +43,18 @@ def collect_relaxed(out: Path, shards: Sequence[Path], starts: Sequence[Path] = 
     )
     write_npz(out, _with_starts(structures, rows, starts) if starts else structures)
     return len(kept), n_rows - len(kept)
+
+
+def join_sets(out: Path, paths: Sequence[Path]) -> int:
+    """Write the sets of several files as one; returns its molecules. Raises UserError for files that are no
+    sets, and where two molecules have one id.
+    """
+    try:
+        whole = joined([read_npz(path) for path in paths])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{out} cannot be made: {error}") from error
+    write_npz(out, whole)
+    return len(whole)
 
 
 def _numbered(shards: Iterable[Sequence[Record]]) -> Iterable[tuple[int, Record]]:

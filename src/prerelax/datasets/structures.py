@@ -80,6 +80,24 @@ def collect(molecules: Iterable[tuple[int, NDArray[np.integer], NDArray[np.float
     )
 
 
+def joined(parts: Sequence[Structures]) -> Structures:
+    """One set of several; starts and graphs only where every part has them. Ids that occur twice:
+    ValueError."""
+    starts = [part.positions_start for part in parts if part.positions_start is not None]
+    graphs = [part.graphs for part in parts if part.graphs is not None]
+    whole = Structures(
+        ids=np.concatenate([part.ids for part in parts]),
+        n_atoms=np.concatenate([part.n_atoms for part in parts]),
+        numbers=np.concatenate([part.numbers for part in parts]),
+        positions=np.concatenate([part.positions for part in parts]),
+        positions_start=np.concatenate(starts) if len(starts) == len(parts) else None,
+        graphs=np.concatenate(graphs) if len(graphs) == len(parts) else None,
+    )
+    if len(np.unique(whole.ids)) != len(whole):
+        raise ValueError("the sets share ids")
+    return whole
+
+
 def read_npz(path: Path) -> Structures:
     """Read `ids`, `n_atoms`, `numbers`, `positions` Å and, where there, `positions_mmff94` Å and `graphs`.
 
