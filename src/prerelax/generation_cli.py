@@ -18,9 +18,7 @@ Seed = Annotated[int, typer.Option(help="Of the noise.")]
 Known = Annotated[Path, typer.Option(help="What `prerelax known-smiles` wrote.")]
 Runs = Annotated[
     list[str],
-    typer.Option(
-        "--run", help="COMPOSITIONS:RUN:FOLDER with what `prerelax from-noise` wrote; once for each."
-    ),
+    typer.Option("--run", help="COMPOSITIONS:RUN:FOLDER of what `prerelax from-noise` wrote; once for each."),
 ]
 
 

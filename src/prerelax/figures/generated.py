@@ -148,10 +148,10 @@ def generated_pictures(
         return figure_that_says("No molecule was generated."), ends
     columns = min(8, len(rows))
     lines = -(-len(rows) // columns)
-    figure = new_figure(DOUBLE_COLUMN_MM, 12 + 30 * lines)
+    figure = new_figure(DOUBLE_COLUMN_MM, 8 + 26 * lines)
     figure.suptitle(
-        f"{run}: every {number(len(samples) / len(rows))}th of {len(samples)} molecules; "
-        "below: SMILES of what is valid",
+        f"{run}: {len(rows)} of {len(samples)} molecules, evenly spaced; SMILES where valid, "
+        "else share of valences satisfied",
         x=0.01,
         ha="left",
         fontsize=7,
@@ -174,12 +174,12 @@ def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray, about: dict
         return
     turned = centred @ best_view([centred])
     draw_atoms(axes, bond_orders(numbers, turned) > 0, numbers, turned)
-    reach = np.abs(turned[:, :2]).max() + 0.7
+    reach = np.abs(turned[:, :2]).max() + 0.5
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
     words = about["table_smiles"] if valid else _fault(about)
     axes.text(
         0.5,
-        -0.02,
+        0.0,
         words if len(words) < 24 else words[:22] + "…",
         transform=axes.transAxes,
         ha="center",
@@ -190,5 +190,5 @@ def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray, about: dict
 
 
 def _fault(about: dict[Any, Any]) -> str:
-    atoms = f"{number(100 * about['satisfied'])} % of valences"
-    return atoms if about["connected"] else f"{atoms}, fragments"
+    words = f"{number(100 * about['satisfied'])} %"
+    return words if about["connected"] else f"{words}, in pieces"

@@ -43,7 +43,7 @@ def _trajectories(axes: Axes, rows: pd.DataFrame) -> None:
         if schedule == "fixed":
             taken = part.pivot(index="iteration", columns="id", values="step").ffill()
             axes.plot(taken.median(axis=1), color=colour, lw=0.8, ls=":", label="fixed: taken")
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 1.3 * max(float(rows["predicted"].quantile(0.99)), float(rows["step"].max())))
     axes.axhline(int(rows["noised_to"].iloc[0]), color=GREY, lw=0.6, ls="--")
 
 
