@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from prerelax import datasets_cli
+from prerelax import datasets_cli, staged_cli
 from prerelax.choices import (
     CheckMinimum,
     Device,
@@ -35,6 +35,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__.splitlines()[0]
 )
 models_app = typer.Typer(no_args_is_help=True, help="Shipped denoisers: list, show, evaluate, import.")
+staged_cli.add_to(models_app)
 app.add_typer(models_app, name="models")
 
 

@@ -17,6 +17,7 @@ from prerelax.diffusion.batch import Batch, centred
 from prerelax.diffusion.noise import NoiseStream
 from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
+from prerelax.networks.staged import StagedNetwork
 
 Watcher = Callable[[Tensor], None]
 """Told the positions [n_atoms_total, 3] Å after every network call."""
@@ -166,25 +167,36 @@ FEW_CALL_POWER = 2.0
 """From n = 50: 6 calls at 50, 35, 22, 12, 6, 1; 3 calls at 50, 22, 6."""
 
 
+def tail_of_calls(network: nn.Module, n_steps: int, n_calls: int) -> list[tuple[nn.Module, int]]:
+    """The network and the step of each call; a network in stages has its own.
+
+    Raises UserError as `few_call_steps`, and for other calls than a network in stages makes.
+    """
+    if not isinstance(network, StagedNetwork):
+        return [(network, step) for step in few_call_steps(n_steps, n_calls)]
+    if (n_steps, n_calls) != (network.steps[0], len(network.steps)):
+        raise UserError(
+            f"a model in stages makes its {len(network.steps)} calls from step {network.steps[0]}, no others"
+        )
+    return list(zip(network.stages, network.steps, strict=True))
+
+
 @torch.no_grad()
 def few_calls(
-    network: nn.Module,
+    calls: Sequence[tuple[nn.Module, int]],
     schedule: NoiseSchedule,
     batch: Batch,
-    n_steps: int,
-    n_calls: int,
     watch: Watcher | None = None,
 ) -> Tensor:
-    """A deterministic tail of `n_calls` calls: each estimates the clean geometry at a lower step than the one
-    before, starting at step `n_steps`; positions [n_atoms_total, 3] Å, centred.
+    """A deterministic tail (`tail_of_calls`): each call estimates the clean geometry at its step, not above
+    that of the one before; positions [n_atoms_total, 3] Å, centred.
 
     Unlike DDIM (Song et al. 2021) it keeps nothing of the predicted noise between two calls: a force field's
     error is not the noise of the schedule, and putting it back only delays its removal. Types that the
-    network diffuses are held at their clean values.
+    networks diffuse are held at their clean values.
     """
-    check_steps(n_steps, schedule)
-    state = State.at_geometry(network, batch)
-    for step in few_call_steps(n_steps, n_calls):
+    state = State.at_geometry(calls[0][0], batch)
+    for network, step in calls:
         predicted, _ = state.predict(network, step, schedule)
         alpha, sigma = float(schedule.alpha[step]), float(schedule.sigma[step])
         # As at the start of the tail the geometry stands for z_s without the factor alpha.

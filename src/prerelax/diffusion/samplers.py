@@ -108,7 +108,7 @@ def sample(
     _check_sampler(sampler, denoiser)
     if sampler in EDM_SAMPLERS:
         edm.check_steps(steps, denoiser.schedule)
-        edm.few_call_steps(steps, calls if sampler == "few" else 1)
+        edm.tail_of_calls(denoiser.network, steps, calls if sampler == "few" else 1)
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, not {batch_size}")
     options = SamplerOptions(sampler, steps, calls, edm.TailOptions(fixed_types, noise_free), keep_trajectory)
@@ -245,7 +245,8 @@ def _sample_batch(
     frames: list[Tensor] = []
     watch = frames.append if options.keep_trajectory else None
     if options.sampler == "few":
-        final = edm.few_calls(denoiser.network, denoiser.schedule, batch, options.steps, options.calls, watch)
+        tail = edm.tail_of_calls(denoiser.network, options.steps, options.calls)
+        final = edm.few_calls(tail, denoiser.schedule, batch, watch)
         n_calls = options.calls
     else:
         final = edm.tail(

@@ -19,6 +19,7 @@ NETWORKS = {
     "morered-joint": "prerelax.networks.morered:JointNetwork",
     "morered-noise": "prerelax.networks.morered:NoiseNetwork",
     "morered-time": "prerelax.networks.morered:TimeNetwork",
+    "staged": "prerelax.networks.staged:StagedNetwork",
 }
 """Name in a config: module and class. The class takes the config's other keys as keyword arguments."""
 
