@@ -237,7 +237,7 @@ def dataset(
 
 
 def add_starts(
-    inp: Annotated[Path, typer.Argument(metavar="IN.npz", help="A training set of minima.")],
+    inp: Annotated[Path, typer.Argument(metavar="IN", help="A training set of minima: npz or xyz.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same with positions_mmff94.")],
     processes: Annotated[int, typer.Option(min=1, help="Processes; a molecule takes some 10 ms.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,

@@ -51,3 +51,16 @@ def test_molecules_without_a_minimum_are_left_out(tmp_path: Path) -> None:
         add_mmff94_starts(tmp_path / "none.npz", tmp_path / "out.npz")
     with pytest.raises(UserError, match="cannot be given starts"):
         add_mmff94_starts(tmp_path / "absent.npz", tmp_path / "out.npz")
+
+
+def test_minima_come_as_xyz_too(tmp_path: Path) -> None:
+    rows = [
+        f"{ {6: 'C', 1: 'H'}[z] } {x} {y} {w}" for z, (x, y, w) in zip(BENZENE_NUMBERS, BENZENE, strict=True)
+    ]
+    whole = "\n".join(["12", "0001.xyz charge = 0", *rows]) + "\n"
+    (tmp_path / "two.xyz").write_text(2 * whole)
+    assert add_mmff94_starts(tmp_path / "two.xyz", tmp_path / "out.npz") == (2, 0)
+    assert read_npz(tmp_path / "out.npz").ids.tolist() == [1, 2]
+    (tmp_path / "cut.xyz").write_text(whole + "\n".join(whole.splitlines()[:7]))
+    with pytest.raises(UserError, match=r"cut\.xyz"):
+        add_mmff94_starts(tmp_path / "cut.xyz", tmp_path / "out.npz")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
-from prerelax.datasets.structures import Structures, read_npz, write_npz
+from prerelax.datasets.structures import Structures, read_npz, read_xyz, write_npz
 from prerelax.errors import UserError
 from prerelax.molecular_graph import conformer_at, connectivity_unchanged, perceived_molecule
 from prerelax.superposition import superimposed
@@ -27,14 +27,14 @@ have then hardly moved, whereas RDKit's own minimizer goes on to the bottom of t
 
 
 def add_mmff94_starts(inp: Path, out: Path, processes: int = 1, limit: int | None = None) -> tuple[int, int]:
-    """Write the npz set `inp` to `out` with `positions_mmff94`; returns molecules kept and left out.
+    """Write the set `inp` to the npz `out` with `positions_mmff94`; returns molecules kept and left out.
 
-    The start is the MMFF94 minimum that RDKit's minimizer reaches from the structure, superimposed on it.
+    `inp` is an npz set or .xyz, .extxyz. The start is the MMFF94 minimum that RDKit's minimizer reaches from the structure, superimposed on it.
     Left out are molecules that MMFF94 has no types for, whose bond orders are not found, or whose minimum has
     other bonds. Raises UserError for a file that cannot be read, and where nothing is kept.
     """
     try:
-        structures = read_npz(inp)
+        structures = read_npz(inp) if inp.suffix == ".npz" else read_xyz(inp)
     except (OSError, ValueError) as error:
         raise UserError(f"{inp} cannot be given starts: {error}") from error
     structures = structures.select(np.arange(len(structures))[:limit])

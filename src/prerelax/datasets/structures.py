@@ -121,6 +121,21 @@ def read_npz(path: Path) -> Structures:
     return structures
 
 
+def read_xyz(path: Path) -> Structures:
+    """All frames of an .xyz or .extxyz file; ids count them from 1.
+
+    Raises ValueError naming the file where there is none or one is cut off.
+    """
+    from ase.io import iread  # not on every machine that trains
+
+    form = "extxyz" if path.suffix == ".extxyz" else "xyz"
+    try:
+        frames = [(a.numbers, a.positions) for a in iread(path, ":", format=form, parallel=False)]
+        return collect((i, *frame) for i, frame in enumerate(frames, start=1))
+    except (ValueError, KeyError, IndexError) as error:
+        raise ValueError(f"{path}: {error or 'no whole frame'}") from error
+
+
 def write_npz(path: Path, structures: Structures) -> None:
     """Write what `read_npz` reads, compressed."""
     arrays: dict[str, Any] = {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.datasets import qm9
-from prerelax.datasets.structures import Structures, collect, read_npz
+from prerelax.datasets.structures import Structures, collect, read_npz, read_xyz
 from prerelax.errors import UserError
 from prerelax.training.config import DataConfig, expand_path
 
@@ -56,8 +56,10 @@ def read_ids(path: Path) -> NDArray[np.int64]:
 def _read(kind: str, path: Path) -> Structures:
     if kind == "npz":
         return read_npz(path)
+    if kind == "xyz":
+        return read_xyz(path)
     if kind == "qm9-xyz":
         return collect(qm9.read_published_xyz(path))
     if kind == "sdf":
         return collect(qm9.read_sdf(path))
-    raise ValueError(f"unknown data format {kind!r}; known: npz, qm9-xyz, sdf")
+    raise ValueError(f"unknown data format {kind!r}; known: npz, xyz, qm9-xyz, sdf")
