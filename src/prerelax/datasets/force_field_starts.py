@@ -29,9 +29,10 @@ have then hardly moved, whereas RDKit's own minimizer goes on to the bottom of t
 def add_mmff94_starts(inp: Path, out: Path, processes: int = 1, limit: int | None = None) -> tuple[int, int]:
     """Write the set `inp` to the npz `out` with `positions_mmff94`; returns molecules kept and left out.
 
-    `inp` is an npz set or .xyz, .extxyz. The start is the MMFF94 minimum that RDKit's minimizer reaches from the structure, superimposed on it.
-    Left out are molecules that MMFF94 has no types for, whose bond orders are not found, or whose minimum has
-    other bonds. Raises UserError for a file that cannot be read, and where nothing is kept.
+    `inp` is .npz, .xyz or .extxyz. The start is the MMFF94 minimum that RDKit's minimizer reaches from the
+    structure, superimposed on it. Left out are molecules that MMFF94 has no types for, whose bond orders are
+    not found, or whose minimum has other bonds. Raises UserError for a file that cannot be read, and where
+    nothing is kept.
     """
     try:
         structures = read_npz(inp) if inp.suffix == ".npz" else read_xyz(inp)

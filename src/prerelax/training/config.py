@@ -25,7 +25,7 @@ class DataConfig:
 
     path: str
     format: str = "npz"
-    """npz, xyz, sdf, qm9-xyz (folder or .tar.bz2 of dsgdb9nsd_*.xyz), or qm7x (npz with energies and forces)"""
+    """npz, xyz, sdf, qm9-xyz (folder or .tar.bz2 of dsgdb9nsd_*.xyz), qm7x (npz with energies and forces)"""
     elements: list[int] | None = None
     """keep only molecules of these elements; None: the network's own"""
     exclude: list[str] = field(default_factory=list)
