@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,7 @@ def known_smiles(files: Iterable[Path]) -> Iterator[str]:
             else:
                 found = map(_canonical_text, path.read_text().splitlines())
             yield from (smiles for smiles in found if smiles)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, BadZipFile) as error:
             raise UserError(f"{path}: neither a set of structures nor SMILES ({error})") from error
 
 

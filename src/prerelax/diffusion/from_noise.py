@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def read_minima(path: Path, model: LoadedModel) -> Structures:
     """
     try:
         structures = read_npz(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise UserError(f"{path}: no set of structures ({error})") from error
     known = structures.with_elements(model.elements)
     known = known.select(np.flatnonzero(known.n_atoms > 1))
