@@ -1,0 +1,1 @@
+"""Conformers by replica exchange between noise levels (docs/conformers.md)."""

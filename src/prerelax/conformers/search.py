@@ -1,0 +1,210 @@
+"""The conformers of one molecule: replicas at a ladder of diffusion steps, the best geometries minimised.
+
+A move turns a bond (the warmest level embeds the molecule anew every second time), cleans the geometry by
+MMFF94 and denoises it; its energy is GFN2-xTB's at the denoised geometry. Metropolis's criterion at
+T = factor × n² on that energy makes every level a walk over denoised geometries, as in Monte Carlo with
+minimization (Li and Scheraga, PNAS 1987, 84, 6611). Exchanges need one energy for all levels: the denoiser
+is called alike at each, and they differ in temperature alone.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from prerelax.conformers import moves
+from prerelax.conformers.distinct import SAME_RMSD_ANG, Skeleton, distinct
+from prerelax.conformers.replica_exchange import (
+    Energies,
+    Geometry,
+    ReplicaExchange,
+    temperature_of_step_k,
+)
+from prerelax.errors import UserError
+from prerelax.relaxation.molecule import RelaxationResult
+
+Denoise = Callable[[Sequence[Geometry]], Sequence[Geometry]]
+Minimise = Callable[[Sequence[Geometry]], list[RelaxationResult]]
+KEPT_GEOMETRIES = 300
+"""of all that were evaluated, the lowest, from which those to be minimised are chosen"""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How long a molecule is searched, and how. Raises UserError for numbers that make no search."""
+
+    steps: tuple[int, ...] = (20, 35, 60, 100)
+    """n of each replica, ascending, which stand for temperatures"""
+    cycles: int = 40
+    """moves of every replica at most"""
+    minimised: int = 10
+    """of the geometries visited, how many are minimised at most"""
+    seconds: float | None = None
+    """of one molecule at most, of which `search_share` is for the moves; None: no limit, and the result
+    follows from the seed alone"""
+    search_share: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.steps or sorted(set(self.steps)) != list(self.steps) or self.steps[0] < 1:
+            raise UserError(f"the replicas' steps ascend from at least 1, not {self.steps}")
+        if self.cycles < 0 or self.minimised < 1 or not 0 <= self.search_share <= 1:
+            raise UserError("cycles of at least 0, minima of at least 1 and a share within 0…1 are needed")
+        if self.seconds is not None and not self.seconds > 0:
+            raise UserError(f"a time limit is positive, not {self.seconds} s")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One conformer."""
+
+    positions: Geometry
+    energy_ev: float
+    converged: bool
+    fmax_ev_ang: float
+
+
+@dataclass
+class SearchResult:
+    """The conformers of a molecule by ascending energy, and how they were found."""
+
+    conformers: list[Found]
+    counts: "Counter[str]" = field(default_factory=Counter)
+    """moves, broken (moves without the molecule's bonds or an energy), minimised, left_out (minima with other
+    bonds or stereochemistry), gradients"""
+    accepted: list[float] = field(default_factory=list)
+    """share of a level's moves, coldest first"""
+    exchanged: list[float] = field(default_factory=list)
+    """share of exchanges of a level with the next"""
+    failure: str = ""
+    """what the last minimisation that failed said"""
+
+
+class Search:
+    """Searches one molecule. `denoise` None leaves geometries at MMFF94's minimum."""
+
+    def __init__(
+        self,
+        molecule: moves.Conformation,
+        start: Geometry,
+        plan: SearchPlan,
+        rng: np.random.Generator,
+        denoise: Denoise | None,
+        energies: Energies,
+        minimise: Minimise,
+        batch: int = 1,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.molecule, self.start, self.plan, self.rng = molecule, start, plan, rng
+        self.denoise, self.minimise, self.batch, self.clock = denoise, minimise, batch, clock
+        self._energies = energies
+        self.began = clock()
+        self.skeleton = Skeleton.of(molecule.mol)
+        self.visited: list[tuple[Geometry, float]] = []
+        self.counts: Counter[str] = Counter()
+
+    def run(self) -> SearchResult:
+        """Search until the cycles or the time for them are used up, then minimise."""
+        replicas = self._replicas()
+        share = self.plan.search_share
+        if replicas is not None and self._has_moves():
+            while replicas.n_cycles < self.plan.cycles and not self._late(share):
+                self.visited += replicas.cycle(self._propose, self.energies)
+                if len(self.visited) > 2 * KEPT_GEOMETRIES:
+                    self._forget()
+        result = self._minima()
+        if replicas is not None and replicas.n_cycles:
+            result.accepted = (replicas.accepted / replicas.n_cycles).tolist()
+            result.exchanged = (replicas.exchanged / np.maximum(1, replicas.attempted)).tolist()
+        return result
+
+    def energies(self, geometries: Sequence[Geometry]) -> Sequence[float]:
+        found = self._energies(geometries)
+        self.counts["broken"] += sum(not math.isfinite(energy) for energy in found)
+        self.counts["gradients"] += len(found)
+        return found
+
+    def _late(self, share: float) -> bool:
+        limit = self.plan.seconds
+        return limit is not None and self.clock() - self.began > share * limit
+
+    def _has_moves(self) -> bool:
+        return bool(self.molecule.torsions) or self.molecule.mol.GetRingInfo().NumRings() > 0
+
+    def _replicas(self) -> ReplicaExchange | None:
+        """The coldest at the geometry given, the others at embedded ones; None where there is no energy."""
+        starts = [self.start]
+        if self._has_moves():
+            more = [moves.embedded(self.molecule, self.rng) for _ in self.plan.steps[1:]]
+            starts += [self.start if geometry is None else geometry for geometry in more]
+        else:
+            starts *= len(self.plan.steps)
+        made = self._made(starts)
+        states = [new if new is not None else old for new, old in zip(made, starts, strict=True)]
+        energies = list(self.energies(states))
+        known = [(s, e) for s, e in zip(states, energies, strict=True) if math.isfinite(e)]
+        self.visited += known
+        if not known:
+            return None
+        lowest = min(known, key=lambda pair: pair[1])
+        for level, energy in enumerate(energies):
+            if not math.isfinite(energy):
+                states[level], energies[level] = lowest
+        temperatures = [temperature_of_step_k(n) for n in self.plan.steps]
+        return ReplicaExchange(temperatures, states, energies, self.rng)
+
+    def _propose(self, states: Sequence[Geometry]) -> Sequence[Geometry | None]:
+        self.counts["moves"] += len(states)
+        moved: list[Geometry] = []
+        for level, state in enumerate(states):
+            anew = level == len(states) - 1 and (self.rng.random() < 0.5 or not self.molecule.torsions)
+            new = moves.embedded(self.molecule, self.rng) if anew else None
+            if new is None and self.molecule.torsions:
+                new = moves.turned(self.molecule, state, self.rng)
+            moved.append(state if new is None else new)
+        return self._made(moved)
+
+    def _made(self, geometries: Sequence[Geometry]) -> list[Geometry | None]:
+        """Cleaned and denoised geometries, one for each level; None where a bond broke or formed."""
+        cleaned = [moves.at_mmff94_minimum(self.molecule, positions) for positions in geometries]
+        made = cleaned if self.denoise is None else self.denoise(cleaned)
+        whole = [positions if self.molecule.is_whole(positions) else None for positions in made]
+        self.counts["broken"] += sum(positions is None for positions in whole)
+        return whole
+
+    def _forget(self) -> None:
+        self.visited = sorted(self.visited, key=lambda pair: pair[1])[:KEPT_GEOMETRIES]
+
+    def _minima(self) -> SearchResult:
+        self._forget()
+        geometries, energies = [pair[0] for pair in self.visited], [pair[1] for pair in self.visited]
+        # Rough geometries of one conformer differ in energy by more than minima do.
+        chosen = distinct(
+            self.skeleton, geometries, energies, self.plan.minimised, math.inf, 2 * SAME_RMSD_ANG
+        )
+        found: list[Found] = []
+        failure = ""
+        while chosen and not (found and self._late(1.0)):
+            group, chosen = chosen[: self.batch], chosen[self.batch :]
+            for result in self.minimise([geometries[index] for index in group]):
+                self.counts["minimised"] += 1
+                self.counts["gradients"] += result.n_gradients
+                conformer = self._conformer(result)
+                if conformer is None:
+                    self.counts["left_out"] += 1
+                    failure = result.message or "other bonds or stereochemistry than the molecule"
+                else:
+                    found.append(conformer)
+        kept = distinct(self.skeleton, [f.positions for f in found], [f.energy_ev for f in found])
+        return SearchResult([found[index] for index in kept], self.counts, failure=failure)
+
+    def _conformer(self, result: RelaxationResult) -> Found | None:
+        if result.status not in ("ok", "not_converged") or result.positions is None:
+            return None
+        assert result.energy_ev is not None and result.fmax_ev_ang is not None
+        if not self.molecule.is_whole(result.positions) or not self.molecule.has_stereo(result.positions):
+            return None
+        return Found(result.positions, result.energy_ev, result.converged, result.fmax_ev_ang)

@@ -1,0 +1,66 @@
+"""The verb `prerelax sample`: conformers by replica exchange between diffusion steps (docs/conformers.md)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from prerelax.conformers.sample_shard import Outcome
+
+
+def sample(
+    inp: Annotated[Path, typer.Argument(metavar="IN.extxyz", help="A shard: one geometry of each molecule.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.extxyz", help="Conformers, lowest energy first.")],
+    model: Annotated[str, typer.Option(help="An EDM's name or folder.")] = "relaxer-qm9-small",
+    steps: Annotated[
+        list[int] | None,
+        typer.Option("--step", help="n of a replica; once for each. Default: 20 35 60 100."),
+    ] = None,
+    cycles: Annotated[int, typer.Option(min=0, help="Moves of every replica at most.")] = 40,
+    minimised: Annotated[int, typer.Option(min=1, help="Geometries minimised at most.")] = 10,
+    seconds: Annotated[
+        float | None, typer.Option(help="For one molecule at most; results then depend on the machine.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the moves.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="GFN2-xTB processes side by side.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Find conformers of every molecule and their GFN2-xTB energies; resumes where it was stopped."""
+    from prerelax.conformers.sample_shard import sample_shard
+    from prerelax.conformers.search import SearchPlan
+
+    ladder = SearchPlan.steps if steps is None else tuple(steps)
+    plan = SearchPlan(ladder, cycles, minimised, seconds, seed=seed)
+    statuses = sample_shard(
+        inp,
+        out,
+        model=model,
+        plan=plan,
+        workers=workers,
+        device=device,
+        report=lambda outcome: typer.echo(_words(outcome), err=True),
+    )
+    typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no molecule")
+
+
+def _words(outcome: "Outcome") -> str:
+    words = f"{outcome.record.id} {outcome.status}"
+    if outcome.message:
+        words += f" ({outcome.message})"
+    if not outcome.conformers:
+        return words
+    counts = outcome.counts
+    lowest = outcome.conformers[0].energy_ev
+    words += (
+        f": {len(outcome.conformers)} conformers, the lowest at {lowest:.4f} eV; "
+        f"{counts.get('moves', 0)} moves "
+        f"({counts.get('broken', 0)} broken), {counts['gradients']} gradients, {outcome.wall_s:.1f} s"
+    )
+    if outcome.accepted:
+        words += f"; accepted {_percent(outcome.accepted)}, exchanged {_percent(outcome.exchanged)}"
+    return words
+
+
+def _percent(shares: list[float]) -> str:
+    return "/".join(f"{100 * share:.0f}" for share in shares) + " %"
