@@ -26,7 +26,7 @@ def _model(types: str = "fixed", **options: Any) -> LoadedModel:
     ).eval()
     for name, parameter in network.named_parameters():
         if name.endswith("move.weight.weight"):  # a fresh network hardly moves atoms: tests could not fail
-            nn.init.normal_(parameter, std=0.1)
+            nn.init.normal_(parameter, std=0.03)
     return LoadedModel("random", network, NoiseSchedule.polynomial(), (1, 6, 8))
 
 

@@ -92,3 +92,12 @@ def test_the_next_stage_is_trained_on_what_the_model_leaves(stages: list[Path], 
     assert after.positions_start is not None and after.ids.tolist() == [1]
     np.testing.assert_array_equal(after.positions, minima.positions[:6])
     np.testing.assert_allclose(after.positions_start, denoised(stages[0], moved[:6]), atol=1e-5)
+
+
+def test_a_network_that_throws_atoms_away_is_not_ok(stages: list[Path]) -> None:
+    model = load_model(stages[0])
+    with torch.no_grad():
+        model.network.noise_head.outnet[-1].mix_vectors.weight[1].mul_(1e6)
+    (result,) = sample(model, [SamplerInput("a", METHANOL, GEOMETRY)])
+    assert result.status == "unknown_error" and "moves an atom" in result.message
+    np.testing.assert_array_equal(result.positions, GEOMETRY)

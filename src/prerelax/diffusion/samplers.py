@@ -259,12 +259,27 @@ def _sample_batch(
     for i, molecule in enumerate(chosen):
         start = np.asarray(molecule.positions, dtype=np.float64)
         trajectory = [start, *(frame[i] for frame in histories)] if options.keep_trajectory else None
-        if np.isfinite(finals[i]).all():
-            results.append(SampleResult(finals[i], "ok", "", n_calls, trajectory))
-        else:
-            message = "the network's prediction is not finite; the geometry before it is kept"
+        message = _wrong(finals[i], start if options.sampler == "few" else None)
+        if message:
             results.append(SampleResult(start, "unknown_error", message, n_calls, trajectory))
+        else:
+            results.append(SampleResult(finals[i], "ok", "", n_calls, trajectory))
     return results
+
+
+LARGEST_MOVE_ANG = 10.0
+"""Of an atom in a tail of few calls: a relaxer that moves one farther has met what it does not know."""
+
+
+def _wrong(denoised: NDArray[np.float64], start: NDArray[np.float64] | None) -> str:
+    """What is wrong with a denoised geometry [n_atoms, 3] Å, in a sentence, or nothing."""
+    if not np.isfinite(denoised).all():
+        return "the network's prediction is not finite; the geometry before it is kept"
+    if start is not None:
+        move = float(np.linalg.norm(denoised - start, axis=1).max())
+        if move > LARGEST_MOVE_ANG:
+            return f"the network moves an atom by {move:.1f} Å; the geometry before it is kept"
+    return ""
 
 
 def as_batch(
