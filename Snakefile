@@ -7,11 +7,18 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from prerelax.campaign import engine_options, level_options, load_campaign, options
+from prerelax.campaign import (
+    displacing_options,
+    engine_options,
+    level_options,
+    load_campaign,
+    options,
+)
 from prerelax.errors import UserError
 from prerelax.operations.provenance import config_of_running_campaign, keep_config
 from prerelax.operations.requests import read_requests
 from prerelax.operations.sharding import Sharding
+from prerelax.training.config import expand_path, read_config
 
 min_version("9.0")
 
@@ -55,7 +62,10 @@ report: "workflow/report/campaign.rst"
 include: "workflow/rules/files.smk"
 include: "workflow/rules/from_noise_files.smk"
 include: "workflow/rules/study_files.smk"
+include: "workflow/rules/set_files.smk"
+include: "workflow/rules/relaxation_files.smk"
 include: "workflow/rules/embed.smk"
+include: "workflow/rules/sets.smk"
 include: "workflow/rules/forcefield.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/diffuse.smk"
@@ -63,6 +73,7 @@ include: "workflow/rules/relax.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/paths.smk"
 include: "workflow/rules/training_speedup.smk"
+include: "workflow/rules/relaxation.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/from_noise.smk"
 include: "workflow/rules/boltzmann.smk"

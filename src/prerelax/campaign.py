@@ -4,7 +4,7 @@ The JSON schema in workflow/schemas/ is generated from these models (`prerelax s
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ from prerelax.choices import (
 )
 from prerelax.errors import UserError
 from prerelax.studies import Studies
-from prerelax.study import DataPath
+from prerelax.study import DataPath, expanded
 
 if TYPE_CHECKING:  # engines are looked at only where a level stands
     from prerelax.engines import Level
@@ -93,7 +93,8 @@ class _Level(_Model):
     def _known_level(self) -> "_Level":
         from prerelax.engines import validate_level
 
-        validate_level(self.level())
+        if self.engine != "mlff":  # a model that the campaign may have yet to train
+            validate_level(self.level())
         return self
 
     def level(self) -> "Level":
@@ -136,6 +137,9 @@ class DiffuseStart(_Model):
         description="the step at which the geometry enters the reverse diffusion; default: the model's",
     )
     max_iterations: int | None = Field(None, ge=1, description="of itp, as and jt at most")
+    time_model: str | None = Field(
+        None, min_length=1, description="of as and itp, as `model`; default: its folder `time`"
+    )
     calls: int | None = Field(None, ge=1, description="network calls of the sampler `few`")
     fixed_types: bool = False
     noise_free: bool = False
@@ -148,9 +152,67 @@ class DiffuseStart(_Model):
     device: Device = "auto"
 
 
+class DisplacedStart(_Model):
+    """Three displacements of every minimum: smallest, middle and largest RMSD (paper M's inputs)."""
+
+    kind: Literal["displaced"]
+    from_: Name = Field(alias="from", description="the start whose geometries are minima of the set's level")
+    set: str = Field(min_length=1, description="one of `sets`, by which they are displaced, or an npz of one")
+    displacements: int = Field(100, ge=3, description="of every minimum, where they are made")
+
+    @model_validator(mode="after")
+    def _path_is_set(self) -> "DisplacedStart":
+        expanded(self.set)
+        return self
+
+
+class DiffusedStart(_Model):
+    """Minima with as much noise as the schedule has at some steps: one geometry for each."""
+
+    kind: Literal["diffused"]
+    from_: Name = Field(alias="from", description="the start whose geometries are diffused")
+    steps: list[Annotated[int, Field(ge=1, le=999)]] = Field(min_length=1, description="of MoreRed's 1000")
+    seed: int = 0
+
+
 Start = Annotated[
-    EmbedStart | EmbedAgainStart | ForcefieldStart | RelaxStart | DiffuseStart, Field(discriminator="kind")
+    EmbedStart
+    | EmbedAgainStart
+    | ForcefieldStart
+    | RelaxStart
+    | DiffuseStart
+    | DisplacedStart
+    | DiffusedStart,
+    Field(discriminator="kind"),
 ]
+
+
+class Labels(_Model):
+    """The level of energies and forces."""
+
+    engine: Engine
+    method: str = Field(min_length=1)
+    basis: str | None = None
+    dispersion: Dispersion | None = None
+
+
+class TrainingSet(_Level):
+    """Data for trainings, made by the campaign: minima, with `labels` their displacements too.
+
+    No molecule of the campaign's own `molecules`, by its graph, is in it.
+    """
+
+    molecules: DataPath | None = Field(None, description="molecules to relax; or else `from`")
+    every: int = Field(1, ge=1, description="each so-many-th of the molecules")
+    from_: Name | None = Field(None, alias="from", description="another set, whose minima are relaxed again")
+    displacements: int = Field(100, ge=1, description="of every minimum, where it has labels")
+    labels: Labels | None = Field(None, description="displace the minima, energies and forces at this level")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "TrainingSet":
+        if (self.molecules is None) == (self.from_ is None):
+            raise ValueError("give either molecules or from")
+        return self
 
 
 class Only(_Model):
@@ -179,6 +241,9 @@ class Campaign(_Model):
     denoisers: dict[Name, Path] = Field(
         default_factory=dict, description="models trained by the campaign itself: name and training config"
     )
+    sets: dict[Name, TrainingSet] = Field(
+        default_factory=dict, description="training data made by the campaign itself"
+    )
     starts: dict[Name, Start] = Field(
         default_factory=lambda: dict[str, Start](
             {"mmff94": ForcefieldStart(kind="forcefield"), "edm-n50": DiffuseStart(kind="diffuse")}
@@ -205,9 +270,36 @@ class Campaign(_Model):
                     raise ValueError(f"targets.{target}.starts: {start} is not among the starts")
             if self.baseline not in self.starts_of(target):
                 raise ValueError(f"targets.{target}.starts: the baseline {self.baseline} is missing")
-        for complaint in self.studies.complaints(self.starts, self.targets):
+        for complaint in self._complaints():
             raise ValueError(complaint)
         return self
+
+    def _complaints(self) -> Iterator[str]:
+        yield from self.studies.complaints(self.starts, self.targets)
+        if self.studies.relaxation:
+            yield from self.studies.relaxation.complaints(self.starts, self.denoisers)
+        for name, made in self.sets.items():
+            if made.from_ is not None and (made.from_ not in self.sets or self.sets[made.from_].labels):
+                yield f"sets.{name}.from: {made.from_} is not among the sets without labels"
+        for name, start in self.starts.items():
+            if not isinstance(start, DisplacedStart) or start.set.endswith(".npz"):
+                continue
+            if start.set not in self.sets or not self.sets[start.set].labels:
+                yield f"starts.{name}.set: {start.set} is neither an .npz nor among the sets with labels"
+        yield from self._unknown_force_fields()
+
+    def _unknown_force_fields(self) -> Iterator[str]:
+        from prerelax.engines import validate_level
+
+        parts: dict[str, Mapping[str, _Model]]
+        parts = {"starts": self.starts, "targets": self.targets, "sets": self.sets}
+        for where, named in parts.items():
+            for name, part in named.items():
+                if isinstance(part, _Level) and part.engine == "mlff" and part.method not in self.denoisers:
+                    try:
+                        validate_level(part.level())
+                    except (ValueError, UserError) as error:
+                        yield f"{where}.{name}.method: {error}"
 
     def _check_source(self, name: str) -> None:
         start = self.starts[name]
@@ -236,20 +328,25 @@ class Campaign(_Model):
         """Names of the starts made by one verb."""
         return [name for name, start in self.starts.items() if start.kind == kind]
 
+    def rows_of_minimum(self, name: str) -> int:
+        """Rows that a start of the kind displaced or diffused has for each minimum."""
+        start = self.starts[name]
+        return len(start.steps) if isinstance(start, DiffusedStart) else 3
+
     def source(self, name: str) -> str:
         """The start from whose geometries another one is made."""
         start = self.starts[name]
         return EMBEDDING if isinstance(start, EmbedStart) else start.from_
 
 
-def options(part: Start | Target) -> list[str]:
+def options(part: Start | Target | TrainingSet) -> list[str]:
     """The command-line options of the verb that makes a start or relaxes at a target.
 
     Each field that differs from its default is an option of the same name, but for what the workflow itself
     has to say: names, files and the model.
     """
     words: list[str] = []
-    said = part.model_dump(exclude_defaults=True, exclude={"kind", "from_", "starts", "only", "model"})
+    said = part.model_dump(exclude_defaults=True, exclude=_SAID_BY_RULES)
     for name, value in said.items():
         flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
         words += [flag] if value is True else [flag, str(value)]
@@ -260,6 +357,15 @@ def options(part: Start | Target) -> list[str]:
 
 
 _FLAGS = {"timeout_s": "--timeout"}
+_SAID_BY_RULES = {"kind", "from_", "starts", "only", "model", "time_model", "molecules", "every"}
+
+
+def displacing_options(made: TrainingSet, displacements: int) -> list[str]:
+    """The options of `prerelax displace` for a set, and for other molecules as it treats its own."""
+    assert made.labels is not None
+    level = made.model_dump(include={"engine", "method", "basis", "dispersion", "fmax"}, exclude_none=True)
+    labels = {f"label_{k}": v for k, v in made.labels.model_dump(exclude_none=True).items()}
+    return _words({**level, **labels, "displacements": displacements})
 
 
 def level_options(target: Target) -> list[str]:
@@ -291,6 +397,8 @@ _STARTS: dict[str, type[BaseModel]] = {
     "forcefield": ForcefieldStart,
     "relax": RelaxStart,
     "diffuse": DiffuseStart,
+    "displaced": DisplacedStart,
+    "diffused": DiffusedStart,
 }
 
 
@@ -316,6 +424,8 @@ def _known_keys(loc: tuple[Any, ...]) -> list[str]:
     model: type[BaseModel] = Campaign
     if loc[0] == "starts" and len(loc) > 3:
         model = _STARTS[loc[2]]
+    elif loc[0] == "sets" and len(loc) > 2:
+        model = Labels if "labels" in loc[2:-1] else TrainingSet
     elif loc[0] == "targets" and len(loc) > 2:
         model = Target
         if "only" in loc[2:-1]:

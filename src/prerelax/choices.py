@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-ForceField = Literal["mmff94", "uff"]
+ForceField = Literal["mmff94", "uff", "mmff94-openbabel"]
 Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
 Fallback = Literal["gfn2", "none"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -13,3 +13,4 @@ Optimizer = Literal[
 ]
 Hessian = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
 CheckMinimum = Literal["none", "cheap", "target"]
+RelaxationFigure = Literal["ratios", "steps", "bins", "seconds", "sizes"]

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from prerelax import datasets_cli, staged_cli
+from prerelax import datasets_cli, relaxation_cli, staged_cli
 from prerelax.choices import (
     CheckMinimum,
     Device,
@@ -81,6 +81,10 @@ def embed(
     again: Annotated[
         bool, typer.Option(help="MOLECULES is a shard: new geometries, also of molecules that came with one.")
     ] = False,
+    every: Annotated[int, typer.Option(min=1, help="Each so-many-th of the rows.")] = 1,
+    unlike: Annotated[
+        list[Path] | None, typer.Option(help="Skip molecules with the graph of one in this shard.")
+    ] = None,
     start: StartName = None,
 ) -> None:
     """Read molecules and give each a 3-D geometry (RDKit, ETKDGv3): the start `rdkit`."""
@@ -89,7 +93,7 @@ def embed(
     if again:
         embed_again(molecules, out, seed, start or "embedded")
         return
-    embed_shard(molecules, out, _rows(rows), conformers, seed)
+    embed_shard(molecules, out, _rows(rows), conformers, seed, every, unlike or ())
 
 
 @app.command()
@@ -135,6 +139,9 @@ def diffuse(
     steps: Steps = None,
     calls: Calls = None,
     max_iterations: MaxIterations = None,
+    time_model: Annotated[
+        str | None, typer.Option(help="Of as and itp; default: the folder `time` in the model's.")
+    ] = None,
     fixed_types: Annotated[
         bool, typer.Option(help="Hold the elements fixed where the model diffuses them.")
     ] = False,
@@ -166,6 +173,7 @@ def diffuse(
         steps=steps,
         calls=calls,
         max_iterations=max_iterations,
+        time_model=time_model,
         fixed_types=fixed_types,
         noise_free=noise_free,
         batch_size=batch_size,
@@ -428,6 +436,7 @@ def schema(
 
 add_to(app)
 datasets_cli.add_to(app)
+relaxation_cli.add_to(app)
 
 
 for verb in (plan, status, retry):

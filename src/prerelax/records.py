@@ -82,6 +82,11 @@ class Record:
     residual_ang: float | None = None
     """how far a denoiser would still move the geometry that it made, see `prerelax.diffusion.confidence`"""
 
+    n_iterations: int | None = None
+    """of the denoiser's sampler that made the geometry"""
+    first_step: int | None = None
+    """the schedule's step at which it began; MoreRed's samplers predict it"""
+
     target: str | None = None
     """name of the target; None in a start"""
     converged: bool | None = None
@@ -154,6 +159,8 @@ _TABLE_SCHEMA = pa.schema(
         ("n_gradients_cheap", pa.int64()),
         ("fallback", pa.string()),
         ("residual_ang", pa.float64()),
+        ("n_iterations", pa.int64()),
+        ("first_step", pa.int64()),
         ("target", pa.string()),
         ("converged", pa.bool_()),
         ("n_gradients", pa.int64()),

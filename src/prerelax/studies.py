@@ -10,6 +10,7 @@ from pydantic import Field
 
 from prerelax.boltzmann_study import BoltzmannStudy
 from prerelax.generation_studies import FromNoiseStudy, ScheduleStudy, ShellStudy
+from prerelax.relaxation_study import RelaxationStudy
 from prerelax.study import DataPath, Study
 
 
@@ -63,6 +64,7 @@ class Studies(Study):
     )
     generation: GenerationStudy | None = None
     boltzmann: BoltzmannStudy | None = None
+    relaxation: RelaxationStudy | None = None
     from_noise: FromNoiseStudy | None = None
     schedules: ScheduleStudy | None = None
     shells: ShellStudy | None = None

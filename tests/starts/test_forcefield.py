@@ -113,7 +113,7 @@ def test_radicals_are_said_to_be_beyond_mmff94(tmp_path: Path) -> None:
 
 
 def test_unknown_force_field(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="mmff94 or uff"):
+    with pytest.raises(UserError, match="mmff94, uff"):
         forcefield_shard(tmp_path / "a.extxyz", tmp_path / "b.extxyz", "amber", None, "x")  # type: ignore[arg-type]
 
 

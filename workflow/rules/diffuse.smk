@@ -16,6 +16,7 @@ rule diffuse:
     params:
         options=start_options,
         model=model_of,
+        time_model=time_model_options,
     shell:
         "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.frames:q} {params.options:q}"
-        " --model {params.model:q} --start {wildcards.start} --workers {threads} > {log:q} 2>&1"
+        " --model {params.model:q} {params.time_model:q} --start {wildcards.start} --workers {threads} > {log:q} 2>&1"

@@ -27,9 +27,19 @@ def weights_of(denoiser):
 
 
 def trained_weights(wildcards):
-    """What a start waits for when the campaign itself trains its model."""
-    model = campaign.starts[wildcards.start].model
-    return weights_of(model) if model in campaign.denoisers else []
+    """What a start waits for when the campaign itself trains its models."""
+    start = campaign.starts[wildcards.start]
+    return [
+        weights_of(model)
+        for model in (start.model, start.time_model)
+        if model in campaign.denoisers
+    ]
+
+
+def force_field_weights(part):
+    """What relaxations with a force field of the campaign's own wait for."""
+    own = part.engine == "mlff" and part.method in campaign.denoisers
+    return weights_of(part.method) if own else []
 
 
 def model_of(wildcards):
@@ -45,8 +55,37 @@ def start_options(wildcards):
     return options(campaign.starts[wildcards.start])
 
 
+def time_model_options(wildcards):
+    """`--time-model FOLDER` where a start names one."""
+    name = campaign.starts[wildcards.start].time_model
+    if name is None:
+        return []
+    own = name in campaign.denoisers
+    return ["--time-model", str(Path(weights_of(name)).parent) if own else name]
+
+
+def relax_options(part):
+    """Options of `prerelax relax`; a force field that the campaign trains is named by its folder."""
+    words = options(part)
+    if force_field_weights(part):
+        words[words.index("--method") + 1] = str(Path(weights_of(part.method)).parent)
+    return words
+
+
+def relaxed_start_options(wildcards):
+    return relax_options(campaign.starts[wildcards.start])
+
+
+def relaxed_start_weights(wildcards):
+    return force_field_weights(campaign.starts[wildcards.start])
+
+
 def target_options(wildcards):
-    return options(campaign.targets[wildcards.target])
+    return relax_options(campaign.targets[wildcards.target])
+
+
+def target_weights(wildcards):
+    return force_field_weights(campaign.targets[wildcards.target])
 
 
 def targets_of(*engines):
@@ -64,5 +103,6 @@ RELAXED_FOLDERS = [
 
 wildcard_constraints:
     shard=r"\d+",
+    set="[a-z0-9-]+",
     start="[a-z0-9-]+",
     target="[a-z0-9-]+",

@@ -4,7 +4,8 @@
 
 rule prerelax_xtb:
     input:
-        source_frames,
+        frames=source_frames,
+        weights=relaxed_start_weights,
     output:
         frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
     log:
@@ -20,15 +21,16 @@ rule prerelax_xtb:
         runtime=requests.runtime("starts/{start}", 60),
         mem_mb=requests.memory("starts/{start}", 8000),
     params:
-        options=start_options,
+        options=relaxed_start_options,
     shell:
-        "prerelax relax {input:q} {output.frames:q} {params.options:q}"
+        "prerelax relax {input.frames:q} {output.frames:q} {params.options:q}"
         " --workers {threads} --start {wildcards.start} > {log:q} 2>&1"
 
 
 rule relax_xtb:
     input:
-        start_frames,
+        frames=start_frames,
+        weights=target_weights,
     output:
         frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
     log:
@@ -46,7 +48,7 @@ rule relax_xtb:
     params:
         options=target_options,
     shell:
-        "prerelax relax {input:q} {output.frames:q} {params.options:q}"
+        "prerelax relax {input.frames:q} {output.frames:q} {params.options:q}"
         " --workers {threads} --target {wildcards.target} > {log:q} 2>&1"
 
 

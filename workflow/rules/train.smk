@@ -1,6 +1,7 @@
 rule train:
     input:
         config=lambda wildcards: campaign.denoisers[wildcards.denoiser],
+        made=lambda wildcards: trained_on(campaign.denoisers[wildcards.denoiser]),
     output:
         weights=f"{RESULTS}/training/{{denoiser}}/model/weights.safetensors",
         config=f"{RESULTS}/training/{{denoiser}}/model/config.yaml",

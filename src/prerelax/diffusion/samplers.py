@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -70,6 +71,7 @@ class SamplerOptions:
     calls: int
     tail: edm.TailOptions
     keep_trajectory: bool
+    time_model: str | Path | None = None
 
 
 EDM_SAMPLERS = ("edm", "few")
@@ -90,16 +92,18 @@ def sample(
     calls: int | None = None,
     noise: NoiseStream | None = None,
     max_iterations: int | None = None,
+    time_model: str | Path | None = None,
 ) -> list[SampleResult]:
     """Denoise `molecules`, results in their order.
 
     `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's,
     or with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic
     tail of `calls` calls; MoreRed's models have `jt`, `as`, `itp` (at most `max_iterations` iterations) and
-    `ddpm` (the last `steps`). Sampler, steps and calls default to the model's own. `noise` replaces the
-    streams made of ids and `seed`. Molecules are batched by size, or swapped in flight; a result does not
-    depend on batch mates (to 1e-4 Å). One that cannot be treated gets a status and its input geometry back
-    and does not disturb the others. Raises UserError for options that no molecule could be sampled with.
+    `ddpm` (the last `steps`); `time_model` replaces the time network beside the model's. Sampler, steps and
+    calls default to the model's own. `noise` replaces the streams made of ids and `seed`. Molecules are
+    batched by size, or swapped in flight; a result does not depend on batch mates (to 1e-4 Å). One that
+    cannot be treated gets a status and its input geometry back and does not disturb the others. Raises
+    UserError for options that no molecule could be sampled with.
     """
     defaults = denoiser.sampler_defaults
     sampler = sampler or str(defaults.get("name", "edm"))
@@ -111,7 +115,8 @@ def sample(
         edm.tail_of_calls(denoiser.network, steps, calls if sampler == "few" else 1)
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, not {batch_size}")
-    options = SamplerOptions(sampler, steps, calls, edm.TailOptions(fixed_types, noise_free), keep_trajectory)
+    tail = edm.TailOptions(fixed_types, noise_free)
+    options = SamplerOptions(sampler, steps, calls, tail, keep_trajectory, time_model)
     chosen = resolve_device(device)
     denoiser.to(chosen)
     stream = noise if noise is not None else SeededNoise([m.id for m in molecules], seed)
@@ -181,7 +186,7 @@ def _sample_in_flight(
     """The results of `rows` by a MoreRed sampler."""
     chosen = [molecules[row] for row in rows]
     bond_graph = bool(getattr(denoiser.network, "uses_bond_graph", False))
-    sampler = morered.sampler_of(denoiser, options.sampler, options.steps)
+    sampler = morered.sampler_of(denoiser, options.sampler, options.steps, options.time_model)
     flown = morered.relax(
         [morered.Molecule(m.numbers, m.positions, topology(m) if bond_graph else None) for m in chosen],
         sampler,

@@ -42,7 +42,10 @@ class Frame:
 
 
 def read_frames(path: Path) -> list[Frame]:
-    """The frames of a trajectory, with energies where it has them. Raises ShardError for another file."""
+    """The frames of a trajectory, with energies where it has them. Raises ShardError for another file.
+
+    A shard is read as well, each of its rows as a path of one frame.
+    """
     try:
         images = ase.io.read(path, index=":", format="extxyz") if path.stat().st_size else []
     except FileNotFoundError:
@@ -53,9 +56,7 @@ def read_frames(path: Path) -> list[Frame]:
 
 
 def _frame(atoms: Atoms, path: Path, place: int) -> Frame:
-    if "call" not in atoms.info:
-        raise ShardError(f"{path}: frame {place} has no `call`; this is not a trajectory that prerelax wrote")
-    record, call = record_of_frame(atoms, path, place), int(atoms.info["call"])
+    record, call = record_of_frame(atoms, path, place), int(atoms.info.get("call", 0))
     if atoms.calc is None:
         return Frame(record, call)
     return Frame(record, call, float(atoms.get_potential_energy()), atoms.get_forces())

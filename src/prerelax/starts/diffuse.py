@@ -135,8 +135,18 @@ def _denoise(
     outcomes = {i: _not_asked(records[i], subject, start) for i, subject in subjects.items()}
     for i, result, residual, wall_s in zip(asked, results, residuals, seconds, strict=True):
         tried = records[i].after_stage(start, wall_s, start=start, residual_ang=residual, fallback=None)
+        tried = replace(tried, n_iterations=_n_iterations(result), first_step=_first_step(result))
         outcomes[i] = _judged(tried, subjects[i], result, judge.limit_ang(len(tried.numbers)))
     return outcomes, dict(zip(asked, results, strict=True))
+
+
+def _n_iterations(result: SampleResult) -> int:
+    return result.n_calls if result.steps_taken is None else len(result.steps_taken)
+
+
+def _first_step(result: SampleResult) -> int | None:
+    """None where no step was predicted."""
+    return result.steps_taken[0] if result.steps_taken and result.steps_taken[0] >= 0 else None
 
 
 def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
@@ -168,7 +178,8 @@ def _residuals_ang(
 
 
 def _not_asked(record: Record, subject: Subject, start: str) -> _Outcome:
-    row = record.after_stage(start, 0.0, start=start, residual_ang=None, fallback=None)
+    nothing: dict[str, Any] = dict.fromkeys(("residual_ang", "fallback", "n_iterations", "first_step"))
+    row = record.after_stage(start, 0.0, start=start, **nothing)
     if subject.contradiction:
         return _Outcome(replace(row, status="input_error", message=subject.contradiction))
     return _Outcome(row, subject.objection)

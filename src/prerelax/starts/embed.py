@@ -3,7 +3,7 @@
 Riniker & Landrum, J. Chem. Inf. Model. 2015, 55, 2562; ETKDGv3: Wang et al., ibid. 2020, 60, 2044.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
+from prerelax.datasets.graph_split import graph_key
 from prerelax.errors import UserError
+from prerelax.molecular_graph import bonded_matrix
 from prerelax.molecules import Molecule, mol_from_mapped_smiles, read_molecules
 from prerelax.records import Record, read_shard, write_shard
 from prerelax.settings import settings_text
@@ -28,8 +30,19 @@ TIMEOUT_S = 60
 """Of each way of embedding: a guard against very large cages, far above what ordinary molecules take."""
 
 
-def embed_shard(molecules: Path, out: Path, rows: slice | None, conformers: int, seed: int) -> None:
+def embed_shard(
+    molecules: Path,
+    out: Path,
+    rows: slice | None,
+    conformers: int,
+    seed: int,
+    every: int = 1,
+    unlike: Sequence[Path] = (),
+) -> None:
     """Write the start `rdkit`: rows × conformers, the conformers of a molecule in succession.
+
+    Of the rows each `every`-th. Those whose molecular graph is one of a molecule in the shards `unlike` (test
+    molecules of what will be trained on these) are `skipped`.
 
     Conformer k is embedded with the random seed `seed` + k, so that a molecule's geometry depends neither on
     its neighbours in the file nor on the shard (seed 42, conformer 0: the papers' start). A molecule given
@@ -41,8 +54,22 @@ def embed_shard(molecules: Path, out: Path, rows: slice | None, conformers: int,
         raise UserError(f"at least one conformer is needed, not {conformers}")
     if not 0 <= seed <= 2**31 - 1 - conformers:
         raise UserError(f"the seed must lie between 0 and 2147483647 - conformers, not {seed}")
-    read = read_molecules(molecules, rows)
-    write_shard(out, [record for molecule in read for record in embedded(molecule, conformers, seed)])
+    tested = {_graph(record) for shard in unlike for record in read_shard(shard) if record.smiles}
+    read = read_molecules(molecules, rows)[::every]
+    records = [record for molecule in read for record in embedded(molecule, conformers, seed)]
+    write_shard(out, [_set_aside(record, tested) if tested else record for record in records])
+
+
+def _graph(record: Record) -> int:
+    mol = mol_from_mapped_smiles(record.smiles)
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    return graph_key(numbers, bonded_matrix(mol))
+
+
+def _set_aside(record: Record, tested: set[int]) -> Record:
+    if not record.proceeds or _graph(record) not in tested:
+        return record
+    return replace(record, status="skipped", message="its molecular graph is one of the test molecules'")
 
 
 def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""The starts `mmff94`, `mmff94-200` and `uff`: force-field minima by RDKit.
+"""The starts `mmff94`, `mmff94-200` and `uff`: force-field minima by RDKit, or by Open Babel.
 
 MMFF94: Halgren, J. Comput. Chem. 1996, 17, 490; in RDKit: Tosco et al., J. Cheminf. 2014, 6, 37.
 UFF: Rappé et al., J. Am. Chem. Soc. 1992, 114, 10024.
@@ -7,6 +7,7 @@ UFF: Rappé et al., J. Am. Chem. Soc. 1992, 114, 10024.
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import get_args
 
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
@@ -14,8 +15,9 @@ from rdkit.Chem import rdForceFieldHelpers
 from prerelax.choices import ForceField
 from prerelax.errors import UserError
 from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles
-from prerelax.records import Record, Status, read_shard, write_shard
+from prerelax.records import PROCEED, Record, Status, read_shard, write_shard
 from prerelax.settings import settings_text
+from prerelax.starts.open_babel import minimised_by_open_babel
 
 ITERATIONS_TO_CONVERGENCE = 50_000
 """Where no number is asked for. Drug-like molecules take up to a few thousand iterations."""
@@ -36,8 +38,8 @@ def forcefield_shard(
     geometry as `forcefield_unavailable`; one whose bonds broke or formed is `connectivity_changed`. Raises
     UserError for an unknown method or a broken shard.
     """
-    if method not in ("mmff94", "uff"):
-        raise UserError(f"the force field {method!r} is not known; use mmff94 or uff")
+    if method not in get_args(ForceField):
+        raise UserError(f"the force field {method!r} is not known; use {', '.join(get_args(ForceField))}")
     records = read_shard(inp)
     write_shard(out, [minimised(record, method, max_iterations, start) for record in records])
 
@@ -50,12 +52,15 @@ def minimised(record: Record, method: ForceField, max_iterations: int | None, st
     positions = record.positions
     try:
         mol = mol_from_mapped_smiles(record.smiles, positions)
-        with rdBase.BlockLogs():
-            status, message = _minimise(mol, method, max_iterations or ITERATIONS_TO_CONVERGENCE)
-        if status != "forcefield_unavailable":
-            positions = mol.GetConformer().GetPositions()
-            if not connectivity_unchanged(mol, record.numbers, positions):
-                status, message = "connectivity_changed", _CHANGED.format(method=method)
+        if method == "mmff94-openbabel":
+            status, message, positions = minimised_by_open_babel(record.numbers, positions, max_iterations)
+        else:
+            with rdBase.BlockLogs():
+                status, message = _minimise(mol, method, max_iterations or ITERATIONS_TO_CONVERGENCE)
+            if status != "forcefield_unavailable":
+                positions = mol.GetConformer().GetPositions()
+        if status in PROCEED and not connectivity_unchanged(mol, record.numbers, positions):
+            status, message = "connectivity_changed", _CHANGED.format(method=method)
     except Exception as error:  # RDKit raises many kinds; whichever it is must cost this row alone
         status, message = "unknown_error", f"{method} failed: {type(error).__name__}: {error}"
     settings = {"verb": "forcefield", "method": method, "max_iterations": max_iterations}

@@ -24,6 +24,9 @@ LAST_CHECKPOINT = "last.ckpt"
 class ExponentialAverage(WeightAveraging):
     """EMA of the weights after every step; validation and exports use the average.
 
+    Before each validation the loss of the current weights on the same batches is logged as
+    `validation/current_loss`, beside the average's `validation/loss`.
+
     With warm-up the decay is min(`decay`, (1 + n) / (10 + n)) after n updates, without which a short training
     would remember its random initialisation.
     """
@@ -38,6 +41,16 @@ class ExponentialAverage(WeightAveraging):
         n = float(n_averaged)
         decay = min(self.decay, (1.0 + n) / (10.0 + n)) if self.warmup else self.decay
         torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        losses, sizes = [], []
+        for index, batch in enumerate(trainer.val_dataloaders or ()):
+            losses.append(float(module.validation_loss(batch.to(module.device), index)))
+            sizes.append(batch.n_molecules)
+        if sizes:
+            mean = sum(loss * n for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)
+            module.log("validation/current_loss", mean, on_step=False, on_epoch=True)
+        super().on_validation_epoch_start(trainer, module)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Leaves the current weights in place, for the checkpoint at the end: exports take the average

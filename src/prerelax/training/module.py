@@ -46,9 +46,17 @@ class DenoiserModule(L.LightningModule):
         return losses["loss"] if bool(losses["loss"] <= LARGEST_LOSS) else None
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
-        losses = self._losses(batch, self.optimization.seed + 1, batch_index)
+        losses = self._validation_losses(batch, batch_index)
         self._log("validation", losses, batch)
         return losses["loss"]
+
+    def validation_loss(self, batch: Batch, batch_index: int) -> Tensor:
+        """The loss of `validation_step` with the weights as they are now, not logged."""
+        with torch.no_grad():
+            return self._validation_losses(batch, batch_index)["loss"]
+
+    def _validation_losses(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        return self._losses(batch, self.optimization.seed + 1, batch_index)
 
     def _losses(self, batch: Batch, seed: int, step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)

@@ -1,0 +1,170 @@
+# MoreRed's relaxations of inputs whose minimum is known: one table, and the figures from it.
+
+
+rule relaxation_table:
+    input:
+        relaxation_shards,
+    output:
+        f"{RESULTS}/relaxation.csv",
+    log:
+        f"{LOGS}/relaxation_table.log",
+    benchmark:
+        f"{BENCHMARKS}/relaxation_table.tsv"
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=subpath(output[0], parent=True),
+        reference=relaxation.reference if relaxation else "",
+        starts=flags("start", RELAXATION_STARTS.values()),
+    shell:
+        "prerelax relaxation-table {params.results:q} {output:q} --reference {params.reference}"
+        " {params.starts} > {log:q} 2>&1"
+
+
+rule relaxation_figure:
+    input:
+        rules.relaxation_table.output,
+    output:
+        report(
+            f"{RESULTS}/figures/relaxation_{{figure}}.png",
+            caption="../report/relaxation.rst",
+            category="Relaxations with a known minimum",
+            labels={"figure": "{figure}"},
+        ),
+        multiext(
+            f"{RESULTS}/figures/relaxation_{{figure}}", ".pdf", ".csv", "_numbers.csv"
+        ),
+    log:
+        f"{LOGS}/relaxation/{{figure}}.log",
+    benchmark:
+        f"{BENCHMARKS}/relaxation/{{figure}}.tsv"
+    wildcard_constraints:
+        figure=one_of(RELAXATION_FIGURES),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        kind=lambda wildcards: RELAXATION_FIGURES[wildcards.figure][0],
+        methods=lambda wildcards: flags(
+            "method", RELAXATION_FIGURES[wildcards.figure][1]
+        ),
+        repeats=repeat_flags,
+        figure=subpath(output[0], strip_suffix=".png"),
+    shell:
+        "prerelax relaxation-figure {params.kind} {input:q} {params.figure:q} {params.methods}"
+        " {params.repeats} > {log:q} 2>&1"
+
+
+rule relaxation_drawings:
+    input:
+        rules.relaxation_table.output,
+    output:
+        report(
+            f"{RESULTS}/figures/relaxation_drawings_{{start}}.png",
+            caption="../report/relaxation.rst",
+            category="Relaxations with a known minimum",
+            labels={"figure": "molecules, {start}"},
+        ),
+        multiext(
+            f"{RESULTS}/figures/relaxation_drawings_{{start}}",
+            ".pdf",
+            ".csv",
+            "_numbers.csv",
+        ),
+    log:
+        f"{LOGS}/relaxation/drawings_{{start}}.log",
+    benchmark:
+        f"{BENCHMARKS}/relaxation/drawings_{{start}}.tsv"
+    wildcard_constraints:
+        start=one_of(relaxation.inputs if relaxation else []),
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=subpath(output[0], ancestor=2),
+        reference=relaxation.reference if relaxation else "",
+        methods=flags("method", relaxation.methods if relaxation else []),
+        by=relaxation.drawn_by if relaxation else "",
+        figure=subpath(output[0], strip_suffix=".png"),
+    shell:
+        "prerelax relaxation-drawings {params.results:q} {input:q} {params.figure:q} --reference {params.reference}"
+        " --input {wildcards.start} {params.methods} --by {params.by} > {log:q} 2>&1"
+
+
+rule method_energies:
+    input:
+        start_frames,
+    output:
+        f"{RESULTS}/relaxation_energies/{{start}}/{{shard}}.extxyz",
+    log:
+        f"{LOGS}/relaxation_energies/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/relaxation_energies/{{start}}/{{shard}}.tsv"
+    wildcard_constraints:
+        start=one_of(ENERGY_STARTS),
+    conda:
+        "../../envs/prerelax.yaml"
+    threads: 2
+    params:
+        options=relaxation.energies.options() if ENERGY_STARTS else [],
+        molecules=lambda wildcards: ENERGY_STARTS[wildcards.start],
+    shell:
+        "prerelax energies {input:q} {output:q} {params.options:q} --molecules {params.molecules}"
+        " --workers {threads} --go-on-without-program > {log:q} 2>&1"
+
+
+rule relaxation_energies:
+    input:
+        expand(
+            f"{RESULTS}/relaxation_energies/{{start}}/{{shard}}.extxyz",
+            start=ENERGY_STARTS,
+            shard=SHARDS[:1],
+        ),
+    output:
+        report(
+            f"{RESULTS}/figures/relaxation_energies.png",
+            caption="../report/relaxation.rst",
+            category="Relaxations with a known minimum",
+            labels={"figure": "energies above the minimum"},
+        ),
+        multiext(
+            f"{RESULTS}/figures/relaxation_energies", ".pdf", ".csv", "_numbers.csv"
+        ),
+    log:
+        f"{LOGS}/relaxation/energies.log",
+    benchmark:
+        f"{BENCHMARKS}/relaxation/energies.tsv"
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=subpath(output[0], ancestor=2),
+        reference=relaxation.reference if relaxation else "",
+        start=relaxation.energies.input if ENERGY_STARTS else "",
+        methods=flags("method", ENERGY_METHODS),
+        level=relaxation.energies.name if ENERGY_STARTS else "",
+        figure=subpath(output[0], strip_suffix=".png"),
+    shell:
+        "prerelax relaxation-energies {params.results:q} {params.figure:q} --reference {params.reference}"
+        " --input {params.start} {params.methods} --level {params.level:q} > {log:q} 2>&1"
+
+
+rule training_curves:
+    input:
+        [weights_of(name) for name in CURVES],
+    output:
+        report(
+            f"{RESULTS}/figures/training_curves.png",
+            caption="../report/relaxation.rst",
+            category="Relaxations with a known minimum",
+            labels={"figure": "training curves"},
+        ),
+        multiext(f"{RESULTS}/figures/training_curves", ".pdf", ".csv", "_numbers.csv"),
+    log:
+        f"{LOGS}/relaxation/training_curves.log",
+    benchmark:
+        f"{BENCHMARKS}/relaxation/training_curves.tsv"
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        folders=[str(Path(weights_of(name)).parent.parent) for name in CURVES],
+        figure=subpath(output[0], strip_suffix=".png"),
+    shell:
+        "prerelax training-curves {params.figure:q} {params.folders:q} > {log:q} 2>&1"
