@@ -136,14 +136,12 @@ class Search:
 
     def _replicas(self) -> ReplicaExchange | None:
         """The coldest at the geometry given, the others at embedded ones; None where there is no energy."""
-        starts = [self.start]
-        if self._has_moves():
-            more = [moves.embedded(self.molecule, self.rng) for _ in self.plan.steps[1:]]
-            starts += [self.start if geometry is None else geometry for geometry in more]
-        else:
-            starts *= len(self.plan.steps)
-        made = self._made(starts)
-        states = [new if new is not None else old for new, old in zip(made, starts, strict=True)]
+        steps = self.plan.steps if self._has_moves() else self.plan.steps[:1]
+        embedded = [moves.embedded(self.molecule, self.rng) for _ in steps[1:]]
+        starts = [self.start, *(self.start if new is None else new for new in embedded)]
+        states = [
+            start if made is None else made for made, start in zip(self._made(starts), starts, strict=True)
+        ]
         energies = list(self.energies(states))
         known = [(s, e) for s, e in zip(states, energies, strict=True) if math.isfinite(e)]
         self.visited += known
@@ -153,8 +151,7 @@ class Search:
         for level, energy in enumerate(energies):
             if not math.isfinite(energy):
                 states[level], energies[level] = lowest
-        temperatures = [temperature_of_step_k(n) for n in self.plan.steps]
-        return ReplicaExchange(temperatures, states, energies, self.rng)
+        return ReplicaExchange([temperature_of_step_k(n) for n in steps], states, energies, self.rng)
 
     def _propose(self, states: Sequence[Geometry]) -> Sequence[Geometry | None]:
         self.counts["moves"] += len(states)
