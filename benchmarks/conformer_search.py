@@ -30,7 +30,7 @@ from rdkit.Chem import rdForceFieldHelpers, rdMolDescriptors
 from prerelax.analysis.pairs import KCAL_MOL
 from prerelax.boltzmann.flexible import is_flexible
 from prerelax.conformers import moves
-from prerelax.conformers.distinct import SAME_RMSD_ANG, Skeleton, distinct
+from prerelax.conformers.distinct import SAME_ROUGH_RMSD_ANG, Skeleton, distinct
 from prerelax.conformers.sample_shard import Xtb, sampled
 from prerelax.conformers.search import SearchPlan
 from prerelax.diffusion.checkpoint import LoadedModel, load_model
@@ -156,7 +156,7 @@ def etkdg(record: Record, seconds: float, seed: int, xtb: Xtb) -> dict:
             geometry, energy = mmff94_minimum(molecule.mol, positions)
             geometries.append(geometry)
             energies.append(energy)
-    chosen = distinct(skeleton, geometries, energies, None, math.inf, 2 * SAME_RMSD_ANG)
+    chosen = distinct(skeleton, geometries, energies, None, math.inf, SAME_ROUGH_RMSD_ANG)
     found, n_minimised = [], 0
     while n_minimised < len(chosen) and (not found or clock() - began < seconds):
         (result,) = xtb.minimised(record, [geometries[chosen[n_minimised]]])

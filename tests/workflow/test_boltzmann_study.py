@@ -41,7 +41,7 @@ def test_the_study_makes_its_figures_and_goes_on(tmp_path: Path, data_folder: Pa
     molecules = data_folder.resolve() / "qm9_small_test.npz"
     figures = tmp_path / "results/chains/figures"
     wanted = [figures.relative_to(tmp_path) / "boltzmann_temperature.png"]
-    done = snakemake(config(molecules, STUDY), *map(str, wanted))
+    done = snakemake(config(molecules, STUDY), "--keep-going", *map(str, wanted))
     assert done.returncode == 0, done.stderr
     for name in ("boltzmann_violins", "boltzmann_temperature", "boltzmann_heat_capacity"):
         for kind in ("png", "pdf", "csv"):
@@ -57,7 +57,7 @@ def test_the_study_makes_its_figures_and_goes_on(tmp_path: Path, data_folder: Pa
     (kept,) = (tmp_path / "results/chains").glob(pattern)
     with np.load(kept) as chain:
         before = chain["energies_ev"]
-    done = snakemake(config(molecules, STUDY | {"proposals": 500}), *map(str, wanted))
+    done = snakemake(config(molecules, STUDY | {"proposals": 500}), "--keep-going", *map(str, wanted))
     assert done.returncode == 0, done.stderr
     with np.load(kept) as chain:
         assert len(chain["energies_ev"]) == 500
@@ -81,7 +81,7 @@ def test_a_job_for_each_temperature_and_step(tmp_path: Path, snakemake: Any) -> 
     (tmp_path / "molecules.csv").write_text("id,smiles\na,CC\n")
     study = {"model": "edm-qm9-small", "target": "gfn2"}
     wanted = "results/chains/figures/boltzmann_violins.png"
-    done = snakemake(config(Path("molecules.csv"), study), "--dry-run", wanted)
+    done = snakemake(config(Path("molecules.csv"), study), "--dry-run", "--keep-going", wanted)
     assert done.returncode == 0, done.stderr
     counts = dict(line.split() for line in (done.stdout + done.stderr).splitlines() if len(line.split()) == 2)
     assert counts["metropolis"] == "18"

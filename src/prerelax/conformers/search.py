@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from prerelax.conformers import moves
-from prerelax.conformers.distinct import SAME_RMSD_ANG, Skeleton, distinct
+from prerelax.conformers.distinct import SAME_ROUGH_RMSD_ANG, Skeleton, distinct
 from prerelax.conformers.replica_exchange import (
     Energies,
     Geometry,
@@ -179,9 +179,8 @@ class Search:
         self._forget()
         geometries, energies = [pair[0] for pair in self.visited], [pair[1] for pair in self.visited]
         # Rough geometries of one conformer differ in energy by more than minima do.
-        chosen = distinct(
-            self.skeleton, geometries, energies, self.plan.minimised, math.inf, 2 * SAME_RMSD_ANG
-        )
+        most, limits = self.plan.minimised, (math.inf, SAME_ROUGH_RMSD_ANG)
+        chosen = distinct(self.skeleton, geometries, energies, most, *limits)
         found: list[Found] = []
         failure = ""
         while chosen and not (found and self._late(1.0)):
