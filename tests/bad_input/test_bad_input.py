@@ -63,6 +63,7 @@ INPUT_ERRORS = {
     "truncated.sdf": {"cut-off": "cut off"},
     "embed.csv": {},
     "forcefield.csv": {},
+    "drugs.csv": {"salt": "2 separate fragments", "hydrochloride": "2 separate fragments"},
 }
 LATER_ERRORS = {
     "embed.csv": {
@@ -73,6 +74,11 @@ LATER_ERRORS = {
         "boronic-acid": ("forcefield_unavailable", "parameters for B (atom 2)"),
         "selenide": ("forcefield_unavailable", "Se"),
         "hydrogen": ("forcefield_unavailable", "use uff"),
+    },
+    "drugs.csv": {
+        "cyclophane": ("embed_failed", "no 3-D geometry"),
+        "boronic-acid": ("forcefield_unavailable", "parameters for B"),
+        "selenide": ("forcefield_unavailable", "Se"),
     },
     "charged_and_open_shell.csv": {"oxygen": ("forcefield_unavailable", "use uff")},
 }

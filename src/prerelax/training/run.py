@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+import yaml
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
 from prerelax.datasets.training_sets import read_training_set
-from prerelax.diffusion.checkpoint import make_schedule, network_elements, save_model
+from prerelax.diffusion.checkpoint import CONFIG, make_schedule, network_elements, save_model
 from prerelax.diffusion.model_folders import WEIGHTS, find_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network, nearest
@@ -74,12 +75,27 @@ def train(
 
 
 def _begin_with(network: nn.Module, model: str) -> None:
-    """Give a network the weights of a model that has all its tensors, and maybe others."""
-    weights = load_file(find_model(str(expand_path(model))) / WEIGHTS)
+    """Give a network the weights of a model that has all its tensors, and maybe others; see `_introduce`."""
+    folder = find_model(str(expand_path(model)))
+    weights = load_file(folder / WEIGHTS)
     unfit = [n for n, t in network.state_dict().items() if n not in weights or weights[n].shape != t.shape]
     if unfit:
         raise UserError(f"weights: {model} has no {unfit[0]} of the size that this network needs")
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
+    known = yaml.safe_load((folder / CONFIG).read_text())["network"].get("elements", [])
+    _introduce(network, sorted(set(network_elements(network)) - set(known)), sorted(known))
+
+
+def _introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
+    """Let elements that the weights never met begin as the mean of those that they know.
+
+    To a random row of the embedding a trained network answers with displacements beyond all bounds, and the
+    optimizer remembers such a gradient for thousands of steps.
+    """
+    table = getattr(getattr(network, "representation", None), "embedding", None)
+    if isinstance(table, nn.Embedding) and new and known:
+        with torch.no_grad():
+            table.weight[new] = table.weight[known].mean(dim=0)
 
 
 def _check(config: TrainingConfig) -> None:
