@@ -1,13 +1,23 @@
 """A config that is wrong never starts a campaign, and says why in one sentence."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from prerelax.campaign import ConfigError, Target, json_schema, level_options, load_campaign, options
+from prerelax.campaign import (
+    ConfigError,
+    Target,
+    displacing_options,
+    json_schema,
+    level_options,
+    load_campaign,
+    options,
+)
+from prerelax.training.config import read_config
 
 MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
 STARTS: dict[str, Any] = {
@@ -99,3 +109,80 @@ def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:
     target = Target(engine="tblite", method="GFN2-xTB", solvent="water", only={"max_atoms": 9})
     words = level_options(target)
     assert words[words.index("--solvent") + 1] == "water" and words[words.index("--max-atoms") + 1] == "9"
+
+
+SETS: dict[str, Any] = {
+    "equilibria": {"molecules": "m.csv", "engine": "tblite", "method": "GFN1-xTB"},
+    "labelled": {
+        "molecules": "m.csv",
+        "engine": "tblite",
+        "method": "GFN1-xTB",
+        "labels": {"engine": "tblite", "method": "GFN2-xTB"},
+    },
+}
+RELAXATION: dict[str, Any] = MINIMAL | {
+    "targets": {},
+    "baseline": "displaced",
+    "sets": SETS,
+    "denoisers": {"ff": "config/train-mlff-qm7x-small.yaml"},
+    "starts": {
+        "displaced": {"kind": "displaced", "from": "rdkit", "set": "labelled"},
+        "ff-displaced": {"kind": "relax", "from": "displaced", "engine": "mlff", "method": "ff"},
+    },
+}
+
+
+def with_study(**changes: Any) -> dict[str, Any]:
+    study = {"reference": "rdkit", "inputs": ["displaced"], "methods": ["ff"]} | changes
+    return RELAXATION | {"studies": {"relaxation": study}}
+
+
+def test_sets_and_relaxations_hang_together() -> None:
+    campaign = load_campaign(with_study(repeats={"ff": ["ff"]}))
+    assert campaign.studies.relaxation is not None
+    assert campaign.studies.relaxation.all_methods("displaced", campaign.starts) == ["ff"]
+    words = displacing_options(campaign.sets["labelled"], 7)
+    assert words[:4] == ["--engine", "tblite", "--method", "GFN1-xTB"] and words[-2:] == [
+        "--displacements",
+        "7",
+    ]
+    assert words[words.index("--label-method") + 1] == "GFN2-xTB"
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (with_study(methods=["ff", "jt"]), "there is no start jt-displaced made from displaced"),
+        (with_study(reference="minima"), "reference: minima is not among the starts"),
+        (with_study(inputs=["diffused"]), "inputs: diffused is not among the starts"),
+        (with_study(drawn_by="jt"), "drawn_by: there is no start jt-displaced"),
+        (with_study(curves=["jt"]), "curves: jt is not among the denoisers"),
+        (with_study(energies={"method": "no-such-functional"}), "studies.relaxation.energies"),
+        (RELAXATION | {"denoisers": {}}, "starts.ff-displaced.method: no model named 'ff'"),
+        (RELAXATION | {"sets": {"labelled": SETS["equilibria"]}}, "labelled is neither an .npz nor among"),
+        (
+            MINIMAL | {"sets": {"a": {"engine": "tblite", "method": "GFN1-xTB"}}},
+            "sets.a: give either molecules or from",
+        ),
+        (
+            MINIMAL | {"sets": {"a": {"from": "b", "engine": "tblite", "method": "GFN1-xTB"}}},
+            "sets.a.from: b is not among the sets without labels",
+        ),
+        (
+            MINIMAL | {"sets": {"a": SETS["equilibria"] | {"evry": 2}}},
+            "unknown key sets.a.evry; did you mean every",
+        ),
+    ],
+)
+def test_wrong_sets_and_studies_are_one_sentence(config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        load_campaign(config)
+
+
+@pytest.mark.parametrize("name", ["morered-mini", "morered-qm7x"])
+def test_the_papers_campaigns_are_whole(name: str, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    campaign = load_campaign(yaml.safe_load((repository / f"config/{name}.yaml").read_text()))
+    assert campaign.studies.relaxation is not None and not campaign.targets
+    for config in campaign.denoisers.values():
+        assert read_config(repository / config).run.folder.startswith(f"results/{name}/training")

@@ -138,3 +138,15 @@ def test_structures_with_coordinates_can_be_embedded_again(tmp_path: Path) -> No
     expected = embedded_positions(mol_from_mapped_smiles(given_.smiles), 42)
     np.testing.assert_allclose(row.positions, expected, atol=1e-6)
     assert np.abs(row.positions - given_.positions).max() > 0.05
+
+
+def test_each_so_many_th_row_and_none_like_the_test_molecules(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text("id,smiles\na,CCO\nb,CC\nc,C=CO\nd,OCC\ne,CCN\nf,bad smiles\n")
+    (tmp_path / "test.csv").write_text("id,smiles\nt,CCO\nu,not one\n")
+    embed_shard(tmp_path / "test.csv", tmp_path / "test.extxyz", None, 1, 42)
+    embed_shard(tmp_path / "all.csv", tmp_path / "out.extxyz", None, 1, 42, unlike=[tmp_path / "test.extxyz"])
+    statuses = {row.id: row.status for row in read_shard(tmp_path / "out.extxyz")}
+    # Graphs have all hydrogens: vinyl alcohol has fewer than ethanol.
+    assert statuses == {"a": "skipped", "b": "ok", "c": "ok", "d": "skipped", "e": "ok", "f": "input_error"}
+    embed_shard(tmp_path / "all.csv", tmp_path / "out.extxyz", None, 1, 42, every=2)
+    assert [row.id for row in read_shard(tmp_path / "out.extxyz")] == ["a", "c", "e"]

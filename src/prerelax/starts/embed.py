@@ -54,7 +54,9 @@ def embed_shard(
         raise UserError(f"at least one conformer is needed, not {conformers}")
     if not 0 <= seed <= 2**31 - 1 - conformers:
         raise UserError(f"the seed must lie between 0 and 2147483647 - conformers, not {seed}")
-    tested = {_graph(record) for shard in unlike for record in read_shard(shard) if record.smiles}
+    tested = {
+        _graph(record) for shard in unlike for record in read_shard(shard) if record.status != "input_error"
+    }
     read = read_molecules(molecules, rows)[::every]
     records = [record for molecule in read for record in embedded(molecule, conformers, seed)]
     write_shard(out, [_set_aside(record, tested) if tested else record for record in records])

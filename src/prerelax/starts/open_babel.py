@@ -40,7 +40,8 @@ def minimised_by_open_babel(
         message = "Open Babel's MMFF94 has no types for the bonds that it perceives in this geometry"
         return "forcefield_unavailable", message, np.asarray(positions, dtype=float)
     limit = max_iterations or ITERATIONS
-    field.ConjugateGradientsInitialize(limit, 1e-7)
+    # One more than are taken: Open Babel calls the last of its steps converged.
+    field.ConjugateGradientsInitialize(limit + 1, 1e-7)
     goes_on = field.ConjugateGradientsTakeNSteps(limit)
     field.GetCoordinates(mol)
     moved = [(atom.GetX(), atom.GetY(), atom.GetZ()) for atom in openbabel.OBMolAtomIter(mol)]
