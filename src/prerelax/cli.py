@@ -356,7 +356,8 @@ def evaluate(
 
     model = load_model(name)
     nothing_chosen = steps is None and sampler is None and noise_free is None and calls is None
-    if nothing_chosen and not as_json and model.sampler_defaults.get("name", "edm") == "edm":
+    sampler = sampler or model.sampler_defaults.get("name", "edm")
+    if nothing_chosen and not as_json and sampler == "edm":
         typer.echo(card_table(evaluate_card(model, data, limit, device)))
         return
     both = noise_free is None and not as_json and sampler != "few"
