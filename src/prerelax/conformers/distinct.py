@@ -14,8 +14,8 @@ SAME_ENERGY_EV = 0.15 * KCAL_MOL
 """Minima converged to 0.03 eV/Å scatter by up to 0.14 kcal/mol (90th percentile, GFN2-xTB)."""
 SAME_RMSD_ANG = 0.25
 SAME_ROUGH_RMSD_ANG = 0.2
-"""Of geometries that are not minimised, whose energies do not tell them apart. A hydroxyl group turned over is
-0.3 Å in a molecule of thirty heavy atoms."""
+"""Of geometries that are not minimised, whose energies do not tell them apart. A hydroxyl group turned over
+is 0.3 Å in a molecule of thirty heavy atoms."""
 
 
 @dataclass(frozen=True)

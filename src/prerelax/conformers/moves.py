@@ -107,11 +107,14 @@ def embedded(molecule: Conformation, rng: np.random.Generator) -> Geometry | Non
 
 
 def at_mmff94_minimum(molecule: Conformation, positions: Geometry) -> Geometry:
-    """`positions` after MMFF94's minimizer; unchanged where MMFF94 has no parameters."""
+    """`positions` after MMFF94's minimizer; unchanged where MMFF94 has no parameters or gives up."""
     if not molecule.has_mmff94 or len(positions) < 2:
         return positions
     trial = _with(molecule.mol, positions)
-    rdForceFieldHelpers.MMFFOptimizeMolecule(trial, mmffVariant="MMFF94", maxIters=MMFF94_ITERATIONS)
+    try:
+        rdForceFieldHelpers.MMFFOptimizeMolecule(trial, mmffVariant="MMFF94", maxIters=MMFF94_ITERATIONS)
+    except (RuntimeError, ValueError):  # atoms turned onto each other
+        return positions
     result: Geometry = trial.GetConformer().GetPositions()
     return result
 
