@@ -140,7 +140,7 @@ def with_study(**changes: Any) -> dict[str, Any]:
 def test_sets_and_relaxations_hang_together() -> None:
     campaign = load_campaign(with_study(repeats={"ff": ["ff"]}))
     assert campaign.studies.relaxation is not None
-    assert campaign.studies.relaxation.all_methods("displaced", campaign.starts) == ["ff"]
+    assert campaign.studies.relaxation.tables(campaign.starts) == {"methods": [("ff", "displaced")]}
     words = displacing_options(campaign.sets["labelled"], 7)
     assert words[:4] == ["--engine", "tblite", "--method", "GFN1-xTB"] and words[-2:] == [
         "--displacements",

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from prerelax.choices import Dispersion, Engine
 from prerelax.study import Study
 
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Methods = Annotated[list[str], Field(min_length=1)]
 
 
@@ -60,7 +61,7 @@ class RelaxationStudy(Study):
     predicting: list[str] = Field(
         default_factory=list, description="methods whose predicted first step is drawn against the RMSD"
     )
-    comparisons: dict[str, Methods] = Field(
+    comparisons: dict[Name, Methods] = Field(
         default_factory=dict, description="a figure of RMSD in bins for each: retrained ones, backbones"
     )
     repeats: dict[str, Methods] = Field(
@@ -71,12 +72,23 @@ class RelaxationStudy(Study):
     energies: MethodEnergies | None = None
     curves: list[str] = Field(default_factory=list, description="denoisers whose training curves are drawn")
 
-    def all_methods(self, input_name: str, starts: Mapping[str, Any]) -> list[str]:
-        """Every method that the study reads of an input; of `methods` all, of the others those there are."""
-        others = [name for names in self.comparisons.values() for name in names]
-        others += [name for names in self.repeats.values() for name in names] + self.serial
-        there = [name for name in others if f"{name}-{input_name}" in starts]
-        return list(dict.fromkeys([*self.methods, *there]))
+    def tables(self, starts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+        """The (method, input) of every table: of `methods` and what belongs to them, and of each comparison.
+
+        Apart, so that a backbone that is not installed costs its own figure. Repeats, serial runs and
+        comparisons are there where the campaign has the start.
+        """
+        again = [name for names in self.repeats.values() for name in names]
+        wanted = {"methods": [*self.methods, *again, *self.serial], **self.comparisons}
+        return {
+            table: [
+                (method, name)
+                for name in self.inputs
+                for method in dict.fromkeys(methods)
+                if f"{method}-{name}" in starts
+            ]
+            for table, methods in wanted.items()
+        }
 
     def complaints(self, starts: Mapping[str, Any], denoisers: Mapping[str, Any]) -> Iterator[str]:
         """What names are wrong, one sentence each."""
@@ -90,7 +102,7 @@ class RelaxationStudy(Study):
                 start = starts.get(f"{method}-{name}")
                 if start is None or getattr(start, "from_", None) != name:
                     yield f"studies.relaxation.methods: there is no start {method}-{name} made from {name}"
-        everywhere = {m for name in self.inputs for m in self.all_methods(name, starts)}
+        everywhere = {method for rows in self.tables(starts).values() for method, _ in rows}
         named = {"predicting": self.predicting, "serial": self.serial}
         named |= {f"comparisons.{k}": v for k, v in self.comparisons.items()}
         named |= {f"repeats.{k}": v for k, v in self.repeats.items()}

@@ -42,7 +42,7 @@ def training(path: Path, network: str, data: Path, **changes: Any) -> str:
 def test_every_figure_is_made_and_bad_rows_are_reported(
     tmp_path: Path, repository: Path, snakemake: Any
 ) -> None:
-    # A sulfur that no model knows, a row that is no molecule, a molecule that is tested and may not be learned.
+    # A sulfur that no model knows, a row that is no molecule, and a molecule that may not be learned.
     (tmp_path / "test.csv").write_text("id,smiles\nmethanol,CO\nthiol,CS\nbad,not one\n")
     (tmp_path / "train.csv").write_text("id,smiles\na,C\nb,CC\nc,O\nd,C=O\ne,CO\nf,C#C\n")
     sets = Path("results/tiny/sets")
@@ -111,7 +111,7 @@ def test_every_figure_is_made_and_bad_rows_are_reported(
             assert (results / f"figures/{figure}{suffix}").stat().st_size, figure
     learned = pd.read_parquet(results / "sets/minima/molecules.parquet").set_index("id").status
     assert learned["e"] == "skipped" and learned.drop("e").eq("ok").all()
-    table = pd.read_csv(results / "relaxation.csv")
+    table = pd.read_csv(results / "relaxation/methods.csv")
     assert len(table) == 3 * (3 + 2) * len(METHODS)
     status = table.set_index(["method", "id"]).status
     assert set(status["jt", "thiol"]) == {"unsupported_element"}

@@ -1,21 +1,25 @@
-# MoreRed's relaxations of inputs whose minimum is known: one table, and the figures from it.
+# MoreRed's relaxations of inputs whose minimum is known: tables, and the figures from them.
 
 
 rule relaxation_table:
     input:
         relaxation_shards,
     output:
-        f"{RESULTS}/relaxation.csv",
+        f"{RESULTS}/relaxation/{{table}}.csv",
     log:
-        f"{LOGS}/relaxation_table.log",
+        f"{LOGS}/relaxation/table_{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/relaxation_table.tsv"
+        f"{BENCHMARKS}/relaxation/table_{{table}}.tsv"
+    wildcard_constraints:
+        table=one_of(RELAXATION_TABLES),
     conda:
         "../../envs/prerelax.yaml"
     params:
-        results=subpath(output[0], parent=True),
+        results=subpath(output[0], ancestor=2),
         reference=relaxation.reference if relaxation else "",
-        starts=flags("start", RELAXATION_STARTS.values()),
+        starts=lambda wildcards: flags(
+            "start", [":".join(pair) for pair in RELAXATION_TABLES[wildcards.table]]
+        ),
     shell:
         "prerelax relaxation-table {params.results:q} {output:q} --reference {params.reference}"
         " {params.starts} > {log:q} 2>&1"
@@ -23,7 +27,7 @@ rule relaxation_table:
 
 rule relaxation_figure:
     input:
-        rules.relaxation_table.output,
+        lambda wildcards: f"{RESULTS}/relaxation/{RELAXATION_FIGURES[wildcards.figure][1]}.csv",
     output:
         report(
             f"{RESULTS}/figures/relaxation_{{figure}}.png",
@@ -45,7 +49,7 @@ rule relaxation_figure:
     params:
         kind=lambda wildcards: RELAXATION_FIGURES[wildcards.figure][0],
         methods=lambda wildcards: flags(
-            "method", RELAXATION_FIGURES[wildcards.figure][1]
+            "method", RELAXATION_FIGURES[wildcards.figure][2]
         ),
         repeats=repeat_flags,
         figure=subpath(output[0], strip_suffix=".png"),
@@ -56,7 +60,7 @@ rule relaxation_figure:
 
 rule relaxation_drawings:
     input:
-        rules.relaxation_table.output,
+        f"{RESULTS}/relaxation/methods.csv",
     output:
         report(
             f"{RESULTS}/figures/relaxation_drawings_{{start}}.png",

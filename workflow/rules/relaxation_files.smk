@@ -2,29 +2,30 @@
 
 relaxation = campaign.studies.relaxation
 
-# Start METHOD-INPUT: what `prerelax relaxation-table` calls it.
-RELAXATION_STARTS = {
-    f"{method}-{name}": f"{method}:{name}"
-    for name in (relaxation.inputs if relaxation else [])
-    for method in relaxation.all_methods(name, campaign.starts)
-}
+# What each table is made of: (method, input), the start METHOD-INPUT.
+RELAXATION_TABLES = relaxation.tables(campaign.starts) if relaxation else {}
 
 
 def relaxation_shards(wildcards):
-    starts = [relaxation.reference, *relaxation.inputs, *RELAXATION_STARTS]
+    made = [f"{m}-{name}" for m, name in RELAXATION_TABLES[wildcards.table]]
+    starts = [relaxation.reference, *relaxation.inputs, *made]
     return [frames_of_start(start, shard) for start in starts for shard in SHARDS]
 
 
 def relaxation_figures():
-    """Kind and methods of every figure that is drawn from the table."""
+    """Kind, table and methods of every figure that is drawn from a table."""
     if not relaxation:
         return {}
-    figures = {name: (name, relaxation.methods) for name in ("ratios", "bins", "sizes")}
-    figures["seconds"] = ("seconds", [*relaxation.methods, *relaxation.serial])
+    figures = {
+        name: (name, "methods", relaxation.methods)
+        for name in ("ratios", "bins", "sizes")
+    }
+    timed = [*relaxation.methods, *relaxation.serial]
+    figures["seconds"] = ("seconds", "methods", timed)
     if relaxation.predicting:
-        figures["steps"] = ("steps", relaxation.predicting)
+        figures["steps"] = ("steps", "methods", relaxation.predicting)
     return figures | {
-        f"bins_{name}": ("bins", methods)
+        f"bins_{name}": ("bins", name, methods)
         for name, methods in relaxation.comparisons.items()
     }
 
@@ -33,10 +34,10 @@ RELAXATION_FIGURES = relaxation_figures()
 
 
 def repeat_flags(wildcards):
-    methods = RELAXATION_FIGURES[wildcards.figure][1]
+    _, table, methods = RELAXATION_FIGURES[wildcards.figure]
+    repeats = relaxation.repeats if table == "methods" else {}
     return flags(
-        "repeat",
-        [f"{m}:{again}" for m in methods for again in relaxation.repeats.get(m, [])],
+        "repeat", [f"{m}:{again}" for m in methods for again in repeats.get(m, [])]
     )
 
 
