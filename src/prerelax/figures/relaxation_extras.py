@@ -98,15 +98,8 @@ def drawings(
                 va="top",
                 fontsize=6,
             )
-        line[0].text(
-            0,
-            1.0,
-            f"quantile {pick['quantile']:g}",
-            transform=line[0].transAxes,
-            fontsize=6,
-            color=GREY,
-            va="bottom",
-        )
+        words = {"transform": line[0].transAxes, "rotation": 90, "va": "center", "ha": "right"}
+        line[0].text(-0.05, 0.5, f"quantile {pick['quantile']:g}", fontsize=6, color=GREY, **words)
     drawn = known.loc[[i for i in known.index if i[1:] in set(zip(chosen.id, chosen.conformer, strict=True))]]
     columns = ["smiles", "rmsd_before_ang", "rmsd_after_ang", "ratio", "status"]
     return figure, drawn.reset_index()[["method", "id", "conformer", *columns[1:]]], chosen
