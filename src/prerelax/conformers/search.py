@@ -43,8 +43,8 @@ class SearchPlan:
     minimised: int = 10
     """of the geometries visited, how many are minimised at most"""
     seconds: float | None = None
-    """of one molecule at most, of which `search_share` is for the moves; None: no limit, and the result
-    follows from the seed alone"""
+    """of one molecule; `search_share` of what is left goes to moves, then minimisations follow, until it is
+    used up. None: no limit, one round, and the result follows from the seed alone"""
     search_share: float = 0.5
     seed: int = 0
 
@@ -104,18 +104,41 @@ class Search:
         self.began = clock()
         self.skeleton = Skeleton.of(molecule.mol)
         self.visited: list[tuple[Geometry, float]] = []
+        self.tried: list[Geometry] = []
+        """minimised, as they were before"""
+        self.found: list[Found] = []
+        self.failure = ""
         self.counts: Counter[str] = Counter()
 
     def run(self) -> SearchResult:
-        """Search until the cycles or the time for them are used up, then minimise."""
+        """Moves until the cycles or the time for them are used up, then minimisations, lowest first; both
+        again where time is left.
+        """
         replicas = self._replicas()
-        share = self.plan.search_share
-        if replicas is not None and self._has_moves():
-            while replicas.n_cycles < self.plan.cycles and not self._late(share):
-                self.visited += replicas.cycle(self._propose, self.energies)
-                if len(self.visited) > 2 * KEPT_GEOMETRIES:
-                    self._forget()
-        result = self._minima()
+        until = 0.0
+        while True:
+            limit = self.plan.seconds
+            until += self.plan.search_share * (limit - until) if limit is not None else 0.0
+            n_before = len(self.tried)
+            if replicas is not None and self._has_moves():
+                self._move(replicas, None if limit is None else until)
+            self._minimise()
+            done = replicas is None or not self._has_moves() or replicas.n_cycles >= self.plan.cycles
+            if limit is None or self._later_than(limit) or (done and len(self.tried) == n_before):
+                break
+            until = max(until, self.clock() - self.began)
+        return self._result(replicas)
+
+    def _move(self, replicas: ReplicaExchange, until: float | None) -> None:
+        while replicas.n_cycles < self.plan.cycles and not self._later_than(until):
+            self.visited += replicas.cycle(self._propose, self.energies)
+            if len(self.visited) > 2 * KEPT_GEOMETRIES:
+                self._forget()
+
+    def _result(self, replicas: ReplicaExchange | None) -> SearchResult:
+        found = self.found
+        kept = distinct(self.skeleton, [f.positions for f in found], [f.energy_ev for f in found])
+        result = SearchResult([found[index] for index in kept], self.counts, failure=self.failure)
         if replicas is not None and replicas.n_cycles:
             result.accepted = (replicas.accepted / replicas.n_cycles).tolist()
             result.exchanged = (replicas.exchanged / np.maximum(1, replicas.attempted)).tolist()
@@ -127,9 +150,8 @@ class Search:
         self.counts["gradients"] += len(found)
         return found
 
-    def _late(self, share: float) -> bool:
-        limit = self.plan.seconds
-        return limit is not None and self.clock() - self.began > share * limit
+    def _later_than(self, seconds: float | None) -> bool:
+        return seconds is not None and self.clock() - self.began > seconds
 
     def _has_moves(self) -> bool:
         return bool(self.molecule.torsions) or self.molecule.mol.GetRingInfo().NumRings() > 0
@@ -175,27 +197,29 @@ class Search:
     def _forget(self) -> None:
         self.visited = sorted(self.visited, key=lambda pair: pair[1])[:KEPT_GEOMETRIES]
 
-    def _minima(self) -> SearchResult:
+    def _minimise(self) -> None:
+        """Minimise the lowest of the geometries visited that are none of those tried before."""
         self._forget()
         geometries, energies = [pair[0] for pair in self.visited], [pair[1] for pair in self.visited]
-        # Rough geometries of one conformer differ in energy by more than minima do.
-        most, limits = self.plan.minimised, (math.inf, SAME_ROUGH_RMSD_ANG)
-        chosen = distinct(self.skeleton, geometries, energies, most, *limits)
-        found: list[Found] = []
-        failure = ""
-        while chosen and not (found and self._late(1.0)):
+        lowest = distinct(self.skeleton, geometries, energies, None, math.inf, SAME_ROUGH_RMSD_ANG)
+        chosen = [geometries[index] for index in lowest if self._is_new(geometries[index])]
+        chosen = chosen[: self.plan.minimised - len(self.tried)]
+        while chosen and not (self.found and self._later_than(self.plan.seconds)):
             group, chosen = chosen[: self.batch], chosen[self.batch :]
-            for result in self.minimise([geometries[index] for index in group]):
+            self.tried += group
+            for result in self.minimise(group):
                 self.counts["minimised"] += 1
                 self.counts["gradients"] += result.n_gradients
                 conformer = self._conformer(result)
                 if conformer is None:
                     self.counts["left_out"] += 1
-                    failure = result.message or "other bonds or stereochemistry than the molecule"
+                    self.failure = result.message or "other bonds or stereochemistry than the molecule"
                 else:
-                    found.append(conformer)
-        kept = distinct(self.skeleton, [f.positions for f in found], [f.energy_ev for f in found])
-        return SearchResult([found[index] for index in kept], self.counts, failure=failure)
+                    self.found.append(conformer)
+
+    def _is_new(self, positions: Geometry) -> bool:
+        distances = (self.skeleton.rmsd_ang(positions, tried) for tried in self.tried)
+        return all(distance >= SAME_ROUGH_RMSD_ANG for distance in distances)
 
     def _conformer(self, result: RelaxationResult) -> Found | None:
         if result.status not in ("ok", "not_converged") or result.positions is None:

@@ -36,6 +36,8 @@ COLOURS = {METROPOLIS: "#E69F00", DIFFUSION: "#0B4F8A"}
 PAPER_COLOUR = "#D55E00"
 MAX_MOLECULES = 12
 COLUMNS = 3
+MAX_PAIRS = 5
+"""of a step and a temperature in one panel"""
 
 
 def boltzmann_figures(compared: Comparison, folder: Path) -> str:
@@ -49,8 +51,9 @@ def boltzmann_figures(compared: Comparison, folder: Path) -> str:
 
 @in_house_style
 def violins(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
-    """Distributions of energies, a panel for each molecule: every step beside the nearest temperature.
+    """Distributions of energies, a panel for each molecule: steps beside the temperatures nearest to them.
 
+    Of more than MAX_PAIRS steps those that the paper pairs, or else some from all over them, are drawn.
     The table has means and standard deviations of all distributions.
     """
     names = list(dict.fromkeys(compared.pairs["id"]))[:MAX_MOLECULES]
@@ -64,7 +67,7 @@ def violins(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
         axes.set_axis_off()
     for axes in panels[::columns]:
         axes.set_ylabel("energy above the minimum / kcal/mol")
-    words = f"n = {len(names)} molecules; paper E: diffusion is wider"
+    words = f"n = {len(names)} molecules; below each pair its overlap; paper E: diffusion is wider"
     missing = left_out_words(compared.left_out).removeprefix("; ")
     figure.suptitle("\n".join(filter(None, (words, missing))), x=0.01, ha="left", fontsize=6.5, color=GREY)
     handles = [Patch(color=colour, alpha=0.7, lw=0) for colour in COLOURS.values()]
@@ -73,14 +76,14 @@ def violins(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
 
 
 def _violin_panel(axes: Axes, compared: Comparison, name: str) -> None:
-    pairs = compared.pairs[compared.pairs["id"] == name]
+    pairs = _few(compared.pairs[compared.pairs["id"] == name])
     ticks = []
     columns = pairs[["paired_temperature_k", "n", "overlap"]].to_numpy(dtype=float)
     for place, (temperature_k, n, shared) in enumerate(columns):
         keys = (name, METROPOLIS, temperature_k), (name, DIFFUSION, n)
         for side, key in zip(("low", "high"), keys, strict=True):
             _half_violin(axes, compared.energies[key], place, side, COLOURS[key[1]])
-        ticks.append(f"{temperature_k:g} K\nn = {n:g}\noverlap {number(shared, 2)}")
+        ticks.append(f"{temperature_k:g} K\nn = {n:g}\n{number(shared, 2)}")
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_xlim(-0.6, len(ticks) - 0.4)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
@@ -89,6 +92,13 @@ def _violin_panel(axes: Axes, compared: Comparison, name: str) -> None:
     offset = pairs["offset_kcal_mol"].iloc[0]
     axes.set_title(name, loc="left", fontweight="bold")
     axes.set_title(f"shifted by {number(offset, 2)} kcal/mol", loc="right", color=GREY, fontsize=6)
+
+
+def _few(pairs: pd.DataFrame) -> pd.DataFrame:
+    if len(pairs) <= MAX_PAIRS:
+        return pairs
+    known = pairs[pairs["n"].isin(PAPER_TEMPERATURES_K)]
+    return known if len(known) > 1 else pairs.iloc[:: -(-len(pairs) // MAX_PAIRS)]
 
 
 def _half_violin(axes: Axes, energies: NDArray[np.float64], place: float, side: Any, colour: str) -> None:
