@@ -86,6 +86,16 @@ def test_a_seed_gives_the_same_conformers_and_what_is_done_is_not_done_again(tmp
     assert [row.energy_ev for row in read_shard(other)] != [row.energy_ev for row in before]
 
 
+def test_a_time_limit_is_used_in_rounds(tmp_path: Path, xtb: Xtb) -> None:
+    (record,) = records(tmp_path, "CCO")
+    ticks = iter(np.arange(0.0, 1000.0, 0.25))
+    plan = SearchPlan(cycles=1000, minimised=1000, seconds=10.0)
+    found = sampled(record, load_model(MODEL), plan, xtb, clock=lambda: float(next(ticks)))
+    assert 10 < found.wall_s < 12
+    assert found.counts["minimised"] >= len(found.conformers) == 3  # anti, and gauche twice
+    assert 4 < found.counts["moves"] < 160
+
+
 @pytest.mark.parametrize(
     ("smiles", "status", "words"),
     [
