@@ -1,40 +1,56 @@
 """The molecules behind models/relaxer-drugs-small: for testing, for training, and parts of those for
 training.
 
-    .venv/bin/python benchmarks/drug_sets.py FOLDER [--test 300] [--training 6000]
+    .venv/bin/python benchmarks/drug_sets.py FOLDER [--test 230] [--test-atoms 40] [--training 6000]
 
-From `smiles_geom_drugs_30k.smi` in $PRERELAX_DATA (default ../shared/data), shuffled: FOLDER/test.smi, and of
-the next so many FOLDER/training.smi, neutral molecules of at most 40 heavy atoms, and FOLDER/parts.smi,
-around their BRICS bonds. Neither holds a molecular graph of test.smi or of `druglike_b3lyp_d3bj.sdf.gz`. Then
+From `smiles_geom_drugs_30k.smi` in $PRERELAX_DATA (default ../shared/data), shuffled. FOLDER/validation.smi
+are the first 300 molecules, FOLDER/test.smi the last so many of at most so many atoms. Of the rows after
+validation so many give FOLDER/training.smi, neutral molecules of at most 40 heavy atoms, and
+FOLDER/parts.smi, around their BRICS bonds. FOLDER/rare.smi are parts with phosphorus and iodine, which one
+molecule in 200 has: all of those in the file, parts with bromine that is made iodine, and a few small
+molecules. No molecular graph of the first two or of `druglike_b3lyp_d3bj.sdf.gz` is in the others.
+FOLDER/gdb17.npz are the GFN2-xTB minima of `gdb17_gfn2.sdf.gz`. Then, as docs/edm-drugs.md says,
 
+    prerelax minima FOLDER/rare.smi FOLDER/rare.npz --workers 2
     prerelax minima FOLDER/parts.smi FOLDER/parts.npz --workers 2
-    prerelax minima FOLDER/training.smi FOLDER/training.npz --workers 2
+    prerelax add-starts FOLDER/gdb17.npz FOLDER/gdb17_mmff94.npz
 
-Ids are rows of the file, counted from 1; parts are counted from 100 001.
+Ids are rows of the file, counted from 1; parts are counted from 100 001, rare ones from 200 001, GDB-17 from
+300 001.
 """
 
 import argparse
 import gzip
 import os
 import random
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
 from prerelax.datasets.fragments import parts_around_bonds
 from prerelax.datasets.graph_split import graph_key
+from prerelax.datasets.structures import collect, write_npz
 from prerelax.molecular_graph import bonded_matrix
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 MAX_HEAVY_ATOMS = 40
 FIRST_PART = 100_001
+FIRST_RARE = 200_001
+FIRST_GDB17 = 300_001
+MADE_IODINE = 120
+SMALL = ["CP(C)(C)=O", "COP(=O)(OC)OC", "COP(C)(=O)OC", "CP(C)C", "CI", "CCI", "ICc1ccccc1", "Ic1ccncc1"]
+VALIDATION = 300
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--test", type=int, default=300)
+    parser.add_argument("--test", type=int, default=230)
+    parser.add_argument("--test-atoms", type=int, default=40, help="hydrogens included")
     parser.add_argument("--training", type=int, default=6000, help="rows looked at")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -42,16 +58,55 @@ def main() -> None:
     lines = [line.split()[0] for line in (DATA / "smiles_geom_drugs_30k.smi").read_text().splitlines()]
     rows = list(range(len(lines)))
     random.Random(0).shuffle(rows)
-    test, training = rows[: arguments.test], rows[arguments.test :][: arguments.training]
+    validation, training = rows[:VALIDATION], rows[VALIDATION:][: arguments.training]
+    candidates = reversed(rows[VALIDATION + arguments.training :])
+    small = (row for row in candidates if n_atoms(lines[row]) <= arguments.test_atoms)
+    test = list(islice(small, arguments.test))
+    write(arguments.folder / "validation.smi", [(lines[row], row + 1) for row in validation])
     write(arguments.folder / "test.smi", [(lines[row], row + 1) for row in test])
 
-    seen = {graph(Chem.AddHs(Chem.MolFromSmiles(lines[row]))) for row in test} | graphs_of_drug_like_set()
+    seen = graphs_of_drug_like_set()
+    seen |= {graph(Chem.AddHs(Chem.MolFromSmiles(lines[row]))) for row in validation + test}
     kept = [(lines[row], row + 1) for row in training if is_new(lines[row], seen)]
     write(arguments.folder / "training.smi", kept)
     parts = sorted({part for smiles, _ in kept for part in parts_around_bonds(Chem.MolFromSmiles(smiles))})
     random.Random(1).shuffle(parts)
+    rare = [*rare_parts(lines[row] for row in rows[VALIDATION:] if row not in test), *SMALL]
+    new_rare = [part for part in rare if is_new(part, seen)]
+    write(arguments.folder / "rare.smi", [(part, FIRST_RARE + place) for place, part in enumerate(new_rare)])
     new = [part for part in parts if is_new(part, seen)]
+    write_gdb17(arguments.folder / "gdb17.npz")
     write(arguments.folder / "parts.smi", [(part, FIRST_PART + place) for place, part in enumerate(new)])
+
+
+def rare_parts(smiles: Iterable[str]) -> list[str]:
+    """Parts with phosphorus or iodine, and small parts with bromine, which is made iodine in them."""
+    rare, with_bromine = set(), set()
+    for molecule in filter(None, map(Chem.MolFromSmiles, smiles)):
+        symbols = {atom.GetSymbol() for atom in molecule.GetAtoms()}
+        if symbols & {"P", "I"}:
+            rare |= {part for part in parts_around_bonds(molecule) if set(part) & {"P", "p", "I"}}
+        elif "Br" in symbols and len(with_bromine) < MADE_IODINE:
+            with_bromine |= {p for p in parts_around_bonds(molecule, grown_to=12, largest=16) if "Br" in p}
+    return sorted(rare) + [part.replace("Br", "I") for part in sorted(with_bromine)]
+
+
+def write_gdb17(out: Path) -> None:
+    with gzip.open(DATA / "gdb17_gfn2.sdf.gz") as file:
+        molecules = list(Chem.ForwardSDMolSupplier(file, removeHs=False))
+    rows = (
+        (FIRST_GDB17 + place, numbers_of(molecule), molecule.GetConformer().GetPositions())
+        for place, molecule in enumerate(molecules)
+    )
+    write_npz(out, collect(rows))
+
+
+def numbers_of(molecule: Chem.Mol) -> NDArray[np.int64]:
+    return np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+
+
+def n_atoms(smiles: str) -> int:
+    return int(Chem.AddHs(Chem.MolFromSmiles(smiles)).GetNumAtoms())
 
 
 def is_new(smiles: str, seen: set[int]) -> bool:
