@@ -213,6 +213,19 @@ def minima(
         typer.echo(f"relaxed now: {made.molecules_per_hour:.0f} molecules/h")
 
 
+def set_aside(
+    config: Annotated[Path, typer.Argument(metavar="TRAINING.yaml", help="The config of a training.")],
+    out: SetOut,
+) -> None:
+    """Write what a training sets aside (`data.validation`): what its models are chosen and compared on."""
+    from prerelax.datasets.structures import write_npz
+    from prerelax.training.run import set_aside
+
+    structures = set_aside(config)
+    write_npz(out, structures)
+    typer.echo(f"{len(structures)} molecules")
+
+
 def _share(text: str) -> int | float:
     """A number of graphs, or a share of them below 1."""
     try:
@@ -234,6 +247,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "geom": geom,
     "parts": parts,
     "minima": minima,
+    "set-aside": set_aside,
 }
 
 

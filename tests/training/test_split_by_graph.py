@@ -9,7 +9,7 @@ import numpy as np
 
 from prerelax.datasets.graph_split import split_sets
 from prerelax.datasets.qm7x import read_qm7x, write_qm7x
-from prerelax.datasets.structures import Structures, write_npz
+from prerelax.datasets.structures import Structures, read_npz, write_npz
 from prerelax.networks import build_network
 from prerelax.networks.energy import EnergyNetwork
 from prerelax.training.config import read_config
@@ -48,3 +48,17 @@ def test_displaced_structures_are_set_aside_by_graph(
     training, validation = labelled_streams(config, network)
     assert (training.n_molecules, validation.n_molecules) == (260, 40)
     assert not set(training.structures.graphs) & set(validation.structures.graphs)
+
+
+def test_what_is_set_aside_can_be_had(
+    tiny_training: Callable[..., Path], small_set: Structures, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from prerelax.cli import app
+
+    config = tiny_training()
+    ran = CliRunner().invoke(app, ["set-aside", str(config), str(tmp_path / "aside.npz")])
+    assert ran.exit_code == 0 and ran.output == "10 molecules\n", ran.output
+    _, validation = _split(read_config(config), build_network(read_config(config).network))
+    assert read_npz(tmp_path / "aside.npz").ids.tolist() == validation.ids.tolist()

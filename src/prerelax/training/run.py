@@ -74,6 +74,17 @@ def train(
     )
 
 
+def set_aside(config_path: Path) -> Structures:
+    """The molecules that the training of a config sets aside for validation.
+
+    Raises UserError for a config or data that cannot be read, and for sets with energies and forces.
+    """
+    config = read_config(config_path)
+    if config.data.format == LABELLED:
+        raise UserError(f"{config_path}: sets of format {LABELLED} are split by `prerelax split`")
+    return _split(config, build_network(config.network))[1]
+
+
 def _begin_with(network: nn.Module, model: str) -> None:
     """Give a network the weights of a model that has all its tensors, and maybe others; see `_introduce`."""
     folder = find_model(str(expand_path(model)))
