@@ -42,6 +42,7 @@ from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.engines import Level
 from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.networks.morered import JointNetwork, molecule_time
+from prerelax.networks.staged import StagedNetwork
 from prerelax.records import Record, read_shard
 from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.embed import embed_again, embed_shard
@@ -195,17 +196,16 @@ def measures_and_errors(
     options: dict[str, Any] = {"sampler": "few", "batch_size": 16, "device": "cpu"}
     tail = sample(model, inputs, keep_trajectory=True, **options)
     ends = [result.positions for result in tail]
+    staged = isinstance(model.network, StagedNetwork)  # makes its own calls and no others
     others = {
-        "50 in 6 and 20 in 3 calls": [
-            r.positions for r in sample(model, inputs, steps=20, calls=3, **options)
-        ],
-        "50 in 6 and 50 in 3 calls": [
-            r.positions for r in sample(model, inputs, steps=50, calls=3, **options)
-        ],
+        f"its own and {step} in 3 calls": [
+            r.positions for r in sample(model, inputs, steps=step, calls=3, **options)
+        ]
+        for step in (() if staged else (20, 50))
     }
     judge = judge_of(model).network
     found = {RESIDUAL: residuals_ang(judge, at(inputs, ends), 16, "cpu")}
-    if noisy:
+    if noisy and not staged:
         some = inputs[:NOISY]
         by_paper = [r.positions for r in sample(model, some, "edm", steps=50, batch_size=16, device="cpu")]
         found[BY_PAPER] = residuals_ang(judge, at(some, by_paper), 16, "cpu", noisy=True)
