@@ -12,7 +12,7 @@ from prerelax.errors import UserError
 Figure = Annotated[
     Path, typer.Argument(metavar="FIGURE", help="The figure's files without their endings .pdf, .png, .csv.")
 ]
-Model = Annotated[str, typer.Option(help="A MoreRed model's name or folder, without bond graph.")]
+Model = Annotated[str, typer.Option(help="A MoreRed model's name or folder.")]
 Structures = Annotated[Path, typer.Option(help="npz set of minima, to which noise is added.")]
 Seed = Annotated[int, typer.Option(help="Of the noise.")]
 Known = Annotated[Path, typer.Option(help="What `prerelax known-smiles` wrote.")]
@@ -195,7 +195,7 @@ def schedules(
     max_iterations: Annotated[int, typer.Option(min=1, help="Of the adaptive schedule.")] = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Denoise noised minima by a fixed and an adaptive schedule (paper M, figures 3b and 13)."""
+    """Denoise noised and MMFF94 minima by either schedule (paper M, figures 3b and 13)."""
     from prerelax.diffusion.checkpoint import load_model
     from prerelax.diffusion.from_noise import read_minima
     from prerelax.diffusion.time_steps import compare_schedules, summarise_schedules

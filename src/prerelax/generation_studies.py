@@ -48,12 +48,12 @@ class FromNoiseStudy(Study):
 
 class ScheduleStudy(Study):
     """Predicted steps while noise is removed, by a fixed and an adaptive schedule, and the RMSD after
-    (paper M, figures 3b and 13)."""
+    (paper M, figures 3b and 13). MMFF94 minima are treated as well where the set has them."""
 
-    model: str = Field(description="a joint model without bond graph: a denoiser, a shipped model, a folder")
+    model: str = Field(description="a joint model: a denoiser, a shipped model, a folder")
     structures: DataPath = Field(description="npz set of minima, to which noise is added")
     molecules: int = Field(50, ge=1)
-    steps: list[Annotated[int, Field(ge=1)]] = Field([100, 250, 500], description="of the noise added")
+    steps: list[Annotated[int, Field(ge=1)]] = Field([30, 60, 90], description="of the noise added")
     max_iterations: int = Field(1000, ge=1)
     seed: int = 0
 

@@ -5,7 +5,7 @@ adaptive schedule (Kahouli et al., MLST 2024, 5, 035038, figures 3b, 7 and 13).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from prerelax.datasets.structures import Structures
 from prerelax.diffusion.batch import make_batch
 from prerelax.diffusion.checkpoint import LoadedModel
-from prerelax.diffusion.from_noise import check_generates
 from prerelax.diffusion.morered import Molecule, Relaxed, relax, sampler_of
 from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.errors import UserError
 from prerelax.networks.morered import JointNetwork, TimeNetwork, molecule_time
 from prerelax.superposition import rmsd
+from prerelax.topology import bonds_from_geometry, topological_distances
 
 BATCH_SIZE = 128
 
@@ -32,14 +32,13 @@ class Noised:
     """Minima with noise added as the diffusion does."""
 
     molecules: list[Molecule]
+    """with the bonds of the minima, for networks with a bond graph"""
     minima: list[NDArray[np.float64]]
     """[n_atoms, 3] Å, centred"""
     steps: list[int]
     """of the schedule, whose noise they carry"""
     radii_ang: NDArray[np.float64]
     """[n] norm of the noise in all 3 n_atoms coordinates, Å"""
-    noise: SeededNoise
-    """for what samplers draw afterwards"""
 
 
 def add_noise(
@@ -50,22 +49,41 @@ def add_noise(
     noise = SeededNoise([f"{structures.ids[row]}-{step}" for row, step in pairs], seed)
     molecules, minima, radii = [], [], []
     for place, (row, step) in enumerate(pairs):
-        numbers = structures.numbers[structures.atoms_of(row)]
-        minimum = structures.positions[structures.atoms_of(row)].astype(np.float64)
-        minimum -= minimum.mean(axis=0)
+        numbers, minimum = _minimum(structures, row)
         drawn = noise.positions([place], [len(numbers)]).double().numpy()
         added = float(schedule.sigma[step]) * (drawn - drawn.mean(axis=0))
-        molecules.append(Molecule(numbers, float(schedule.alpha[step]) * minimum + added))
+        molecules.append(_molecule(numbers, minimum, float(schedule.alpha[step]) * minimum + added))
         minima.append(minimum)
         radii.append(np.linalg.norm(added))
-    return Noised(molecules, minima, [step for _, step in pairs], np.array(radii), noise)
+    return Noised(molecules, minima, [step for _, step in pairs], np.array(radii))
+
+
+def _minimum(structures: Structures, row: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Atomic numbers [n_atoms] and centred positions [n_atoms, 3] Å."""
+    atoms = structures.atoms_of(row)
+    minimum = structures.positions[atoms].astype(np.float64)
+    return structures.numbers[atoms], minimum - minimum.mean(axis=0)
+
+
+def _molecule(
+    numbers: NDArray[np.integer], minimum: NDArray[np.floating], positions: NDArray[np.floating]
+) -> Molecule:
+    return Molecule(numbers, positions, topological_distances(bonds_from_geometry(numbers, minimum)))
+
+
+def _check_steps(model: LoadedModel, last: int) -> None:
+    if not isinstance(model.schedule, MoreRedSchedule):
+        raise UserError(f"{model.name} is not a MoreRed model")
+    trained = ((model.config.get("training") or {}).get("config") or {}).get("loss") or {}
+    known = trained.get("max_step")
+    known = model.schedule.timesteps - 1 if known is None else min(known, model.schedule.timesteps - 1)
+    if last > known:
+        raise UserError(f"{model.name} knows the steps up to {known}, not {last}")
 
 
 @torch.no_grad()
-def predicted_steps(
-    model: LoadedModel, numbers: Sequence[NDArray[np.integer]], positions: Sequence[NDArray[np.floating]]
-) -> NDArray[np.int64]:
-    """The step [n] that the model sees in each geometry [n_atoms, 3] Å; -1 where it is not finite.
+def predicted_steps(model: LoadedModel, molecules: Sequence[Molecule]) -> NDArray[np.int64]:
+    """The step [n] that the model sees in each geometry; -1 where it is not finite.
 
     Raises UserError for a model that predicts no time.
     """
@@ -73,9 +91,10 @@ def predicted_steps(
     if not isinstance(network, JointNetwork | TimeNetwork) or not isinstance(model.schedule, MoreRedSchedule):
         raise UserError(f"{model.name} predicts no time step; models of morered-joint and morered-time do")
     found = []
-    for first in range(0, len(numbers), BATCH_SIZE):
-        part = slice(first, first + BATCH_SIZE)
-        batch = make_batch(numbers[part], positions[part])
+    for first in range(0, len(molecules), BATCH_SIZE):
+        part = molecules[first : first + BATCH_SIZE]
+        bonds = [m.topological_distance for m in part if m.topological_distance is not None]
+        batch = make_batch([m.numbers for m in part], [m.positions for m in part], bonds)
         times = (
             network(batch)
             if isinstance(network, TimeNetwork)
@@ -91,13 +110,11 @@ def shells(
     """Minima noised to `n_steps` evenly spaced steps: a row for each with `dimension` (3 (n_atoms - 1), what
     centring leaves), `sigma_ang`, `radius_ang` (norm of the noise), the true `step` and the `predicted` one.
     """
-    check_generates(model)
+    _check_steps(model, model.schedule.timesteps - 1)
     steps = np.unique(np.linspace(0, model.schedule.timesteps - 1, n_steps).round().astype(int)).tolist()
     rows = _evenly(len(structures), n_molecules)
     noised = add_noise(structures, model.schedule, rows, steps, seed)
-    predicted = predicted_steps(
-        model, [m.numbers for m in noised.molecules], [m.positions for m in noised.molecules]
-    )
+    predicted = predicted_steps(model, noised.molecules)
     return pd.DataFrame(
         {
             "id": [int(structures.ids[row]) for _ in steps for row in rows],
@@ -114,6 +131,9 @@ SCHEDULES = {"fixed": "itp", "adaptive": "jt"}
 """Samplers of a joint network: the first predicted step counted down, or the step predicted every time."""
 
 
+MMFF94 = "MMFF94 minima"
+
+
 def compare_schedules(
     model: LoadedModel,
     structures: Structures,
@@ -122,40 +142,48 @@ def compare_schedules(
     max_iterations: int = 1000,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Noised minima denoised by either schedule, with the same noise.
+    """Noised minima, and MMFF94 minima where the set has them, denoised by either schedule.
 
-    Returns a row for each iteration (`schedule`, `noised_to`, `id`, `iteration`, `step` taken, `predicted`
-    from the geometry before it) and one for each molecule (`rmsd_before_ang`, `rmsd_after_ang` to the
-    minimum after rotation and translation, `iterations`, `status`). Raises UserError for a model that is not
-    joint or cannot begin at these steps.
+    Both are given the same noise. Returns a row for each iteration (`schedule`, `start`, `id`, `iteration`,
+    `step` taken, `predicted` from the geometry before it) and one for each molecule (`rmsd_before_ang`,
+    `rmsd_after_ang` to the minimum after rotation and translation, `iterations`, `status`). Networks with a
+    bond graph are given that of the minimum. Raises UserError for a model that is not joint or does not know
+    these steps.
     """
-    check_generates(model)
+    _check_steps(model, max(steps, default=0))
     if not isinstance(model.network, JointNetwork):
         raise UserError(f"{model.name} is not a joint model, which both schedules are compared with")
-    if max(steps) >= model.schedule.timesteps:
-        raise UserError(f"steps of noise must be below {model.schedule.timesteps}, not {max(steps)}")
     rows = _evenly(len(structures), n_molecules)
-    ids = [int(structures.ids[row]) for _ in steps for row in rows]
+    noised = add_noise(structures, model.schedule, rows, steps, seed)
+    molecules, minima = list(noised.molecules), list(noised.minima)
+    starts = [f"noised to step {step}" for step in noised.steps]
+    if structures.positions_start is not None:
+        for row in rows:
+            numbers, minimum = _minimum(structures, row)
+            start = structures.positions_start[structures.atoms_of(row)].astype(np.float64)
+            molecules.append(_molecule(numbers, minimum, start))
+            minima.append(minimum)
+            starts.append(MMFF94)
+    ids = [int(structures.ids[rows[place % len(rows)]]) for place in range(len(molecules))]
     along, ends = [], []
-    for name, sampler in SCHEDULES.items():
-        noised = add_noise(structures, model.schedule, rows, steps, seed)
+    for schedule, sampler in SCHEDULES.items():
+        noise = SeededNoise([f"{i}/{start}" for i, start in zip(ids, starts, strict=True)], seed)
         results = relax(
-            noised.molecules,
+            molecules,
             sampler_of(model, sampler),
-            noised.noise,
+            noise,
             max_iterations=max_iterations,
             batch_size=BATCH_SIZE,
             keep_trajectory=True,
         )
-        for row, (identifier, step) in enumerate(zip(ids, noised.steps, strict=True)):
-            about: dict[str, Any] = {"schedule": name, "noised_to": step, "id": identifier}
-            molecule, minimum, result = noised.molecules[row], noised.minima[row], results[row]
-            along.append(_along(model, sampler, molecule, result).assign(**about))
+        for place, result in enumerate(results):
+            about: dict[str, Any] = {"schedule": schedule, "start": starts[place], "id": ids[place]}
+            along.append(_along(model, sampler, molecules[place], result).assign(**about))
             ends.append(
                 {
                     **about,
-                    "rmsd_before_ang": rmsd(molecule.positions, minimum),
-                    "rmsd_after_ang": rmsd(result.positions, minimum),
+                    "rmsd_before_ang": rmsd(molecules[place].positions, minima[place]),
+                    "rmsd_after_ang": rmsd(result.positions, minima[place]),
                     "iterations": len(result.steps),
                     "status": result.status,
                 }
@@ -166,7 +194,7 @@ def compare_schedules(
 def _along(model: LoadedModel, sampler: str, molecule: Molecule, result: Relaxed) -> pd.DataFrame:
     predicted: Any = result.steps
     if sampler != "jt":
-        predicted = predicted_steps(model, [molecule.numbers] * len(result.trajectory), result.trajectory)
+        predicted = predicted_steps(model, [replace(molecule, positions=x) for x in result.trajectory])
     return pd.DataFrame(
         {"iteration": np.arange(len(result.steps)), "step": result.steps, "predicted": predicted}
     )
@@ -179,11 +207,11 @@ def _evenly(n: int, wanted: int) -> list[int]:
 
 def summarise_schedules(ends: pd.DataFrame) -> pd.DataFrame:
     """Median RMSD before and after, RMSD ratio, failures (ratio above 1), iterations and statuses, by
-    schedule and step of the noise.
+    start and schedule.
     """
     ratio = ends["rmsd_after_ang"] / ends["rmsd_before_ang"]
     grouped = ends.assign(ratio=ratio, failed=ratio > 1, arrived=ends["status"] == "ok").groupby(
-        ["noised_to", "schedule"], sort=False
+        ["start", "schedule"], sort=False
     )
     return grouped.agg(
         n=("ratio", "size"),

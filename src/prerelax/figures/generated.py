@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.sparse.csgraph import connected_components
 
 from prerelax.analysis.bond_orders import bond_orders
 from prerelax.analysis.generated import CUMULATIVE
@@ -25,8 +26,9 @@ from prerelax.figures.style import (
 
 FIXED, ADAPTIVE = "#0B4F8A", "#009E73"
 _MORE = ("#D55E00", "#CC79A7", "#882255", "#999933")
-LARGEST_DRAWN_ANG = 12.0
-"""A molecule with an atom further from its centre has blown up and is not drawn."""
+LARGEST_DRAWN_ANG = 8.0
+"""Pieces of a molecule with an atom further from its centre are drawn side by side."""
+GAP_ANG = 1.2
 
 
 def run_colours(samplers: dict[str, str]) -> dict[str, str]:
@@ -167,16 +169,19 @@ def generated_pictures(
 
 
 def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray, about: dict[Any, Any]) -> None:
-    centred = positions.astype(float) - positions.mean(axis=0)
     valid = isinstance(about["table_smiles"], str)
-    if not np.isfinite(centred).all() or np.abs(centred).max() > LARGEST_DRAWN_ANG:
+    if not np.isfinite(positions).all() or np.abs(positions).max() > 1e6:
         say(axes, "blew up")
         return
-    turned = centred @ best_view([centred])
-    draw_atoms(axes, bond_orders(numbers, turned) > 0, numbers, turned)
+    bonded = bond_orders(numbers, positions) > 0
+    turned = _turned(positions)
+    apart = np.abs(turned).max() > LARGEST_DRAWN_ANG
+    if apart:
+        turned = _side_by_side(bonded, positions)
+    draw_atoms(axes, bonded, numbers, turned)
     reach = np.abs(turned[:, :2]).max() + 0.5
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    words = about["table_smiles"] if valid else _fault(about)
+    words = about["table_smiles"] if valid else _fault(about, apart)
     axes.text(
         0.5,
         0.0,
@@ -189,6 +194,29 @@ def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray, about: dict
     )
 
 
-def _fault(about: dict[Any, Any]) -> str:
+def _turned(positions: np.ndarray) -> np.ndarray:
+    """Centred and as seen best."""
+    centred = positions.astype(float) - positions.mean(axis=0)
+    return centred @ best_view([np.concatenate([centred, np.zeros((3, 3))])])  # single atoms, too
+
+
+def _side_by_side(bonded: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Positions [n_atoms, 3] Å with the bonded pieces next to each other in rows, as wide as high."""
+    n_pieces, piece_of = connected_components(bonded, directed=False)
+    placed = np.zeros((len(positions), 3))
+    columns = int(np.ceil(np.sqrt(n_pieces)))
+    x = y = row_height = 0.0
+    for piece in range(n_pieces):
+        if piece % columns == 0:
+            x, y, row_height = 0.0, y - row_height, 0.0
+        turned = _turned(positions[piece_of == piece])
+        width, height = np.ptp(turned[:, :2], axis=0) + GAP_ANG
+        placed[piece_of == piece] = turned - turned.min(axis=0) + [x, y - height, 0.0]
+        x, row_height = x + width, max(row_height, height)
+    placed[:, :2] -= (placed[:, :2].max(axis=0) + placed[:, :2].min(axis=0)) / 2
+    return placed
+
+
+def _fault(about: dict[Any, Any], apart: bool) -> str:
     words = f"{number(100 * about['satisfied'])} %"
-    return words if about["connected"] else f"{words}, in pieces"
+    return words if about["connected"] else f"{words}, {'pieces far apart' if apart else 'in pieces'}"

@@ -17,18 +17,19 @@ _SHELLS_DRAWN = 4
 
 @in_house_style
 def schedules(along: pd.DataFrame, ends: pd.DataFrame) -> Figure:
-    """Steps by iteration above, RMSD to the minimum below; a column for each step that noise was added to."""
-    levels = list(ends["noised_to"].unique())
+    """Steps by iteration above, RMSD to the minimum below; a column for each kind of start."""
+    starts = list(ends["start"].unique())
     figure = new_figure(DOUBLE_COLUMN_MM, 100)
-    grid = figure.subplots(2, len(levels), squeeze=False)
-    for column, level in enumerate(levels):
-        _trajectories(grid[0, column], along[along["noised_to"] == level])
-        _boxes(grid[1, column], ends[ends["noised_to"] == level])
-        grid[0, column].set_title(f"noised to step {level}", loc="left", fontweight="bold")
+    grid = figure.subplots(2, len(starts), squeeze=False)
+    for column, start in enumerate(starts):
+        _trajectories(grid[0, column], along[along["start"] == start])
+        _boxes(grid[1, column], ends[ends["start"] == start])
+        grid[0, column].set_title(start, loc="left", fontweight="bold")
         grid[0, column].set_xlabel("iteration")
     grid[0, 0].set_ylabel("step of the schedule")
-    grid[0, -1].legend(fontsize=6)
     grid[1, 0].set_ylabel("RMSD to the minimum / Å")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     return figure
 
 
@@ -43,8 +44,7 @@ def _trajectories(axes: Axes, rows: pd.DataFrame) -> None:
         if schedule == "fixed":
             taken = part.pivot(index="iteration", columns="id", values="step").ffill()
             axes.plot(taken.median(axis=1), color=colour, lw=0.8, ls=":", label="fixed: taken")
-    axes.set_ylim(0, 1.3 * max(float(rows["predicted"].quantile(0.99)), float(rows["step"].max())))
-    axes.axhline(int(rows["noised_to"].iloc[0]), color=GREY, lw=0.6, ls="--")
+    axes.set_ylim(0, 1.05 * max(float(rows["predicted"].quantile(0.99)), float(rows["step"].max())))
 
 
 def _boxes(axes: Axes, rows: pd.DataFrame) -> None:
@@ -53,7 +53,10 @@ def _boxes(axes: Axes, rows: pd.DataFrame) -> None:
     values = [before, *(rows[rows["schedule"] == name]["rmsd_after_ang"] for name in names)]
     boxes = axes.boxplot(
         values,
-        tick_labels=["before", *names],
+        tick_labels=[
+            f"{name}\n{number(float(np.median(value)), 3)}"
+            for name, value in zip(["before", *names], values, strict=True)
+        ],
         widths=0.6,
         patch_artist=True,
         flierprops={"marker": ".", "ms": 2, "mec": GREY},
@@ -61,11 +64,6 @@ def _boxes(axes: Axes, rows: pd.DataFrame) -> None:
     )
     for box, name in zip(boxes["boxes"], ["before", *names], strict=True):
         box.set(facecolor=COLOURS.get(name, "white"), alpha=0.6, lw=0.6)
-    for place, value in enumerate(values, 1):
-        text = number(float(np.median(value)), 3)
-        axes.annotate(
-            text, (place, float(np.median(value))), (13, 2), textcoords="offset points", fontsize=5.5
-        )
     axes.set_ylim(0, None)
     axes.grid(axis="y")
 
