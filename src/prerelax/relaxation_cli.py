@@ -85,6 +85,9 @@ def relaxation_figure(
     repeats: Annotated[
         list[str] | None, typer.Option("--repeat", help="METHOD:AGAIN, the same with another seed.")
     ] = None,
+    serial: Annotated[
+        list[str] | None, typer.Option(help="Of seconds: methods one structure at a time, stopped early.")
+    ] = None,
 ) -> None:
     """Draw RMSD ratios (paper M, 4), predicted steps (3a), RMSD in bins (8, 10, 11), seconds or sizes."""
     import pandas as pd
@@ -96,16 +99,14 @@ def relaxation_figure(
     again: dict[str, list[str]] = {}
     for method, name in (_pair(text) for text in repeats or ()):
         again.setdefault(method, []).append(name)
-    if kind == "bins":
-        drawn = draw.rmsd_in_bins(rows, methods, again)
-    else:
-        by_kind = {
-            "ratios": draw.ratios,
-            "steps": draw.start_steps,
-            "seconds": draw.seconds,
-            "sizes": draw.by_size,
-        }
-        drawn = by_kind[kind](rows, methods)
+    by_kind: dict[str, Callable[[], draw.Drawn]] = {
+        "ratios": lambda: draw.ratios(rows, methods),
+        "steps": lambda: draw.start_steps(rows, methods),
+        "bins": lambda: draw.rmsd_in_bins(rows, methods, again),
+        "seconds": lambda: draw.seconds(rows, methods, serial or ()),
+        "sizes": lambda: draw.by_size(rows, methods),
+    }
+    drawn = by_kind[kind]()
     typer.echo(save_with_numbers(*drawn, figure))
 
 

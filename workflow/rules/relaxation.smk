@@ -52,10 +52,11 @@ rule relaxation_figure:
             "method", RELAXATION_FIGURES[wildcards.figure][2]
         ),
         repeats=repeat_flags,
+        serial=serial_flags,
         figure=subpath(output[0], strip_suffix=".png"),
     shell:
         "prerelax relaxation-figure {params.kind} {input:q} {params.figure:q} {params.methods}"
-        " {params.repeats} > {log:q} 2>&1"
+        " {params.repeats} {params.serial} > {log:q} 2>&1"
 
 
 rule relaxation_drawings:

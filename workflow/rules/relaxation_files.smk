@@ -20,8 +20,7 @@ def relaxation_figures():
         name: (name, "methods", relaxation.methods)
         for name in ("ratios", "bins", "sizes")
     }
-    timed = [*relaxation.methods, *relaxation.serial]
-    figures["seconds"] = ("seconds", "methods", timed)
+    figures["seconds"] = ("seconds", "methods", relaxation.methods)
     if relaxation.predicting:
         figures["steps"] = ("steps", "methods", relaxation.predicting)
     return figures | {
@@ -39,6 +38,10 @@ def repeat_flags(wildcards):
     return flags(
         "repeat", [f"{m}:{again}" for m in methods for again in repeats.get(m, [])]
     )
+
+
+def serial_flags(wildcards):
+    return flags("serial", relaxation.serial if wildcards.figure == "seconds" else [])
 
 
 ENERGY_METHODS = []

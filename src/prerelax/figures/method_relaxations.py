@@ -53,11 +53,11 @@ def _panels(table: pd.DataFrame, height_mm: float) -> tuple[Figure, dict[str, Ax
     return figure, dict(zip(inputs, axes, strict=True))
 
 
-def _headed(axes: Axes, name: str, part: pd.DataFrame) -> None:
-    absent = left_out(part)
-    known = counted(part)
-    n = len(known.drop_duplicates(["id", "conformer"]))
-    axes.set_title(f"{name} minima, {n} inputs{left_out_words(absent)}", loc="left", fontweight="bold")
+def _headed(axes: Axes, name: str, part: pd.DataFrame, pad: float = 4) -> None:
+    n = len(counted(part).drop_duplicates(["id", "conformer"]))
+    axes.set_title(f"{name} minima, n = {n}", loc="left", fontweight="bold", pad=pad)
+    absent = left_out_words(left_out(part)).removeprefix("; ")
+    axes.set_title(absent, loc="right", color=GREY, fontsize=6, pad=pad)
 
 
 @in_house_style
@@ -71,7 +71,7 @@ def ratios(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
     colours = colours_of(methods)
     figure, panels = _panels(known, 75)
     for name, axes in panels.items():
-        _headed(axes, name, table[table.input == name])
+        _headed(axes, name, table[table.input == name], pad=14)
         for place, method in enumerate(methods):
             part = known[(known.input == name) & (known.method == method)]
             values = part.ratio.dropna().astype(float)
@@ -93,8 +93,6 @@ def ratios(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
         axes.axhline(1, color=GREY, lw=0.6, ls="--")
         axes.set_yscale("log")
         axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
-        axes.title.set_position((0, 1.08))
-        axes.set_title(axes.get_title("left"), loc="left", fontweight="bold", pad=16)
     next(iter(panels.values())).set_ylabel("RMSD after / before; above: failures")
     return figure, known, numbers
 
@@ -230,26 +228,32 @@ def in_bins(
 
 
 @in_house_style
-def seconds(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
-    """Seconds per step and per relaxation of one structure, serial and batched (paper M, table D)."""
-    known = counted(table[table.method.isin(methods)])
+def seconds(table: pd.DataFrame, methods: Sequence[str], serial: Sequence[str] = ()) -> Drawn:
+    """Seconds per step and per relaxation of one structure (paper M, table D).
+
+    The methods `serial` are others of them, one structure at a time and stopped early: steps alone count.
+    """
+    everything = [*methods, *serial]
+    known = counted(table[table.method.isin(everything)])
     known = known[known.wall_s.notna()].astype({"wall_s": float})
-    numbers = pd.DataFrame(
-        [_seconds(known, name, method) for name in dict.fromkeys(known.input) for method in methods]
-    )
+    inputs = dict.fromkeys(known.input)
+    rows = [_seconds(known, name, method) for name in inputs for method in everything]
+    numbers = pd.DataFrame([row for row in rows if row["n"]])
     if known.empty:
         return figure_that_says("No method was timed."), known, numbers
-    colours = colours_of(methods)
+    numbers.loc[numbers.method.isin(serial), ["relaxation_s_median", "all_s"]] = np.nan
+    colours = colours_of(everything)
     figure = new_figure(DOUBLE_COLUMN_MM, 70)
     left, right = figure.subplots(1, 2)
-    first = numbers[numbers.input == numbers.input.iloc[0]].reset_index(drop=True)
+    first = numbers[numbers.input == numbers.input.iloc[0]]
     for axes, column, words in (
         (left, "step_s_median", "seconds per step"),
         (right, "relaxation_s_median", "seconds per relaxation"),
     ):
-        axes.barh(first.index, first[column], color=[colours[m] for m in first.method], height=0.65)
+        drawn = first[first[column].notna()].reset_index(drop=True)
+        axes.barh(drawn.index, drawn[column], color=[colours[m] for m in drawn.method], height=0.65)
         axes.set_xscale("log")
-        axes.set_yticks(first.index, first.method)
+        axes.set_yticks(drawn.index, drawn.method)
         axes.invert_yaxis()
         axes.set_xlabel(f"{words} and structure, median")
     left.set_title(f"{first.input.iloc[0]} minima, n = {int(first.n.max())}", loc="left", fontweight="bold")
@@ -273,7 +277,11 @@ def _seconds(known: pd.DataFrame, name: str, method: str) -> dict[str, object]:
 
 @in_house_style
 def by_size(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
-    """RMSD after and seconds against the number of heavy atoms (paper M, appendix E)."""
+    """RMSD after and seconds against the number of heavy atoms (paper M, appendix E).
+
+    A sampler's seconds are its batch's, shared out by pairs of atoms: they say nothing on sizes, and only
+    methods that treat structures one after the other have a curve.
+    """
     known = counted(table[table.method.isin(methods)])
     done = known[known.ratio.notna()].astype({"wall_s": float, "ratio": float})
     keys = ["input", "method", "n_heavy_atoms"]
@@ -289,12 +297,15 @@ def by_size(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
         return figure_that_says("No method has a result."), data, data
     colours = colours_of(methods)
     inputs = list(dict.fromkeys(known.input))
+    batched = _batched(done)
     figure = new_figure(DOUBLE_COLUMN_MM, 70)
     panels = figure.subplots(1, len(inputs) + 1)
     for axes, name in zip(panels, [*inputs, inputs[0]], strict=True):
         last = axes is panels[-1]
         for method in methods:
             part = data[(data.input == name) & (data.method == method)]
+            if last and method in batched:
+                continue
             values = part.wall_s if last else part.rmsd_after_ang
             axes.plot(part.n_heavy_atoms, values, "o-", ms=2.5, lw=0.9, color=colours[method], label=method)
         axes.set_title(f"{name} minima", loc="left", fontweight="bold")
@@ -305,9 +316,15 @@ def by_size(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
     return figure, data, _trend(done, methods)
 
 
+def _batched(done: pd.DataFrame) -> set[str]:
+    """Methods that are samplers: they have a first step."""
+    return set(done[done.first_step.notna()].method)
+
+
 def _trend(done: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Exponents of the power laws error ~ atoms^a and seconds ~ atoms^b."""
     rows = []
+    batched = _batched(done)
     for name in dict.fromkeys(done.input):
         for method in methods:
             part = done[(done.input == name) & (done.method == method) & (done.rmsd_after_ang > 0)]
@@ -318,6 +335,7 @@ def _trend(done: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
                 powers = [
                     float(np.polyfit(size, np.log(part[c]), 1)[0]) for c in ("rmsd_after_ang", "wall_s")
                 ]
+            powers[1] = np.nan if method in batched else powers[1]
             rows.append(
                 {
                     "input": name,
