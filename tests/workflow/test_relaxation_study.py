@@ -23,11 +23,11 @@ METHODS = {
 }
 
 
-def training(path: Path, network: str, data: Path, **changes: Any) -> str:
+def training(path: Path, network: str, set_path: Path, **changes: Any) -> str:
     options = {"elements": [1, 6, 8], "n_features": 8, "n_interactions": 1}
     config: dict[str, Any] = {
         "network": {"name": network, **options},
-        "data": {"path": str(data), "validation": 1},
+        "data": {"path": str(set_path), "validation": 1},
         "optimization": {"max_steps": 6, "batch_size": 4, "gradient_clip": 0.5},
         "run": {"folder": "unused", "threads": 1, "device": "cpu", "log_every_steps": 1},
     }
@@ -101,7 +101,7 @@ def test_every_figure_is_made_and_bad_rows_are_reported(
             }
         },
     }
-    run = snakemake(config, "figures", "results/tiny/sets/again/minima.extxyz", "--keep-going")
+    run = snakemake(config, "--keep-going", "figures", "results/tiny/sets/again/minima.extxyz")
     assert run.returncode == 0, run.stderr[-3000:]
     results = tmp_path / "results/tiny"
     names = ["ratios", "bins", "bins_two", "steps", "seconds", "sizes", "energies"]

@@ -41,8 +41,9 @@ _COLOURS = {
 
 def colours_of(methods: Sequence[str]) -> dict[str, str]:
     """A colour for each method, the same in every figure for well-known names."""
-    others = start_colours([m for m in methods if m not in _COLOURS], baseline="")
-    return {method: _COLOURS.get(method) or others[method] for method in methods}
+    known = {method: _COLOURS.get(method.removesuffix("-serial")) for method in methods}
+    others = start_colours([method for method, colour in known.items() if not colour], baseline="")
+    return {method: colour or others[method] for method, colour in known.items()}
 
 
 def _panels(table: pd.DataFrame, height_mm: float) -> tuple[Figure, dict[str, Axes]]:

@@ -145,7 +145,8 @@ def curves(table: pd.DataFrame, absent: Mapping[str, str]) -> Drawn:
         part = table[table.model == model]
         axes.plot(part.step, part.current_loss, color="#E69F00", lw=0.9, label="current weights")
         axes.plot(part.step, part.averaged_loss, color="#0B4F8A", lw=0.9, label="their average")
-        axes.set_yscale("log")
+        if part.current_loss.max() > 3 * part.current_loss.min():
+            axes.set_yscale("log")
         axes.set_title(model, loc="left", fontweight="bold")
         axes.set_xlabel("gradient steps")
     figure.axes[0].set_ylabel("validation loss")
