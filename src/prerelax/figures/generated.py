@@ -57,7 +57,8 @@ def generated_shares(numbers: pd.DataFrame) -> Figure:
         axes.set_title(f"compositions: {compositions}", loc="left", fontweight="bold")
     axes = figure.axes[0]
     axes.set_ylabel("share of all samples / %")
-    axes.legend(fontsize=6, loc="upper right")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=6)
     return figure
 
 
