@@ -23,7 +23,7 @@ from prerelax.choices import (
 )
 from prerelax.errors import UserError
 from prerelax.studies import Studies
-from prerelax.study import DataPath, expanded
+from prerelax.studies.study import DataPath, expanded
 
 if TYPE_CHECKING:  # engines are looked at only where a level stands
     from prerelax.engines import Level

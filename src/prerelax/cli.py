@@ -9,11 +9,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from prerelax import datasets_cli, relaxation_cli, staged_cli
 from prerelax.choices import (
     CheckMinimum,
     Device,
@@ -27,16 +27,39 @@ from prerelax.choices import (
 )
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.operations.verbs import plan, retry, status
-from prerelax.surface_cli import GoOnWithoutProgram, add_to
+from prerelax.verbs import SECTIONS, stages
+from prerelax.verbs.surface import GoOnWithoutProgram
 
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
+CAMPAIGNS, DENOISERS = "Campaigns", "Denoisers"
+
+
+class Sectioned(TyperGroup):
+    """A command line whose help lists its verbs under headings (typer's `rich_help_panel`), without Rich."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        for name in self.list_commands(ctx):
+            command = self.commands[name]
+            heading = getattr(command, "rich_help_panel", None)
+            heading = heading if isinstance(heading, str) else "The chain"
+            sections.setdefault(heading, []).append((name, command.get_short_help_str(limit)))
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__.splitlines()[0]
+    cls=Sectioned,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help=__doc__.splitlines()[0],
 )
 models_app = typer.Typer(no_args_is_help=True, help="Shipped denoisers: list, show, evaluate, import.")
-staged_cli.add_to(models_app)
-app.add_typer(models_app, name="models")
+app.add_typer(models_app, name="models", rich_help_panel=DENOISERS)
 
 
 def _shard_suffix(out: Path) -> Path:
@@ -299,7 +322,7 @@ def figures(
         _say(str(path))
 
 
-@app.command()
+@app.command(rich_help_panel=DENOISERS)
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Network, data, loss and budget.")],
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the run's folder.")] = False,
@@ -421,7 +444,7 @@ def import_morered_weights(
     import_morered(model, out)
 
 
-@app.command()
+@app.command(rich_help_panel=CAMPAIGNS)
 def schema(
     out: Annotated[Path | None, typer.Argument(help="File; default: standard output.")] = None,
 ) -> None:
@@ -435,13 +458,13 @@ def schema(
         out.write_text(text)
 
 
-add_to(app)
-datasets_cli.add_to(app)
-relaxation_cli.add_to(app)
-
-
 for verb in (plan, status, retry):
-    app.command()(verb)
+    app.command(rich_help_panel=CAMPAIGNS)(verb)
+for name, stage_verb in stages.VERBS.items():
+    models_app.command(name)(stage_verb)
+for heading, verbs in SECTIONS.items():
+    for name, section_verb in verbs.items():
+        app.command(name, rich_help_panel=heading)(section_verb)
 
 
 def main() -> None:

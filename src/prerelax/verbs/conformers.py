@@ -1,5 +1,6 @@
 """The verb `prerelax sample`: conformers by replica exchange between diffusion steps (docs/conformers.md)."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,3 +65,6 @@ def _words(outcome: "Outcome") -> str:
 
 def _percent(shares: list[float]) -> str:
     return "/".join(f"{100 * share:.0f}" for share in shares) + " %"
+
+
+VERBS: dict[str, Callable[..., None]] = {"sample": sample}

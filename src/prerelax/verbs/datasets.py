@@ -213,6 +213,38 @@ def minima(
         typer.echo(f"relaxed now: {made.molecules_per_hour:.0f} molecules/h")
 
 
+def dataset(
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The training set to write.")],
+    shards: Annotated[
+        list[Path], typer.Argument(metavar="SHARD...", help="Relaxed shards; or sets (.npz), to be joined.")
+    ],
+    starts: Annotated[
+        list[Path] | None, typer.Option(help="Shards of MMFF94 minima that they began from: kept beside.")
+    ] = None,
+) -> None:
+    """Collect the converged minima of relaxed shards as a training set, for a denoiser of that level."""
+    from prerelax.datasets.relaxed import collect_relaxed, join_sets
+
+    if all(shard.suffix == ".npz" for shard in shards):
+        typer.echo(f"{join_sets(out, shards)} minima")
+        return
+    kept, left_out = collect_relaxed(out, shards, starts or ())
+    typer.echo(f"{kept} minima, {left_out} rows left out")
+
+
+def add_starts(
+    inp: Annotated[Path, typer.Argument(metavar="IN", help="A training set of minima: npz or xyz.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same with positions_mmff94.")],
+    processes: Annotated[int, typer.Option(min=1, help="Processes; a molecule takes some 10 ms.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+) -> None:
+    """Give every minimum of a training set the MMFF94 minimum beside it, for the loss `refinement`."""
+    from prerelax.datasets.force_field_starts import add_mmff94_starts
+
+    kept, left_out = add_mmff94_starts(inp, out, processes, limit)
+    typer.echo(f"{kept} molecules, {left_out} without an MMFF94 minimum of their own bonds left out")
+
+
 def set_aside(
     config: Annotated[Path, typer.Argument(metavar="TRAINING.yaml", help="The config of a training.")],
     out: SetOut,
@@ -247,11 +279,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "geom": geom,
     "parts": parts,
     "minima": minima,
+    "dataset": dataset,
+    "add-starts": add_starts,
     "set-aside": set_aside,
 }
-
-
-def add_to(app: typer.Typer) -> None:
-    """Make the verbs part of the command line."""
-    for name, verb in VERBS.items():
-        app.command(name)(verb)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from prerelax.choices import Dispersion, Engine
-from prerelax.study import Study
+from prerelax.studies.study import Study
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Methods = Annotated[list[str], Field(min_length=1)]

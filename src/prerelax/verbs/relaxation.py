@@ -171,9 +171,3 @@ VERBS: dict[str, Callable[..., None]] = {
     "relaxation-drawings": relaxation_drawings,
     "training-curves": training_curves,
 }
-
-
-def add_to(app: typer.Typer) -> None:
-    """Make the verbs part of the command line."""
-    for name, verb in VERBS.items():
-        app.command(name)(verb)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from prerelax.boltzmann_study import BoltzmannStudy
-from prerelax.generation_studies import FromNoiseStudy, ScheduleStudy, ShellStudy
-from prerelax.relaxation_study import RelaxationStudy
-from prerelax.study import DataPath, Study
+from prerelax.studies.boltzmann import BoltzmannStudy
+from prerelax.studies.generation import FromNoiseStudy, ScheduleStudy, ShellStudy
+from prerelax.studies.relaxation import RelaxationStudy
+from prerelax.studies.study import DataPath, Study
 
 
 class PathStudy(Study):

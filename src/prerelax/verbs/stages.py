@@ -1,5 +1,6 @@
 """Verbs of denoisers in stages: what one stage leaves for the next to learn, and the model of all."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,4 @@ def join(
     )
 
 
-def add_to(models: typer.Typer) -> None:
-    """Make the verbs part of `prerelax models`."""
-    models.command("denoise-starts")(denoise_starts)
-    models.command("join")(join)
+VERBS: dict[str, Callable[..., None]] = {"denoise-starts": denoise_starts, "join": join}

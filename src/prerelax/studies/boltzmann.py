@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from prerelax.study import Study
+from prerelax.studies.study import Study
 
 Step = Annotated[int, Field(ge=1)]
 Kelvin = Annotated[float, Field(gt=0)]

@@ -1,0 +1,17 @@
+"""The verbs of the command line beside the chain's own, a module for each section of its help.
+
+`prerelax.cli` puts them together. Modules import what they need when a verb runs: `prerelax --help` is quick.
+"""
+
+from collections.abc import Callable
+
+from prerelax.verbs import boltzmann, conformers, datasets, generation, relaxation, surface
+
+SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
+    "Training sets": datasets.VERBS,
+    "Conformers and Boltzmann distributions": conformers.VERBS | boltzmann.VERBS,
+    "What EDM knows of the surface (docs/edm-qm9.md)": surface.VERBS,
+    "MoreRed's relaxations (docs/morered-qm7x.md)": relaxation.VERBS,
+    "MoreRed's generation (docs/morered-qm9.md)": generation.VERBS,
+}
+"""Verbs by the heading under which `prerelax --help` shows them."""
