@@ -112,7 +112,7 @@ def test_hours_end_a_training_and_its_learning_rate(tiny_training: TrainingConfi
         ({"loss": {"min_step": 11}}, "not within"),
         ({"network": {"n_layer": 1}}, "did you mean 'n_layers'"),
         ({"data": {"path": "absent.npz"}}, r"absent\.npz"),
-        ({"data": {"format": "xyz"}}, "unknown data format"),
+        ({"data": {"format": "cif"}}, "unknown data format"),
         ({"data": {"elements": [9]}}, "no molecule is left"),
         ({"data": {"validation": 60}}, "data.validation"),
         ({"optimization": {"max_steps": None}}, "needs a limit"),
