@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -162,8 +162,8 @@ def molecule_file(name: str, folder: Path, limit: int) -> Path:
     return out
 
 
-def sdf_molecules(source: Path, out: Path, limit: int) -> Path:
-    """The first conformer of neutral molecules of H, C, N and O, from all over the file."""
+def sdf_molecules(source: Path, out: Path, limit: int, elements: Set[str] = frozenset("HCNO")) -> Path:
+    """The first conformer of neutral molecules of `elements`, from all over the file."""
     charges = (DATA / "druglike_charges.txt").read_text().splitlines()
     seen = {line.split()[0] for line in charges if line.strip()}
     chosen = []
@@ -173,7 +173,7 @@ def sdf_molecules(source: Path, out: Path, limit: int) -> Path:
             continue
         name = next(iter(lines[0].split()[1:]), f"row{row}")
         symbols = {line.split()[3] for line in lines[4 : 4 + int(lines[3][:3])]}
-        if name not in seen and symbols <= {"H", "C", "N", "O"}:
+        if name not in seen and symbols <= elements:
             chosen.append("\n".join([name, *lines[1:]]) + "\n$$$$\n")
         seen.add(name)
     out.write_text("".join(chosen[:: max(len(chosen) // limit, 1)][:limit]))

@@ -13,12 +13,13 @@ than QM9's. Shards are kept in FOLDER.
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ase.data import chemical_symbols
+from denoiser_confidence import sdf_molecules
 from numpy.typing import NDArray
 from rdkit import Chem
 
@@ -46,7 +47,8 @@ def main() -> None:
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "reference.extxyz").exists():
-        chosen = references(folder / "molecules.sdf", arguments.molecules)
+        source = DATA / "druglike_b3lyp_d3bj.sdf.gz"
+        chosen = sdf_molecules(source, folder / "molecules.sdf", arguments.molecules, set(chemical_symbols))
         embed_shard(chosen, folder / "reference.extxyz", None, 1, 42)
         forcefield_shard(folder / "reference.extxyz", folder / "MMFF94.extxyz", "mmff94", None, "mmff94")
     start = folder / "MMFF94.extxyz"
@@ -58,24 +60,6 @@ def main() -> None:
     for model in arguments.models:
         diffuse_shard(start, folder / f"{model}.extxyz", model=model, start="denoised", fallback="none")
     print_errors(folder, methods)
-
-
-def references(out: Path, limit: int) -> Path:
-    """Neutral molecules from all over the file, one conformer each."""
-    source = DATA / "druglike_b3lyp_d3bj.sdf.gz"
-    charges = (DATA / "druglike_charges.txt").read_text().splitlines()
-    seen = {line.split()[0] for line in charges if line.strip()}
-    chosen = []
-    for row, record in enumerate(gzip.decompress(source.read_bytes()).decode().split("$$$$\n")):
-        lines = record.splitlines()
-        if len(lines) < 5:
-            continue
-        name = next(iter(lines[0].split()[1:]), f"row{row}")
-        if name not in seen:
-            chosen.append("\n".join([name, *lines[1:]]) + "\n$$$$\n")
-        seen.add(name)
-    out.write_text("".join(chosen[:: max(len(chosen) // limit, 1)][:limit]))
-    return out
 
 
 def print_errors(folder: Path, methods: list[str]) -> None:
