@@ -38,6 +38,9 @@ from prerelax.molecular_graph import bonded_matrix
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 MAX_HEAVY_ATOMS = 40
+SIZES = (0, 16)
+"""Heavy atoms to which parts are grown: two pieces and their bond, of which there are many kinds for the
+time, and those with neighbours."""
 FIRST_PART = 100_001
 FIRST_RARE = 200_001
 FIRST_GDB17 = 300_001
@@ -69,7 +72,8 @@ def main() -> None:
     seen |= {graph(Chem.AddHs(Chem.MolFromSmiles(lines[row]))) for row in validation + test}
     kept = [(lines[row], row + 1) for row in training if is_new(lines[row], seen)]
     write(arguments.folder / "training.smi", kept)
-    parts = sorted({part for smiles, _ in kept for part in parts_around_bonds(Chem.MolFromSmiles(smiles))})
+    molecules = [Chem.MolFromSmiles(smiles) for smiles, _ in kept]
+    parts = sorted({part for each in molecules for size in SIZES for part in parts_around_bonds(each, size)})
     random.Random(1).shuffle(parts)
     rare = [*rare_parts(lines[row] for row in rows[VALIDATION:] if row not in test), *SMALL]
     new_rare = [part for part in rare if is_new(part, seen)]

@@ -23,11 +23,11 @@ from prerelax.choices import (
     ForceField,
     Hessian,
     Optimizer,
-    Sampler,
 )
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.operations.verbs import plan, retry, status
-from prerelax.verbs import SECTIONS, stages
+from prerelax.verbs import SECTIONS, models
+from prerelax.verbs.models import Calls, SamplerName, Steps
 from prerelax.verbs.surface import GoOnWithoutProgram
 
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
@@ -136,17 +136,6 @@ def forcefield(
     forcefield_shard(shard, out, method, max_iterations, start or default_name)
 
 
-SamplerName = Annotated[
-    Sampler | None,
-    typer.Option(
-        help="edm: last n steps; few: deterministic; itp, as, jt, ddpm: MoreRed's. Default: the model's."
-    ),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(min=1, help="Step n at which the reverse diffusion is entered. Default: the model's."),
-]
-Calls = Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")]
 MaxIterations = Annotated[int | None, typer.Option(min=1, help="Iterations of itp, as and jt at most.")]
 
 
@@ -339,111 +328,6 @@ def train(
     train_denoiser(config, resume, max_hours, folder)
 
 
-@models_app.command("list")
-def list_models() -> None:
-    """Names of the shipped denoisers."""
-    from prerelax.diffusion.checkpoint import list_models as names
-
-    for name in names():
-        typer.echo(name)
-
-
-@models_app.command("show")
-def show_model(
-    name: Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")],
-) -> None:
-    """A denoiser's card: data, command, figures."""
-    from prerelax.diffusion.checkpoint import CARD, find_model
-
-    typer.echo((find_model(name) / CARD).read_text())
-
-
-@models_app.command("evaluate")
-def evaluate(
-    name: Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
-    steps: Steps = None,
-    sampler: SamplerName = None,
-    noise_free: Annotated[bool | None, typer.Option(help="Without noise, or as the papers.")] = None,
-    calls: Calls = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, noise-free unless told.")] = False,
-) -> None:
-    """Errors of denoised geometries against their DFT references, beside those of the start.
-
-    An EDM gets its model card's whole table; with --steps or --sampler a row without noise and one with it.
-    """
-    from prerelax.diffusion.checkpoint import load_model
-    from prerelax.diffusion.evaluation import card_table, evaluate_card, evaluate_model
-
-    model = load_model(name)
-    nothing_chosen = steps is None and sampler is None and noise_free is None and calls is None
-    sampler = sampler or model.sampler_defaults.get("name", "edm")
-    if nothing_chosen and not as_json and sampler == "edm":
-        typer.echo(card_table(evaluate_card(model, data, limit, device)))
-        return
-    both = noise_free is None and not as_json and sampler != "few"
-    rows = [
-        evaluate_model(
-            model,
-            data,
-            steps=steps,
-            limit=limit,
-            sampler=sampler,
-            noise_free=without,
-            calls=calls,
-            device=device,
-        )
-        for without in ([True, False] if both else [noise_free is not False])
-    ]
-    typer.echo(json.dumps(rows[0]) if as_json else card_table(rows))
-
-
-@models_app.command("calibrate")
-def calibrate_model(
-    name: Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")],
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA.npz", help="Training structures with positions_mmff94.")
-    ],
-    limit: Annotated[int, typer.Option(min=1, help="Molecules denoised, from all over the set.")] = 1000,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
-    judge: Annotated[
-        str | None, typer.Option(help="A denoiser trained on noise, asked instead of the model itself.")
-    ] = None,
-) -> None:
-    """Find out how sure a denoiser is of molecules that it knows, and write the limit into its config.
-
-    `prerelax diffuse --fallback gfn2` does not trust results of which it is less sure.
-    """
-    from prerelax.diffusion.confidence import calibrate
-
-    typer.echo(json.dumps(calibrate(name, data, limit, device, judge)))
-
-
-@models_app.command("import-edm")
-def import_edm_weights(
-    weights: Annotated[Path, typer.Argument(help="generative_model*.npy of an EDM, or an npz of it.")],
-    arguments: Annotated[Path, typer.Argument(metavar="ARGS", help="Its args.pickle, or - without one.")],
-    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
-) -> None:
-    """Turn published EDM weights into a model folder; nothing in them is executed."""
-    from prerelax.diffusion.import_edm import import_edm
-
-    import_edm(weights, None if str(arguments) == "-" else arguments, out)
-
-
-@models_app.command("import-morered")
-def import_morered_weights(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A published MoreRed model.")],
-    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
-) -> None:
-    """Turn a published MoreRed model into a model folder; nothing in it is executed."""
-    from prerelax.diffusion.import_morered import import_morered
-
-    import_morered(model, out)
-
-
 @app.command(rich_help_panel=CAMPAIGNS)
 def schema(
     out: Annotated[Path | None, typer.Argument(help="File; default: standard output.")] = None,
@@ -460,8 +344,8 @@ def schema(
 
 for verb in (plan, status, retry):
     app.command(rich_help_panel=CAMPAIGNS)(verb)
-for name, stage_verb in stages.VERBS.items():
-    models_app.command(name)(stage_verb)
+for name, models_verb in models.VERBS.items():
+    models_app.command(name)(models_verb)
 for heading, verbs in SECTIONS.items():
     for name, section_verb in verbs.items():
         app.command(name, rich_help_panel=heading)(section_verb)

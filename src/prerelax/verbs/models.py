@@ -1,0 +1,158 @@
+"""Verbs of `prerelax models`: the shipped denoisers, published ones, and models in stages."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prerelax.choices import Device, Sampler
+
+SamplerName = Annotated[
+    Sampler | None,
+    typer.Option(
+        help="edm: last n steps; few: deterministic; itp, as, jt, ddpm: MoreRed's. Default: the model's."
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Step n at which the reverse diffusion is entered. Default: the model's."),
+]
+Calls = Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")]
+ModelName = Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")]
+
+
+def list_models() -> None:
+    """Names of the shipped denoisers."""
+    from prerelax.diffusion.checkpoint import list_models as names
+
+    for name in names():
+        typer.echo(name)
+
+
+def show_model(name: ModelName) -> None:
+    """A denoiser's card: data, command, figures."""
+    from prerelax.diffusion.checkpoint import CARD, find_model
+
+    typer.echo((find_model(name) / CARD).read_text())
+
+
+def evaluate(
+    name: ModelName,
+    data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
+    steps: Steps = None,
+    sampler: SamplerName = None,
+    noise_free: Annotated[bool | None, typer.Option(help="Without noise, or as the papers.")] = None,
+    calls: Calls = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, noise-free unless told.")] = False,
+) -> None:
+    """Errors of denoised geometries against their DFT references, beside those of the start.
+
+    An EDM gets its model card's whole table; with --steps or --sampler a row without noise and one with it.
+    """
+    from prerelax.diffusion.checkpoint import load_model
+    from prerelax.diffusion.evaluation import card_table, evaluate_card, evaluate_model
+
+    model = load_model(name)
+    nothing_chosen = steps is None and sampler is None and noise_free is None and calls is None
+    sampler = sampler or model.sampler_defaults.get("name", "edm")
+    if nothing_chosen and not as_json and sampler == "edm":
+        typer.echo(card_table(evaluate_card(model, data, limit, device)))
+        return
+    both = noise_free is None and not as_json and sampler != "few"
+    rows = [
+        evaluate_model(
+            model,
+            data,
+            steps=steps,
+            limit=limit,
+            sampler=sampler,
+            noise_free=without,
+            calls=calls,
+            device=device,
+        )
+        for without in ([True, False] if both else [noise_free is not False])
+    ]
+    typer.echo(json.dumps(rows[0]) if as_json else card_table(rows))
+
+
+def calibrate_model(
+    name: ModelName,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA.npz", help="Training structures with positions_mmff94.")
+    ],
+    limit: Annotated[int, typer.Option(min=1, help="Molecules denoised, from all over the set.")] = 1000,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
+    judge: Annotated[
+        str | None, typer.Option(help="A denoiser trained on noise, asked instead of the model itself.")
+    ] = None,
+) -> None:
+    """Find out how sure a denoiser is of molecules that it knows, and write the limit into its config.
+
+    `prerelax diffuse --fallback gfn2` does not trust results of which it is less sure.
+    """
+    from prerelax.diffusion.confidence import calibrate
+
+    typer.echo(json.dumps(calibrate(name, data, limit, device, judge)))
+
+
+def import_edm_weights(
+    weights: Annotated[Path, typer.Argument(help="generative_model*.npy of an EDM, or an npz of it.")],
+    arguments: Annotated[Path, typer.Argument(metavar="ARGS", help="Its args.pickle, or - without one.")],
+    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
+) -> None:
+    """Turn published EDM weights into a model folder; nothing in them is executed."""
+    from prerelax.diffusion.import_edm import import_edm
+
+    import_edm(weights, None if str(arguments) == "-" else arguments, out)
+
+
+def import_morered_weights(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A published MoreRed model.")],
+    out: Annotated[Path, typer.Argument(help="The model folder to write.")],
+) -> None:
+    """Turn a published MoreRed model into a model folder; nothing in it is executed."""
+    from prerelax.diffusion.import_morered import import_morered
+
+    import_morered(model, out)
+
+
+def denoise_starts(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped denoiser's name or a folder.")],
+    inp: Annotated[Path, typer.Argument(metavar="IN.npz", help="A training set with starts.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same, its starts denoised.")],
+    calls: Annotated[int | None, typer.Option(min=1, help="Of sampler few; default: the model's.")] = None,
+) -> None:
+    """Make the training set of a model's next stage: the starts as the model leaves them."""
+    from prerelax.diffusion.staged import denoise_starts
+
+    kept, left_out = denoise_starts(name, inp, out, calls)
+    typer.echo(f"{kept} molecules, {left_out} left out")
+
+
+def join(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The model folder to write.")],
+    stages: Annotated[list[str], typer.Argument(metavar="MODEL...", help="First to last: names, folders.")],
+) -> None:
+    """Make one model of stages, each called once, at the step that it names itself."""
+    from prerelax.diffusion.staged import join_stages
+
+    joined = join_stages(stages, out)
+    typer.echo(
+        f"{out}: {joined.sampler_defaults['calls']} calls from step {joined.sampler_defaults['steps']}"
+    )
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "list": list_models,
+    "show": show_model,
+    "evaluate": evaluate,
+    "calibrate": calibrate_model,
+    "import-edm": import_edm_weights,
+    "import-morered": import_morered_weights,
+    "denoise-starts": denoise_starts,
+    "join": join,
+}
