@@ -158,6 +158,10 @@ def test_sets_and_relaxations_hang_together() -> None:
         (with_study(drawn_by="jt"), "drawn_by: there is no start jt-displaced"),
         (with_study(curves=["jt"]), "curves: jt is not among the denoisers"),
         (with_study(energies={"method": "no-such-functional"}), "studies.relaxation.energies"),
+        (
+            with_study(energies={"basis": "def2-SVP", "methods": ["jt"]}),
+            "methods: there is no start jt-displaced",
+        ),
         (RELAXATION | {"denoisers": {}}, "starts.ff-displaced.method: no model named 'ff'"),
         (RELAXATION | {"sets": {"labelled": SETS["equilibria"]}}, "labelled is neither an .npz nor among"),
         (

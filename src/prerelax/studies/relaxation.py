@@ -116,3 +116,7 @@ class RelaxationStudy(Study):
                 yield f"studies.relaxation.curves: {name} is not among the denoisers"
         if self.energies and self.energies.input not in self.inputs:
             yield f"studies.relaxation.energies.input: {self.energies.input} is not among the inputs"
+        elif self.energies:
+            for method in self.energies.methods or ():
+                if (start := f"{method}-{self.energies.input}") not in starts:
+                    yield f"studies.relaxation.energies.methods: there is no start {start}"
