@@ -117,6 +117,8 @@ def test_bins_hold_equally_many_inputs_and_the_spread_over_seeds(table: pd.DataF
     assert data.spread_ang.to_numpy(float) == pytest.approx(0.02 / np.sqrt(2))
     assert draw.in_bins(counted(rows), ["good"], {}).spread_ang.isna().all()
     assert len(numbers) == 1 and all(p.exists() for p in save(figure, data, tmp_path, "bins"))
+    assert len(figure.axes) == 2
+    assert len(draw.rmsd_in_bins(rows, ["good"], {})[0].axes) == 1, "no panel for a spread that is not known"
 
 
 def test_drawings_are_chosen_by_quantiles(results: Path, table: pd.DataFrame, tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ def _correlation(known: pd.DataFrame, name: str, method: str) -> dict[str, objec
 def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[str, Sequence[str]]) -> Drawn:
     """RMSD after in bins of the RMSD before, and its spread over noise (paper M, figures 8, 10 and 11).
 
-    The spread is the standard deviation over a method and its `repeats` with other seeds, of each input.
+    The spread is the standard deviation over a method and its `repeats` with other seeds, of each input; it
+    has no panels where nothing was repeated.
     """
     known = counted(table)
     wanted = [m for m in methods if m in set(known.method)]
@@ -159,10 +160,11 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
         return figure_that_says("No input has a minimum to compare with."), binned, binned
     colours = colours_of(wanted)
     inputs = list(dict.fromkeys(binned.input))
-    figure = new_figure(DOUBLE_COLUMN_MM, 95)
-    grid = figure.subplots(2, len(inputs), squeeze=False, sharex="col", height_ratios=[2, 1])
+    heights = [2, 1] if binned.spread_ang.notna().any() else [1]
+    figure = new_figure(DOUBLE_COLUMN_MM, 95 if len(heights) > 1 else 65)
+    grid = figure.subplots(len(heights), len(inputs), squeeze=False, sharex="col", height_ratios=heights)
     for column, name in enumerate(inputs):
-        above, below = grid[:, column]
+        above, below = grid[0, column], grid[-1, column]
         _headed(above, name, table[(table.input == name) & table.method.isin(wanted)])
         for method in wanted:
             part = binned[(binned.input == name) & (binned.method == method)]
@@ -180,12 +182,13 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
         limits = [0, float(binned[binned.input == name].rmsd_before_ang.max())]
         above.plot(limits, limits, color=LIGHT_GREY, lw=0.7, zorder=0)
         below.set_xlabel("RMSD of the input (Å), medians of 8 bins")
-        if not below.lines:
+        if below is not above and not below.lines:
             below.text(
                 0.5, 0.5, "no repeats of this input", transform=below.transAxes, ha="center", color=GREY
             )
     grid[0, 0].set_ylabel("median RMSD after (Å)")
-    grid[1, 0].set_ylabel("spread over noise (Å)")
+    if len(heights) > 1:
+        grid[1, 0].set_ylabel("spread over noise (Å)")
     grid[0, 0].legend()
     return figure, binned, overall(known, wanted)
 
