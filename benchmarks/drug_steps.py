@@ -92,6 +92,8 @@ def torsions_of(molecule: Record, torsions: Positions, rest: Positions) -> Posit
 
 
 def part_of_way(share: float) -> Callable[[Record, Positions, Positions], Positions]:
+    """Geometry [n_atoms, 3] Å at `share` of the way from the minimum to the superimposed source."""
+
     def between(_: Record, source: Positions, minimum: Positions) -> Positions:
         return minimum + share * (superimposed(source, minimum) - minimum)
 
