@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from prerelax.campaign import (
+from prerelax.campaign.config import (
     displacing_options,
     engine_options,
     level_options,
@@ -15,9 +15,9 @@ from prerelax.campaign import (
     options,
 )
 from prerelax.errors import UserError
-from prerelax.operations.provenance import config_of_running_campaign, keep_config
-from prerelax.operations.requests import read_requests
-from prerelax.operations.sharding import Sharding
+from prerelax.campaign.provenance import config_of_running_campaign, keep_config
+from prerelax.campaign.requests import read_requests
+from prerelax.campaign.sharding import Sharding
 from prerelax.training.config import expand_path, read_config
 
 min_version("9.0")

@@ -27,18 +27,18 @@ import psutil
 from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers, rdMolDescriptors
 
-from prerelax.analysis.pairs import KCAL_MOL
-from prerelax.boltzmann.flexible import is_flexible
-from prerelax.conformers import moves
-from prerelax.conformers.distinct import SAME_ROUGH_RMSD_ANG, Skeleton, distinct
-from prerelax.conformers.sample_shard import Xtb, sampled
-from prerelax.conformers.search import SearchPlan
-from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.molecular_graph import conformer_at, mol_from_mapped_smiles
-from prerelax.molecules import Molecule, mapped_smiles, read_molecules
-from prerelax.records import Record
+from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.denoisers.checkpoint import LoadedModel, load_model
+from prerelax.molecules.graph import conformer_at, mol_from_mapped_smiles
+from prerelax.molecules.molecule import Molecule, mapped_smiles, read_molecules
+from prerelax.records.shard import Record
+from prerelax.starts.conformers import moves
+from prerelax.starts.conformers.distinct import SAME_ROUGH_RMSD_ANG, Skeleton, distinct
+from prerelax.starts.conformers.sample_shard import Xtb, sampled
+from prerelax.starts.conformers.search import SearchPlan
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
+from prerelax.studies.boltzmann.flexible import is_flexible
 
 SEARCHES = ("sample", "etkdg", "no-denoiser")
 EMBEDDING_SHARE = 0.25

@@ -34,21 +34,21 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from scipy.stats import rankdata, spearmanr
 
-from prerelax.diffusion.batch import make_batch
-from prerelax.diffusion.checkpoint import LoadedModel, load_model
+from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.diffusion.confidence import Judge, judge_of, residuals_ang
 from prerelax.diffusion.edm import State
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.engines import Level
-from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.superposition import rmsd
+from prerelax.molecules.topology import topological_distances
+from prerelax.networks.batch import make_batch
 from prerelax.networks.morered import JointNetwork, molecule_time
 from prerelax.networks.staged import StagedNetwork
-from prerelax.records import Record, read_shard
+from prerelax.records.shard import Record, read_shard
 from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.embed import embed_again, embed_shard
 from prerelax.starts.forcefield import forcefield_shard
-from prerelax.superposition import rmsd
-from prerelax.topology import topological_distances
 
 Floats = NDArray[np.float64]
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))

@@ -31,7 +31,8 @@ from ase.units import Bohr, Hartree
 from pyscf import dft, gto, lib
 from qm9_level_settings import molecule_of_size
 
-from prerelax.engines import Level, make_calculator, qm9_level
+from prerelax.engines import Level, make_calculator
+from prerelax.engines.pyscf import qm9_level
 
 METHODS = ("ours", "pyscf-df", "pyscf", "reference")
 

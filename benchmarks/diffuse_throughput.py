@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from prerelax.diffusion.checkpoint import LoadedModel, load_model
+from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.diffusion.evaluation import CARD_ROWS, read_evaluation_set
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.networks.staged import StagedNetwork

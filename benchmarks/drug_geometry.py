@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from prerelax.engines import Level
-from prerelax.molecular_graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
-from prerelax.records import Record, read_shard
+from prerelax.molecules.graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.superposition import rmsd
+from prerelax.molecules.topology import topological_distances
+from prerelax.records.shard import Record, read_shard
 from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
-from prerelax.superposition import rmsd
-from prerelax.topology import topological_distances
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 KINDS = {"bonds": 1, "1-3 distances": 2}

@@ -31,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
-from prerelax.datasets.fragments import parts_around_bonds
 from prerelax.datasets.graph_split import graph_key
 from prerelax.datasets.structures import collect, write_npz
-from prerelax.molecular_graph import bonded_matrix
+from prerelax.molecules.graph import bonded_matrix
+from prerelax.set_making.fragments import parts_around_bonds
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 MAX_HEAVY_ATOMS = 40

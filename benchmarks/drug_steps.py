@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 
-from prerelax.analysis.pairs import KCAL_MOL
+from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.engines import Level
-from prerelax.molecular_graph import mol_from_mapped_smiles
-from prerelax.records import Record, read_shard, write_shard
+from prerelax.molecules.graph import mol_from_mapped_smiles
+from prerelax.molecules.superposition import superimposed
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
-from prerelax.superposition import superimposed
 
 GFN2 = Level("tblite", "GFN2-xTB")
 BASELINE, DENOISED, MINIMUM = "mmff94", "denoised", "minimum"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from prerelax.records import write_frames
+from prerelax.records.shard import write_frames
 
 
 def main() -> None:

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from prerelax.diffusion.batch import Batch, centred, make_batch
-from prerelax.diffusion.checkpoint import load_model
+from prerelax.denoisers.checkpoint import load_model
 from prerelax.diffusion.morered import Molecule, Sampler, relax, sampler_of
 from prerelax.diffusion.noise import SeededNoise
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
+from prerelax.networks.batch import Batch, centred, make_batch
 from prerelax.networks.morered import JointNetwork
-from prerelax.topology import bonds_from_geometry, topological_distances
 
 
 def read_molecules(path: Path, limit: int, elements: tuple[int, ...], bond_graph: bool) -> list[Molecule]:

@@ -31,14 +31,15 @@ import torch
 from numpy.typing import NDArray
 
 from prerelax.datasets.structures import read_npz
-from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.model_folders import CONFIG, WEIGHTS, ModelError, find_model
+from prerelax.denoisers.checkpoint import LoadedModel, load_model
+from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, ModelError, find_model
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.diffusion.samplers import SamplerInput, sample
-from prerelax.molecular_graph import mapped_smiles, perceived_molecule
-from prerelax.records import PROCEED, Record, read_shard, write_shard
-from prerelax.superposition import rmsd
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.molecules.graph import mapped_smiles, perceived_molecule
+from prerelax.molecules.status import PROCEED
+from prerelax.molecules.superposition import rmsd
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
+from prerelax.records.shard import Record, read_shard, write_shard
 
 Geometry = NDArray[np.floating]
 """[n_atoms, 3] Å"""

@@ -18,7 +18,7 @@ from ase.units import Bohr, Hartree
 
 from prerelax.engines import Level
 from prerelax.engines.pyscf import ScfSettings, scf_settings
-from prerelax.engines.pyscf_scf import PySCF
+from prerelax.engines.pyscf.scf import PySCF
 
 TIGHT = ScfSettings(
     grid_level=5, radial_grid_level=5, partition="becke", conv_tol_eh=1e-10, conv_tol_gradient=1e-7

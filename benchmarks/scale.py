@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ase.build import molecule
 
-from prerelax.operations.sharding import Sharding, shard_name
-from prerelax.records import Record, table_path, write_shard
+from prerelax.campaign.sharding import Sharding, shard_name
+from prerelax.records.shard import Record, table_path, write_shard
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STAGES = {

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from prerelax.engines import Level
-from prerelax.records import read_shard
+from prerelax.records.shard import read_shard
 from prerelax.relaxation.progress import Progress
 from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.embed import embed_shard

@@ -27,7 +27,7 @@ from ase import Atoms
 from ase.optimize import BFGS
 
 from prerelax.engines import Level, make_calculator
-from prerelax.records import Record, read_shard, write_shard
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.optimizers import GradientCounter
 from prerelax.relaxation.shard import relax_shard
 

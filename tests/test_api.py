@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from prerelax.superposition import rmsd
+from prerelax.molecules.superposition import rmsd
 
 DENOISE_FORMALDEHYDE = """
 import numpy as np

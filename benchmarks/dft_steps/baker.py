@@ -31,8 +31,8 @@ from berny.geomlib import Geometry
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from prerelax.comparison.figures.style import DOUBLE_COLUMN_MM, in_house_style, new_figure
 from prerelax.engines import Level, make_calculator
-from prerelax.figures.style import DOUBLE_COLUMN_MM, in_house_style, new_figure
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.molecule import Relaxation
 from prerelax.relaxation.optimizers import WITH_CHEAP_LEVEL, GradientCounter, make_optimizer

@@ -27,11 +27,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from prerelax.analysis.comparison import read_comparison
+from prerelax.comparison.comparison import read_comparison
+from prerelax.comparison.figures.style import DOUBLE_COLUMN_MM, INK, in_house_style, new_figure, start_colours
 from prerelax.datasets.structures import read_npz
-from prerelax.figures.style import DOUBLE_COLUMN_MM, INK, in_house_style, new_figure, start_colours
-from prerelax.molecular_graph import perceived_molecule
-from prerelax.records import read_shard, write_frames
+from prerelax.molecules.graph import perceived_molecule
+from prerelax.records.shard import read_shard, write_frames
 
 HERE = Path(__file__).parent
 PROGRAMS = Path(sys.executable).parent

@@ -22,8 +22,8 @@ from rdkit import Chem
 
 from prerelax.datasets.structures import read_npz
 from prerelax.diffusion.evaluation import compare
-from prerelax.molecular_graph import perceived_molecule
-from prerelax.records import Record, read_shard
+from prerelax.molecules.graph import perceived_molecule
+from prerelax.records.shard import Record, read_shard
 
 
 def main() -> None:

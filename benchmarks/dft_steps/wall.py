@@ -31,9 +31,9 @@ from ase.units import Bohr, Hartree
 from pyscf import dft, gto, lib
 from rdkit.Chem import rdForceFieldHelpers
 
-from prerelax.engines import qm9_level
-from prerelax.molecular_graph import conformer_at, perceived_molecule
-from prerelax.records import read_shard, write_frames
+from prerelax.engines.pyscf import qm9_level
+from prerelax.molecules.graph import conformer_at, perceived_molecule
+from prerelax.records.shard import read_shard, write_frames
 
 OUT = Path("results/dft-steps")
 FMAX_EV_ANG = 0.03

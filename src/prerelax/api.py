@@ -11,7 +11,7 @@ from typing import Any
 from ase import Atoms
 
 from prerelax.choices import Fallback
-from prerelax.records import Record, read_shard
+from prerelax.records.shard import Record, read_shard
 
 
 class DiffusionRelaxation:
@@ -84,7 +84,7 @@ def relax_smiles(
     """SMILES to relaxed structures: RDKit, MMFF94, denoiser, relaxation at a level.
 
     Returns one ASE Atoms for each SMILES, in order, whose `info` tells `status`, `message`, `energy_ev`,
-    `n_gradients`, `n_steps` and the other fields of `prerelax.records.Record`. `model=None` starts the
+    `n_gradients`, `n_steps` and the other fields of `prerelax.records.shard.Record`. `model=None` starts the
     relaxation from MMFF94. `fmax` is in eV/Å. Raises ValueError where a stage refuses the call as a whole.
     """
     # Each stage is a process of its own: QM engines never share one with torch.

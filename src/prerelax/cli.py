@@ -25,8 +25,8 @@ from prerelax.choices import (
     Optimizer,
 )
 from prerelax.errors import MissingProgramError, UserError
-from prerelax.operations.verbs import plan, retry, status
 from prerelax.verbs import SECTIONS, models
+from prerelax.verbs.campaigns import plan, retry, status
 from prerelax.verbs.models import Calls, SamplerName, Steps
 from prerelax.verbs.surface import GoOnWithoutProgram
 
@@ -291,7 +291,7 @@ def compare(
     ] = None,
 ) -> None:
     """Pair every relaxation with the baseline's: gradients saved, energy deltas, RMSD, wall time."""
-    from prerelax.analysis.comparison import compare as compare_relaxations
+    from prerelax.comparison.comparison import compare as compare_relaxations
 
     typer.echo(compare_relaxations(out, relaxed, baseline, shards))
 
@@ -305,7 +305,7 @@ def figures(
     baseline: Annotated[str, typer.Option(help="The start that the others are compared with.")] = "mmff94",
 ) -> None:
     """Draw a campaign's figures."""
-    from prerelax.figures import make_figures
+    from prerelax.comparison.figures import make_figures
 
     for path in make_figures(comparison, outdir, baseline):
         _say(str(path))
@@ -333,7 +333,7 @@ def schema(
     out: Annotated[Path | None, typer.Argument(help="File; default: standard output.")] = None,
 ) -> None:
     """Print the JSON schema of a campaign config, for editors."""
-    from prerelax.campaign import json_schema
+    from prerelax.campaign.config import json_schema
 
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if out is None:

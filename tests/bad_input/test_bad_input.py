@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from prerelax.errors import UserError
-from prerelax.input_files import count_rows
-from prerelax.records import read_shard
+from prerelax.molecules.input_files import count_rows
+from prerelax.records.shard import read_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
 

@@ -7,7 +7,7 @@ import numpy as np
 from prerelax.datasets.graph_split import extreme_displacements, graph_key, held_out
 from prerelax.datasets.qm7x import LabelledStructures
 from prerelax.datasets.structures import read_npz
-from prerelax.topology import bonds_from_geometry
+from prerelax.molecules.topology import bonds_from_geometry
 
 
 def test_a_graph_key_knows_isomers_but_no_order_and_no_conformer(data_folder: Path) -> None:

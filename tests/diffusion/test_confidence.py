@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from prerelax.diffusion.checkpoint import LoadedModel, load_model
+from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.diffusion.confidence import LIMIT_MEDIANS, calibrate, judge_of, residuals_ang
 from prerelax.diffusion.evaluation import read_evaluation_set
 from prerelax.diffusion.samplers import SamplerInput, sample

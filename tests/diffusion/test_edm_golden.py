@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prerelax.denoisers.checkpoint import LoadedModel, load_model
+from prerelax.denoisers.import_edm import import_edm
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion import edm
-from prerelax.diffusion.batch import make_batch
-from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.import_edm import import_edm
 from prerelax.diffusion.samplers import SamplerInput, sample
-from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.networks.batch import make_batch
 
 NETWORK_TOLERANCE = 1e-5
 GEOMETRY_TOLERANCE_ANG = 1e-4

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from prerelax.datasets.structures import Structures, collect, write_npz
-from prerelax.diffusion.batch import Batch
-from prerelax.diffusion.checkpoint import LoadedModel
+from prerelax.denoisers.checkpoint import LoadedModel
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.evaluation import card_table, compare, evaluate_model
-from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch
 
 WATER = (np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]))
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from prerelax.diffusion.batch import Batch
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.morered import Molecule, Relaxed, make_sampler, relax
-from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import SeededNoise
+from prerelax.networks.batch import Batch
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
 
 SCHEDULE = MoreRedSchedule.polynomial(100)

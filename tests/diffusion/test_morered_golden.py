@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from prerelax.diffusion.import_morered import read_morered
+from prerelax.denoisers.import_morered import read_morered
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.morered import Molecule, make_sampler, relax
-from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.networks import build_network
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from prerelax.diffusion.checkpoint import LoadedModel, load_model, save_model
+from prerelax.denoisers.checkpoint import LoadedModel, load_model, save_model
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
 from prerelax.networks import build_network

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch
-from prerelax.diffusion.checkpoint import LoadedModel
+from prerelax.denoisers.checkpoint import LoadedModel
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.edm import few_call_steps
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
-from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.networks import build_network
+from prerelax.networks.batch import Batch
 
 TOLERANCE_ANG = 1e-4
 
@@ -194,7 +194,7 @@ def test_shipped_models_move_mmff94_towards_dft(
     model: str, bonds_ang: float, angles_ang: float, data_folder: Path
 ) -> None:
     """The bounds are a little above the model cards' figures."""
-    from prerelax.diffusion.checkpoint import load_model
+    from prerelax.denoisers.checkpoint import load_model
     from prerelax.diffusion.evaluation import evaluate_model
 
     figures = evaluate_model(load_model(model), data_folder / "qm9_small_test.npz", sampler="few")

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from prerelax.datasets.structures import collect, read_npz, write_npz
-from prerelax.diffusion.checkpoint import load_model, save_model
+from prerelax.denoisers.checkpoint import load_model, save_model
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.diffusion.staged import denoise_starts, join_stages
 from prerelax.errors import UserError

@@ -75,7 +75,7 @@ def test_wrong_levels_are_one_clear_sentence(in_engine_process, level, words):
 
 
 def statuses_of_errors():
-    from prerelax.engines.gpu4pyscf_scf import named
+    from prerelax.engines.gpu4pyscf.scf import named
 
     class OutOfMemoryError(MemoryError):
         """CuPy's is one, too."""
@@ -103,7 +103,7 @@ def first_density_at_a_moved_geometry():
     from pyscf import scf
 
     from prerelax.engines.gpu4pyscf import gpu_settings
-    from prerelax.engines.gpu4pyscf_scf import GPU4PySCF, _occupied
+    from prerelax.engines.gpu4pyscf.scf import GPU4PySCF, _occupied
 
     counts = []
     for name, other, multiplicity in (("H2O", "CH4", 1), ("NH2", "CH3", 2)):

@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.units import Bohr, Hartree
 
-from prerelax.campaign import load_campaign
+from prerelax.campaign.config import load_campaign
 from prerelax.engines import (
     EngineError,
     Level,
@@ -26,10 +26,10 @@ from prerelax.engines import (
     validate_level,
 )
 from prerelax.engines.psi4 import Psi4Settings
-from prerelax.engines.psi4_calculator import Psi4
-from prerelax.engines.psi4_program import EXECUTABLE_VARIABLE, MEMORY_VARIABLE, Psi4Process, find_psi4
+from prerelax.engines.psi4.calculator import Psi4
+from prerelax.engines.psi4.program import EXECUTABLE_VARIABLE, MEMORY_VARIABLE, Psi4Process, find_psi4
 from prerelax.errors import UserError
-from prerelax.records import Record, read_shard, write_shard
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.shard import relax_shard
 
 psi4 = pytest.mark.skipif(find_psi4() is None, reason="the program psi4 is not installed (docs/levels.md)")

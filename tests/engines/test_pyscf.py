@@ -18,7 +18,7 @@ TIGHT = ScfSettings(grid_level=4, radial_grid_level=4, conv_tol_eh=1e-10, conv_t
 
 def evaluate(level, atoms, charge=0, multiplicity=1, settings=None):
     """Energy in Eh, forces in eV/Å, SCF cycles."""
-    from prerelax.engines.pyscf_scf import PySCF
+    from prerelax.engines.pyscf.scf import PySCF
 
     calculator = PySCF(level, charge, multiplicity, 1, settings or ScfSettings())
     calculator.calculate(atoms)
@@ -89,7 +89,7 @@ def test_level_qm9_with_fluorine(in_engine_process, data_folder):
 def shells_of_the_level():
     from pyscf import gto
 
-    from prerelax.engines.qm9_level import basis, mixed_transformation
+    from prerelax.engines.pyscf.qm9_level import basis, mixed_transformation
 
     exponents = {symbol: [s[1][0] for s in basis(symbol) if s[0] == 2] for symbol in "HCNOF"}
     mol = gto.M(atom="H 0 0 0; F 0 0 0.92", basis={s: basis(s) for s in "HF"}, cart=True)
@@ -105,7 +105,7 @@ def test_level_qm9_has_six_d_and_seven_f_functions(in_engine_process):
 
 def analytic_and_numerical(level, atoms, charge, multiplicity, components):
     """Analytic and numerical forces in a.u. of some (atom, axis) components."""
-    from prerelax.engines.pyscf_scf import PySCF
+    from prerelax.engines.pyscf.scf import PySCF
 
     calculator = PySCF(level, charge, multiplicity, 1, TIGHT)
     calculator.calculate(atoms)
@@ -172,7 +172,7 @@ def test_a_single_atom_has_no_force(in_engine_process):
 
 
 def guessed_and_fresh():
-    from prerelax.engines.pyscf_scf import PySCF
+    from prerelax.engines.pyscf.scf import PySCF
 
     atoms = molecule("H2O")
     calculator = PySCF(QM9, 0, 1, 1, ScfSettings())
@@ -235,7 +235,7 @@ def in_little_memory():
     import resource
 
     from prerelax.engines.memory import available_mb
-    from prerelax.engines.pyscf_scf import PySCF
+    from prerelax.engines.pyscf.scf import PySCF
 
     chain = Atoms("C40", [[1.5 * i, 0, 0] for i in range(40)])
     calculator = PySCF(Level("pyscf", "PBE", "def2-TZVPP"), 0, 1, 1, ScfSettings())
@@ -333,7 +333,7 @@ def test_good_levels_pass(in_engine_process, level):
 
 def fast_and_plain(functional):
     """Energies and forces (a.u.) of the calculator and of PySCF alone on the same grid."""
-    from prerelax.engines.pyscf_scf import PySCF
+    from prerelax.engines.pyscf.scf import PySCF
 
     calculator = PySCF(Level("pyscf", functional, "def2-SVP"), 0, 1, 1, TIGHT)
     atoms = molecule("H2O")

@@ -24,7 +24,7 @@ def solved(functional, name, spin):
 
 def exchange_correlation(functional, name, spin):
     """Energy and potential matrices, ours and PySCF's."""
-    from prerelax.engines.pyscf_grids import Grid, Integrator
+    from prerelax.engines.pyscf.grids import Grid, Integrator
 
     mean_field = solved(functional, name, spin)
     density = mean_field.make_rdm1()
@@ -46,9 +46,9 @@ def test_energy_and_potential_are_pyscfs(in_engine_process, functional, name, sp
 
 def gradients(functional, name, spin):
     """Our gradient of a mean field and PySCF's, on one grid and with the same fitting functions."""
-    from prerelax.engines.pyscf_fitting import Fitting
-    from prerelax.engines.pyscf_gradient import gradient
-    from prerelax.engines.pyscf_two_grids import TwoGrids
+    from prerelax.engines.pyscf.fitting import Fitting
+    from prerelax.engines.pyscf.gradient import gradient
+    from prerelax.engines.pyscf.two_grids import TwoGrids
 
     mean_field = solved(functional, name, spin)
     theirs = mean_field.nuc_grad_method().kernel()
@@ -68,7 +68,7 @@ def test_gradient_is_pyscfs(in_engine_process, functional, name, spin):
 
 
 def coulomb_and_exchange(with_orbitals):
-    from prerelax.engines.pyscf_fitting import Fitting
+    from prerelax.engines.pyscf.fitting import Fitting
 
     mean_field = solved("hf", "CH3", 1)
     fitting = Fitting(mean_field.mol, mean_field.with_df.auxbasis)
@@ -93,7 +93,7 @@ def test_a_guess_from_one_geometry_spans_its_orbitals(in_engine_process):
 
 
 def guessed_at_the_same_geometry():
-    from prerelax.engines.pyscf_guess import Guess
+    from prerelax.engines.pyscf.guess import Guess
 
     mean_field = solved("hf", "H2O", 0)
     occupied = mean_field.mo_coeff[:, mean_field.mo_occ > 0]

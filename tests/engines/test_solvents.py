@@ -5,7 +5,7 @@ import pytest
 from ase.build import molecule
 from ase.units import Bohr, Hartree, kcal, mol
 
-from prerelax.campaign import ConfigError, load_campaign, options
+from prerelax.campaign.config import ConfigError, load_campaign, options
 from prerelax.engines import Level, level_settings, make_calculator, validate_level
 from prerelax.engines.pyscf import ScfSettings
 from prerelax.engines.solvents import TBLITE_NAMES, smd_name, tblite_name
@@ -16,7 +16,7 @@ TIGHT = ScfSettings(grid_level=3, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)
 def calculator(level, multiplicity=1):
     if level.engine != "pyscf":
         return make_calculator(level, multiplicity=multiplicity)
-    from prerelax.engines.pyscf_scf import PySCF
+    from prerelax.engines.pyscf.scf import PySCF
 
     return PySCF(level, 0, multiplicity, 1, TIGHT)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from prerelax.diffusion.batch import Batch, make_batch
-from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.networks import build_network
+from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.egnn import EGNN, approximate_sigma
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from prerelax.diffusion.batch import Batch, make_batch
+from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.energy import EnergyNetwork
 
 FREE_ATOMS_EV = {1: -13.6, 6: -1030.0, 8: -2042.0}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from prerelax.diffusion.batch import Batch, make_batch
-from prerelax.diffusion.import_morered import read_morered
+from prerelax.denoisers.import_morered import read_morered
 from prerelax.networks import build_network
+from prerelax.networks.batch import Batch, make_batch
 
 
 @pytest.fixture(scope="module")

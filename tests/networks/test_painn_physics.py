@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from prerelax.diffusion.batch import Batch, make_batch
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
+from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.messages import Edges
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
 from prerelax.networks.neighbours import neighbours_within, padded_neighbours
 from prerelax.networks.painn import PaiNN
-from prerelax.topology import bonds_from_geometry, topological_distances
 
 
 def joint_network(**options: Any) -> JointNetwork:

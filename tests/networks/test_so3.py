@@ -7,8 +7,8 @@ from torch import Tensor
 
 pytest.importorskip("e3nn", reason="the SO(3) trunk needs the extra so3")
 
-from prerelax.diffusion.batch import Batch, make_batch
 from prerelax.networks import build_network
+from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.energy import EnergyNetwork
 from prerelax.networks.morered import JointNetwork
 from prerelax.networks.so3 import SO3Net, coupling

@@ -16,7 +16,7 @@ from ase.build import molecule
 
 from prerelax.engines import ENGINES, Level
 from prerelax.errors import UserError
-from prerelax.records import Record, read_shard, write_shard
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.journal import Journal, ShardLockedError, journal_path
 from prerelax.relaxation.shard import OnlyFilter, relax_shard
 

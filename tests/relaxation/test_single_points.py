@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prerelax.engines import Level
-from prerelax.records import Record, ShardError, write_frames
+from prerelax.records.shard import Record, ShardError, write_frames
 from prerelax.relaxation.journal import journal_path
 from prerelax.relaxation.shard import OnlyFilter
 from prerelax.relaxation.single_points import read_frames, single_points

@@ -7,7 +7,7 @@ import ase.io
 import numpy as np
 import pytest
 
-from prerelax.records import Record, read_shard, write_shard
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.single_points import read_frames
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prerelax.molecular_graph import connectivity_unchanged
-from prerelax.records import Record, read_shard
+from prerelax.molecules.graph import connectivity_unchanged
+from prerelax.records.shard import Record, read_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard

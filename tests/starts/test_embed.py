@@ -7,8 +7,8 @@ import pytest
 from rdkit import Chem
 
 from prerelax.errors import UserError
-from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles, read_molecules
-from prerelax.records import Record, read_shard
+from prerelax.molecules.molecule import connectivity_unchanged, mol_from_mapped_smiles, read_molecules
+from prerelax.records.shard import Record, read_shard
 from prerelax.starts import embed
 from prerelax.starts.embed import embed_again, embed_shard, embedded_positions
 

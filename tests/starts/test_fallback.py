@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from prerelax.diffusion.checkpoint import CONFIG, WEIGHTS
-from prerelax.molecular_graph import connectivity_unchanged, mol_from_mapped_smiles
-from prerelax.records import Record, read_shard, write_shard
+from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS
+from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.optimizers import default_optimizer
 from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.diffuse import diffuse_shard

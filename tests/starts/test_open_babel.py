@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prerelax.molecules import Molecule, mol_from_mapped_smiles, read_molecules
-from prerelax.records import Record
+from prerelax.molecules.molecule import Molecule, mol_from_mapped_smiles, read_molecules
+from prerelax.molecules.superposition import rmsd
+from prerelax.records.shard import Record
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
-from prerelax.superposition import rmsd
 
 
 def ethanol(tmp_path: Any) -> Record:

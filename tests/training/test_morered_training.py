@@ -11,14 +11,14 @@ import torch
 import yaml
 from ase import Atoms
 
-from prerelax.diffusion.batch import Batch, make_batch
-from prerelax.diffusion.checkpoint import load_model
+from prerelax.denoisers.checkpoint import load_model
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.morered import Molecule, relax, sampler_of
-from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import SeededNoise
-from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.engines import Level, level_settings, make_calculator, validate_level
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
 from prerelax.training import losses as training_losses

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from prerelax.datasets.structures import Structures, write_npz
-from prerelax.diffusion.batch import Batch, centred
-from prerelax.diffusion.checkpoint import load_model
+from prerelax.denoisers.checkpoint import load_model
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.samplers import SamplerInput, sample
-from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, centred
 from prerelax.training import train
 from prerelax.training.data import BatchStream
 from prerelax.training.refinement_loss import refinement_loss

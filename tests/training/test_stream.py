@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from prerelax.datasets.structures import Structures, collect
-from prerelax.diffusion.batch import make_batch
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
+from prerelax.networks.batch import make_batch
 from prerelax.training.data import BatchStream
 from prerelax.training.module import GradientClipper
 

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from prerelax.datasets.structures import Structures
-from prerelax.diffusion.checkpoint import load_model
+from prerelax.denoisers.checkpoint import load_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network
 from prerelax.training import train
@@ -128,8 +128,8 @@ def test_configs_that_cannot_run_are_named(
 
 
 def test_excluded_ids_are_never_trained_on(tiny_training: TrainingConfig, tmp_path: Path) -> None:
-    from prerelax.datasets.training_sets import read_training_set
     from prerelax.training.config import read_config
+    from prerelax.training.training_sets import read_training_set
 
     (tmp_path / "held-out.txt").write_text("3 CCO\n17\nnot an id\n")
     config = read_config(tiny_training(data={"exclude": [str(tmp_path / "held-out.txt")]}))
@@ -139,8 +139,8 @@ def test_excluded_ids_are_never_trained_on(tiny_training: TrainingConfig, tmp_pa
 
 def test_evaluation_sets_do_not_overlap_with_the_training_set(data_folder: Path, repository: Path) -> None:
     from prerelax.datasets.structures import read_npz
-    from prerelax.datasets.training_sets import read_training_set
     from prerelax.training.config import read_config
+    from prerelax.training.training_sets import read_training_set
 
     config = read_config(repository / "config/train-edm-qm9-small.yaml")
     trained: Structures = read_training_set(config.data, (1, 6, 7, 8))

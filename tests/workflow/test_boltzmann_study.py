@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prerelax.boltzmann.flexible import flexible_molecules, is_flexible
 from prerelax.errors import UserError
-from prerelax.molecules import read_molecules
-from prerelax.records import Record, read_shard, write_shard
+from prerelax.molecules.molecule import read_molecules
+from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.studies.boltzmann.flexible import flexible_molecules, is_flexible
 
 STUDY: dict[str, Any] = {
     "model": "edm-qm9-small",

@@ -8,7 +8,7 @@ import pytest
 import yaml
 import yte
 
-from prerelax.records import read_shard
+from prerelax.records.shard import read_shard
 
 MOLECULES = """id,smiles
 000123,CO

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from prerelax.cli import app
-from prerelax.records import read_shard
+from prerelax.records.shard import read_shard
 
 CONFIG: dict[str, Any] = {
     "campaign": "grows",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from prerelax.datasets.graph_split import graph_key, held_out
 from prerelax.datasets.structures import Structures, collect
 from prerelax.errors import UserError
-from prerelax.topology import bonds_from_geometry
+from prerelax.molecules.topology import bonds_from_geometry
 
 LOWEST = 30
 """Conformers of a molecule that paper E keeps."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prerelax.datasets.qm7x import LabelledStructures, joined, read_qm7x, write_qm7x
 from prerelax.datasets.structures import write_npz
 from prerelax.errors import UserError
-from prerelax.superposition import rmsd
+from prerelax.molecules.superposition import rmsd
 
 
 def graph_key(numbers: NDArray[np.integer], bonded: NDArray[np.bool_]) -> int:
@@ -23,7 +23,7 @@ def graph_key(numbers: NDArray[np.integer], bonded: NDArray[np.bool_]) -> int:
     """
     from rdkit import Chem  # training reads splits without it
 
-    from prerelax.molecular_graph import skeleton
+    from prerelax.molecules.graph import skeleton
 
     smiles = Chem.MolToSmiles(skeleton(numbers, bonded).GetMol())
     digest = hashlib.blake2b(smiles.encode(), digest_size=8).digest()

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.atomic_write import write_atomically
 from prerelax.datasets.structures import Structures
 from prerelax.errors import UserError
+from prerelax.records.atomic_write import write_atomically
 
 ORIGIN = ("graph", "equilibrium", "displacement")
 KEYS = (("atNUM", "atXYZ", "ePBE0+MBD", "totFOR"), ("z", "R", "E", "F"))

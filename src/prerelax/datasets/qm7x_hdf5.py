@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from prerelax.datasets.graph_split import graph_key
 from prerelax.datasets.qm7x import LabelledStructures, write_qm7x
 from prerelax.errors import MissingProgramError, UserError
-from prerelax.topology import bonds_from_geometry
+from prerelax.molecules.topology import bonds_from_geometry
 
 if TYPE_CHECKING:
     import h5py

@@ -20,12 +20,10 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prerelax.atomic_write import write_atomically
-from prerelax.diffusion.batch import Batch, centred
-from prerelax.diffusion.checkpoint import CONFIG, LoadedModel, find_model, load_model
+from prerelax.denoisers.checkpoint import CONFIG, LoadedModel, find_model, load_model
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.edm import State
 from prerelax.diffusion.evaluation import read_evaluation_set
-from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.samplers import (
     MAX_PAIRS,
     SamplerInput,
@@ -36,7 +34,9 @@ from prerelax.diffusion.samplers import (
     topology,
 )
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, centred
 from prerelax.networks.morered import JointNetwork, molecule_time
+from prerelax.records.atomic_write import write_atomically
 
 NOISE_ANG = 0.028
 """The noise that the geometry is said to carry when its residual is asked for: step 20 of 1000. Of the steps

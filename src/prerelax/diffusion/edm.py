@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch, centred
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.noise import NoiseStream
-from prerelax.diffusion.schedule import NoiseSchedule
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, centred
 from prerelax.networks.staged import StagedNetwork
 
 Watcher = Callable[[Tensor], None]

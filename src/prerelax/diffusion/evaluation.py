@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from prerelax.datasets.structures import read_npz
-from prerelax.diffusion.checkpoint import LoadedModel
+from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
-from prerelax.superposition import rmsd
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.molecules.superposition import rmsd
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 
 Geometry = NDArray[np.floating]
 """[n_atoms, 3] Å"""

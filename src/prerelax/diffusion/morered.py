@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch, centred, make_batch, molecule_sums
-from prerelax.diffusion.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.morered_schedule import MoreRedSchedule
+from prerelax.denoisers.checkpoint import LoadedModel, load_model
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import NoiseStream
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, centred, make_batch, molecule_sums
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork, molecule_time
 
 SAMPLERS = ("jt", "as", "itp", "ddpm")

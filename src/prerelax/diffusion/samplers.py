@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prerelax.denoisers.checkpoint import LoadedModel
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion import edm, morered
-from prerelax.diffusion.batch import Batch, make_batch
-from prerelax.diffusion.checkpoint import LoadedModel
-from prerelax.diffusion.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import NoiseStream, SeededNoise, ZeroNoise
 from prerelax.errors import UserError
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
+from prerelax.networks.batch import Batch, make_batch
 
 DEFAULT_STEPS = 50
 DEFAULT_CALLS = 6

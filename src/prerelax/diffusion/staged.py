@@ -16,10 +16,10 @@ import numpy as np
 from torch import Tensor
 
 from prerelax.datasets.structures import Structures, read_npz, write_npz
-from prerelax.diffusion.checkpoint import LoadedModel, load_model, save_model
+from prerelax.denoisers.checkpoint import LoadedModel, load_model, save_model
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 
 MOLECULES_AT_A_TIME = 5_000
 

@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # the workflow checks levels in every job and should not wait for file formats
-    from prerelax.records import Status
+    from prerelax.molecules.status import Status
 
 CLASH_DISTANCE_ANG = 0.25
 """Atoms closer than this are no molecule: xTB returns energies of 1e5 eV there, or stops."""

@@ -11,7 +11,7 @@ import yaml
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from prerelax.diffusion.model_folders import CONFIG, WEIGHTS, find_model
+from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, find_model
 from prerelax.engines.level import EngineError, Level, check_elements, check_molecule, versions
 
 NETWORK = "force-field"
@@ -57,7 +57,7 @@ class NeuralForceField(Calculator):
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
 
     def __init__(self, folder: Path | str, charge: int = 0, multiplicity: int = 1) -> None:
-        from prerelax.diffusion.checkpoint import load_model
+        from prerelax.denoisers.checkpoint import load_model
 
         super().__init__()
         self.model = load_model(folder)
@@ -71,7 +71,7 @@ class NeuralForceField(Calculator):
         system_changes: list[str] = all_changes,
     ) -> None:
         """Energy eV and forces eV/Å at the geometry of `atoms`. Raises EngineError."""
-        from prerelax.diffusion.batch import make_batch
+        from prerelax.networks.batch import make_batch
 
         super().calculate(atoms, properties or ["energy"], system_changes)
         check_molecule(self.atoms.numbers, self.atoms.positions, self.charge, self.multiplicity)

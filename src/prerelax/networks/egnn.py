@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch, centred
-from prerelax.topology import MAX_TOPOLOGICAL_DISTANCE
+from prerelax.molecules.topology import MAX_TOPOLOGICAL_DISTANCE
+from prerelax.networks.batch import Batch, centred
 
 TYPES = ("diffused", "fixed")
 AGGREGATIONS = ("sum", "mean")

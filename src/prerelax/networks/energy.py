@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prerelax.diffusion.batch import Batch, molecule_sums
+from prerelax.networks.batch import Batch, molecule_sums
 from prerelax.networks.heads import AtomwiseHead
 from prerelax.networks.morered import AtomNetwork
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS

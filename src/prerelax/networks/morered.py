@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch, centred, molecule_sums
+from prerelax.networks.batch import Batch, centred, molecule_sums
 from prerelax.networks.heads import AtomwiseHead, NoiseHead
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS, PaiNN
 from prerelax.networks.so3 import SO3Net

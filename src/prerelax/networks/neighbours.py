@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prerelax.diffusion.batch import Batch
+from prerelax.networks.batch import Batch
 
 SMALLEST_DISTANCE_ANG = 1e-6
 """Atoms on one spot have no direction; their pair gets the zero vector instead of NaN."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch
+from prerelax.molecules.topology import MAX_TOPOLOGICAL_DISTANCE
+from prerelax.networks.batch import Batch
 from prerelax.networks.heads import Dense, Perceptron, dot
 from prerelax.networks.messages import make_edges, messages
 from prerelax.networks.neighbours import neighbours_within
-from prerelax.topology import MAX_TOPOLOGICAL_DISTANCE
 
 N_EMBEDDED_ELEMENTS = 100
 """Rows of SchNetPack's embedding table; row Z belongs to atomic number Z."""

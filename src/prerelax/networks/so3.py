@@ -11,7 +11,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch
+from prerelax.networks.batch import Batch
 from prerelax.networks.heads import Dense
 from prerelax.networks.neighbours import neighbours_within
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS, GaussianBasis, edge_features, n_edge_features

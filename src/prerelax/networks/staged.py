@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch
 from prerelax.networks import build_network
+from prerelax.networks.batch import Batch
 
 
 class StagedNetwork(nn.Module):

@@ -86,7 +86,7 @@ class _Mmff94:
     ) -> None:
         from rdkit.Chem import rdForceFieldHelpers
 
-        from prerelax.molecular_graph import perceived_molecule
+        from prerelax.molecules.graph import perceived_molecule
 
         try:
             molecule = perceived_molecule(numbers, positions, charge, multiplicity)

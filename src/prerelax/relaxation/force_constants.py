@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.relaxation.internal_coordinates import (
     bend_derivative,
     linear_bend_derivatives,
     stretch_derivative,
     torsion_derivative,
 )
-from prerelax.topology import bonds_from_geometry
 
 Matrix = NDArray[np.float64]
 

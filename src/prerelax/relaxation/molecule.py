@@ -21,7 +21,7 @@ from prerelax.engines import (
     make_calculator,
 )
 from prerelax.engines.level import TIGHT_FMAX_EV_ANG
-from prerelax.records import Status
+from prerelax.molecules.status import Status
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface, cheap_level
 from prerelax.relaxation.force_constants import DFT_FACTORS
 from prerelax.relaxation.minimum import (

@@ -17,7 +17,8 @@ from typing import IO, Any
 import numpy as np
 
 from prerelax.errors import UserError
-from prerelax.records import Record, Status
+from prerelax.molecules.status import Status
+from prerelax.records.shard import Record
 from prerelax.relaxation.molecule import Relaxation, RelaxationResult
 from prerelax.relaxation.worker import result_from_line, setup_line
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from prerelax.records import Status
+from prerelax.molecules.status import Status
 
 
 @dataclass(frozen=True)

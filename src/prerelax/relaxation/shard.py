@@ -17,7 +17,9 @@ from ase.data import chemical_symbols
 from prerelax.choices import CheckMinimum
 from prerelax.engines import Level
 from prerelax.errors import MissingProgramError, UserError
-from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
+from prerelax.molecules.status import PROCEED, Status
+from prerelax.records.settings import settings_text
+from prerelax.records.shard import Record, read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import (
     DEFAULT_FMAX_EV_ANG,
@@ -29,7 +31,6 @@ from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
 from prerelax.relaxation.worker import result_from_line, result_line
-from prerelax.settings import settings_text
 
 MAX_KILLS = 3
 """A molecule that was in hand whenever so many jobs were killed is not tried again by the next one."""
@@ -339,7 +340,7 @@ def _relaxed_row(
 
 def _connectivity_unchanged(record: Record, positions: np.ndarray) -> bool | None:
     """None where the row has no SMILES that fits its atoms."""
-    from prerelax.molecular_graph import connectivity_unchanged
+    from prerelax.molecules.graph import connectivity_unchanged
 
     try:
         return connectivity_unchanged(record.smiles, record.numbers, positions) if record.smiles else None
@@ -349,8 +350,8 @@ def _connectivity_unchanged(record: Record, positions: np.ndarray) -> bool | Non
 
 def _rmsds(record: Record, positions: np.ndarray) -> dict[str, float]:
     """RMSD in Å of the relaxed geometry to its start, and with symmetry-equivalent atoms matched."""
-    from prerelax.molecular_graph import mol_from_mapped_smiles
-    from prerelax.superposition import rmsd, symmetric_rmsd
+    from prerelax.molecules.graph import mol_from_mapped_smiles
+    from prerelax.molecules.superposition import rmsd, symmetric_rmsd
 
     values = {"rmsd_ang": rmsd(record.positions, positions)}
     try:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from prerelax.engines import Level
 from prerelax.errors import MissingProgramError
-from prerelax.records import Record, ShardError, record_of_frame, write_frames
+from prerelax.records.shard import Record, ShardError, record_of_frame, write_frames
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import Relaxation, RelaxationResult
 from prerelax.relaxation.pool import WorkerPool

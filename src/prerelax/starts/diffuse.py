@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.choices import Fallback
-from prerelax.diffusion.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
+from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
+from prerelax.denoisers.model_folders import ModelError, kept_epoch
 from prerelax.diffusion.confidence import judge_of, residuals_ang
-from prerelax.diffusion.model_folders import ModelError, kept_epoch
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
-from prerelax.molecular_graph import bonds_unchanged
-from prerelax.records import PROCEED, Record, Status, read_shard, write_frames, write_shard
-from prerelax.settings import settings_text, sha256_of_files
+from prerelax.molecules.graph import bonds_unchanged
+from prerelax.molecules.status import PROCEED, Status
+from prerelax.molecules.topology import topological_distances
+from prerelax.records.settings import settings_text, sha256_of_files
+from prerelax.records.shard import Record, read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, fall_back, subject_of
-from prerelax.topology import topological_distances
 
 
 def diffuse_shard(

@@ -16,10 +16,10 @@ from rdkit.Chem import rdDistGeom
 
 from prerelax.datasets.graph_split import graph_key
 from prerelax.errors import UserError
-from prerelax.molecular_graph import bonded_matrix
-from prerelax.molecules import Molecule, mol_from_mapped_smiles, read_molecules
-from prerelax.records import Record, read_shard, write_shard
-from prerelax.settings import settings_text
+from prerelax.molecules.graph import bonded_matrix
+from prerelax.molecules.molecule import Molecule, mol_from_mapped_smiles, read_molecules
+from prerelax.records.settings import settings_text
+from prerelax.records.shard import Record, read_shard, write_shard
 
 START = "rdkit"
 

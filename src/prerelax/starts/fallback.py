@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from prerelax.engines import EngineError, Level, check_molecule
-from prerelax.molecular_graph import (
+from prerelax.molecules.graph import (
     bonded_matrix,
     bonds_unchanged,
     mol_from_mapped_smiles,
     perceived_molecule,
 )
-from prerelax.records import PROCEED, Record, read_shard, write_shard
+from prerelax.molecules.status import PROCEED
+from prerelax.molecules.topology import COVALENT_RADII_ANG, bonds_from_geometry
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.optimizers import default_optimizer
 from prerelax.relaxation.shard import relax_shard
-from prerelax.topology import COVALENT_RADII_ANG, bonds_from_geometry
 
 FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
 

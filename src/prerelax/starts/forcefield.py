@@ -14,9 +14,10 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from prerelax.choices import ForceField
 from prerelax.errors import UserError
-from prerelax.molecules import connectivity_unchanged, mol_from_mapped_smiles
-from prerelax.records import PROCEED, Record, Status, read_shard, write_shard
-from prerelax.settings import settings_text
+from prerelax.molecules.molecule import connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.status import PROCEED, Status
+from prerelax.records.settings import settings_text
+from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.starts.open_babel import minimised_by_open_babel
 
 ITERATIONS_TO_CONVERGENCE = 50_000

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from prerelax.datasets.graph_split import extreme_displacements
 from prerelax.datasets.qm7x import LabelledStructures, read_qm7x
-from prerelax.records import Record, read_shard, write_shard
-from prerelax.settings import settings_text
-from prerelax.superposition import rmsd
+from prerelax.molecules.superposition import rmsd
+from prerelax.records.settings import settings_text
+from prerelax.records.shard import Record, read_shard, write_shard
 
 SAME_MINIMUM_ANG = 0.01
 """RMSD below which a row's geometry is the equilibrium of the set: files hold them in other precision."""
@@ -88,7 +88,7 @@ def diffused_shard(inp: Path, out: Path, steps: Sequence[int], start: str, seed:
     conformers 0, 1, ... are the steps in their order. The noise follows from id, step and `seed`. Raises
     UserError for an unreadable shard.
     """
-    from prerelax.diffusion.morered_schedule import MoreRedSchedule
+    from prerelax.denoisers.morered_schedule import MoreRedSchedule
 
     schedule = MoreRedSchedule.polynomial(TIMESTEPS)
     alpha, sigma = schedule.alpha.numpy(), schedule.sigma.numpy()

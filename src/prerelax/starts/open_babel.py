@@ -7,7 +7,7 @@ however distorted: the molecule's own graph, which RDKit's MMFF94 is given, is n
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.records import Status
+from prerelax.molecules.status import Status
 
 ITERATIONS = 2500
 """where no number is asked for: obminimize's default"""

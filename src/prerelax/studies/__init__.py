@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from prerelax.studies.boltzmann import BoltzmannStudy
-from prerelax.studies.generation import FromNoiseStudy, ScheduleStudy, ShellStudy
-from prerelax.studies.relaxation import RelaxationStudy
+from prerelax.studies.boltzmann.config import BoltzmannStudy
+from prerelax.studies.from_noise.config import FromNoiseStudy, ScheduleStudy, ShellStudy
+from prerelax.studies.relaxation.config import RelaxationStudy
 from prerelax.studies.study import DataPath, Study
 
 

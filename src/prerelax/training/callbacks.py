@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 
-from prerelax.diffusion.model_folders import epoch_folder
+from prerelax.denoisers.model_folders import epoch_folder
 from prerelax.errors import UserError
 from prerelax.training.config import OptimizationConfig, RunConfig
 from prerelax.training.data import EpochStream

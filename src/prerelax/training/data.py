@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prerelax.datasets.structures import Structures
-from prerelax.diffusion.batch import Batch, make_batch
-from prerelax.topology import bonds_from_geometry, topological_distances
+from prerelax.molecules.topology import bonds_from_geometry, topological_distances
+from prerelax.networks.batch import Batch, make_batch
 
 
 class SizeGroup:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.qm7x import LabelledStructures, read_qm7x
-from prerelax.diffusion.batch import Batch, make_batch
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.energy import EnergyNetwork
 from prerelax.training.config import TrainingConfig, expand_path
 from prerelax.training.data import EpochStream

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch, centred
-from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.networks.batch import Batch, centred
 from prerelax.training.data import repeat_for_atoms
 from prerelax.training.energy import energy_forces_loss
 from prerelax.training.morered_losses import morered_joint_loss, morered_noise_loss, morered_time_loss

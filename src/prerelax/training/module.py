@@ -10,9 +10,9 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch
-from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch
 from prerelax.training.config import LossConfig, OptimizationConfig
 from prerelax.training.losses import LOSSES
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch, centred
-from prerelax.diffusion.morered_schedule import MoreRedSchedule
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, centred
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
 
 

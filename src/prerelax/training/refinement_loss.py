@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from prerelax.diffusion.batch import Batch, centred
-from prerelax.diffusion.schedule import NoiseSchedule
+from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, centred
 
 ERROR_SCALES_ANG = (0.06, 0.003, 0.006, 0.03, 0.06)
 """By topological distance (0: more than 4): smaller errors count by their square, larger ones by their size.

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
-from prerelax.datasets.training_sets import read_training_set
-from prerelax.diffusion.checkpoint import CONFIG, make_schedule, network_elements, save_model
-from prerelax.diffusion.model_folders import WEIGHTS, find_model
+from prerelax.denoisers.checkpoint import CONFIG, make_schedule, network_elements, save_model
+from prerelax.denoisers.model_folders import WEIGHTS, find_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network, nearest
 from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, Continuation, ExponentialAverage
@@ -30,6 +29,7 @@ from prerelax.training.energy import FORMAT as LABELLED
 from prerelax.training.energy import labelled_streams
 from prerelax.training.losses import LOSSES
 from prerelax.training.module import DenoiserModule
+from prerelax.training.training_sets import read_training_set
 
 log = logging.getLogger(__name__)
 

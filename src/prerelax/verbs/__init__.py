@@ -5,7 +5,9 @@
 
 from collections.abc import Callable
 
-from prerelax.verbs import boltzmann, conformers, datasets, generation, relaxation, surface
+from prerelax.studies.boltzmann import verbs as boltzmann
+from prerelax.studies.relaxation import verbs as relaxation
+from prerelax.verbs import conformers, datasets, generation, surface
 
 SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
     "Training sets": datasets.VERBS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from prerelax.conformers.sample_shard import Outcome
+    from prerelax.starts.conformers.sample_shard import Outcome
 
 
 def sample(
@@ -28,8 +28,8 @@ def sample(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Find conformers of every molecule and their GFN2-xTB energies; resumes where it was stopped."""
-    from prerelax.conformers.sample_shard import sample_shard
-    from prerelax.conformers.search import SearchPlan
+    from prerelax.starts.conformers.sample_shard import sample_shard
+    from prerelax.starts.conformers.search import SearchPlan
 
     ladder = SearchPlan.steps if steps is None else tuple(steps)
     plan = SearchPlan(ladder, cycles, minimised, seconds, seed=seed)

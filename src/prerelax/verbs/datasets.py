@@ -69,9 +69,9 @@ def displace(
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
 ) -> None:
     """Make a set like QM7-X: minima, displacements along their normal modes, energies and forces; resumes."""
-    from prerelax.datasets.displaced import Sampling, displace
     from prerelax.engines import Level
     from prerelax.relaxation.shard import OnlyFilter
+    from prerelax.set_making.displaced import Sampling, displace
 
     symbols = tuple(symbol.strip() for symbol in elements.split(",")) if elements else None
     outcome = displace(
@@ -162,7 +162,7 @@ def parts(
     ] = None,
 ) -> None:
     """Cut drug-like molecules into parts around their BRICS bonds: cheap training structures."""
-    from prerelax.datasets.fragments import write_parts
+    from prerelax.set_making.fragments import write_parts
 
     n_parts, n_molecules = write_parts(molecules, out, grown_to, largest, unlike or ())
     typer.echo(f"{n_parts} parts of {n_molecules} molecules")
@@ -191,8 +191,8 @@ def minima(
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
 ) -> None:
     """Make a training set of a level's minima, each with the MMFF94 minimum it was reached from; resumes."""
-    from prerelax.datasets.minima import make_minima
     from prerelax.engines import Level
+    from prerelax.set_making.minima import make_minima
 
     made = make_minima(
         molecules,
@@ -223,7 +223,7 @@ def dataset(
     ] = None,
 ) -> None:
     """Collect the converged minima of relaxed shards as a training set, for a denoiser of that level."""
-    from prerelax.datasets.relaxed import collect_relaxed, join_sets
+    from prerelax.set_making.relaxed import collect_relaxed, join_sets
 
     if all(shard.suffix == ".npz" for shard in shards):
         typer.echo(f"{join_sets(out, shards)} minima")
@@ -239,7 +239,7 @@ def add_starts(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
 ) -> None:
     """Give every minimum of a training set the MMFF94 minimum beside it, for the loss `refinement`."""
-    from prerelax.datasets.force_field_starts import add_mmff94_starts
+    from prerelax.set_making.force_field_starts import add_mmff94_starts
 
     kept, left_out = add_mmff94_starts(inp, out, processes, limit)
     typer.echo(f"{kept} molecules, {left_out} without an MMFF94 minimum of their own bonds left out")

@@ -44,14 +44,14 @@ def from_noise(
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
 ) -> None:
     """Molecules of given elements from noise, by a fixed or an adaptive schedule (paper M, table 1)."""
-    from prerelax.diffusion.checkpoint import load_model
-    from prerelax.diffusion.from_noise import (
+    from prerelax.denoisers.checkpoint import load_model
+    from prerelax.studies.from_noise.run import (
         check_generates,
         draw_compositions,
         read_minima,
         sample_from_noise,
     )
-    from prerelax.diffusion.samples import write_samples
+    from prerelax.studies.from_noise.samples import write_samples
 
     loaded = load_model(model)
     check_generates(loaded)
@@ -81,7 +81,7 @@ def known_smiles(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="npz sets and files of SMILES.")],
 ) -> None:
     """Collect known molecules: what is none of them is novel."""
-    from prerelax.analysis.generated import write_known
+    from prerelax.studies.from_noise.analysis import write_known
 
     typer.echo(f"{write_known(out, files)} molecules")
 
@@ -95,9 +95,9 @@ def judge_samples(
     """Judge molecules by their coordinates: valences, fragments, SMILES."""
     import pandas as pd
 
-    from prerelax.analysis.generated import judge
-    from prerelax.atomic_write import write_text_atomically
-    from prerelax.diffusion.samples import read_samples
+    from prerelax.records.atomic_write import write_text_atomically
+    from prerelax.studies.from_noise.analysis import judge
+    from prerelax.studies.from_noise.samples import read_samples
 
     tables = []
     for shard in shards:
@@ -135,9 +135,9 @@ def _judged(runs: list[str]) -> Any:
 
 def generation_shares(figure: Figure, runs: Runs, known: Known) -> None:
     """Draw validity, uniqueness and novelty of every run beside the paper's (paper M, table 1)."""
-    from prerelax.analysis.generated import summarise, summarise_runs
-    from prerelax.figures.generated import generated_shares as draw
-    from prerelax.figures.style import save_with_numbers
+    from prerelax.comparison.figures.style import save_with_numbers
+    from prerelax.studies.from_noise.analysis import summarise, summarise_runs
+    from prerelax.studies.from_noise.figures import generated_shares as draw
 
     judged = _judged(runs)
     numbers = summarise(judged, frozenset(known.read_text().split()))
@@ -151,9 +151,9 @@ def generation_shares(figure: Figure, runs: Runs, known: Known) -> None:
 
 def generation_limits(figure: Figure, runs: Runs, known: Known) -> None:
     """Draw shares by the limit on iterations, and the step at every iteration (paper M, figure 12)."""
-    from prerelax.analysis.generated import summarise
-    from prerelax.figures.generated import generation_limits as draw
-    from prerelax.figures.style import save
+    from prerelax.comparison.figures.style import save
+    from prerelax.studies.from_noise.analysis import summarise
+    from prerelax.studies.from_noise.figures import generation_limits as draw
 
     numbers = summarise(_judged(runs), frozenset(known.read_text().split()))
     steps = {run: _samples(folder).steps_of() for _, run, folder in map(_run_of, runs)}
@@ -163,7 +163,7 @@ def generation_limits(figure: Figure, runs: Runs, known: Known) -> None:
 
 
 def _samples(folder: Path) -> Any:
-    from prerelax.diffusion.samples import joined, read_samples
+    from prerelax.studies.from_noise.samples import joined, read_samples
 
     return joined([read_samples(path) for path in sorted(folder.glob("*.npz"))])
 
@@ -174,8 +174,8 @@ def generation_pictures(
     pictures: Annotated[int, typer.Option(min=1, help="How many, evenly spaced over all.")] = 8,
 ) -> None:
     """Draw molecules of one run, evenly spaced over all of them (paper M, figures 17 and 18)."""
-    from prerelax.figures.generated import generated_pictures
-    from prerelax.figures.style import save
+    from prerelax.comparison.figures.style import save
+    from prerelax.studies.from_noise.figures import generated_pictures
 
     if len(runs) != 1:
         raise UserError("pictures are of one --run at a time")
@@ -196,11 +196,11 @@ def schedules(
     seed: Seed = 0,
 ) -> None:
     """Denoise noised and MMFF94 minima by either schedule (paper M, figures 3b and 13)."""
-    from prerelax.diffusion.checkpoint import load_model
-    from prerelax.diffusion.from_noise import read_minima
-    from prerelax.diffusion.time_steps import compare_schedules, summarise_schedules
-    from prerelax.figures.style import save_with_numbers
-    from prerelax.figures.time_steps import schedules as draw
+    from prerelax.comparison.figures.style import save_with_numbers
+    from prerelax.denoisers.checkpoint import load_model
+    from prerelax.studies.from_noise.run import read_minima
+    from prerelax.studies.schedules.figures import schedules as draw
+    from prerelax.studies.schedules.run import compare_schedules, summarise_schedules
 
     loaded = load_model(model)
     minima = read_minima(structures, loaded)
@@ -218,12 +218,12 @@ def shells(
     seed: Seed = 0,
 ) -> None:
     """How thin the shell is on which noise lies, and the step seen in it (paper M, figure 7)."""
-    from prerelax.diffusion.checkpoint import load_model
-    from prerelax.diffusion.from_noise import read_minima
-    from prerelax.diffusion.time_steps import shells as shells_of
-    from prerelax.diffusion.time_steps import summarise_shells
-    from prerelax.figures.style import save_with_numbers
-    from prerelax.figures.time_steps import shells as draw
+    from prerelax.comparison.figures.style import save_with_numbers
+    from prerelax.denoisers.checkpoint import load_model
+    from prerelax.studies.from_noise.run import read_minima
+    from prerelax.studies.schedules.figures import shells as draw
+    from prerelax.studies.schedules.run import shells as shells_of
+    from prerelax.studies.schedules.run import summarise_shells
 
     loaded = load_model(model)
     table = shells_of(loaded, read_minima(structures, loaded), molecules, points, seed)

@@ -25,7 +25,7 @@ ModelName = Annotated[str, typer.Argument(help="A shipped denoiser's name or a m
 
 def list_models() -> None:
     """Names of the shipped denoisers."""
-    from prerelax.diffusion.checkpoint import list_models as names
+    from prerelax.denoisers.checkpoint import list_models as names
 
     for name in names():
         typer.echo(name)
@@ -33,7 +33,7 @@ def list_models() -> None:
 
 def show_model(name: ModelName) -> None:
     """A denoiser's card: data, command, figures."""
-    from prerelax.diffusion.checkpoint import CARD, find_model
+    from prerelax.denoisers.checkpoint import CARD, find_model
 
     typer.echo((find_model(name) / CARD).read_text())
 
@@ -53,7 +53,7 @@ def evaluate(
 
     An EDM gets its model card's whole table; with --steps or --sampler a row without noise and one with it.
     """
-    from prerelax.diffusion.checkpoint import load_model
+    from prerelax.denoisers.checkpoint import load_model
     from prerelax.diffusion.evaluation import card_table, evaluate_card, evaluate_model
 
     model = load_model(name)
@@ -105,7 +105,7 @@ def import_edm_weights(
     out: Annotated[Path, typer.Argument(help="The model folder to write.")],
 ) -> None:
     """Turn published EDM weights into a model folder; nothing in them is executed."""
-    from prerelax.diffusion.import_edm import import_edm
+    from prerelax.denoisers.import_edm import import_edm
 
     import_edm(weights, None if str(arguments) == "-" else arguments, out)
 
@@ -115,7 +115,7 @@ def import_morered_weights(
     out: Annotated[Path, typer.Argument(help="The model folder to write.")],
 ) -> None:
     """Turn a published MoreRed model into a model folder; nothing in it is executed."""
-    from prerelax.diffusion.import_morered import import_morered
+    from prerelax.denoisers.import_morered import import_morered
 
     import_morered(model, out)
 

@@ -74,9 +74,9 @@ def paths(
     zero: Annotated[str | None, typer.Option(help="Start whose minimum is the paper's zero.")] = None,
 ) -> None:
     """Energies along relaxation paths above the molecules' minima (paper E, figure 4)."""
-    from prerelax.analysis.relaxation_paths import read_paths, summarise_paths
-    from prerelax.figures.relaxation_paths import relaxation_paths
-    from prerelax.figures.style import save_with_numbers
+    from prerelax.comparison.figures.style import save_with_numbers
+    from prerelax.studies.paths.analysis import read_paths, summarise_paths
+    from prerelax.studies.paths.figures import relaxation_paths
 
     read = read_paths(results, target, starts, zero)
     typer.echo(save_with_numbers(*relaxation_paths(read, target), summarise_paths(read), figure))
@@ -90,9 +90,9 @@ def align(
     sums: Annotated[list[int], typer.Option("--sum", min=1, help="k: how many coming steps; once for each.")],
 ) -> None:
     """Cosines between coming steps, the forces and the way to the minimum (paper E, figure 6)."""
-    from prerelax.analysis.alignment import read_alignment, summarise_alignment
-    from prerelax.figures.alignment import alignment
-    from prerelax.figures.style import save_with_numbers
+    from prerelax.comparison.figures.style import save_with_numbers
+    from prerelax.studies.alignment.analysis import read_alignment, summarise_alignment
+    from prerelax.studies.alignment.figures import alignment
 
     read = read_alignment(results, target, starts, sums)
     typer.echo(save_with_numbers(*alignment(read, target), summarise_alignment(read), figure))
@@ -112,10 +112,10 @@ def training_speedup(
     baseline: Baseline = "mmff94",
 ) -> None:
     """Steps saved by a training's checkpoints, epoch by epoch (paper E, figures 10 right and 17)."""
-    from prerelax.analysis.comparison import comparison_of
-    from prerelax.analysis.training_speedup import training_speedup as speedup_of
-    from prerelax.figures.style import save
-    from prerelax.figures.training_speedup import training_speedup as draw
+    from prerelax.comparison.comparison import comparison_of
+    from prerelax.comparison.figures.style import save
+    from prerelax.studies.training.analysis import training_speedup as speedup_of
+    from prerelax.studies.training.figures import training_speedup as draw
 
     states = dict(_checkpoint(text, results) for text in checkpoints)
     folders = [results / "relaxed" / target / start for start in (baseline, *states)]
@@ -128,7 +128,7 @@ def training_speedup(
 
 
 def _checkpoint(text: str, results: Path) -> tuple[str, Any]:
-    from prerelax.analysis.training_speedup import Checkpoint, last_epoch
+    from prerelax.studies.training.analysis import Checkpoint, last_epoch
 
     try:
         start, model, epoch, steps = text.split(":")
@@ -142,9 +142,9 @@ def outlier(
     results: Results, figure: Figure, target: Target, starts: StartNames, baseline: Baseline = "mmff94"
 ) -> None:
     """Draw the molecule with the largest absolute energy delta (paper E, figure 16)."""
-    from prerelax.analysis.outlier import find_outlier
-    from prerelax.figures.outlier import outlier as draw
-    from prerelax.figures.style import save
+    from prerelax.comparison.figures.style import save
+    from prerelax.studies.outlier.analysis import find_outlier
+    from prerelax.studies.outlier.figures import outlier as draw
 
     drawn, data = draw(find_outlier(results, target, starts, baseline), target, baseline)
     save(drawn, data, figure.parent, figure.name)
@@ -161,9 +161,9 @@ def generate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Generate molecules from noise, keeping every state of the chain."""
-    from prerelax.diffusion.chains import write_chains
-    from prerelax.diffusion.checkpoint import load_model
-    from prerelax.diffusion.generation import draw_sizes, generate
+    from prerelax.denoisers.checkpoint import load_model
+    from prerelax.studies.generation.chains import write_chains
+    from prerelax.studies.generation.run import draw_sizes, generate
 
     sizes = draw_sizes(sizes_like, molecules, seed)
     write_chains(out, generate(load_model(model), sizes, seed, batch_size, device))
@@ -174,11 +174,11 @@ Chain = Annotated[Path, typer.Argument(metavar="CHAIN.npz", help="What `prerelax
 
 def phases(chain: Chain, figure: Figure) -> None:
     """Step sizes, bond lengths, elements and valences along generating chains (paper E, figure 2)."""
-    from prerelax.analysis.phases import phases as phases_of
-    from prerelax.analysis.phases import summarise_phases
-    from prerelax.diffusion.chains import read_chains
-    from prerelax.figures.phases import phases as draw
-    from prerelax.figures.style import save_with_numbers
+    from prerelax.comparison.figures.style import save_with_numbers
+    from prerelax.studies.generation.chains import read_chains
+    from prerelax.studies.generation.phases import phases as phases_of
+    from prerelax.studies.generation.phases import summarise_phases
+    from prerelax.studies.generation.phases_figure import phases as draw
 
     chains = read_chains(chain)
     found = phases_of(chains)
@@ -193,8 +193,8 @@ def chain_end(
     molecules: Annotated[int, typer.Option(min=1, help="The first so many that are molecules.")] = 20,
 ) -> None:
     """The end of generating chains, and the straight line between its ends (paper E, figure 3)."""
-    from prerelax.analysis.chain_end import chain_ends, write_chain_ends
-    from prerelax.diffusion.chains import read_chains
+    from prerelax.studies.generation.chain_end import chain_ends, write_chain_ends
+    from prerelax.studies.generation.chains import read_chains
 
     frames = chain_ends(read_chains(chain), steps, molecules)
     write_chain_ends(out, frames)
@@ -207,9 +207,9 @@ def chain_energies(
     target: Target,
 ) -> None:
     """Draw energies along the end of generating chains (paper E, figure 3)."""
-    from prerelax.analysis.chain_end import read_chain_energies, summarise_chain_ends
-    from prerelax.figures.chain_end import chain_end as draw
-    from prerelax.figures.style import save_with_numbers
+    from prerelax.comparison.figures.style import save_with_numbers
+    from prerelax.studies.generation.chain_end import read_chain_energies, summarise_chain_ends
+    from prerelax.studies.generation.chain_end_figure import chain_end as draw
 
     table, left_out = read_chain_energies(evaluated)
     drawn, data = draw(table, left_out, target)

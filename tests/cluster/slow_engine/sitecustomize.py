@@ -82,5 +82,5 @@ CHANGES = {}
 if "ENGINE_LOG" in os.environ:
     CHANGES["prerelax.engines.tblite"] = change_engine
 if "VISIBLE_AFTER_S" in os.environ:
-    CHANGES["prerelax.records"] = change_records
+    CHANGES["prerelax.records.shard"] = change_records
 sys.meta_path.insert(0, ChangeOnImport(CHANGES))

@@ -1,0 +1,93 @@
+"""The stages of a campaign as status, plan and retry see them: folders, rules, and what each is made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from prerelax.campaign.config import EMBEDDING, Campaign, DiffuseStart, RelaxStart, load_campaign
+from prerelax.campaign.sharding import shard_name
+from prerelax.errors import UserError
+
+QUICK_ENGINES = ("tblite", "mlff")
+"""Relaxations with these last seconds; others have a rule of their own."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step that every shard goes through."""
+
+    name: str
+    """its folder in the results: `molecules`, `starts/gfn2`, `relaxed/qm9/mmff94`"""
+    kind: str
+    """of the start that it makes, or `relax`"""
+    rule: str
+    source: str | None
+    """name of the stage whose shards it reads"""
+    engine: str = ""
+    method: str = ""
+
+    @property
+    def has_journal(self) -> bool:
+        return self.kind == "relax"
+
+
+def read_campaign(path: Path) -> Campaign:
+    """The campaign of a config file. Raises UserError in one sentence for whatever is wrong with it."""
+    try:
+        config = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: not a campaign; it needs the keys campaign and molecules")
+    return load_campaign(config)
+
+
+def stages(campaign: Campaign) -> list[Stage]:
+    """All stages, each behind the one that it is made from."""
+    found = [Stage("molecules", "embed", "embed", None)]
+    for start in _in_order(campaign):
+        part = campaign.starts[start]
+        rule: str = "prerelax_xtb" if isinstance(part, RelaxStart) else part.kind
+        engine = part.engine if isinstance(part, RelaxStart) else ""
+        method = part.method if isinstance(part, RelaxStart) else ""
+        if isinstance(part, DiffuseStart):
+            method = part.sampler or ""
+        source = _folder(campaign.source(start))
+        found.append(Stage(_folder(start), part.kind, rule, source, engine, method))
+    for target, at in campaign.targets.items():
+        rule = "relax_xtb" if at.engine in QUICK_ENGINES else "relax_dft"
+        found += [
+            Stage(f"relaxed/{target}/{start}", "relax", rule, _folder(start), at.engine, at.method)
+            for start in campaign.starts_of(target)
+        ]
+    return found
+
+
+def shard_path(results: Path, stage: Stage, number: int) -> Path:
+    """Frames of a shard."""
+    return results / stage.name / f"{shard_name(number)}.extxyz"
+
+
+def finished_shards(results: Path, stage: Stage, n_shards: int) -> list[int]:
+    """Numbers of the stage's shards that are whole, from one look into its folder."""
+    folder = results / stage.name
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return [number for number in range(n_shards) if f"{shard_name(number)}.extxyz" in names]
+
+
+def _folder(start: str) -> str:
+    return "molecules" if start == EMBEDDING else f"starts/{start}"
+
+
+def _in_order(campaign: Campaign) -> Sequence[str]:
+    """Starts, each behind the one that it is made from; the embedding is no start of its own here."""
+    done: list[str] = [EMBEDDING]
+    while len(done) < len({EMBEDDING, *campaign.starts}):
+        done += [name for name in campaign.starts if name not in done and campaign.source(name) in done]
+    return done[1:]

@@ -1,0 +1,292 @@
+"""How far a campaign is, from its files alone: shards, tables and journals. Starts nothing, locks nothing."""
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.cost import REFERENCE_ELECTRONS, costs
+from prerelax.campaign.plan import duration
+from prerelax.campaign.sharding import Sharding, shard_name
+from prerelax.campaign.stages import Stage, stages
+from prerelax.errors import UserError
+from prerelax.molecules.status import PROCEED
+from prerelax.records.shard import table_path
+from prerelax.relaxation.journal import journal_path
+
+RECENT_S = 3600.0
+"""Throughput is that of the last hour."""
+READERS = 4
+"""Threads that read tables: enough to hide a network filesystem's latency, few for a login node."""
+
+
+@dataclass
+class StageStatus:
+    """One stage; counts are of rows, that is molecules × conformers."""
+
+    stage: Stage
+    n_shards: int
+    n_finished: int = 0
+    """shards"""
+    n_begun: int = 0
+    """shards with a journal and no result yet"""
+    statuses: "Counter[str]" = field(default_factory=Counter)
+    """of the rows in finished shards"""
+    n_in_journals: int = 0
+    """rows that begun shards have finished"""
+    work_s: float = 0.0
+    """seconds of the finished rows"""
+    first: float = 0.0
+    last: float = 0.0
+    """when the first and the last shard were finished, seconds since 1970"""
+    n_recent: int = 0
+    """rows finished within RECENT_S, in whole shards"""
+    recent_work_s: float = 0.0
+    """seconds of these"""
+    damaged: list[str] = field(default_factory=list)
+    """sentences about files that cannot be read"""
+
+    @property
+    def n_rows(self) -> int:
+        return sum(self.statuses.values()) + self.n_in_journals
+
+
+@dataclass(frozen=True)
+class CampaignStatus:
+    """A campaign at one moment."""
+
+    campaign: Campaign
+    n_molecules: int
+    n_shards: int
+    stages: list[StageStatus]
+    seconds_per_row: dict[str, float]
+    """by stage"""
+    now: float
+    has_comparison: bool
+
+
+def campaign_status(campaign: Campaign, directory: Path = Path(), now: float | None = None) -> CampaignStatus:
+    """The status of a campaign run in `directory`. Raises UserError where it has not begun.
+
+    Reads one column of each finished table, and the journals of shards that are being worked on.
+    """
+    results = directory / "results" / campaign.campaign
+    if not results.is_dir():
+        raise UserError(f"{results}: no results yet; run the campaign first, or say --directory")
+    now = time.time() if now is None else now
+    noted = Sharding(
+        directory / campaign.molecules, campaign.shard_size, results, job_of_running_campaign=True
+    )
+    shards = noted.shards
+    found = []
+    with ThreadPoolExecutor(READERS) as readers:
+        for stage in stages(campaign):
+            found.append(_stage_status(stage, results / stage.name, len(shards), now, readers))
+    n_molecules = shards[-1].last if shards else 0
+    seconds = _seconds_per_row(found, results, len(shards))
+    compared = (results / "comparison.csv").is_file()
+    return CampaignStatus(campaign, n_molecules, len(shards), found, seconds, now, compared)
+
+
+def _stage_status(
+    stage: Stage, folder: Path, n_shards: int, now: float, readers: ThreadPoolExecutor
+) -> StageStatus:
+    status = StageStatus(stage, n_shards)
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    shards = [folder / f"{shard_name(number)}.extxyz" for number in range(n_shards)]
+    finished = [shard for shard in shards if shard.name in names]
+    begun = [shard for shard in shards if shard.name not in names and journal_path(shard).name in names]
+    status.n_finished, status.n_begun = len(finished), len(begun)
+    moments = []
+    for table in readers.map(_read_table, finished):
+        if isinstance(table, str):
+            status.damaged.append(table)
+            continue
+        status.statuses.update(table.statuses)
+        status.work_s += table.work_s
+        moments.append(table.moment)
+        if now - table.moment <= RECENT_S:
+            status.n_recent += sum(table.statuses.values())
+            status.recent_work_s += table.work_s
+    if moments:
+        status.first, status.last = min(moments), max(moments)
+    status.n_in_journals = sum(readers.map(_finished_in_journal, map(journal_path, begun)))
+    return status
+
+
+@dataclass(frozen=True)
+class _Table:
+    statuses: "Counter[str]"
+    work_s: float
+    moment: float
+
+
+def _read_table(shard: Path) -> _Table | str:
+    """What a shard's table says, or why it says nothing."""
+    path = table_path(shard)
+    try:
+        table = pq.ParquetFile(path).read(columns=["status", "wall_s"])
+        counts = {each["values"]: each["counts"] for each in pc.value_counts(table["status"]).to_pylist()}
+        return _Table(Counter(counts), pc.sum(table["wall_s"]).as_py() or 0.0, path.stat().st_mtime)
+    except FileNotFoundError:
+        return f"{path}: missing beside its shard; `prerelax compare` reads the frames instead, slowly"
+    except (OSError, pa.ArrowException, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        return f"{path}: not whole ({reason}); delete it, {shard.name} and comparison.csv, run again"
+
+
+_KEY = re.compile(rb'^\{"(key|retry)": "([0-9a-f]{64})"')
+
+
+def _finished_in_journal(path: Path) -> int:
+    """Molecules in a journal that may be growing; its torn last line is not counted."""
+    keys: set[bytes] = set()
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"}\n") and (found := _KEY.match(line)):
+                    (keys.add if found[1] == b"key" else keys.discard)(found[2])
+    except OSError:
+        return 0
+    return len(keys)
+
+
+def expected_end_s(status: CampaignStatus) -> float | None:
+    """Seconds until the shards are finished; None where none was finished in the last hour.
+
+    The work that is left, at the seconds that each stage took for a row so far (or by the cost model, where
+    it has none), is done at the pace of the last hour: seconds of work per second.
+    """
+    if all(stage.n_finished == stage.n_shards for stage in status.stages):
+        return 0.0
+    done = sum(stage.recent_work_s for stage in status.stages)
+    if done == 0:
+        return None
+    left = 0.0
+    n_rows = status.n_molecules * status.campaign.conformers
+    for stage in status.stages:
+        rows = n_rows * (stage.n_shards - stage.n_finished) / max(stage.n_shards, 1) - stage.n_in_journals
+        left += max(rows, 0.0) * status.seconds_per_row[stage.stage.name]
+    return left / done * _recent_span_s(status)
+
+
+def _recent_span_s(status: CampaignStatus) -> float:
+    begun = min(stage.first for stage in status.stages if stage.first)
+    return float(np.clip(status.now - begun, 1.0, RECENT_S))
+
+
+def _seconds_per_row(found: Sequence[StageStatus], results: Path, n_shards: int) -> dict[str, float]:
+    """Of finished rows, and of the cost model for typical molecules where a stage has none."""
+    guessed = costs([each.stage for each in found], results, n_shards)
+    typical = np.array([REFERENCE_ELECTRONS])
+    return {
+        each.stage.name: each.work_s / sum(each.statuses.values())
+        if each.statuses
+        else float(guessed[each.stage.name](typical)[0])
+        for each in found
+    }
+
+
+def status_text(status: CampaignStatus) -> str:
+    """The status as a table for the terminal."""
+    heads = (
+        "stage",
+        "shards",
+        "begun",
+        "rows",
+        "rows/h",
+        "ok",
+        "fallback",
+        "not converged",
+        "skipped",
+        "failed",
+    )
+    lines = [heads, *(_line(stage, status.now) for stage in status.stages)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
+    head = f"campaign {status.campaign.campaign}: {status.n_molecules} molecules in {status.n_shards} shards"
+    return "\n".join([head, *table, *_failures(status.stages), *_damaged(status.stages), _end(status)])
+
+
+def _line(stage: StageStatus, now: float) -> tuple[str, ...]:
+    failed = sum(n for name, n in stage.statuses.items() if name not in PROCEED and name != "skipped")
+    span = min(RECENT_S, max(now - stage.first, 1.0))
+    per_hour = f"{stage.n_recent * 3600 / span:.0f}" if stage.n_recent else "-"
+    return (
+        stage.stage.name,
+        f"{stage.n_finished}/{stage.n_shards}",
+        str(stage.n_begun),
+        str(stage.n_rows),
+        per_hour,
+        str(stage.statuses["ok"]),
+        str(stage.statuses["fallback"]),
+        str(stage.statuses["not_converged"]),
+        str(stage.statuses["skipped"]),
+        str(failed),
+    )
+
+
+def _failures(found: Iterable[StageStatus]) -> list[str]:
+    """One line for each stage with failed rows. Rows fail once and are passed on, so most lines repeat."""
+    lines = []
+    for stage in found:
+        failed = {n: c for n, c in stage.statuses.most_common() if n not in PROCEED and n != "skipped"}
+        if failed:
+            words = ", ".join(f"{count} {name}" for name, count in failed.items())
+            lines.append(f"failed by the end of {stage.stage.name}: {words}")
+    return lines
+
+
+def _damaged(found: Sequence[StageStatus], most: int = 5) -> list[str]:
+    sentences = [sentence for stage in found for sentence in stage.damaged]
+    more = [f"and {len(sentences) - most} more damaged files"] if len(sentences) > most else []
+    return sentences[:most] + more
+
+
+def _end(status: CampaignStatus) -> str:
+    seconds = expected_end_s(status)
+    if seconds is None:
+        return "no shard was finished in the last hour: no expected end"
+    if seconds == 0:
+        return (
+            "finished"
+            if status.has_comparison
+            else "all shards are finished; comparison and figures are left"
+        )
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.now + seconds))
+    return f"expected end: in {duration(seconds)} ({at}), at the pace of the last hour"
+
+
+def status_json(status: CampaignStatus) -> str:
+    """The status for programs."""
+    return json.dumps(
+        {
+            "campaign": status.campaign.campaign,
+            "molecules": status.n_molecules,
+            "shards": status.n_shards,
+            "expected_end_s": expected_end_s(status),
+            "stages": [
+                {
+                    "stage": stage.stage.name,
+                    "shards_finished": stage.n_finished,
+                    "shards_begun": stage.n_begun,
+                    "rows_in_journals": stage.n_in_journals,
+                    "statuses": dict(stage.statuses),
+                    "work_s": stage.work_s,
+                    "damaged": stage.damaged,
+                }
+                for stage in status.stages
+            ],
+        },
+        indent=2,
+    )

@@ -1,0 +1,165 @@
+"""The comparison of a campaign: every relaxation beside the baseline's, and the summary of all of them.
+
+`comparison.csv` has one row per molecule (id, conformer), target and start, in the order of the shards:
+
+- `id`, `conformer`, `smiles`, `n_atoms`, `charge`, `multiplicity`, `target`, `start`, `status`, `message`,
+  `converged`: as in the shard. Ids are text, also such as 000123 and T: `read_comparison` and
+  `pandas.read_csv(..., dtype={"id": str}, keep_default_na=False)` keep them, spreadsheets need the column
+  imported as text.
+- `n_steps`, `n_gradients`: accepted moves, and energy+forces evaluations at the target;
+  `n_gradients_cheap`: evaluations below the target level spent on the way (xTB starts).
+- `fallback`: why the start was made by another method than asked for, empty where it was not;
+  `residual_ang`: how far its denoiser would still move it (docs/denoisers.md), empty for other starts.
+- `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`: of the same molecule's relaxation from the
+  baseline at this target.
+- `pair`: `counted`, `baseline` for the baseline's own rows, or why the pair is left out: the relaxation's
+  status (`not_converged`, `skipped`, `scf_failed`, ...), `connectivity changed` (a broken molecule is no
+  speedup), the same of the baseline (`baseline not_converged`, ...) or `no baseline row`.
+- Filled for counted pairs only: `gradients_saved_percent` = 100·(1 - n_gradients/baseline_n_gradients),
+  `steps_saved_percent` (the papers' number; empty where the baseline needs 0 steps), `delta_kcal_mol` =
+  E(relaxed from this start) - E(relaxed from the baseline), negative where this start's minimum is deeper.
+- `start_above_minimum_kcal_mol`: energy of the start above the minimum that it relaxed to itself.
+- `rmsd_ang`, `rmsd_symmetry_ang`: between start and relaxed geometry; with equivalent atoms matched.
+- `connectivity_unchanged`: whether the relaxed geometry has the molecule's bonds.
+- `energy_ev`, `start_energy_ev`, `fmax_ev_ang`: at the target.
+- `wall_s_relax`, `wall_s_before`, `wall_s_total`: seconds of the relaxation, of all stages before it and of
+  both; then `wall_s_before_<stage>` for every stage that some molecule went through.
+
+`summary.csv` beside it is documented in `prerelax.comparison.summary`.
+"""
+
+import csv
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from prerelax.comparison.levels import differing_settings
+from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
+from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
+from prerelax.comparison.summary import summarise, summary_text
+from prerelax.records.atomic_write import write_atomically
+
+_FIRST_COLUMNS = (
+    "id",
+    "conformer",
+    "smiles",
+    "n_atoms",
+    "charge",
+    "multiplicity",
+    "target",
+    "start",
+    "status",
+    "message",
+    "pair",
+    "converged",
+    "n_steps",
+    "n_gradients",
+    "n_gradients_cheap",
+    "fallback",
+    "residual_ang",
+    "baseline_n_steps",
+    "baseline_n_gradients",
+    "baseline_status",
+    "steps_saved_percent",
+    "gradients_saved_percent",
+    "start_above_minimum_kcal_mol",
+    "delta_kcal_mol",
+    "rmsd_ang",
+    "rmsd_symmetry_ang",
+    "connectivity_unchanged",
+    "energy_ev",
+    "start_energy_ev",
+    "fmax_ev_ang",
+    "wall_s_relax",
+    "wall_s_before",
+    "wall_s_total",
+)
+_TEXT = ("id", "smiles", "target", "start", "status", "message", "fallback", "pair", "baseline_status")
+_CATEGORIES = ("target", "start", "status", "pair", "baseline_status")
+_DECIMALS = {"energy_ev": 8, "start_energy_ev": 8, "fmax_ev_ang": 6}
+_DECIMALS_ELSE = 4
+
+
+def compare(out: Path, inputs: Sequence[Path], baseline: str = "mmff94", n_shards: int | None = None) -> str:
+    """Write `out` (comparison.csv) and summary.csv beside it; return the summary as a table for the terminal.
+
+    `inputs` are relaxed shards, or folders `relaxed/<target>/<start>` of which the first `n_shards` are read
+    (None: all). Relaxations from the start `baseline` are what the others are paired with.
+    Raises ShardError (a shard missing or cut short) and ComparisonError (rows twice, no baseline anywhere,
+    two levels under one target's name).
+    """
+    relaxations = read_relaxations(inputs, n_shards)
+    notes = differing_settings(relaxations)
+    table = pair_with_baseline(relaxations, baseline)
+    del relaxations
+    seconds = [name for name in table.column_names if name.startswith(BEFORE)]
+    table = _rounded(table.select([*_FIRST_COLUMNS, *seconds]))
+    summary = summarise(_frame(table.drop_columns(["id", "smiles", "message"])), baseline)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, lambda part: pa.csv.write_csv(table, part))
+    write_atomically(
+        out.with_name("summary.csv"), lambda part: summary.to_csv(part, index=False, float_format="%.6g")
+    )
+    return "\n\n".join([*notes, summary_text(summary, baseline)])
+
+
+def comparison_of(inputs: Sequence[Path], baseline: str) -> pd.DataFrame:
+    """What `compare` writes of these relaxed shards, as `read_comparison` reads it. Raises as both."""
+    table = pair_with_baseline(read_relaxations(inputs), baseline)
+    return _frame(_rounded(table.select(_FIRST_COLUMNS)))
+
+
+def read_comparison(path: Path, leave_out: Collection[str] = ()) -> pd.DataFrame:
+    """A comparison.csv as `compare` wrote it, without the columns `leave_out`.
+
+    Text stays text, names are categories in order of appearance, missing numbers are nan. Raises
+    ComparisonError where the file is missing or something else.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), [])
+    except FileNotFoundError:
+        raise ComparisonError(f"{path}: no such file; run `prerelax compare` first") from None
+    missing = [name for name in _FIRST_COLUMNS if name not in header]
+    if missing:
+        raise ComparisonError(f"{path}: not a comparison, it lacks {', '.join(missing)}")
+    convert = pa.csv.ConvertOptions(
+        include_columns=[name for name in header if name not in leave_out],
+        column_types={name: pa.string() for name in _TEXT},
+        strings_can_be_null=False,
+    )
+    parse = pa.csv.ParseOptions(newlines_in_values=True)
+    try:
+        return _frame(pa.csv.read_csv(path, convert_options=convert, parse_options=parse))
+    except pa.ArrowInvalid as error:
+        raise ComparisonError(f"{path}: not a comparison ({error}); run `prerelax compare` again") from None
+
+
+def _rounded(table: pa.Table) -> pa.Table:
+    for place, name in enumerate(table.column_names):
+        if pa.types.is_floating(table[name].type):
+            decimals = _DECIMALS.get(name, _DECIMALS_ELSE)
+            # + 0.0: minus zero reads as a mistake
+            values = pc.add(pc.round(table[name], decimals), 0.0)
+            table = table.set_column(place, name, values)
+    return table
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """`table` in pandas: names as categories in order of appearance, all numbers as floats."""
+    columns = {}
+    for name in table.column_names:
+        column = table[name]
+        if name in _CATEGORIES:
+            text = pc.fill_null(column, "")
+            order = text.unique().to_pylist()
+            columns[name] = pd.Series(pd.Categorical(text.to_pandas(), categories=order))
+        elif pa.types.is_integer(column.type) or pa.types.is_null(column.type):
+            columns[name] = column.cast(pa.float64()).to_pandas()
+        else:
+            columns[name] = column.to_pandas()
+    return pd.DataFrame(columns)

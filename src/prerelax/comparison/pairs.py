@@ -1,0 +1,189 @@
+"""Pairs each relaxation with the baseline relaxation of the same molecule at the same target."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from ase import units
+from numpy.typing import NDArray
+
+from prerelax.comparison.relaxed_shards import BEFORE
+from prerelax.errors import UserError
+from prerelax.records.shard import ShardError
+
+KCAL_MOL = units.kcal / units.mol
+"""eV"""
+
+COUNTED = "counted"
+BASELINE = "baseline"
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+class ComparisonError(UserError):
+    """Relaxations that cannot be compared; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class _Relaxations:
+    """The columns that decide about pairs, [n_rows] each; missing numbers are nan."""
+
+    target: Codes
+    key: Codes
+    """one number per molecule (id, conformer) and target"""
+    is_baseline: NDArray[np.bool_]
+    status: NDArray[np.object_]
+    converged: NDArray[np.bool_]
+    connectivity_changed: NDArray[np.bool_]
+    is_saddle: NDArray[np.bool_]
+    n_steps: Floats
+    n_gradients: Floats
+    energy_ev: Floats
+
+
+def pair_with_baseline(table: pa.Table, baseline: str) -> pa.Table:
+    """One row per relaxation of `table` (from `read_relaxations`), with its baseline beside it.
+
+    A pair is "counted" where both relaxations converged and kept their molecule's bonds; otherwise `pair`
+    says why not: the relaxation's own status first, then the baseline's. A relaxation from the baseline
+    itself has the pair "baseline", or its status. Numbers that compare two relaxations are filled for counted
+    pairs only, so that no average over a column takes in a pair that is left out. Columns as
+    `prerelax.comparison.comparison` documents them, except that numbers are not rounded.
+
+    Raises ComparisonError for rows that occur twice, or where no row at all comes from `baseline`.
+    """
+    starts = table["start"].unique().to_pylist()
+    if table.num_rows and baseline not in starts:
+        raise ComparisonError(
+            f"no relaxation begins from the baseline {baseline!r}; the starts here are {', '.join(starts)}"
+        )
+    rows = _relaxations(table, baseline)
+    mate = _baseline_rows(rows)
+    pair = _pair_reasons(rows, mate)
+    counted = pair == COUNTED
+    energy, start_energy = rows.energy_ev, _floats(table, "start_energy_ev")
+    before = np.zeros(table.num_rows)
+    for name in table.column_names:
+        before += np.nan_to_num(_floats(table, name)) if name.startswith(BEFORE) else 0
+    numbers = {
+        "baseline_n_steps": _of_mate(rows.n_steps, mate),
+        "baseline_n_gradients": _of_mate(rows.n_gradients, mate),
+        "steps_saved_percent": _saved_percent(rows.n_steps, mate, counted),
+        "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted),
+        "start_above_minimum_kcal_mol": np.where(rows.converged, (start_energy - energy) / KCAL_MOL, np.nan),
+        "delta_kcal_mol": np.where(counted, (energy - _of_mate(energy, mate)) / KCAL_MOL, np.nan),
+        "wall_s_before": before,
+        "wall_s_total": before + np.nan_to_num(_floats(table, "wall_s_relax")),
+    }
+    baseline_status = rows.status[mate]
+    baseline_status[mate < 0] = None
+    result = {name: table[name] for name in table.column_names if name != "settings"}
+    result |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
+    result["baseline_status"] = pa.array(baseline_status, pa.string())
+    result["pair"] = pa.array(pair, pa.string())
+    for name in ("baseline_n_steps", "baseline_n_gradients"):
+        result[name] = result[name].cast(pa.int64())
+    return pa.table(result)
+
+
+def _relaxations(table: pa.Table, baseline: str) -> _Relaxations:
+    target, start, molecule = _codes(table["target"]), _codes(table["start"]), _codes(table["id"])
+    conformer = table["conformer"].to_numpy().astype(np.int64)
+    key = (target * (molecule.max(initial=0) + 1) + molecule) * (conformer.max(initial=0) + 1) + conformer
+    _refuse_duplicates(table, key * (start.max(initial=0) + 1) + start)
+    return _Relaxations(
+        target=target,
+        key=key,
+        is_baseline=_mask(pc.equal(table["start"], baseline)),
+        status=_shared_text(table["status"]),
+        converged=_mask(table["converged"]),
+        connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"])),
+        is_saddle=_mask(pc.greater(table["n_imaginary"], 0)),
+        n_steps=_floats(table, "n_steps"),
+        n_gradients=_floats(table, "n_gradients"),
+        energy_ev=_floats(table, "energy_ev"),
+    )
+
+
+def _refuse_duplicates(table: pa.Table, key: Codes) -> None:
+    order = np.argsort(key, kind="stable")
+    again = order[1:][key[order][1:] == key[order][:-1]]
+    if len(again) == 0:
+        return
+    row = {name: table[name][int(again.min())].as_py() for name in ("id", "conformer", "start", "target")}
+    raise ComparisonError(
+        f"molecule {row['id']!r} (conformer {row['conformer']}) was relaxed twice from {row['start']} at "
+        f"{row['target']}, and {len(again) - 1} more rows occur twice; delete stale shards of an earlier "
+        "campaign, or name each shard once"
+    )
+
+
+def _baseline_rows(rows: _Relaxations) -> Codes:
+    """[n_rows] for each relaxation the row of its baseline, -1 where there is none."""
+    baselines = np.flatnonzero(rows.is_baseline)
+    baselines = baselines[np.argsort(rows.key[baselines])]
+    if len(baselines) == 0:
+        return np.full(len(rows.key), -1)
+    place = np.searchsorted(rows.key[baselines], rows.key)
+    found = baselines[np.minimum(place, len(baselines) - 1)]
+    return np.where(rows.key[found] == rows.key, found, -1)
+
+
+def _pair_reasons(rows: _Relaxations, mate: Codes) -> NDArray[np.object_]:
+    own = _own_reasons(rows)
+    pair = own.copy()
+    fine = own == COUNTED
+    pair[fine & rows.is_baseline] = BASELINE
+    pair[fine & (mate < 0)] = f"no {BASELINE} row"
+    of_baseline = fine & (mate >= 0) & (own[mate] != COUNTED)
+    pair[of_baseline] = [f"{BASELINE} {reason}" for reason in own[mate[of_baseline]]]
+    return pair
+
+
+def _own_reasons(rows: _Relaxations) -> NDArray[np.object_]:
+    """[n_rows] why a relaxation can't be half of a pair, COUNTED where it can."""
+    reasons = np.full(len(rows.key), COUNTED, dtype=object)
+    counts = np.isfinite(rows.n_steps) & np.isfinite(rows.n_gradients)
+    reasons[~counts] = "counts missing"
+    reasons[rows.is_saddle] = "saddle point"
+    reasons[rows.connectivity_changed] = "connectivity changed"
+    # A start may be a fallback and its relaxation still a good one: only `converged` decides.
+    silent = (rows.status == "ok") | (rows.status == "fallback")
+    return np.where(rows.converged, reasons, np.where(silent, "not_converged", rows.status))
+
+
+def _saved_percent(counts: Floats, mate: Codes, counted: NDArray[np.bool_]) -> Floats:
+    of_baseline = _of_mate(counts, mate)
+    of_baseline[of_baseline == 0] = np.nan
+    return np.where(counted, 100 * (1 - counts / of_baseline), np.nan)
+
+
+def _of_mate(values: Floats, mate: Codes) -> Floats:
+    return np.where(mate < 0, np.nan, values[mate]) if len(values) else values.copy()
+
+
+def _codes(column: Any) -> Codes:
+    if column.null_count:
+        raise ShardError("a row lacks its id, start or target; the shards are not whole, relax again")
+    encoded = column.combine_chunks().dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return encoded.indices.to_numpy().astype(np.int64)
+
+
+def _shared_text(column: Any) -> NDArray[np.object_]:
+    """[n_rows] the column's text, equal ones being one object."""
+    words = column.unique().to_pylist()
+    codes = pc.index_in(column, pa.array(words, column.type)).to_numpy()
+    return np.array(words, dtype=object)[codes]
+
+
+def _mask(column: Any) -> NDArray[np.bool_]:
+    """[n_rows] the column's truth, False where it is missing."""
+    return pc.fill_null(column, False).to_numpy().astype(bool)
+
+
+def _floats(table: pa.Table, name: str) -> Floats:
+    return table[name].cast(pa.float64()).to_numpy().astype(float)

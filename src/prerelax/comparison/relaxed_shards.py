@@ -1,0 +1,179 @@
+"""The relaxed shards of a campaign as one Arrow table: the scalars alone, read file by file."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prerelax.records.shard import ShardError, as_table, read_shard, table_path
+
+BEFORE = "wall_s_before_"
+"""Prefix of a column with the seconds of one stage before the relaxation, by the stage's name."""
+
+_COLUMNS = (
+    "id",
+    "conformer",
+    "smiles",
+    "n_atoms",
+    "charge",
+    "multiplicity",
+    "target",
+    "start",
+    "status",
+    "message",
+    "converged",
+    "n_steps",
+    "n_gradients",
+    "n_gradients_cheap",
+    "fallback",
+    "residual_ang",
+    "energy_ev",
+    "start_energy_ev",
+    "fmax_ev_ang",
+    "connectivity_unchanged",
+    "n_imaginary",
+    "rmsd_ang",
+    "rmsd_symmetry_ang",
+    "wall_s",
+    "stages_s",
+    "settings",
+)
+_NULL_IF_ABSENT = {"n_imaginary": pa.int64(), "fallback": pa.string(), "residual_ang": pa.float64()}
+"""Columns that shards of before them do not have: nothing was checked then."""
+
+
+def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Path]:
+    """The shard files behind `inputs`: files as they are, folders `relaxed/<target>/<start>` by number.
+
+    With `n_shards` a folder stands for its shards 0 … n_shards - 1, whatever else an earlier campaign of
+    another size left there; without it for all of them. Raises ShardError where one of them is missing.
+    """
+    width = _number_width(inputs)
+    files: list[Path] = []
+    for path in inputs:
+        if not path.is_dir():
+            files.append(path)
+        elif n_shards is None:
+            files += _numbered(path) or [path / f"{0:0{width}d}.extxyz"]
+        else:
+            files += [path / f"{number:0{width}d}.extxyz" for number in range(n_shards)]
+    for file in files:
+        if not file.is_file():
+            target, start = file.parent.parent.name, file.parent.name
+            which = f"the relaxation of start {start} at target {target}" if target else "its relaxation"
+            raise ShardError(
+                f"{file}: no such shard; run {which} first (`prerelax relax`; rules relax_xtb, relax_dft)"
+            )
+    return files
+
+
+def _numbered(folder: Path) -> list[Path]:
+    files = [file for file in folder.glob("*.extxyz") if file.stem.isdecimal()]
+    return sorted(files, key=lambda file: int(file.stem))
+
+
+def _number_width(folders: Iterable[Path]) -> int:
+    files = [file for folder in folders if folder.is_dir() for file in _numbered(folder)]
+    width = min((len(file.stem) for file in files), default=4)
+    for file in files:
+        if file.stem != f"{int(file.stem):0{width}d}":
+            raise ShardError(
+                f"{file}: numbered unlike the other shards; delete what an earlier campaign left"
+            )
+    return width
+
+
+def read_relaxations(inputs: Sequence[Path], n_shards: int | None = None) -> pa.Table:
+    """Every row of the shards of `inputs` (see `shard_files`), in their order.
+
+    Columns are the scalars of `prerelax.records.shard.Record` under their names, with its units, except for
+    the seconds: `wall_s_relax` of the relaxation, null where the row never came to it, and one column
+    `wall_s_before_<stage>` for each stage before. Reads the Parquet table beside each shard, and the frames
+    only where that table is missing. Raises ShardError where a file is missing, is no shard or holds rows
+    that were never meant for a target.
+    """
+    files = shard_files(inputs, n_shards)
+    tables = [_with_names_of_shard(_read(file), file) for file in files] or [as_table([]).select(_COLUMNS)]
+    tables = [_with_seconds(table) for table in tables]
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+
+
+def _read(shard: Path) -> pa.Table:
+    path = table_path(shard)
+    if not path.is_file():
+        return as_table(read_shard(shard)).select(_COLUMNS)
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
+            table = None if set(missing) - set(_NULL_IF_ABSENT) else file.read(columns=list(_COLUMNS))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ShardError(
+            f"{path}: not a whole table ({error}); delete it and its shard, relax again"
+        ) from None
+    if table is None:
+        raise ShardError(
+            f"{path}: lacks {', '.join(missing)}; it is of another version of prerelax, relax again"
+        )
+    for name in missing:
+        table = table.append_column(name, pa.nulls(table.num_rows, _NULL_IF_ABSENT[name]))
+    return table.select(_COLUMNS)
+
+
+def _with_names_of_shard(table: pa.Table, path: Path) -> pa.Table:
+    """`table` with the shard's target and start on rows that an earlier stage gave up.
+
+    Such a row is copied through every later stage unchanged, so it carries no target and the name of the
+    start it failed at, but it belongs to the relaxations of its shard and is counted among them.
+    """
+    evaluated = pc.or_(pc.is_valid(table["start_energy_ev"]), pc.is_valid(table["energy_ev"]))
+    if table.num_rows == 0 or pc.all(evaluated).as_py():
+        return table
+    names = _names_of_shard(table.filter(evaluated), path)
+    if names is not None:
+        for column, name in zip(("target", "start"), names, strict=True):
+            values = pc.if_else(evaluated, table[column], pa.scalar(name, pa.string()))
+            table = table.set_column(table.column_names.index(column), column, values)
+    elif table["target"].null_count:
+        row = pc.index(pc.is_null(table["target"]), True).as_py()
+        raise ShardError(
+            f"{path}: row {table['id'][row].as_py()!r} has no target; compare reads relaxed shards, "
+            "as `prerelax relax` writes them to relaxed/<target>/<start>/"
+        )
+    return table
+
+
+def _names_of_shard(evaluated: pa.Table, path: Path) -> tuple[Any, Any] | None:
+    names = evaluated.select(["target", "start"]).group_by(["target", "start"]).aggregate([])
+    if names.num_rows == 1:
+        return names["target"][0].as_py(), names["start"][0].as_py()
+    folder = path.absolute().parent
+    if names.num_rows == 0 and folder.parent.parent.name == "relaxed":
+        return folder.parent.name, folder.name
+    return None
+
+
+def _with_seconds(table: pa.Table) -> pa.Table:
+    """`table` with the seconds of every stage in a column, in place of the JSON; settings as a dictionary."""
+    relaxed = pc.is_valid(table["n_gradients"])
+    relax = pc.if_else(relaxed, table["wall_s"], pa.scalar(None, pa.float64()))
+    before: dict[str, list[float]] = {}
+    columns = (table["stages_s"].to_pylist(), table["target"].to_pylist(), relax.to_pylist())
+    for row, (text, target, own) in enumerate(zip(*columns, strict=True)):
+        stages = json.loads(text) if text else {}
+        # The relaxation's seconds stand under its target's name, added to those of a start of that name.
+        if own is not None and target in stages:
+            stages[target] = max(stages[target] - own, 0.0)
+        for stage, seconds in stages.items():
+            if seconds:
+                before.setdefault(stage, [0.0] * table.num_rows)[row] = seconds
+    settings = table["settings"].dictionary_encode()
+    table = table.drop_columns(["wall_s", "stages_s", "settings"])
+    table = table.append_column("settings", settings).append_column("wall_s_relax", relax)
+    for stage, values in before.items():
+        table = table.append_column(f"{BEFORE}{stage}", pa.array(np.array(values)))
+    return table

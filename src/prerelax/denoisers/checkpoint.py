@@ -1,0 +1,152 @@
+"""Model folders: weights.safetensors, config.yaml and card.md.
+
+`config.yaml` holds `network` (name and options), `schedule`, `sampler` (defaults) and `training` (a record).
+Nothing in a model folder is executed: weights are tensors, the config is plain YAML.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from prerelax.denoisers.model_folders import (
+    CARD,
+    CONFIG,
+    WEIGHTS,
+    ModelError,
+    find_model,
+    list_models,
+    model_name,
+)
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
+from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.errors import UserError
+from prerelax.networks import build_network, nearest
+
+__all__ = [
+    "CARD",
+    "CONFIG",
+    "WEIGHTS",
+    "LoadedModel",
+    "ModelError",
+    "find_model",
+    "list_models",
+    "load_model",
+    "make_schedule",
+    "network_elements",
+    "save_model",
+]
+
+GAMMA_KEY = "schedule.gamma"
+"""Tensor name under which an imported checkpoint keeps its own schedule table."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A denoiser ready for sampling, with the schedule it was trained on."""
+
+    name: str
+    network: nn.Module
+    schedule: Any
+    """NoiseSchedule of EDM, or MoreRedSchedule"""
+    elements: tuple[int, ...]
+    """atomic numbers the network knows"""
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def __call__(self, batch: Any, time: Tensor) -> Any:
+        return self.network(batch, time)
+
+    @property
+    def sampler_defaults(self) -> dict[str, Any]:
+        return dict(self.config.get("sampler") or {})
+
+    def to(self, device: torch.device | str) -> LoadedModel:
+        """The same model with its network moved to `device`."""
+        self.network.to(device)
+        return self
+
+
+def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Load a shipped model by name or a model folder by path, in evaluation mode.
+
+    Raises ModelError where there is none, or where config and weights do not fit together.
+    """
+    folder = find_model(name_or_path)
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    if not isinstance(config, dict) or "network" not in config:
+        raise ModelError(f"{folder / CONFIG} has no `network`")
+    weights = load_file(folder / WEIGHTS)
+    gamma = weights.pop(GAMMA_KEY, None)
+    schedule = NoiseSchedule(gamma) if gamma is not None else make_schedule(config.get("schedule") or {})
+    network = build_network(config["network"])
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {error}") from error
+    network.to(device).eval().requires_grad_(False)
+    return LoadedModel(model_name(folder), network, schedule, network_elements(network), config, folder)
+
+
+def network_elements(network: nn.Module) -> tuple[int, ...]:
+    """Atomic numbers a network knows, from its `elements` attribute."""
+    elements: Any = getattr(network, "elements", ())
+    return tuple(int(z) for z in elements)
+
+
+def make_schedule(config: Mapping[str, Any]) -> Any:
+    """The schedule of a config's `schedule` part: `kind` (EDM's `polynomial` or `morered`), `timesteps`, ...
+
+    Raises UserError for unknown keys or values out of range.
+    """
+    options = dict(config)
+    kind = options.pop("kind", "polynomial")
+    if kind not in SCHEDULES:
+        raise UserError(f"unknown schedule {kind!r}{nearest(str(kind), list(SCHEDULES))}")
+    try:
+        return SCHEDULES[kind](**options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"schedule {kind}: {error}") from error
+
+
+SCHEDULES: dict[str, Callable[..., Any]] = {
+    "polynomial": NoiseSchedule.polynomial,
+    "morered": MoreRedSchedule.polynomial,
+}
+
+
+def save_model(
+    folder: Path,
+    network: nn.Module | Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    card: str | None = None,
+    gamma: Tensor | None = None,
+) -> None:
+    """Write a model folder; each file appears whole or not at all.
+
+    `network` may be a state dict. `gamma` [T + 1] is stored where the schedule is not made from the config.
+    An existing card is kept when `card` is None.
+    """
+    state = network.state_dict() if isinstance(network, nn.Module) else dict(network)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    if gamma is not None:
+        tensors[GAMMA_KEY] = gamma.detach().cpu().contiguous()
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / WEIGHTS, save(tensors))
+    _write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False).encode())
+    if card is not None:
+        _write(folder / CARD, card.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)

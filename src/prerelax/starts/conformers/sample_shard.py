@@ -1,0 +1,247 @@
+"""Conformers of the molecules of a shard, resumably: what became of every molecule, and its conformers."""
+
+import hashlib
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rdkit import Chem
+
+from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
+from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.diffusion.samplers import SamplerInput, refusal
+from prerelax.diffusion.samplers import sample as denoised
+from prerelax.engines import Level
+from prerelax.errors import UserError
+from prerelax.molecules.graph import mol_from_mapped_smiles, perceived_molecule
+from prerelax.molecules.status import Status
+from prerelax.molecules.topology import topological_distances
+from prerelax.records.settings import settings_text, sha256_of_files
+from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.relaxation.journal import Journal, journal_path, molecule_key
+from prerelax.relaxation.molecule import Relaxation, RelaxationResult
+from prerelax.relaxation.optimizers import default_optimizer
+from prerelax.relaxation.pool import WorkerPool
+from prerelax.relaxation.shard import settings_of
+from prerelax.starts.conformers.moves import Conformation, conformation
+from prerelax.starts.conformers.replica_exchange import Geometry
+from prerelax.starts.conformers.search import Denoise, Found, Search, SearchPlan, SearchResult
+from prerelax.starts.fallback import subject_of
+
+START = "sample"
+LEVEL = Level("tblite", "GFN2-xTB")
+METHOD_VERSION = 1
+"""Raised when a change here alters results, so that journals of before are not taken for today's."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a molecule."""
+
+    record: Record
+    status: Status
+    message: str
+    conformers: list[Found]
+    counts: dict[str, int]
+    accepted: list[float]
+    exchanged: list[float]
+    wall_s: float
+
+    def rows(self, settings: str) -> list[Record]:
+        """A row for each conformer by ascending energy; one row where there is none."""
+        if not self.conformers:
+            row = replace(self.record, status=self.status, message=self.message, start=START)
+            return [row.after_stage(START, self.wall_s, settings=settings)]
+        return [
+            self.record.after_stage(
+                START,
+                self.wall_s,
+                start=START,
+                conformer=number,
+                positions=found.positions,
+                energy_ev=found.energy_ev,
+                fmax_ev_ang=found.fmax_ev_ang,
+                converged=found.converged,
+                status=self.status if found.converged or self.status == "fallback" else "not_converged",
+                message=self.message,
+                settings=settings,
+            )
+            for number, found in enumerate(self.conformers)
+        ]
+
+
+class Xtb:
+    """GFN2-xTB in worker processes: energies, and minimisations; use as a context."""
+
+    def __init__(self, workers: int = 1, fmax_ev_ang: float = 0.03, max_steps: int = 300) -> None:
+        optimizer = default_optimizer(LEVEL.engine)
+        self.relaxation = Relaxation(LEVEL, optimizer, fmax_ev_ang, max_steps)
+        self.points = WorkerPool(Relaxation(LEVEL, max_steps=0), workers)
+        self.minimiser = WorkerPool(self.relaxation, workers)
+
+    def __enter__(self) -> "Xtb":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.points.__exit__(*exception)
+        self.minimiser.__exit__(*exception)
+
+    def energies(self, record: Record, geometries: Sequence[Geometry]) -> list[float]:
+        """eV; inf where there is none."""
+        found = self._relaxed(self.points, record, geometries)
+        return [math.inf if result.energy_ev is None else result.energy_ev for result in found]
+
+    def minimised(self, record: Record, geometries: Sequence[Geometry]) -> list[RelaxationResult]:
+        return self._relaxed(self.minimiser, record, geometries)
+
+    @staticmethod
+    def _relaxed(pool: WorkerPool, record: Record, geometries: Sequence[Geometry]) -> list[RelaxationResult]:
+        found = dict(pool.relax([replace(record, positions=positions) for positions in geometries]))
+        return [found[index] for index in range(len(geometries))]
+
+
+def sample_shard(
+    inp: Path,
+    out: Path,
+    *,
+    model: str,
+    plan: SearchPlan,
+    workers: int = 1,
+    device: str = "auto",
+    report: Callable[[Outcome], None] = lambda outcome: None,
+) -> "Counter[str]":
+    """Look for the conformers of the molecule of every row of `inp` that proceeds, from its geometry on.
+
+    `out` has a row for each conformer, lowest first (`conformer` counts them), or one that says why there is
+    none; rows of other conformers of a molecule are treated as molecules of their own, so give one. Finished
+    molecules are kept in `OUT.journal.jsonl`. Without a time limit a molecule's conformers follow from its
+    geometry, id, plan and model alone. Returns how many molecules have each status. Raises ModelError,
+    ShardError, UserError.
+    """
+    records = read_shard(inp)
+    denoiser, folder = load_model(model), find_model(model)
+    if not isinstance(denoiser.schedule, NoiseSchedule):
+        raise UserError(f"{denoiser.name} is no EDM, which the deterministic tail of few calls needs")
+    outcomes = []
+    with Xtb(workers) as xtb, Journal(journal_path(out)) as journal:
+        settings = {
+            **settings_of(xtb.relaxation),
+            **asdict(plan),
+            "verb": "sample",
+            "sample_version": METHOD_VERSION,
+            "model_sha256": sha256_of_files(folder / WEIGHTS, folder / CONFIG),
+        }
+        known = journal.entries()
+        for record in records:
+            key = molecule_key(record, {**settings, "id": record.id})
+            if key in known:
+                outcome = _outcome_from_line(record, known[key])
+            else:
+                outcome = sampled(record, denoiser, plan, xtb, workers, device)
+                journal.add(key, _outcome_line(outcome))
+            outcomes.append(outcome)
+            report(outcome)
+    text = settings_text({**settings, "model": folder.name}, "torch", "rdkit")
+    write_shard(out, [row for outcome in outcomes for row in outcome.rows(text)])
+    return Counter(outcome.status for outcome in outcomes)
+
+
+def sampled(
+    record: Record,
+    denoiser: LoadedModel | None,
+    plan: SearchPlan,
+    xtb: Xtb,
+    workers: int = 1,
+    device: str = "auto",
+    clock: Callable[[], float] = time.perf_counter,
+) -> Outcome:
+    """The conformers of one molecule. `clock` is what the plan's seconds are measured by.
+
+    A molecule that the denoiser does not know is searched without it: status `fallback`, and why.
+    """
+
+    def outcome(
+        status: Status, message: str, result: SearchResult | None = None, wall_s: float = 0.0
+    ) -> Outcome:
+        if result is None:
+            return Outcome(record, status, message, [], {}, [], [], wall_s)
+        found = result.conformers, dict(result.counts), result.accepted, result.exchanged
+        return Outcome(record, status, message, *found, wall_s)
+
+    if not record.proceeds:
+        return outcome(record.status, record.message)
+    subject = subject_of(record)
+    if subject.contradiction:
+        return outcome("input_error", subject.contradiction)
+    try:
+        molecule = conformation(_mol(record), record.positions)
+    except ValueError as error:
+        return outcome("input_error", f"no bonds to turn are known: {error}; give its SMILES")
+    if not molecule.is_whole(record.positions):
+        return outcome("connectivity_changed", "the geometry does not have the bonds of its SMILES")
+    denoise, doubt = None, subject.objection
+    if denoiser is not None and not doubt:
+        denoise, doubt = _denoise(denoiser, record, molecule, device)
+    if not molecule.has_mmff94:
+        doubt = "; ".join(filter(None, (doubt, "MMFF94 has no parameters for it")))
+    search = Search(
+        molecule,
+        record.positions,
+        plan,
+        _generator(record.id, plan.seed),
+        denoise,
+        lambda geometries: xtb.energies(record, geometries),
+        lambda geometries: xtb.minimised(record, geometries),
+        workers,
+        clock,
+    )
+    result = search.run()
+    wall_s = clock() - search.began
+    if not result.conformers:
+        message = result.failure or "GFN2-xTB has no energy for any geometry"
+        status: Status = "connectivity_changed" if "bonds" in message else "scf_failed"
+        return outcome(status, message, result, wall_s)
+    return outcome("fallback" if doubt else "ok", doubt, result, wall_s)
+
+
+def _mol(record: Record) -> Chem.Mol:
+    if record.smiles:
+        return mol_from_mapped_smiles(record.smiles)
+    return perceived_molecule(record.numbers, record.positions, record.charge, record.multiplicity)
+
+
+def _denoise(
+    denoiser: LoadedModel, record: Record, molecule: Conformation, device: str
+) -> tuple[Denoise | None, str]:
+    """What denoises the molecule, or why nothing does."""
+    topology = topological_distances(molecule.bonded)
+    given = SamplerInput(record.id, record.numbers, record.positions, topology)
+    refused = refusal(given, denoiser)
+    if refused is not None:
+        return None, refused.message if refused.status != "ok" else ""
+
+    def denoise(geometries: Sequence[Geometry]) -> list[Geometry]:
+        inputs = [replace(given, positions=positions) for positions in geometries]
+        return [result.positions for result in denoised(denoiser, inputs, sampler="few", device=device)]
+
+    return denoise, ""
+
+
+def _generator(name: str, seed: int) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed}\0sample\0{name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def _outcome_line(outcome: Outcome) -> dict[str, Any]:
+    line = {name: value for name, value in vars(outcome).items() if name not in ("record", "conformers")}
+    return line | {"conformers": [{**vars(f), "positions": f.positions.tolist()} for f in outcome.conformers]}
+
+
+def _outcome_from_line(record: Record, line: dict[str, Any]) -> Outcome:
+    found = [Found(**{**f, "positions": np.array(f["positions"])}) for f in line["conformers"]]
+    return Outcome(**{**line, "record": record, "conformers": found})

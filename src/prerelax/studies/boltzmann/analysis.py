@@ -1,0 +1,385 @@
+"""Energies of repeated denoising steps against Boltzmann's distribution (paper E, figures 7-9).
+
+Every step n is a distribution of energies, and so is every temperature of Metropolis. As the paper, each
+molecule's diffusion energies are shifted as a whole so that its smallest step has the mean energy of its
+lowest temperature: the network samples around DFT's minimum and the energies are xTB's.
+"""
+
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ase import units
+from numpy.typing import NDArray
+
+from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.comparison.statistics import mean_interval
+from prerelax.errors import UserError
+from prerelax.molecules.status import PROCEED
+from prerelax.records.shard import ShardError, read_shard
+from prerelax.relaxation.preconditioned import internal_space
+from prerelax.relaxation.single_points import read_frames
+from prerelax.studies.boltzmann.autocorrelation import standard_error, statistical_inefficiency
+from prerelax.studies.boltzmann.metropolis_chains import read_chain_rows
+
+METROPOLIS, DIFFUSION = "Metropolis", "diffusion"
+PAPER_TEMPERATURES_K = {6: 20.0, 14: 70.0, 20: 120.0, 30: 300.0}
+"""Steps and temperatures that the paper pairs."""
+PAPER_LARGEST_OFFSET_KCAL_MOL = 2.0
+PAPER_ENERGIES = 24_000 * 18 * 10
+"""Metropolis proposals: steps, temperatures, molecules."""
+MIN_ENERGIES = 10
+"""fewer make no distribution"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Energies of one molecule at one temperature or step, of all its conformers and replicas."""
+
+    id: str
+    kind: str
+    """METROPOLIS or DIFFUSION"""
+    label: float
+    """temperature in K, or step n"""
+    chains_ev: tuple[NDArray[np.float64], ...]
+    n_modes: int
+    acceptance: float = math.nan
+    step_ang: float = math.nan
+
+    @property
+    def energies_ev(self) -> NDArray[np.float64]:
+        return np.concatenate(self.chains_ev)
+
+    @property
+    def error_ev(self) -> float:
+        """Standard error of the mean, autocorrelation within each chain counted."""
+        sizes = np.array([len(chain) for chain in self.chains_ev])
+        errors = np.array([standard_error(chain) for chain in self.chains_ev])
+        return float(np.sqrt(((sizes * errors) ** 2).sum()) / sizes.sum())
+
+    @property
+    def n_independent(self) -> float:
+        return float(sum(len(chain) / statistical_inefficiency(chain) for chain in self.chains_ev))
+
+
+@dataclass(frozen=True)
+class Energies:
+    """All samples, what is not among them, and what they cost."""
+
+    samples: list[Sample]
+    left_out: dict[str, int]
+    """chains and geometries without energies, by what happened"""
+    seconds_per_thousand: dict[str, float]
+    """of energies, on one worker, by kind"""
+    control: dict[float, tuple[int, int]] = field(default_factory=dict)
+    """chains of a step's noise alone that broke, and all of them, by n"""
+
+
+def read_energies(
+    metropolis: Sequence[Path],
+    diffusion: Sequence[Path],
+    rows: Sequence[Path] = (),
+    control: Sequence[Path] = (),
+) -> Energies:
+    """Chains of `prerelax metropolis`, evaluated frames and rows of `prerelax boltzmann`, and rows of its
+    scheme `perturb`.
+
+    A molecule needs its id alone to be recognised. Raises ShardError for other files.
+    """
+    left_out: Counter[str] = Counter()
+    seconds: dict[str, list[float]] = {METROPOLIS: [0.0, 0.0], DIFFUSION: [0.0, 0.0]}
+    found: dict[tuple[str, str, float], list[Sample]] = {}
+    for sample, wall_s, n in [*_metropolis(metropolis, left_out), *_diffusion(diffusion, left_out)]:
+        found.setdefault((sample.id, sample.kind, sample.label), []).append(sample)
+        seconds[sample.kind][0] += wall_s
+        seconds[sample.kind][1] += n
+    for path in rows:
+        left_out.update(f"{row.start}: {row.status}" for row in read_shard(path) if row.status not in PROCEED)
+    samples = [_joined(parts) for parts in found.values()]
+    samples.sort(key=lambda sample: (sample.id, sample.kind, sample.label))
+    per_thousand = {kind: 1000 * s / n for kind, (s, n) in seconds.items() if n}
+    return Energies(samples, dict(left_out), per_thousand, dict(_broken(path) for path in control))
+
+
+def _broken(path: Path) -> tuple[float, tuple[int, int]]:
+    """n of the chains in a file of rows, how many broke and how many there are."""
+    rows = read_shard(path)
+    n = step_of_start(rows[0].start, path) if rows else math.nan
+    return n, (sum(row.status == "connectivity_changed" for row in rows), len(rows))
+
+
+def _metropolis(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[Sample, float, int]]:
+    read: list[tuple[Sample, float, int]] = []
+    for row in (row for path in paths for row in read_chain_rows(path)):
+        if row.status != "ok" or len(row.energies_ev) < MIN_ENERGIES:
+            left_out[f"{row.temperature_k:g} K: {row.status if row.status != 'ok' else 'too short'}"] += 1
+            continue
+        sample = Sample(
+            row.id,
+            METROPOLIS,
+            row.temperature_k,
+            (row.energies_ev,),
+            row.n_modes,
+            row.acceptance,
+            row.step_ang,
+        )
+        read.append((sample, row.wall_s, int(json.loads(row.settings)["steps"])))
+    return read
+
+
+def _diffusion(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[Sample, float, int]]:
+    chains: dict[tuple[str, int, float], list[float]] = {}
+    modes: dict[str, int] = {}
+    wall_s: defaultdict[tuple[str, int, float], float] = defaultdict(float)
+    for path in paths:
+        for frame in read_frames(path):
+            record = frame.record
+            if frame.energy_ev is None:
+                left_out[f"{record.start}: geometries {record.status}"] += 1
+                continue
+            key = (*frame.molecule, step_of_start(record.start, path))
+            chains.setdefault(key, []).append(frame.energy_ev)
+            wall_s[key] += record.wall_s
+            modes.setdefault(record.id, internal_space(record.positions).shape[1])
+    read: list[tuple[Sample, float, int]] = []
+    for (name, conformer, n), energies in chains.items():
+        if len(energies) < MIN_ENERGIES:
+            left_out[f"step-n{n:g}: too short"] += 1
+            continue
+        sample = Sample(name, DIFFUSION, n, (np.array(energies),), modes[name])
+        read.append((sample, wall_s[name, conformer, n], len(energies)))
+    return read
+
+
+def step_of_start(start: str, path: Path) -> float:
+    """The n of a start's name. Raises ShardError for a start that is no repeated step."""
+    found = re.fullmatch(r"step-n(\d+)", start)
+    if not found:
+        raise ShardError(f"{path}: holds geometries of {start}, none of a repeated step")
+    return float(found[1])
+
+
+def _joined(parts: Sequence[Sample]) -> Sample:
+    first = parts[0]
+    chains = tuple(chain for part in parts for chain in part.chains_ev)
+    acceptance = float(np.mean([part.acceptance for part in parts]))
+    step = float(np.mean([part.step_ang for part in parts]))
+    return Sample(first.id, first.kind, first.label, chains, first.n_modes, acceptance, step)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Diffusion against Metropolis."""
+
+    distributions: pd.DataFrame
+    """a row for each molecule and distribution: id, kind, label, mean_kcal_mol, error_kcal_mol, std_kcal_mol,
+    n, n_independent, acceptance, step_ang, heat_capacity, heat_capacity_error; energies above the harmonic
+    estimate of the minimum, heat capacities in units of a harmonic molecule's, n_modes / 2 k"""
+    pairs: pd.DataFrame
+    """a row for each molecule and step: id, n, temperature_k of the same mean energy, extrapolated,
+    law_temperature_k, paired_temperature_k (the nearest of Metropolis's), overlap, overlap_of_halves,
+    std_ratio, offset_kcal_mol, paper_temperature_k"""
+    factor_k: float
+    """T = factor × n², for all molecules"""
+    factors_k: NDArray[np.float64]
+    """[n_molecules] each molecule's own"""
+    energies: dict[tuple[str, str, float], NDArray[np.float64]]
+    """kcal/mol on the scale of `distributions`, by id, kind and label"""
+    left_out: dict[str, int]
+    seconds_per_thousand: dict[str, float]
+    control: dict[float, tuple[int, int]]
+
+
+def compare(read: Energies) -> Comparison:
+    """Bring both kinds on one scale, and find which temperature each step stands for.
+
+    Molecules count that have at least one step and two temperatures. One factor of T = factor × n² is fitted
+    to differences from each molecule's smallest step, which the offset does not enter. Raises UserError where
+    no molecule counts.
+    """
+    left_out = Counter(read.left_out)
+    counted = []
+    for name in dict.fromkeys(sample.id for sample in read.samples):
+        hot = [s for s in read.samples if s.id == name and s.kind == METROPOLIS]
+        steps = [s for s in read.samples if s.id == name and s.kind == DIFFUSION]
+        if len(hot) >= 2 and steps:
+            counted.append(_Molecule(name, hot, steps))
+        else:
+            left_out["molecules without a step and two temperatures"] += 1
+    if not counted:
+        raise UserError("no molecule has energies of a repeated step and of two temperatures")
+    squares, temperatures = (np.concatenate(parts) for parts in zip(*map(_differences, counted), strict=True))
+    factor = float(squares @ temperatures / (squares @ squares)) if squares.any() else math.nan
+    own = np.array([x @ y / (x @ x) for x, y in map(_differences, counted) if x.any()])
+    return Comparison(
+        pd.DataFrame([row for molecule in counted for row in molecule.distributions(factor)]),
+        pd.DataFrame([row for molecule in counted for row in molecule.pairs(factor)]),
+        factor,
+        own,
+        {key: energies for molecule in counted for key, energies in molecule.energies().items()},
+        dict(left_out),
+        read.seconds_per_thousand,
+        read.control,
+    )
+
+
+def _differences(molecule: "_Molecule") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """n² and equivalent temperatures of a molecule's steps, both from those of its smallest step."""
+    squares = np.array([sample.label**2 for sample in molecule.steps])
+    temperatures = np.array([molecule.temperature_k(sample)[0] for sample in molecule.steps])
+    return squares[1:] - squares[0], temperatures[1:] - temperatures[0]
+
+
+class _Molecule:
+    """One molecule's samples, by ascending temperature and step."""
+
+    def __init__(self, name: str, hot: Sequence[Sample], steps: Sequence[Sample]) -> None:
+        self.name, self.hot, self.steps = name, hot, steps
+        coldest = hot[0]
+        self.zero_ev = float(coldest.energies_ev.mean()) - coldest.n_modes / 2 * units.kB * coldest.label
+        self.offset_ev = float(steps[0].energies_ev.mean() - coldest.energies_ev.mean())
+        self.temperatures_k = np.array([sample.label for sample in hot])
+        self.means_ev = np.array([sample.energies_ev.mean() for sample in hot])
+
+    def above_ev(self, sample: Sample) -> NDArray[np.float64]:
+        return sample.energies_ev - self.zero_ev - (self.offset_ev if sample.kind == DIFFUSION else 0.0)
+
+    def energies(self) -> dict[tuple[str, str, float], NDArray[np.float64]]:
+        samples = [*self.hot, *self.steps]
+        return {(s.id, s.kind, s.label): self.above_ev(s) / KCAL_MOL for s in samples}
+
+    def temperature_k(self, sample: Sample) -> tuple[float, bool]:
+        """Where Metropolis has the mean energy of a step, between its temperatures linearly; whether that is
+        beyond them, where the line through the nearest two goes on.
+        """
+        mean_ev = float(sample.energies_ev.mean()) - self.offset_ev
+        place = int(np.clip(np.searchsorted(self.means_ev, mean_ev), 1, len(self.means_ev) - 1))
+        low, high = place - 1, place
+        slope = (self.temperatures_k[high] - self.temperatures_k[low]) / (
+            self.means_ev[high] - self.means_ev[low]
+        )
+        found = float(self.temperatures_k[low] + slope * (mean_ev - self.means_ev[low]))
+        tolerance = 1e-9 * self.temperatures_k[-1]
+        inside = self.temperatures_k[0] - tolerance <= found <= self.temperatures_k[-1] + tolerance
+        return found, not inside
+
+    def distributions(self, factor: float) -> list[dict[str, Any]]:
+        return [self._distribution(sample, factor) for sample in (*self.hot, *self.steps)]
+
+    def _distribution(self, sample: Sample, factor: float) -> dict[str, Any]:
+        temperature_k = sample.label if sample.kind == METROPOLIS else factor * sample.label**2
+        capacity, error = heat_capacity(sample, temperature_k)
+        return {
+            "id": self.name,
+            "kind": sample.kind,
+            "label": sample.label,
+            "temperature_k": temperature_k,
+            "mean_kcal_mol": self.above_ev(sample).mean() / KCAL_MOL,
+            "error_kcal_mol": sample.error_ev / KCAL_MOL,
+            "std_kcal_mol": sample.energies_ev.std() / KCAL_MOL,
+            "harmonic_mean_kcal_mol": sample.n_modes / 2 * units.kB * temperature_k / KCAL_MOL,
+            "n": len(sample.energies_ev),
+            "n_independent": sample.n_independent,
+            "acceptance": sample.acceptance,
+            "step_ang": sample.step_ang,
+            "heat_capacity": capacity,
+            "heat_capacity_error": error,
+        }
+
+    def pairs(self, factor: float) -> list[dict[str, Any]]:
+        return [self._pair(sample, factor) for sample in self.steps]
+
+    def _pair(self, sample: Sample, factor: float) -> dict[str, Any]:
+        temperature_k, extrapolated = self.temperature_k(sample)
+        nearest = self.hot[int(np.abs(self.temperatures_k - temperature_k).argmin())]
+        reference = self.above_ev(nearest)
+        return {
+            "id": self.name,
+            "n": int(sample.label),
+            "temperature_k": temperature_k,
+            "extrapolated": extrapolated,
+            "law_temperature_k": factor * sample.label**2,
+            "paper_temperature_k": PAPER_TEMPERATURES_K.get(int(sample.label), math.nan),
+            "paired_temperature_k": nearest.label,
+            "overlap": overlap(self.above_ev(sample), reference),
+            "overlap_of_halves": overlap(*np.array_split(reference, 2)),
+            "std_ratio": sample.energies_ev.std() / reference.std(),
+            "offset_kcal_mol": self.offset_ev / KCAL_MOL,
+        }
+
+
+def heat_capacity(sample: Sample, temperature_k: float) -> tuple[float, float]:
+    """Variance of the energy / kT² and its standard error, in units of a harmonic molecule's n_modes / 2 k.
+
+    The potential energy's part alone; Metropolis and diffusion have no kinetic one.
+    """
+    unit = sample.n_modes / 2 * (units.kB * temperature_k) ** 2
+    mean = sample.energies_ev.mean()
+    squares = Sample(sample.id, sample.kind, 0, tuple((c - mean) ** 2 for c in sample.chains_ev), 0)
+    return float(squares.energies_ev.mean() / unit), squares.error_ev / unit
+
+
+def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """∫ min(p, q) of the distributions of `a` and `b` [n], from histograms; 1 for equal ones, 0 for disjoint.
+
+    Bins by Freedman and Diaconis (1981) for the smaller sample, counted on all. Finite samples of one
+    distribution stay below 1: compare with the overlap of halves.
+    """
+    both = np.concatenate([a, b])
+    if np.ptp(both) == 0:
+        return 1.0
+    smaller = min((a, b), key=len)
+    width = 2 * np.subtract(*np.quantile(both, [0.75, 0.25])) / len(smaller) ** (1 / 3)
+    n_bins = int(np.clip(np.ptp(both) / width, 4, 100)) if width > 0 else 4
+    edges = np.linspace(both.min(), both.max(), n_bins + 1)
+    shares = [np.histogram(values, edges)[0] / len(values) for values in (a, b)]
+    return float(np.minimum(*shares).sum())
+
+
+def summarise(compared: Comparison) -> pd.DataFrame:
+    """The numbers to be quoted, the paper's beside them: quantity, ours, ci_low, ci_high, n, paper."""
+    rows: list[tuple[str, float, float, float, int, str]] = []
+
+    def add_one(words: str, value: float, n: int, paper: str = "") -> None:
+        rows.append((words, value, math.nan, math.nan, n, paper))
+
+    def add(words: str, values: NDArray[np.float64], paper: str = "") -> None:
+        values = np.asarray(values, dtype=float)
+        values = values[np.isfinite(values)]
+        if len(values):
+            low, high = mean_interval(values)
+            rows.append((words, float(values.mean()), low, high, len(values), paper))
+
+    for n, found in compared.pairs.groupby("n"):
+        paper = found["paper_temperature_k"].iloc[0]
+        words = "" if math.isnan(paper) else f"{paper:g}"
+        add(f"n = {n}: temperature of the same mean energy / K", found["temperature_k"].to_numpy(), words)
+        add(f"n = {n}: overlap with the paired temperature", found["overlap"].to_numpy())
+        add(f"n = {n}: overlap of that temperature's halves", found["overlap_of_halves"].to_numpy())
+        add(f"n = {n}: width over Metropolis's", found["std_ratio"].to_numpy(), "wider")
+    paper_factors = [t / n**2 for n, t in PAPER_TEMPERATURES_K.items()]
+    paper = f"{min(paper_factors):.2f} to {max(paper_factors):.2f}"
+    add("factor of T = factor n² / K, molecule by molecule", compared.factors_k, paper)
+    add_one("the same, one for all molecules", compared.factor_k, len(compared.factors_k), paper)
+    offsets = compared.pairs.groupby("id")["offset_kcal_mol"].first().to_numpy()
+    add("offset of a molecule / kcal/mol, absolute", np.abs(offsets), f"< {PAPER_LARGEST_OFFSET_KCAL_MOL:g}")
+    for kind, found in compared.distributions.groupby("kind"):
+        add(f"heat capacity over the harmonic one, {kind}", found["heat_capacity"].to_numpy())
+    add("acceptance of Metropolis", compared.distributions["acceptance"].to_numpy())
+    hot = compared.distributions[compared.distributions["kind"] == METROPOLIS]
+    add_one("independent energies, the fewest of Metropolis", float(hot["n_independent"].min()), len(hot))
+    for n, (broken, chains) in compared.control.items():
+        add_one(f"n = {n:g}: chains of its noise alone that break", broken, chains, "diverge")
+    for kind, seconds in compared.seconds_per_thousand.items():
+        add_one(f"seconds per thousand energies, {kind}", seconds, 1)
+        if kind == METROPOLIS:
+            hours = seconds * PAPER_ENERGIES / 1000 / 3600
+            add_one("hours of one worker for 24 000 × 18 × 10 energies", hours, 1)
+    return pd.DataFrame(rows, columns=["quantity", "ours", "ci_low", "ci_high", "n", "paper"])

@@ -1,0 +1,223 @@
+"""Generated molecules: paper M's table 1 and figures 12, 17 and 18."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.sparse.csgraph import connected_components
+
+from prerelax.comparison.figures.molecule_drawing import best_view, draw_atoms
+from prerelax.comparison.figures.style import (
+    DOUBLE_COLUMN_MM,
+    GREY,
+    INK,
+    figure_that_says,
+    in_house_style,
+    new_figure,
+    number,
+    say,
+)
+from prerelax.molecules.bond_orders import bond_orders
+from prerelax.studies.from_noise.analysis import CUMULATIVE
+from prerelax.studies.from_noise.samples import Samples
+
+FIXED, ADAPTIVE = "#0B4F8A", "#009E73"
+_MORE = ("#D55E00", "#CC79A7", "#882255", "#999933")
+LARGEST_DRAWN_ANG = 8.0
+"""Pieces of a molecule with an atom further from its centre are drawn side by side."""
+GAP_ANG = 1.2
+
+
+def run_colours(samplers: dict[str, str]) -> dict[str, str]:
+    """A colour for each run by its sampler: the first with the fixed schedule, the first adaptive, others."""
+    colours: dict[str, str] = {}
+    rest = list(_MORE)
+    for run, sampler in samplers.items():
+        wanted = FIXED if sampler == "ddpm" else ADAPTIVE
+        colours[run] = wanted if wanted not in colours.values() else rest.pop(0)
+        rest = rest or list(_MORE)
+    return colours
+
+
+@in_house_style
+def generated_shares(numbers: pd.DataFrame) -> Figure:
+    """V, V+U, V+U+N of every run with 95 % intervals, a panel for each set of compositions, and the paper's.
+
+    `numbers` is what `summarise` makes.
+    """
+    ends = numbers[numbers["limit"] == 0]
+    sets = ends["compositions"].unique()
+    colours = run_colours(dict(zip(ends["run"], ends["sampler"], strict=True)))
+    figure = new_figure(DOUBLE_COLUMN_MM, 70)
+    for axes, compositions in zip(figure.subplots(1, len(sets), squeeze=False)[0], sets, strict=True):
+        _bars(axes, ends[ends["compositions"] == compositions], colours)
+        axes.set_title(f"compositions: {compositions}", loc="left", fontweight="bold")
+    axes = figure.axes[0]
+    axes.set_ylabel("share of all samples / %")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=6)
+    return figure
+
+
+def _bars(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+    runs = list(rows["run"].unique())
+    width = 0.8 / (len(runs) * 2)
+    for place, run in enumerate(runs):
+        for second, definition in enumerate(("table", "rdkit")):
+            part = rows[(rows["run"] == run) & (rows["validity_by"] == definition)].set_index("quantity")
+            part = part.loc[list(CUMULATIVE)]
+            x = np.arange(len(CUMULATIVE)) - 0.4 + width * (2 * place + second + 0.5)
+            errors = [part["percent"] - part["ci_low"], part["ci_high"] - part["percent"]]
+            colour = colours[run]
+            axes.bar(
+                x,
+                part["percent"],
+                width * 0.9,
+                color=colour if definition == "table" else "white",
+                edgecolor=colour,
+                lw=0.8,
+                label=f"{run}, n = {part['n'].iloc[0]}" + (" (RDKit)" if second else ""),
+                yerr=np.clip(errors, 0, None),
+                error_kw={"lw": 0.6, "capsize": 1.5, "ecolor": INK},
+            )
+            if definition == "table":
+                axes.plot(x, part["paper_percent"], "_", color=colour, ms=9, mew=1.4)
+    axes.plot([], [], "_", color=GREY, ms=9, mew=1.4, label="the paper’s, by schedule")
+    axes.set(xticks=range(len(CUMULATIVE)), xticklabels=CUMULATIVE, ylim=(0, 100))
+    axes.grid(axis="y")
+
+
+@in_house_style
+def generation_limits(numbers: pd.DataFrame, steps: dict[str, Sequence[np.ndarray]]) -> Figure:
+    """Shares after a number of iterations, and the predicted step by iteration.
+
+    `numbers` is what `summarise` makes of one set of compositions; `steps` has for each run the step of every
+    iteration of every molecule.
+    """
+    colours = run_colours(dict(zip(numbers["run"], numbers["sampler"], strict=True)))
+    figure = new_figure(DOUBLE_COLUMN_MM, 62)
+    valid, along = figure.subplots(1, 2)
+    by_table = numbers[(numbers["validity_by"] == "table") & (numbers["limit"] > 0)]
+    for run, rows in by_table.groupby("run", sort=False):
+        for quantity, line in zip(CUMULATIVE, ("-", "--", ":"), strict=True):
+            part = rows[rows["quantity"] == quantity]
+            valid.plot(
+                part["limit"], part["percent"], line, color=colours[str(run)], marker="o", ms=2.5, lw=1
+            )
+            if quantity == "V":
+                valid.fill_between(
+                    part["limit"], part["ci_low"], part["ci_high"], color=colours[str(run)], alpha=0.15, lw=0
+                )
+    for quantity, line in zip(CUMULATIVE, ("-", "--", ":"), strict=True):
+        valid.plot([], [], line, color=GREY, lw=1, label=quantity)
+    if by_table.empty:
+        say(valid, "No limits were asked for.")
+    else:
+        valid.set(xlabel="limit on iterations", ylabel="share of all samples / %", ylim=(0, None))
+        valid.legend(fontsize=6)
+        valid.grid(axis="y")
+    for run, of_molecules in steps.items():
+        _step_quantiles(along, of_molecules, colours[run], run)
+    along.set(xlabel="iteration", ylabel="step of the schedule")
+    along.legend(fontsize=6)
+    return figure
+
+
+def _step_quantiles(axes: Axes, of_molecules: Sequence[np.ndarray], colour: str, label: str) -> None:
+    """Median and the middle 80 % over all molecules; one that is done stays at its last step."""
+    longest = max((len(steps) for steps in of_molecules), default=0)
+    if not longest:
+        return
+    padded = np.array([np.pad(steps, (0, longest - len(steps)), mode="edge") for steps in of_molecules])
+    low, median, high = np.quantile(padded, [0.1, 0.5, 0.9], axis=0)
+    axes.plot(median, color=colour, lw=1.2, label=label)
+    axes.fill_between(np.arange(longest), low, high, color=colour, alpha=0.15, lw=0)
+
+
+@in_house_style
+def generated_pictures(
+    samples: Samples, judged: pd.DataFrame, n: int, run: str
+) -> tuple[Figure, pd.DataFrame]:
+    """`n` molecules evenly spaced over the samples, whatever they are, with what they are found to be.
+
+    `judged` are the rows of `judge` for these samples, in their order.
+    """
+    ends = judged[judged["limit"] == 0].reset_index(drop=True)
+    rows = np.unique(np.linspace(0, len(samples) - 1, min(n, len(samples))).round().astype(int))
+    if not len(rows):
+        return figure_that_says("No molecule was generated."), ends
+    columns = min(8, len(rows))
+    lines = -(-len(rows) // columns)
+    figure = new_figure(DOUBLE_COLUMN_MM, 8 + 26 * lines)
+    figure.suptitle(
+        f"{run}: {len(rows)} of {len(samples)} molecules, evenly spaced; SMILES where valid, "
+        "else share of valences satisfied",
+        x=0.01,
+        ha="left",
+        fontsize=7,
+    )
+    atoms_of = list(samples.atoms_of())
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    drawn = {int(row): about for row, about in zip(rows, ends.loc[rows].to_dict("records"), strict=True)}
+    for axes, row in zip(grid, rows, strict=False):
+        _picture(axes, samples.numbers[atoms_of[row]], samples.positions[atoms_of[row]], drawn[int(row)])
+    return figure, ends.loc[rows]
+
+
+def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray, about: dict[Any, Any]) -> None:
+    valid = isinstance(about["table_smiles"], str)
+    if not np.isfinite(positions).all() or np.abs(positions).max() > 1e6:
+        say(axes, "blew up")
+        return
+    bonded = bond_orders(numbers, positions) > 0
+    turned = _turned(positions)
+    apart = np.abs(turned).max() > LARGEST_DRAWN_ANG
+    if apart:
+        turned = _side_by_side(bonded, positions)
+    draw_atoms(axes, bonded, numbers, turned)
+    reach = np.abs(turned[:, :2]).max() + 0.5
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    words = about["table_smiles"] if valid else _fault(about, apart)
+    axes.text(
+        0.5,
+        0.0,
+        words if len(words) < 24 else words[:22] + "…",
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=5,
+        color=INK if valid else "#B03A2E",
+    )
+
+
+def _turned(positions: np.ndarray) -> np.ndarray:
+    """Centred and as seen best."""
+    centred = positions.astype(float) - positions.mean(axis=0)
+    return centred @ best_view([np.concatenate([centred, np.zeros((3, 3))])])  # single atoms, too
+
+
+def _side_by_side(bonded: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Positions [n_atoms, 3] Å with the bonded pieces next to each other in rows, as wide as high."""
+    n_pieces, piece_of = connected_components(bonded, directed=False)
+    placed = np.zeros((len(positions), 3))
+    columns = int(np.ceil(np.sqrt(n_pieces)))
+    x = y = row_height = 0.0
+    for piece in range(n_pieces):
+        if piece % columns == 0:
+            x, y, row_height = 0.0, y - row_height, 0.0
+        turned = _turned(positions[piece_of == piece])
+        width, height = np.ptp(turned[:, :2], axis=0) + GAP_ANG
+        placed[piece_of == piece] = turned - turned.min(axis=0) + [x, y - height, 0.0]
+        x, row_height = x + width, max(row_height, height)
+    placed[:, :2] -= (placed[:, :2].max(axis=0) + placed[:, :2].min(axis=0)) / 2
+    return placed
+
+
+def _fault(about: dict[Any, Any], apart: bool) -> str:
+    words = f"{number(100 * about['satisfied'])} %"
+    return words if about["connected"] else f"{words}, {'pieces far apart' if apart else 'in pieces'}"

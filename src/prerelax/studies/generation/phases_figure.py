@@ -1,0 +1,80 @@
+"""The phases of generation, as paper E's figure 2."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from prerelax.comparison.figures.style import (
+    DOUBLE_COLUMN_MM,
+    GREY,
+    INK,
+    figure_that_says,
+    in_house_style,
+    new_figure,
+    number,
+)
+from prerelax.studies.generation.phases import PAPER_FINAL_STEP, Phases
+
+ATOMS, MOLECULES, VALID = "#0B4F8A", "#D55E00", "#009E73"
+PAPER_TIMESTEPS = 1000
+
+
+@in_house_style
+def phases(found: Phases, model: str, timesteps: int) -> tuple[Figure, pd.DataFrame]:
+    """Figure and the table behind it, by the network calls still to come, on a logarithmic axis."""
+    table = found.table
+    if table.empty:
+        text = f"{model}: all {found.blown_up} chains blew up; a network trained longer is needed"
+        return figure_that_says(text), table
+    figure = new_figure(DOUBLE_COLUMN_MM, 105)
+    left_out = f", {found.blown_up} blew up" if found.blown_up else ""
+    words = (
+        f"{model}: {len(found.settled_step)} molecules{left_out}; "
+        f"{number(100 * found.valid_atoms)} % of atoms, {number(100 * found.valid_molecules)} % of molecules "
+        "with allowed valences at the end"
+    )
+    figure.suptitle(words, x=0.01, ha="left", fontsize=7)
+    (size, error), (element, valence) = figure.subplots(2, 2, sharex=True)
+    size.plot(_left(table), table["step_size_ang"], color=INK, lw=1)
+    size.set(ylabel="step size / Å", yscale="log")
+    error.plot(_left(table)[:-1], table["bond_error_ang"][:-1], color=INK, lw=1)  # 0 at the end
+    error.set(ylabel="bond-length error / Å", yscale="log")
+    for whom, colour in (("atoms", ATOMS), ("molecules", MOLECULES)):
+        element.plot(_left(table), table[f"settled_element_{whom}"], color=colour, lw=1.2, label=f"{whom}")
+        element.plot(_left(table), table[f"element_{whom}"], color=colour, lw=0.6, ls=":")
+        valence.plot(_left(table), table[f"settled_valence_{whom}"], color=colour, lw=1.2)
+        valence.plot(_left(table), table[f"valid_valence_{whom}"], color=colour, lw=0.8, ls="--")
+    element.set_ylabel("final element from here on")
+    element.legend(title="dotted: final now", title_fontsize=6)
+    valence.set_ylabel("final valence from here on")
+    valence.text(0.03, 0.93, "dashed: allowed now", transform=valence.transAxes, fontsize=6)
+    half = table.loc[table["settled_element_molecules"] >= 0.5, "steps_left"].max()
+    for axes in (size, error, element, valence):
+        _mark(axes, float(half), timesteps)
+    size.set_title(_words(float(half), timesteps), loc="left", fontsize=6, color=GREY)
+    for axes in (element, valence):
+        axes.set(ylim=(-0.02, 1.02), xlabel="network calls left")
+    size.set_xscale("log")
+    size.invert_xaxis()
+    size.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return figure, table
+
+
+def _left(table: pd.DataFrame) -> pd.Series:
+    """Calls left; the finished molecule, at 0, is drawn at a half."""
+    return table["steps_left"].astype(float).clip(lower=0.5)
+
+
+def _mark(axes: Axes, half: float, timesteps: int) -> None:
+    axes.grid(axis="y")
+    if np.isfinite(half):
+        axes.axvline(max(half, 0.5), color=MOLECULES, lw=0.8)
+    axes.axvline(PAPER_FINAL_STEP * timesteps / PAPER_TIMESTEPS, color=GREY, lw=0.8, ls="--")
+
+
+def _words(half: float, timesteps: int) -> str:
+    ours = f"half of the molecules have their final elements at {number(half)} calls"
+    of = "" if timesteps == PAPER_TIMESTEPS else f" of {PAPER_TIMESTEPS}"
+    return f"{ours}; paper E: near {PAPER_FINAL_STEP}{of} (dashed)"

@@ -1,0 +1,130 @@
+"""Energies along denoisers' relaxation paths above the molecules' minima (paper E, figure 4)."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from prerelax.comparison.minima import Minimum, Molecule, read_minima
+from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.comparison.statistics import mean_interval
+from prerelax.relaxation.single_points import Frame, read_frames
+
+PAPER_START_KCAL_MOL, PAPER_END_KCAL_MOL = 10.0, 1.0
+"""Paper E, figure 4: mean over 45 molecules at B3LYP/6-31G(2df,p), for every n."""
+
+OWN, ZERO = "own minimum", "data set's minimum"
+COLUMNS = ["start", "id", "conformer", "call", "calls_left", "energy_ev", "zero", "above_kcal_mol"]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Energies of paths, and what is not among them."""
+
+    table: pd.DataFrame
+    """one row for each geometry and zero, COLUMNS; `calls_left` is 0 at the path's end"""
+    left_out: dict[str, dict[str, int]]
+    """for each start how many molecules are left out, by reason"""
+
+
+def read_paths(results: Path, target: str, starts: Sequence[str], zero: str | None) -> Paths:
+    """The paths of `starts` (`results/energies/<target>`) above their minima (`results/relaxed/<target>`).
+
+    Every geometry has a row above the minimum that the path's own end relaxed to and, with `zero`, one above
+    the minimum reached from the start of that name, the paper's zero (the data set's geometry). A molecule
+    counts where all its geometries have an energy and its minima are converged with bonds kept. Raises
+    ShardError where files are missing.
+    """
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, dict[str, int]] = {}
+    zeros = {} if zero is None else read_minima(results / "relaxed" / target / zero)
+    for start in starts:
+        own = read_minima(results / "relaxed" / target / start)
+        read = read_molecule_paths(results / "energies" / target / start)
+        reasons = left_out.setdefault(start, {} if read else objections(own))
+        for molecule, path in read:
+            minima = {OWN: own.get(molecule)} | ({ZERO: zeros.get(molecule)} if zero else {})
+            objection = path_objection(path) or _objection(minima)
+            if objection:
+                reasons[objection] = reasons.get(objection, 0) + 1
+                continue
+            rows += _rows(start, molecule, path, minima)
+    return Paths(pd.DataFrame(rows, columns=COLUMNS), left_out)
+
+
+def read_molecule_paths(folder: Path) -> list[tuple[Molecule, list[Frame]]]:
+    """The frames of every molecule in the shards of a folder, in order."""
+    frames = [frame for shard in sorted(folder.glob("*.extxyz")) for frame in read_frames(shard)]
+    return [(molecule, list(path)) for molecule, path in groupby(frames, key=lambda frame: frame.molecule)]
+
+
+def objections(minima: Mapping[Molecule, Minimum]) -> dict[str, int]:
+    """How many molecules have no minimum, by reason."""
+    return dict(Counter(minimum.objection for minimum in minima.values() if minimum.objection))
+
+
+def path_objection(path: Sequence[Frame]) -> str:
+    """Why a path cannot be used: the status of its first geometry without an energy; empty where it can."""
+    return next((frame.record.status for frame in path if frame.energy_ev is None), "")
+
+
+def _objection(minima: Mapping[str, Minimum | None]) -> str:
+    for zero, minimum in minima.items():
+        if minimum is None or minimum.objection:
+            return f"{zero}: {minimum.objection if minimum else 'not relaxed'}"
+    return ""
+
+
+def _rows(
+    start: str, molecule: Molecule, path: Sequence[Frame], minima: Mapping[str, Minimum | None]
+) -> Iterable[dict[str, Any]]:
+    for zero, minimum in minima.items():
+        assert minimum is not None
+        for frame in path:
+            assert frame.energy_ev is not None
+            yield {
+                "start": start,
+                "id": molecule[0],
+                "conformer": molecule[1],
+                "call": frame.call,
+                "calls_left": path[-1].call - frame.call,
+                "energy_ev": frame.energy_ev,
+                "zero": zero,
+                "above_kcal_mol": (frame.energy_ev - minimum.energy_ev) / KCAL_MOL,
+            }
+
+
+def summarise_paths(paths: Paths) -> pd.DataFrame:
+    """Mean energy above the minimum at each path's beginning and end, with 95 % bootstrap intervals.
+
+    The paper's numbers stand beside ours in `paper_kcal_mol`.
+    """
+    rows = []
+    for (start, zero), path in paths.table.groupby(["start", "zero"], sort=False):
+        ends = {
+            "start": (path[path["call"] == 0], PAPER_START_KCAL_MOL),
+            "end": (path[path["calls_left"] == 0], PAPER_END_KCAL_MOL),
+        }
+        for where, (geometries, paper) in ends.items():
+            values = geometries["above_kcal_mol"].to_numpy()
+            low, high = mean_interval(values)
+            rows.append(
+                {
+                    "start": start,
+                    "zero": zero,
+                    "where": where,
+                    "n": len(values),
+                    "mean_kcal_mol": values.mean(),
+                    "ci_low": low,
+                    "ci_high": high,
+                    "median_kcal_mol": np.median(values),
+                    "paper_kcal_mol": paper,
+                }
+            )
+    names = ["start", "zero", "where", "n", "mean_kcal_mol", "ci_low", "ci_high", "median_kcal_mol"]
+    return pd.DataFrame(rows, columns=[*names, "paper_kcal_mol"])

@@ -1,0 +1,87 @@
+"""Energy above the minimum along every denoising path, as paper E's figure 4."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from prerelax.comparison.figures.style import (
+    DOUBLE_COLUMN_MM,
+    GREY,
+    INK,
+    figure_that_says,
+    in_house_style,
+    left_out_words,
+    new_figure,
+    number,
+    sample,
+)
+from prerelax.studies.paths.analysis import OWN, Paths, summarise_paths
+
+MAX_LINES = 100
+FLOOR_KCAL_MOL = 0.1
+"""Bottom of the logarithmic axis: minima converged to 0.03 eV/Å are not known better."""
+PAPER_COLOUR = "#D55E00"
+
+
+@in_house_style
+def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
+    """Figure and the energies behind it: a column for each start, a row for each zero.
+
+    Grey lines are molecules, black is their mean; the paper's start and end stand beside as dashes.
+    """
+    table = paths.table
+    if table.empty:
+        words = "; ".join(left_out_words(reasons, start) for start, reasons in paths.left_out.items())
+        return figure_that_says(f"No path at {target} counts. {words}"), table
+    starts = list(paths.left_out)
+    zeros = list(table["zero"].unique())
+    width = min(DOUBLE_COLUMN_MM, 30 + 55 * len(starts))
+    figure = new_figure(width, 12 + 58 * len(zeros))
+    words = "\n".join([f"target {target}", *_left_out_lines(paths)])
+    figure.suptitle(words, x=0.01, ha="left", fontsize=7)
+    panels = figure.subplots(len(zeros), len(starts), squeeze=False, sharey="row")
+    summary = summarise_paths(paths)
+    for row, zero in zip(panels, zeros, strict=True):
+        for axes, start in zip(row, starts, strict=True):
+            chosen = table[(table["start"] == start) & (table["zero"] == zero)]
+            axes.set_title(start if zero == zeros[0] else " ", fontweight="bold", loc="left", pad=20)
+            n = chosen.groupby(["id", "conformer"]).ngroups
+            axes.set_title(f"n = {n}", loc="right", color=GREY, fontsize=6, pad=20)
+            means = summary[(summary["start"] == start) & (summary["zero"] == zero)]
+            _draw(axes, chosen, means)
+        row[0].set_ylabel(f"above {'its own' if zero == OWN else 'the data set’s'} minimum / kcal/mol")
+    for axes in panels[-1]:
+        axes.set_xlabel("network calls left")
+    return figure, table
+
+
+def _left_out_lines(paths: Paths) -> list[str]:
+    """What is left out and why, starts with the same reasons in one line."""
+    starts: dict[str, list[str]] = {}
+    for start, reasons in paths.left_out.items():
+        if reasons:
+            starts.setdefault(", ".join(f"{n} {why}" for why, n in reasons.items()), []).append(start)
+    return [f"left out from {', '.join(names)}: {words}" for words, names in starts.items()]
+
+
+def _draw(axes: Axes, path: pd.DataFrame, means: pd.DataFrame) -> None:
+    axes.set_yscale("log")
+    lines = path.pivot(index=["id", "conformer"], columns="calls_left", values="above_kcal_mol")
+    if lines.empty:
+        return
+    left = lines.columns.to_numpy()
+    drawn = np.maximum(sample(lines, MAX_LINES).to_numpy(), FLOOR_KCAL_MOL)
+    axes.plot(left, drawn.T, color=GREY, lw=0.4, alpha=float(np.clip(15 / len(drawn), 0.15, 0.8)))
+    axes.plot(left, lines.mean(), color=INK, lw=1.4)
+    axes.invert_xaxis()
+    axes.grid(axis="y")
+    for _, row in means.iterrows():
+        at = 0 if row["where"] == "end" else left.max()
+        axes.plot(at, row["paper_kcal_mol"], marker="D", ms=4.5, mfc="none", mec=PAPER_COLOUR, clip_on=False)
+        interval = f"[{number(row['ci_low'], 1)}, {number(row['ci_high'], 1)}]"
+        text = (
+            f"{row['where']} {number(row['mean_kcal_mol'], 2)} {interval}, paper ~{row['paper_kcal_mol']:g}"
+        )
+        place = 1.08 if row["where"] == "start" else 1.015
+        axes.text(0, place, text, transform=axes.transAxes, va="bottom", fontsize=6, color=GREY)

@@ -1,0 +1,352 @@
+"""MoreRed's figures of relaxations: RMSD ratios, predicted steps, RMSD in bins, seconds (paper M).
+
+Each takes the table of `prerelax.studies.relaxation.table` and gives the figure, the rows behind it and the
+numbers to be quoted.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import pearsonr
+
+from prerelax.comparison.figures.style import (
+    DOUBLE_COLUMN_MM,
+    GREY,
+    INK,
+    LIGHT_GREY,
+    figure_that_says,
+    in_house_style,
+    left_out_words,
+    new_figure,
+    start_colours,
+)
+from prerelax.studies.relaxation.table import counted, left_out, summarise_ratios
+
+Drawn = tuple[Figure, pd.DataFrame, pd.DataFrame]
+N_BINS = 8
+"""of paper M, figures 8, 10 and 11"""
+_COLOURS = {
+    "mmff94-ob": "#882255",
+    "mmff94": "#CC6677",
+    "mlff": "#332288",
+    "gfn2": "#E69F00",
+    "itp": "#117733",
+    "as": "#44AA99",
+    "jt": "#0B4F8A",
+}
+
+
+def colours_of(methods: Sequence[str]) -> dict[str, str]:
+    """A colour for each method, the same in every figure for well-known names."""
+    known = {method: _COLOURS.get(method.removesuffix("-serial")) for method in methods}
+    others = start_colours([method for method, colour in known.items() if not colour], baseline="")
+    return {method: colour or others[method] for method, colour in known.items()}
+
+
+def _panels(table: pd.DataFrame, height_mm: float) -> tuple[Figure, dict[str, Axes]]:
+    """One panel for every kind of input, side by side."""
+    inputs = list(dict.fromkeys(table.input))
+    figure = new_figure(DOUBLE_COLUMN_MM, height_mm)
+    axes = figure.subplots(1, len(inputs), squeeze=False)[0]
+    return figure, dict(zip(inputs, axes, strict=True))
+
+
+def _headed(axes: Axes, name: str, part: pd.DataFrame, pad: float = 4) -> None:
+    n = len(counted(part).drop_duplicates(["id", "conformer"]))
+    axes.set_title(f"{name} minima, n = {n}", loc="left", fontweight="bold", pad=pad)
+    absent = left_out_words(left_out(part)).removeprefix("; ")
+    axes.set_title(absent, loc="right", color=GREY, fontsize=6, pad=pad)
+
+
+@in_house_style
+def ratios(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
+    """Boxplots of RMSD after / before, and failures (paper M, figure 4)."""
+    table = table[table.method.isin(methods)]
+    known = counted(table)
+    numbers = summarise_ratios(table)
+    if known.empty:
+        return figure_that_says("No input has a minimum to compare with."), known, numbers
+    colours = colours_of(methods)
+    figure, panels = _panels(known, 75)
+    for name, axes in panels.items():
+        _headed(axes, name, table[table.input == name], pad=14)
+        for place, method in enumerate(methods):
+            part = known[(known.input == name) & (known.method == method)]
+            values = part.ratio.dropna().astype(float)
+            if len(values):
+                box = axes.boxplot(
+                    values,
+                    positions=[place],
+                    widths=0.6,
+                    whis=(5, 95),
+                    showfliers=False,
+                    patch_artist=True,
+                    medianprops={"color": INK},
+                )
+                box["boxes"][0].set(facecolor=colours[method], alpha=0.7, lw=0.6)
+            text = f"{100 * part.failed.astype(float).mean():.0f} %" if len(part) else "–"
+            axes.text(
+                place, 1.01, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=6
+            )
+        axes.axhline(1, color=GREY, lw=0.6, ls="--")
+        axes.set_yscale("log")
+        axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
+    next(iter(panels.values())).set_ylabel("RMSD after / before; above: failures")
+    return figure, known, numbers
+
+
+@in_house_style
+def start_steps(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
+    """First step as predicted against the RMSD of the input (paper M, figure 3a)."""
+    known = counted(table[table.method.isin(methods)])
+    known = known[known.first_step.notna()].astype({"first_step": float})
+    numbers = pd.DataFrame([_correlation(known, i, m) for i in dict.fromkeys(known.input) for m in methods])
+    if known.empty:
+        return figure_that_says("No method predicted a step."), known, numbers
+    colours = colours_of(methods)
+    figure, panels = _panels(known, 70)
+    for name, axes in panels.items():
+        _headed(axes, name, table[(table.input == name) & table.method.isin(methods)])
+        for method in methods:
+            part = known[(known.input == name) & (known.method == method)]
+            words = numbers[(numbers.input == name) & (numbers.method == method)].iloc[0]
+            label = f"{method}, r = {words.pearson_r:.2f}"
+            axes.scatter(
+                part.rmsd_before_ang,
+                part.first_step,
+                s=5,
+                alpha=0.6,
+                color=colours[method],
+                label=label,
+                lw=0,
+            )
+        axes.set_xlabel("RMSD of the input (Å)")
+        axes.legend()
+    next(iter(panels.values())).set_ylabel("predicted first step")
+    return figure, known, numbers
+
+
+def _correlation(known: pd.DataFrame, name: str, method: str) -> dict[str, object]:
+    """Pearson's r; outliers are residuals of the straight line beyond three robust standard deviations."""
+    part = known[(known.input == name) & (known.method == method)]
+    row: dict[str, object] = {"input": name, "method": method, "n": len(part), "pearson_r": np.nan}
+    if len(part) < 3 or part.first_step.nunique() < 2:
+        return row
+    x, y = part.rmsd_before_ang.to_numpy(float), part.first_step.to_numpy(float)
+    residual = y - np.polyval(np.polyfit(x, y, 1), x)
+    spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
+    row["pearson_r"] = float(pearsonr(x, y).statistic)
+    row["outliers_percent"] = 100 * float(np.mean(np.abs(residual) > 3 * spread))
+    error = y - part.true_step.to_numpy(float)
+    row["step_error_median"] = float(np.median(np.abs(error))) if np.isfinite(error).all() else np.nan
+    row["paper"] = "JT has fewer outliers"
+    return row
+
+
+@in_house_style
+def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[str, Sequence[str]]) -> Drawn:
+    """RMSD after in bins of the RMSD before, and its spread over noise (paper M, figures 8, 10 and 11).
+
+    The spread is the standard deviation over a method and its `repeats` with other seeds, of each input; it
+    has no panels where nothing was repeated.
+    """
+    known = counted(table)
+    wanted = [m for m in methods if m in set(known.method)]
+    binned = in_bins(known, wanted, repeats)
+    if binned.empty:
+        return figure_that_says("No input has a minimum to compare with."), binned, binned
+    colours = colours_of(wanted)
+    inputs = list(dict.fromkeys(binned.input))
+    heights = [2, 1] if binned.spread_ang.notna().any() else [1]
+    figure = new_figure(DOUBLE_COLUMN_MM, 95 if len(heights) > 1 else 65)
+    grid = figure.subplots(len(heights), len(inputs), squeeze=False, sharex="col", height_ratios=heights)
+    for column, name in enumerate(inputs):
+        above, below = grid[0, column], grid[-1, column]
+        _headed(above, name, table[(table.input == name) & table.method.isin(wanted)])
+        for method in wanted:
+            part = binned[(binned.input == name) & (binned.method == method)]
+            above.plot(
+                part.rmsd_before_ang,
+                part.rmsd_after_ang,
+                "o-",
+                ms=2.5,
+                lw=0.9,
+                color=colours[method],
+                label=method,
+            )
+            if part.spread_ang.notna().any():
+                below.plot(part.rmsd_before_ang, part.spread_ang, "o-", ms=2.5, lw=0.9, color=colours[method])
+        limits = [0, float(binned[binned.input == name].rmsd_before_ang.max())]
+        above.plot(limits, limits, color=LIGHT_GREY, lw=0.7, zorder=0)
+        below.set_xlabel("RMSD of the input (Å), medians of 8 bins")
+        if below is not above and not below.lines:
+            below.text(
+                0.5, 0.5, "no repeats of this input", transform=below.transAxes, ha="center", color=GREY
+            )
+    grid[0, 0].set_ylabel("median RMSD after (Å)")
+    if len(heights) > 1:
+        grid[1, 0].set_ylabel("spread over noise (Å)")
+    grid[0, 0].legend()
+    return figure, binned, overall(known, wanted)
+
+
+def overall(known: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Medians over all inputs of each method."""
+    summary = summarise_ratios(known[known.method.isin(methods)])
+    names = ["input", "method", "n", "rmsd_before_median_ang", "rmsd_after_median_ang", "ratio_median"]
+    return summary[[*names, "failures_percent", "paper_rmsd_ang"]]
+
+
+def in_bins(
+    known: pd.DataFrame, methods: Sequence[str], repeats: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Per input kind, method and one of 8 bins with equally many inputs: medians, quartiles, mean spread."""
+    rows = []
+    for name, part in known.groupby("input", sort=False):
+        before = part.drop_duplicates(["id", "conformer"]).rmsd_before_ang
+        edges = np.quantile(before, np.linspace(0, 1, N_BINS + 1)[1:-1])
+        part = part.assign(bin=np.digitize(part.rmsd_before_ang, edges))
+        for method in methods:
+            again = part[part.method.isin([method, *repeats.get(method, [])]) & part.ratio.notna()]
+            seeds = again.groupby(["bin", "id", "conformer"]).rmsd_after_ang.agg(["std", "count"])
+            spread = seeds[seeds["count"] > 1]["std"].groupby("bin").mean()
+            for place, rest in part[(part.method == method) & part.ratio.notna()].groupby("bin"):
+                low, middle, high = rest.rmsd_after_ang.quantile([0.25, 0.5, 0.75])
+                rows.append(
+                    {
+                        "input": name,
+                        "method": method,
+                        "bin": place,
+                        "n": len(rest),
+                        "rmsd_before_ang": rest.rmsd_before_ang.median(),
+                        "rmsd_after_ang": middle,
+                        "quartile_1_ang": low,
+                        "quartile_3_ang": high,
+                        "spread_ang": spread.get(place, np.nan),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+@in_house_style
+def seconds(table: pd.DataFrame, methods: Sequence[str], serial: Sequence[str] = ()) -> Drawn:
+    """Seconds per step and per relaxation of one structure (paper M, table D).
+
+    The methods `serial` are others of them, one structure at a time and stopped early: steps alone count.
+    """
+    everything = [*methods, *serial]
+    known = counted(table[table.method.isin(everything)])
+    known = known[known.wall_s.notna()].astype({"wall_s": float})
+    inputs = dict.fromkeys(known.input)
+    rows = [_seconds(known, name, method) for name in inputs for method in everything]
+    numbers = pd.DataFrame([row for row in rows if row["n"]])
+    if known.empty:
+        return figure_that_says("No method was timed."), known, numbers
+    numbers.loc[numbers.method.isin(serial), ["relaxation_s_median", "all_s"]] = np.nan
+    colours = colours_of(everything)
+    figure = new_figure(DOUBLE_COLUMN_MM, 70)
+    left, right = figure.subplots(1, 2)
+    first = numbers[numbers.input == numbers.input.iloc[0]]
+    for axes, column, words in (
+        (left, "step_s_median", "seconds per step"),
+        (right, "relaxation_s_median", "seconds per relaxation"),
+    ):
+        drawn = first[first[column].notna()].reset_index(drop=True)
+        axes.barh(drawn.index, drawn[column], color=[colours[m] for m in drawn.method], height=0.65)
+        axes.set_xscale("log")
+        axes.set_yticks(drawn.index, drawn.method)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{words} and structure, median")
+    left.set_title(f"{first.input.iloc[0]} minima, n = {int(first.n.max())}", loc="left", fontweight="bold")
+    columns = ["input", "method", "id", "conformer", "n_atoms", "iterations", "wall_s"]
+    return figure, known[columns], numbers
+
+
+def _seconds(known: pd.DataFrame, name: str, method: str) -> dict[str, object]:
+    part = known[(known.input == name) & (known.method == method)]
+    iterations = pd.to_numeric(part.iterations)
+    return {
+        "input": name,
+        "method": method,
+        "n": len(part),
+        "step_s_median": (part.wall_s / iterations).median(),
+        "iterations_median": iterations.median(),
+        "relaxation_s_median": part.wall_s.median(),
+        "all_s": part.wall_s.sum(),
+    }
+
+
+@in_house_style
+def by_size(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
+    """RMSD after and seconds against the number of heavy atoms (paper M, appendix E).
+
+    A sampler's seconds are its batch's, shared out by pairs of atoms: they say nothing on sizes, and only
+    methods that treat structures one after the other have a curve.
+    """
+    known = counted(table[table.method.isin(methods)])
+    done = known[known.ratio.notna()].astype({"wall_s": float, "ratio": float})
+    keys = ["input", "method", "n_heavy_atoms"]
+    data = done.groupby(keys, sort=False).agg(
+        n=("ratio", "size"),
+        rmsd_before_ang=("rmsd_before_ang", "median"),
+        rmsd_after_ang=("rmsd_after_ang", "median"),
+        ratio=("ratio", "median"),
+        wall_s=("wall_s", "median"),
+    )
+    data = data.reset_index().sort_values(["input", "method", "n_heavy_atoms"]).reset_index(drop=True)
+    if data.empty:
+        return figure_that_says("No method has a result."), data, data
+    colours = colours_of(methods)
+    inputs = list(dict.fromkeys(known.input))
+    batched = _batched(done)
+    figure = new_figure(DOUBLE_COLUMN_MM, 70)
+    panels = figure.subplots(1, len(inputs) + 1)
+    for axes, name in zip(panels, [*inputs, inputs[0]], strict=True):
+        last = axes is panels[-1]
+        for method in methods:
+            part = data[(data.input == name) & (data.method == method)]
+            if last and method in batched:
+                continue
+            values = part.wall_s if last else part.rmsd_after_ang
+            axes.plot(part.n_heavy_atoms, values, "o-", ms=2.5, lw=0.9, color=colours[method], label=method)
+        axes.set_title(f"{name} minima", loc="left", fontweight="bold")
+        axes.set_xlabel("heavy atoms")
+        axes.set_yscale("log")
+        axes.set_ylabel("seconds per relaxation" if last else "median RMSD after (Å)")
+    panels[0].legend(ncols=2)
+    return figure, data, _trend(done, methods)
+
+
+def _batched(done: pd.DataFrame) -> set[str]:
+    """Methods that are samplers: they have a first step."""
+    return set(done[done.first_step.notna()].method)
+
+
+def _trend(done: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Exponents of the power laws error ~ atoms^a and seconds ~ atoms^b."""
+    rows = []
+    batched = _batched(done)
+    for name in dict.fromkeys(done.input):
+        for method in methods:
+            part = done[(done.input == name) & (done.method == method) & (done.rmsd_after_ang > 0)]
+            part = part[part.wall_s > 0]
+            powers = [np.nan, np.nan]
+            if part.n_atoms.nunique() > 1:
+                size = np.log(part.n_atoms.to_numpy(float))
+                powers = [
+                    float(np.polyfit(size, np.log(part[c]), 1)[0]) for c in ("rmsd_after_ang", "wall_s")
+                ]
+            powers[1] = np.nan if method in batched else powers[1]
+            rows.append(
+                {
+                    "input": name,
+                    "method": method,
+                    "n": len(part),
+                    "error_power": powers[0],
+                    "seconds_power": powers[1],
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,163 @@
+"""One row for every input and method: RMSD to the minimum before and after, iterations, seconds.
+
+What MoreRed's figures 3, 4, 8, 10 and 11 are drawn from (Kahouli et al., MLST 2024, 5, 035038).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from prerelax.campaign.config import EMBEDDING
+from prerelax.errors import UserError
+from prerelax.molecules.graph import mol_from_mapped_smiles
+from prerelax.molecules.status import PROCEED
+from prerelax.molecules.superposition import rmsd, symmetric_rmsd
+from prerelax.records.shard import Record, read_shard
+
+MEASURED = ("rmsd_before_ang", "rmsd_after_ang", "rmsd_symmetry_before_ang", "rmsd_symmetry_after_ang")
+
+
+def rows_of_start(results: Path, start: str) -> list[Record]:
+    """All rows of a start of a campaign. Raises UserError where it has none."""
+    folder = results / ("molecules" if start == EMBEDDING else f"starts/{start}")
+    shards = sorted(folder.glob("[0-9]*.extxyz"))
+    if not shards:
+        raise UserError(f"{folder}: no shards; run the campaign's start {start} first")
+    return [row for shard in shards for row in read_shard(shard)]
+
+
+def relaxation_table(results: Path, reference: str, inputs: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Rows (input, method, molecule, conformer) of every input start and its methods, with columns:
+
+    status, message, n_atoms, n_heavy_atoms, RMSD in Å to the row of the start `reference` before and after
+    with symmetry-equivalent atoms matched and without, `ratio` = after / before and `failed` = ratio above 1
+    or no result (status that does not proceed, no ratio then), `iterations` (of the sampler, or gradients of
+    the optimizer; missing where they are not counted), `first_step` as predicted, `true_step` of diffused
+    inputs, `wall_s`. Inputs without a geometry or a reference are rows with their status and no numbers.
+    Raises UserError where a start's shards are missing.
+    """
+    minima = {row.id: row for row in rows_of_start(results, reference)}
+    rows: list[dict[str, Any]] = []
+    for name, methods in inputs.items():
+        given = rows_of_start(results, name)
+        for method in methods:
+            ends = {(r.id, r.conformer): r for r in rows_of_start(results, f"{method}-{name}")}
+            for begin in given:
+                end = ends.get((begin.id, begin.conformer))
+                minimum = minima.get(begin.id)
+                rows.append({"input": name, "method": method, **_row(begin, end, minimum)})
+    return pd.DataFrame(rows)
+
+
+def _row(begin: Record, end: Record | None, minimum: Record | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": begin.id,
+        "conformer": begin.conformer,
+        "n_atoms": len(begin.numbers),
+        "n_heavy_atoms": int((begin.numbers > 1).sum()),
+        "status": begin.status if end is None or not begin.proceeds else end.status,
+        "message": begin.message if end is None or not begin.proceeds else end.message,
+        **dict.fromkeys((*MEASURED, "ratio", "failed", "iterations", "first_step", "true_step", "wall_s")),
+    }
+    if end is None:
+        row |= {"status": "input_error", "message": "the method's shard has no such row"}
+        return row
+    if not begin.proceeds or minimum is None or not minimum.proceeds:
+        if begin.proceeds:
+            row |= {"status": "input_error", "message": "there is no minimum to compare with"}
+        return row
+    for word, geometry in (("before", begin.positions), ("after", end.positions)):
+        row[f"rmsd_{word}_ang"] = rmsd(geometry, minimum.positions)
+        mol = mol_from_mapped_smiles(minimum.smiles)
+        row[f"rmsd_symmetry_{word}_ang"] = symmetric_rmsd(mol, geometry, minimum.positions)
+    done = end.status in PROCEED
+    ratio = row["rmsd_after_ang"] / row["rmsd_before_ang"] if done else None
+    gradients = end.n_gradients_cheap - begin.n_gradients_cheap
+    return row | {
+        "ratio": ratio,
+        "failed": ratio is None or ratio > 1,
+        "iterations": end.n_iterations if end.n_iterations is not None else gradients or None,
+        "first_step": end.first_step,
+        "true_step": _true_step(begin),
+        "wall_s": end.wall_s,
+    }
+
+
+def _true_step(row: Record) -> int | None:
+    steps = json.loads(row.settings or "{}").get("steps")
+    return int(steps[row.conformer]) if isinstance(steps, list) and row.conformer < len(steps) else None
+
+
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have an input and a minimum to compare with."""
+    return table[table.rmsd_before_ang.notna()]
+
+
+def left_out(table: pd.DataFrame) -> dict[str, int]:
+    """How many inputs are not counted, by status."""
+    one = table[table.method == table.method.iloc[0]] if len(table) else table
+    return {str(k): int(v) for k, v in one[one.rmsd_before_ang.isna()].status.value_counts().items()}
+
+
+PAPER: dict[str, dict[str, Any]] = {
+    "mmff94-ob": {"paper_failures": "> 40 %"},
+    "mlff": {"paper_failures": "> 20 %", "paper_ratio": 0.4},
+    "gfn2": {"paper_failures": "> 20 %", "paper_ratio": 0.4},
+    "itp": {"paper_failures": "almost none", "paper_rmsd_ang": 0.12},
+    "as": {"paper_rmsd_ang": 0.05},
+    "jt": {"paper_rmsd_ang": 0.06},
+}
+"""Figure 4 of the paper for its displaced inputs, by the names that the configs give its methods."""
+PAPER_DIFFUSED: dict[str, dict[str, Any]] = {
+    "mmff94-ob": {"paper_failures": "mostly returns its input"},
+    "mlff": {"paper_failures": "~ 90 %"},
+    "gfn2": {"paper_failures": "> twice those of displaced"},
+    "itp": {"paper_failures": "more than displaced"},
+    "as": {"paper_failures": "more than displaced"},
+    "jt": {"paper_failures": "more than displaced"},
+}
+
+
+def summarise_ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """Medians, quartiles and failures of every input and method, with the paper's beside them."""
+    rows = [_summary(name, method, part) for (name, method), part in _groups(counted(table))]
+    return pd.DataFrame(rows)
+
+
+def _groups(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    for key, part in table.groupby(["input", "method"], sort=False):
+        assert isinstance(key, tuple)
+        yield (str(key[0]), str(key[1])), part
+
+
+def _summary(name: str, method: str, part: pd.DataFrame) -> dict[str, Any]:
+    done = part[part.ratio.notna()]
+    ratio = done.ratio.astype(float)
+    symmetric = done.rmsd_symmetry_after_ang / done.rmsd_symmetry_before_ang
+    quartiles = ratio.quantile([0.25, 0.75]).tolist() if len(done) else [np.nan, np.nan]
+    known = PAPER_DIFFUSED if name.startswith("diffused") else PAPER
+    return {
+        "input": name,
+        "method": method,
+        "n": len(part),
+        "ratio_median": ratio.median(),
+        "ratio_quartile_1": quartiles[0],
+        "ratio_quartile_3": quartiles[1],
+        "failures_percent": 100 * part.failed.astype(float).mean(),
+        "without_result_percent": 100 * part.ratio.isna().mean(),
+        "rmsd_before_median_ang": part.rmsd_before_ang.median(),
+        "rmsd_after_median_ang": done.rmsd_after_ang.median(),
+        "ratio_symmetry_median": symmetric.median(),
+        "failures_symmetry_percent": 100 * (1 - (symmetric <= 1).sum() / len(part)),
+        "rmsd_symmetry_after_median_ang": done.rmsd_symmetry_after_ang.median(),
+        "iterations_median": pd.to_numeric(part.iterations).median(),
+        "at_limit_percent": 100 * (part.status == "not_converged").mean(),
+        **dict.fromkeys(("paper_ratio", "paper_rmsd_ang", "paper_failures")),
+        **known.get(method, {}),
+    }

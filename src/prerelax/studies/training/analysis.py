@@ -1,0 +1,110 @@
+"""Steps saved by the checkpoints of a training, epoch by epoch (paper E, figures 10 right and 17)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from prerelax.comparison.statistics import distribution
+from prerelax.comparison.summary import (
+    ALL,
+    PAPER_CODE_FILTER_KCAL_MOL,
+    SAME_BASIN,
+    SAME_BASIN_KCAL_MOL,
+    WITHIN_CODE_FILTER,
+    usable,
+)
+from prerelax.errors import UserError
+
+PAPER_STEPS_SAVED_PERCENT = {20: 40.0, 50: 57.0}
+"""Paper E, figure 10: median at B3LYP/6-31G(2df,p) after 5150 epochs, by the number n of denoising steps."""
+
+FILTERS_KCAL_MOL = {
+    ALL: np.inf,
+    SAME_BASIN: SAME_BASIN_KCAL_MOL,
+    WITHIN_CODE_FILTER: PAPER_CODE_FILTER_KCAL_MOL,
+}
+"""Which pairs count, by the largest difference of their minima: figure 10, figure 17 as its text and as its
+code have it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The training state behind a start."""
+
+    model: str
+    epoch: float
+    steps: int
+    """n, the step at which the geometry enters the reverse diffusion"""
+
+
+def last_epoch(training: Path) -> float:
+    """The epoch at which a training wrote its newest model. Raises UserError where its folder has none."""
+    config = training / "model" / "config.yaml"
+    try:
+        return float(yaml.safe_load(config.read_text())["training"]["epochs"])
+    except (OSError, KeyError, TypeError) as error:
+        raise UserError(f"{config}: says nothing of the training's epochs ({error})") from None
+
+
+def training_speedup(
+    comparison: pd.DataFrame, baseline: str, checkpoints: Mapping[str, Checkpoint]
+) -> pd.DataFrame:
+    """One row for each start of `checkpoints`, target and subset of its counted pairs.
+
+    `steps_saved_percent_*` and `gradients_saved_percent_*`: median, quartiles, 95 % bootstrap interval, mean;
+    `energy_ratio`: median of the baseline's energy above its minimum over this start's above its own;
+    `n_counted` of `n_rows`, and the most frequent reason of what is left out. `paper_percent` of the fully
+    trained network beside them.
+    """
+    rows = [
+        _row(comparison, target, start, checkpoint, baseline, subset, limit)
+        for target in comparison["target"].cat.categories
+        for start, checkpoint in checkpoints.items()
+        for subset, limit in FILTERS_KCAL_MOL.items()
+    ]
+    table = pd.DataFrame(rows)
+    return table.sort_values(
+        ["target", "model", "steps", "subset", "epoch"], kind="stable", ignore_index=True
+    )
+
+
+def _row(
+    comparison: pd.DataFrame,
+    target: str,
+    start: str,
+    checkpoint: Checkpoint,
+    baseline: str,
+    subset: str,
+    limit: float,
+) -> dict[str, object]:
+    at_target = comparison[comparison["target"] == target]
+    relaxations = at_target[at_target["start"] == start]
+    pairs = usable(relaxations)
+    counted = pairs[pairs["delta_kcal_mol"].abs() <= limit]
+    mates = at_target[at_target["start"] == baseline].set_index(["id", "conformer"])
+    above = "start_above_minimum_kcal_mol"
+    of_baseline = mates[above].reindex(pd.MultiIndex.from_frame(counted[["id", "conformer"]])).to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = of_baseline / counted[above].to_numpy()
+    reasons = relaxations.loc[~relaxations.index.isin(pairs.index), "pair"].astype(str)
+    row: dict[str, object] = {
+        "target": target,
+        "model": checkpoint.model,
+        "steps": checkpoint.steps,
+        "epoch": checkpoint.epoch,
+        "start": start,
+        "subset": subset,
+        "n_rows": len(relaxations),
+        "n_counted": len(counted),
+        "left_out": "" if reasons.empty else reasons.mode().iloc[0],
+        "energy_ratio": float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else np.nan,
+        "paper_percent": PAPER_STEPS_SAVED_PERCENT.get(checkpoint.steps, np.nan),
+    }
+    for quantity in ("steps_saved_percent", "gradients_saved_percent"):
+        numbers = vars(distribution(counted[quantity]))
+        row |= {f"{quantity}_{name}": value for name, value in numbers.items() if name != "n"}
+    return row

@@ -1,0 +1,87 @@
+"""`prerelax plan | status | retry`: a campaign as a whole, before, while and after it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The campaign's config.")]
+Directory = Annotated[
+    Path, typer.Option(help="Where Snakemake runs: `results/` and relative paths of the config lie there.")
+]
+
+
+def plan(
+    config: Config,
+    cpus: Annotated[int, typer.Option(min=1, help="Cores that the campaign may use at once.")] = 64,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs for denoising; 0: on cores.")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at once; default: the profile's, or 200.")
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Snakemake profile whose threads and limits hold, for example slurm.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=1, help="Fill shards that have not begun to jobs of so many minutes.")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option(help="Time a few gradients at each level first, instead of guessing.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option(help="Let the campaign use these shards, minutes and memory from now on.")
+    ] = False,
+    directory: Directory = Path(),
+) -> None:
+    """Jobs, core hours and the end of a campaign, before anything runs."""
+    from prerelax.campaign.plan import make_plan, plan_text, write_plan
+    from prerelax.campaign.profile import Profile, read_profile
+    from prerelax.campaign.schedule import Machines
+    from prerelax.campaign.stages import read_campaign
+
+    campaign = read_campaign(config)
+    said = read_profile(profile) if profile else Profile()
+    timed = None
+    if measure:
+        from prerelax.campaign.timing import timed_gradients
+
+        timed = timed_gradients(campaign, directory, lambda line: typer.echo(line, err=True))
+    planned = make_plan(campaign, directory, wanted_minutes=minutes, threads=said.threads, timed=timed)
+    typer.echo(plan_text(planned, Machines(cpus, gpus, jobs or said.jobs or 200), said.groups))
+    if write:
+        write_plan(planned, said.longest_minutes or 1440, said.node_mem_mb or 128_000)
+        typer.echo(f"written: {planned.results}/shards.csv, {planned.results}/plan.json")
+
+
+def status(
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    directory: Directory = Path(),
+) -> None:
+    """How far a campaign is: shards, failures, rows per hour and the expected end, from its files alone."""
+    from prerelax.campaign.stages import read_campaign
+    from prerelax.campaign.status import campaign_status, status_json, status_text
+
+    found = campaign_status(read_campaign(config), directory)
+    typer.echo(status_json(found) if as_json else status_text(found))
+
+
+def retry(
+    config: Config,
+    statuses: Annotated[
+        list[str], typer.Option("--status", help="Of the rows to compute again; may be given several times.")
+    ],
+    target: Annotated[str | None, typer.Option(help="Only relaxations at this target.")] = None,
+    start: Annotated[str | None, typer.Option(help="Only relaxations from (or to) this start.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
+    directory: Directory = Path(),
+) -> None:
+    """Have relaxations that ended with a status computed again by the next run; the others are kept."""
+    from prerelax.campaign.retry import retry as retry_relaxations
+    from prerelax.campaign.retry import retry_text
+    from prerelax.campaign.stages import read_campaign
+
+    names = [name for each in statuses for name in each.split(",") if name]
+    retried = retry_relaxations(
+        read_campaign(config), directory, names, target=target, start=start, dry_run=dry_run
+    )
+    typer.echo(retry_text(retried, dry_run))

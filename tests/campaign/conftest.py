@@ -1,0 +1,66 @@
+"""A finished campaign in a folder: real embedding and force field, relaxations by an engine of springs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prerelax.campaign.config import Campaign, load_campaign
+from prerelax.campaign.sharding import Sharding
+from prerelax.campaign.stages import shard_path, stages
+from prerelax.engines import ENGINES, Level
+from prerelax.relaxation.shard import relax_shard
+from prerelax.starts.embed import embed_shard
+from prerelax.starts.forcefield import forcefield_shard
+
+MOLECULES = "id,smiles\nmethanol,CO\namine,CN\nethane,CC\nnitrile,C#N\nwater,O\n"
+CONFIG: dict[str, Any] = {
+    "campaign": "springs",
+    "molecules": "molecules.csv",
+    "shard_size": 2,
+    "starts": {"mmff94": {"kind": "forcefield"}},
+    "targets": {"gfn2": {"engine": "tblite", "method": "GFN2-xTB"}},
+}
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Campaign:
+    """Not begun; run by `run_stages` in `tmp_path`."""
+    (tmp_path / "molecules.csv").write_text(MOLECULES)
+    return load_campaign(CONFIG)
+
+
+@pytest.fixture
+def run_stages(
+    campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, int]]:
+    """What Snakemake would do: make the shards that are missing. Returns molecules relaxed by shard."""
+    monkeypatch.setitem(ENGINES, "instant", "instant_engine")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+    def run(method: str = "spring", n_shards: int | None = None) -> dict[str, int]:
+        results = tmp_path / "results" / campaign.campaign
+        sharding = Sharding(tmp_path / campaign.molecules, campaign.shard_size, results)
+        sharding.save()
+        computed = {}
+        for stage in stages(campaign):
+            for number, shard in enumerate(sharding.shards[:n_shards]):
+                out = shard_path(results, stage, number)
+                if out.is_file():
+                    continue
+                out.parent.mkdir(parents=True, exist_ok=True)
+                if stage.kind == "embed":
+                    rows = slice(shard.first, shard.last)
+                    embed_shard(tmp_path / campaign.molecules, out, rows, campaign.conformers, campaign.seed)
+                    continue
+                inp = results / str(stage.source) / out.name
+                if stage.kind == "forcefield":
+                    forcefield_shard(inp, out, "mmff94", None, "mmff94")
+                    continue
+                level = Level("instant", method)
+                done = relax_shard(inp, out, level=level, target="gfn2", progress=lambda _: None)
+                computed[out.stem] = done.n_computed
+        return computed
+
+    return run

@@ -1,0 +1,192 @@
+"""A config that is wrong never starts a campaign, and says why in one sentence."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from prerelax.campaign.config import (
+    ConfigError,
+    Target,
+    displacing_options,
+    json_schema,
+    level_options,
+    load_campaign,
+    options,
+)
+from prerelax.training.config import read_config
+
+MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
+STARTS: dict[str, Any] = {
+    "mmff94": {"kind": "forcefield"},
+    "gfn2": {"kind": "relax", "engine": "tblite", "method": "GFN2-xTB"},
+    "edm-n50": {"kind": "diffuse", "steps": 50, "noise_free": True},
+}
+
+
+def with_target(**changes: Any) -> dict[str, Any]:
+    return MINIMAL | {"targets": {"t": {"engine": "tblite", "method": "GFN2-xTB"} | changes}}
+
+
+def test_two_keys_are_enough() -> None:
+    campaign = load_campaign(MINIMAL)
+    assert list(campaign.starts) == ["mmff94", "edm-n50"]
+    assert campaign.targets["gfn2"].fmax == 0.03
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"campaign": "x"}, "the key molecules is missing"),
+        (MINIMAL | {"molcules": "m.csv"}, "unknown key molcules; did you mean molecules?"),
+        (
+            MINIMAL | {"starts": {"mmff94": {"kind": "forcefield", "max_iteration": 200}}},
+            "unknown key starts.mmff94.max_iteration; did you mean max_iterations?",
+        ),
+        (MINIMAL | {"starts": {"mmff94": {"kind": "force-field"}}}, "starts.mmff94.kind must be one of"),
+        (MINIMAL | {"starts": {"MMFF": {"kind": "forcefield"}}}, "starts.MMFF"),
+        (MINIMAL | {"starts": STARTS, "baseline": "mmff49"}, "did you mean mmff94?"),
+        (MINIMAL | {"starts": STARTS | {"a": {"kind": "diffuse", "from": "gfn1"}}}, "did you mean gfn2?"),
+        (MINIMAL | {"starts": STARTS | {"gfn2": STARTS["gfn2"] | {"from": "gfn2"}}}, "made from itself"),
+        (MINIMAL | {"starts": STARTS | {"cold": {"kind": "embed"}}}, "the start named rdkit"),
+        (with_target(fmx=0.01), "unknown key targets.t.fmx; did you mean fmax?"),
+        (with_target(only={"max_atom": 6}), "unknown key targets.t.only.max_atom; did you mean max_atoms?"),
+        (with_target(fmax=-1), "targets.t.fmax"),
+        (with_target(method="GFN3-xTB"), "GFN3-xTB"),
+        (with_target(engine="pyscf", method="B3LYPP", basis="def2-SVP"), "B3LYPP"),
+        (with_target(engine="pyscf", method="PBE0", basis="def2-TZVPX"), "def2-TZVPX"),
+        (with_target(engine="pyscf", method="PBE0"), "basis"),
+        (with_target(starts=["edm-n50"]), "the baseline mmff94 is missing"),
+    ],
+)
+def test_each_mistake_is_one_sentence(config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_campaign(config)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_are_those_that_differ_from_the_defaults() -> None:
+    campaign = load_campaign(
+        MINIMAL
+        | {"starts": STARTS}
+        | {
+            "targets": {
+                "b3lyp": {"engine": "pyscf", "method": "qm9", "timeout_s": 60, "only": {"max_atoms": 6}}
+            }
+        }
+    )
+    assert options(campaign.starts["mmff94"]) == []
+    assert options(campaign.starts["edm-n50"]) == ["--steps", "50", "--noise-free"]
+    assert options(campaign.targets["b3lyp"]) == [
+        *("--engine", "pyscf", "--method", "qm9", "--timeout", "60.0"),
+        *("--max-atoms", "6"),
+    ]
+
+
+def test_starts_know_their_source_and_targets_their_starts() -> None:
+    campaign = load_campaign(MINIMAL | {"starts": STARTS | {"rdkit": {"kind": "embed"}}})
+    assert campaign.source("mmff94") == "rdkit"
+    assert campaign.source("edm-n50") == "mmff94"
+    assert campaign.starts_of("gfn2") == ["mmff94", "gfn2", "edm-n50", "rdkit"]
+
+
+def test_shipped_schema_is_the_models(repository: Path) -> None:
+    shipped = json.loads((repository / "workflow/schemas/campaign.schema.json").read_text())
+    assert shipped == json_schema(), "run: prerelax schema workflow/schemas/campaign.schema.json"
+
+
+def test_shipped_configs_are_valid(repository: Path) -> None:
+    campaigns = [repository / "config.yaml", *(repository / "config").glob("campaign-*.yaml")]
+    for path in campaigns:
+        load_campaign(yaml.safe_load(path.read_text()))
+
+
+def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:
+    target = Target(engine="tblite", method="GFN2-xTB", solvent="water", only={"max_atoms": 9})
+    words = level_options(target)
+    assert words[words.index("--solvent") + 1] == "water" and words[words.index("--max-atoms") + 1] == "9"
+
+
+SETS: dict[str, Any] = {
+    "equilibria": {"molecules": "m.csv", "engine": "tblite", "method": "GFN1-xTB"},
+    "labelled": {
+        "molecules": "m.csv",
+        "engine": "tblite",
+        "method": "GFN1-xTB",
+        "labels": {"engine": "tblite", "method": "GFN2-xTB"},
+    },
+}
+RELAXATION: dict[str, Any] = MINIMAL | {
+    "targets": {},
+    "baseline": "displaced",
+    "sets": SETS,
+    "denoisers": {"ff": "config/train-mlff-qm7x-small.yaml"},
+    "starts": {
+        "displaced": {"kind": "displaced", "from": "rdkit", "set": "labelled"},
+        "ff-displaced": {"kind": "relax", "from": "displaced", "engine": "mlff", "method": "ff"},
+    },
+}
+
+
+def with_study(**changes: Any) -> dict[str, Any]:
+    study = {"reference": "rdkit", "inputs": ["displaced"], "methods": ["ff"]} | changes
+    return RELAXATION | {"studies": {"relaxation": study}}
+
+
+def test_sets_and_relaxations_hang_together() -> None:
+    campaign = load_campaign(with_study(repeats={"ff": ["ff"]}))
+    assert campaign.studies.relaxation is not None
+    assert campaign.studies.relaxation.tables(campaign.starts) == {"methods": [("ff", "displaced")]}
+    words = displacing_options(campaign.sets["labelled"], 7)
+    assert words[:4] == ["--engine", "tblite", "--method", "GFN1-xTB"] and words[-2:] == [
+        "--displacements",
+        "7",
+    ]
+    assert words[words.index("--label-method") + 1] == "GFN2-xTB"
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (with_study(methods=["ff", "jt"]), "there is no start jt-displaced made from displaced"),
+        (with_study(reference="minima"), "reference: minima is not among the starts"),
+        (with_study(inputs=["diffused"]), "inputs: diffused is not among the starts"),
+        (with_study(drawn_by="jt"), "drawn_by: there is no start jt-displaced"),
+        (with_study(curves=["jt"]), "curves: jt is not among the denoisers"),
+        (with_study(energies={"method": "no-such-functional"}), "studies.relaxation.energies"),
+        (
+            with_study(energies={"basis": "def2-SVP", "methods": ["jt"]}),
+            "methods: there is no start jt-displaced",
+        ),
+        (RELAXATION | {"denoisers": {}}, "starts.ff-displaced.method: no model named 'ff'"),
+        (RELAXATION | {"sets": {"labelled": SETS["equilibria"]}}, "labelled is neither an .npz nor among"),
+        (
+            MINIMAL | {"sets": {"a": {"engine": "tblite", "method": "GFN1-xTB"}}},
+            "sets.a: give either molecules or from",
+        ),
+        (
+            MINIMAL | {"sets": {"a": {"from": "b", "engine": "tblite", "method": "GFN1-xTB"}}},
+            "sets.a.from: b is not among the sets without labels",
+        ),
+        (
+            MINIMAL | {"sets": {"a": SETS["equilibria"] | {"evry": 2}}},
+            "unknown key sets.a.evry; did you mean every",
+        ),
+    ],
+)
+def test_wrong_sets_and_studies_are_one_sentence(config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        load_campaign(config)
+
+
+@pytest.mark.parametrize("name", ["morered-mini", "morered-qm7x"])
+def test_the_papers_campaigns_are_whole(name: str, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    campaign = load_campaign(yaml.safe_load((repository / f"config/{name}.yaml").read_text()))
+    assert campaign.studies.relaxation is not None and not campaign.targets
+    for config in campaign.denoisers.values():
+        assert read_config(repository / config).run.folder.startswith(f"results/{name}/training")

@@ -1,0 +1,153 @@
+"""Diffusion against Metropolis on distributions that are known: harmonic molecules at T = factor × n²."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import units
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.errors import UserError
+from prerelax.records.shard import Record, ShardError, write_frames, write_shard
+from prerelax.studies.boltzmann.analysis import (
+    DIFFUSION,
+    METROPOLIS,
+    Comparison,
+    Energies,
+    Sample,
+    compare,
+    heat_capacity,
+    overlap,
+    read_energies,
+    summarise,
+)
+from prerelax.studies.boltzmann.figures import boltzmann_figures
+from prerelax.studies.boltzmann.metropolis_chains import ChainRow, write_chain_rows
+
+FACTOR_K = 0.3
+N_MODES = 24
+OFFSETS_EV = {"a": 0.05, "b": -0.02}
+MINIMUM_EV = -500.0
+rng = np.random.default_rng(0)
+
+
+def harmonic(temperature_k: float, n: int = 4000) -> np.ndarray:
+    """Energies of N_MODES oscillators, kT × Gamma(N_MODES / 2)."""
+    return MINIMUM_EV + rng.gamma(N_MODES / 2, units.kB * temperature_k, n)
+
+
+def sample(name: str, kind: str, label: float) -> Sample:
+    temperature_k = label if kind == METROPOLIS else FACTOR_K * label**2
+    shift = 0.0 if kind == METROPOLIS else OFFSETS_EV[name]
+    return Sample(name, kind, label, (harmonic(temperature_k) + shift,), N_MODES, 0.25, 0.01)
+
+
+@pytest.fixture(scope="module")
+def compared() -> Comparison:
+    samples = [
+        sample(name, kind, label)
+        for name in OFFSETS_EV
+        for kind, labels in ((DIFFUSION, (10, 20, 30)), (METROPOLIS, (30.0, 120.0, 270.0)))
+        for label in labels
+    ]
+    samples.append(sample("a", METROPOLIS, 60.0))
+    samples.sort(key=lambda s: (s.id, s.kind, s.label))
+    lonely = replace(samples[0], id="lonely")
+    return compare(Energies([*samples, lonely], {"20 K: scf_failed": 1}, {METROPOLIS: 5.0}))
+
+
+def test_one_factor_for_all_molecules(compared: Comparison) -> None:
+    assert compared.factor_k == pytest.approx(FACTOR_K, rel=0.03)
+    assert compared.factors_k == pytest.approx([FACTOR_K] * 2, rel=0.05)
+    pairs = compared.pairs.set_index(["id", "n"])
+    assert pairs["temperature_k"]["a"][20] == pytest.approx(120, rel=0.05)
+    assert pairs["paired_temperature_k"]["b"].tolist() == [30.0, 120.0, 270.0]
+    assert pairs["offset_kcal_mol"]["b"][30] == pytest.approx(OFFSETS_EV["b"] / KCAL_MOL, abs=0.05)
+    assert pairs["paper_temperature_k"]["a"].tolist()[1:] == [120.0, 300.0]
+    assert compared.left_out == {"20 K: scf_failed": 1, "molecules without a step and two temperatures": 1}
+
+
+def test_equal_distributions_overlap_and_have_the_harmonic_heat_capacity(compared: Comparison) -> None:
+    pairs, found = compared.pairs, compared.distributions
+    assert (pairs["overlap"] > 0.9).all()
+    assert pairs["std_ratio"].to_numpy() == pytest.approx(1, abs=0.06)
+    assert (abs(found["heat_capacity"] - 1) < 4 * found["heat_capacity_error"] + 0.06).all()
+    above = found["mean_kcal_mol"] - found["harmonic_mean_kcal_mol"]
+    assert (abs(above[found["kind"] == METROPOLIS]) < 0.2).all()
+
+
+def test_overlap() -> None:
+    a, b = rng.normal(size=20_000), rng.normal(2.0, size=20_000)
+    assert overlap(a, b) == pytest.approx(0.3173, abs=0.02)  # 2 Φ(-1)
+    assert overlap(a, a + 50) == 0.0
+    assert overlap(a, a) == 1.0
+    assert overlap(np.ones(10), np.ones(10)) == 1.0
+
+
+def test_a_wider_distribution_has_a_larger_heat_capacity() -> None:
+    energies = harmonic(100.0)
+    wide = Sample("a", METROPOLIS, 100.0, (energies.mean() + 2 * (energies - energies.mean()),), N_MODES)
+    assert heat_capacity(wide, 100.0)[0] == pytest.approx(4, rel=0.1)
+
+
+def test_figures_and_numbers(compared: Comparison, tmp_path: Path) -> None:
+    words = boltzmann_figures(compared, tmp_path)
+    names = ("boltzmann_violins", "boltzmann_temperature", "boltzmann_heat_capacity")
+    for name in names:
+        assert all((tmp_path / f"{name}.{suffix}").stat().st_size for suffix in ("pdf", "png", "csv"))
+    assert (tmp_path / "boltzmann_temperature_numbers.csv").is_file()
+    assert "hours of one worker" in words
+    numbers = summarise(compared).set_index("quantity")
+    assert numbers["paper"]["n = 20: temperature of the same mean energy / K"] == "120"
+    assert numbers["ours"]["hours of one worker for 24 000 × 18 × 10 energies"] == pytest.approx(6.0)
+
+
+def chain_row(temperature_k: float, status: str = "ok") -> ChainRow:
+    energies = harmonic(temperature_k, 50)
+    settings = '{"steps": 100}'
+    return ChainRow(
+        "a", 0, temperature_k, status, "", N_MODES, energies, 0.25, 0.01, 0, wall_s=0.5, settings=settings
+    )
+
+
+def frames_file(path: Path, start: str) -> Path:
+    atoms = []
+    geometry = rng.normal(size=(10, 3))
+    for call, energy in enumerate(harmonic(30.0, 20)):
+        record = Record("a", np.full(10, 6), geometry, start=start, wall_s=0.01, conformer=call // 10)
+        atoms.append(record.as_atoms())
+        atoms[-1].info["call"] = call % 10
+        if call != 3:
+            atoms[-1].calc = SinglePointCalculator(atoms[-1], energy=energy, forces=np.zeros((10, 3)))
+    write_frames(path, atoms)
+    return path
+
+
+def test_energies_from_files(tmp_path: Path) -> None:
+    chains = tmp_path / "chains.parquet"
+    write_chain_rows(chains, [chain_row(30.0), chain_row(60.0), chain_row(90.0, "scf_failed")])
+    frames = frames_file(tmp_path / "energies.extxyz", "step-n10")
+    rows = tmp_path / "rows.extxyz"
+    broken = Record("b", np.full(2, 6), np.eye(2, 3), start="step-n10", status="connectivity_changed")
+    write_shard(rows, [broken])
+    read = read_energies([chains], [frames], [rows])
+    assert [(s.kind, s.label) for s in read.samples] == [
+        (METROPOLIS, 30.0),
+        (METROPOLIS, 60.0),
+        (DIFFUSION, 10.0),
+    ]
+    assert read.samples[2].n_modes == N_MODES
+    assert read.left_out == {
+        "90 K: scf_failed": 1,
+        "step-n10: geometries ok": 1,
+        "step-n10: too short": 1,
+        "step-n10: connectivity_changed": 1,
+    }
+    assert read.seconds_per_thousand[METROPOLIS] == pytest.approx(5.0)
+    assert read.seconds_per_thousand[DIFFUSION] == pytest.approx(10.0)
+    with pytest.raises(ShardError, match="none of a repeated step"):
+        read_energies([], [frames_file(tmp_path / "other.extxyz", "edm-n20")])
+    with pytest.raises(UserError, match="no molecule"):
+        compare(read_energies([chains], []))
