@@ -9,7 +9,7 @@ validation so many give FOLDER/training.smi, neutral molecules of at most 40 hea
 FOLDER/parts.smi, around their BRICS bonds. FOLDER/rare.smi are parts with phosphorus and iodine, which one
 molecule in 200 has: all of those in the file, parts with bromine that is made iodine, and a few small
 molecules. No molecular graph of the first two or of `druglike_b3lyp_d3bj.sdf.gz` is in the others.
-FOLDER/gdb17.npz are the GFN2-xTB minima of `gdb17_gfn2.sdf.gz`. Then, as docs/edm-drugs.md says,
+FOLDER/gdb17.npz are the GFN2-xTB minima of `gdb17_gfn2.sdf.gz`. Then (models/relaxer-drugs-small/card.md):
 
     prerelax minima FOLDER/rare.smi FOLDER/rare.npz --workers 2
     prerelax minima FOLDER/parts.smi FOLDER/parts.npz --workers 2

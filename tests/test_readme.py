@@ -11,7 +11,7 @@ PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def documents(repository: Path) -> list[Path]:
-    return [repository / "README.md", *sorted((repository / "docs").glob("*.md"))]
+    return [repository / "README.md", *sorted((repository / "docs").rglob("*.md"))]
 
 
 def test_every_verb_that_the_docs_name_exists(repository: Path) -> None:
@@ -27,7 +27,7 @@ def test_every_verb_that_the_docs_name_exists(repository: Path) -> None:
 
 @pytest.mark.slow
 def test_python_of_the_docs_runs(repository: Path) -> None:
-    for block in PYTHON_BLOCK.findall((repository / "docs/python.md").read_text()):
+    for block in PYTHON_BLOCK.findall((repository / "docs/guide/python.md").read_text()):
         subprocess.run([sys.executable, "-c", block], check=True, capture_output=True)
 
 

@@ -1,7 +1,8 @@
 """What SLURM adds to the example campaign: `python tests/cluster/measure_overhead.py` on the test cluster.
 
-Prints the table of docs/cluster.md. A job's time is without its wait in the queue and without Snakemake's
-pauses between its looks at the queue; the campaign's wall time has them. One job at a time, here and there.
+Prints the table of docs/results/workflow.md. A job's time is without its wait in the queue and without
+Snakemake's pauses between its looks at the queue; the campaign's wall time has them. One job at a time, here
+and there.
 """
 
 import csv

@@ -10,7 +10,7 @@ QM9 = Level("dft", "qm9")
 PBE = Level("dft", "PBE", "def2-SVP")
 card = pytest.mark.skipif(
     gpu4pyscf.objection(Level("gpu4pyscf", "PBE", "def2-SVP")) is not None,
-    reason="GPU4PySCF or a graphics card is missing (docs/levels.md)",
+    reason="GPU4PySCF or a graphics card is missing (docs/guide/levels.md)",
 )
 
 

@@ -32,7 +32,9 @@ from prerelax.errors import UserError
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.shard import relax_shard
 
-psi4 = pytest.mark.skipif(find_psi4() is None, reason="the program psi4 is not installed (docs/levels.md)")
+psi4 = pytest.mark.skipif(
+    find_psi4() is None, reason="the program psi4 is not installed (docs/guide/levels.md)"
+)
 HF = Level("psi4", "HF", "STO-3G")
 STRETCHED = Atoms("COH3", [[0, 0, 0], [0, 0, 2.9], [1.0, 0, -0.3], [-0.5, 0.9, -0.3], [-0.5, -0.9, -0.3]])
 

@@ -9,7 +9,7 @@
 - `n_steps`, `n_gradients`: accepted moves, and energy+forces evaluations at the target;
   `n_gradients_cheap`: evaluations below the target level spent on the way (xTB starts).
 - `fallback`: why the start was made by another method than asked for, empty where it was not;
-  `residual_ang`: how far its denoiser would still move it (docs/denoisers.md), empty for other starts.
+  `residual_ang`: how far its denoiser would still move it (docs/guide/denoisers.md), empty for other starts.
 - `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`: of the same molecule's relaxation from the
   baseline at this target.
 - `pair`: `counted`, `baseline` for the baseline's own rows, or why the pair is left out: the relaxation's

@@ -2,7 +2,7 @@
 
 At a minimum of the level that it was trained at, a denoiser that knows the molecule predicts no displacement.
 What it predicts for its own result, the residual, therefore tells its error without a reference; of the
-measures that were tried it tells most for one network call (docs/denoisers.md,
+measures that were tried it tells most for one network call (docs/notes/confidence.md,
 benchmarks/denoiser_confidence.py). It is counted in bond lengths and 1-3 distances, since soft torsions move
 far without being wrong.
 """

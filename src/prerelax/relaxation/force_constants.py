@@ -24,7 +24,7 @@ DFT_FACTORS: dict[str, dict[str, float]] = {
     "gfn1": {"stretch X-H": 1.02, "stretch": 1.08, "bend X-H": 1.12, "bend": 1.12},
     "gfn2": {"stretch X-H": 1.03, "stretch": 1.10, "bend X-H": 1.13, "bend": 1.13},
 }
-"""B3LYP/6-31G(2df,p) over GFN-xTB; coordinates that are not named keep theirs. See docs/optimizers.md."""
+"""B3LYP/6-31G(2df,p) over GFN-xTB; other coordinates keep their constants. See docs/guide/optimizers.md."""
 LINEAR_COSINE = -0.985
 
 

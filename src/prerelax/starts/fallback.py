@@ -29,7 +29,7 @@ from prerelax.relaxation.shard import relax_shard
 FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
 
 MAX_ATOMS = 100
-"""Denoisers trained on up to 29 atoms were measured on up to 60 (docs/denoisers.md)."""
+"""Denoisers trained on up to 29 atoms were measured on up to 60 (docs/results/denoisers.md)."""
 
 
 @dataclass(frozen=True)

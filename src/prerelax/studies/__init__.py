@@ -1,6 +1,6 @@
 """The part `studies` of a campaign config: what a diffusion model knows of the potential-energy surface.
 
-Each study makes figures of its own from starts and targets of the campaign (docs/edm-qm9.md).
+Each study makes figures of its own from starts and targets of the campaign (docs/guide/studies.md).
 """
 
 from collections.abc import Iterator, Mapping

@@ -12,8 +12,8 @@ from prerelax.verbs import conformers, datasets, generation, surface
 SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
     "Training sets": datasets.VERBS,
     "Conformers and Boltzmann distributions": conformers.VERBS | boltzmann.VERBS,
-    "What EDM knows of the surface (docs/edm-qm9.md)": surface.VERBS,
-    "MoreRed's relaxations (docs/morered-qm7x.md)": relaxation.VERBS,
-    "MoreRed's generation (docs/morered-qm9.md)": generation.VERBS,
+    "What EDM knows of the surface (docs/guide/studies.md)": surface.VERBS,
+    "MoreRed's relaxations (docs/guide/studies.md)": relaxation.VERBS,
+    "MoreRed's generation (docs/guide/studies.md)": generation.VERBS,
 }
 """Verbs by the heading under which `prerelax --help` shows them."""

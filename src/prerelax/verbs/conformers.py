@@ -1,4 +1,4 @@
-"""The verb `prerelax sample`: conformers by replica exchange between diffusion steps (docs/conformers.md)."""
+"""`prerelax sample`: conformers by replica exchange between diffusion steps (docs/guide/conformers.md)."""
 
 from collections.abc import Callable
 from pathlib import Path

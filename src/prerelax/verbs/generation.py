@@ -1,4 +1,4 @@
-"""Verbs of MoreRed's generation and of its time steps (docs/morered-qm9.md)."""
+"""Verbs of MoreRed's generation and of its time steps (docs/guide/studies.md)."""
 
 from collections.abc import Callable
 from pathlib import Path

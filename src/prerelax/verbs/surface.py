@@ -1,4 +1,4 @@
-"""Verbs of the studies: what a diffusion model knows of the potential-energy surface (docs/edm-qm9.md)."""
+"""Verbs of the studies: what a diffusion model knows of the energy surface (docs/guide/studies.md)."""
 
 from collections.abc import Callable
 from pathlib import Path

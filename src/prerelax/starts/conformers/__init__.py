@@ -1,1 +1,1 @@
-"""Conformers by replica exchange between noise levels (docs/conformers.md)."""
+"""Conformers by replica exchange between noise levels (docs/guide/conformers.md)."""

@@ -23,7 +23,7 @@ Energies = Callable[[Sequence[Geometry]], Sequence[float]]
 
 FACTOR_K = 0.34
 """of T = factor × n²: the temperature whose mean energy a repeated denoising step n has, measured in
-docs/boltzmann.md (the paper's pairs: 0.30 to 0.56)"""
+docs/results/boltzmann.md (the paper's pairs: 0.30 to 0.56)"""
 
 
 def acceptance_probability(difference_ev: float, kt_ev: float) -> float:

@@ -1,4 +1,4 @@
-"""The part `studies.boltzmann` of a campaign config (docs/boltzmann.md)."""
+"""The part `studies.boltzmann` of a campaign config (docs/guide/studies.md)."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Verbs of the Boltzmann study: one repeated denoising step against Metropolis (docs/boltzmann.md)."""
+"""Verbs of the Boltzmann study: one repeated denoising step against Metropolis (docs/guide/studies.md)."""
 
 from collections import Counter
 from collections.abc import Callable

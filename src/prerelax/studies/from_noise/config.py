@@ -1,6 +1,6 @@
 """The parts of a campaign's `studies` about MoreRed's generation and its prediction of time steps.
 
-Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/morered-qm9.md.
+Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
 
 from typing import Annotated, Literal

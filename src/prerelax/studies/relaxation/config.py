@@ -1,6 +1,6 @@
 """The part `studies.relaxation` of a campaign: MoreRed's relaxations of inputs whose minimum is known.
 
-Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/morered-qm7x.md.
+Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
 
 from collections.abc import Iterator, Mapping
