@@ -3,11 +3,12 @@
 from typing import get_args
 
 from prerelax import choices
+from prerelax.diffusion.options import Sampler
 from prerelax.diffusion.samplers import SAMPLERS
 
 
 def test_samplers() -> None:
-    assert set(get_args(choices.Sampler)) == set(SAMPLERS)
+    assert set(get_args(Sampler)) == set(SAMPLERS)
 
 
 def test_optimizers_and_levels(in_engine_process) -> None:

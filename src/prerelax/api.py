@@ -10,8 +10,8 @@ from typing import Any
 
 from ase import Atoms
 
-from prerelax.choices import Fallback
 from prerelax.records.shard import Record, read_shard
+from prerelax.starts.options import Fallback
 
 
 class DiffusionRelaxation:

@@ -2,10 +2,6 @@
 
 from typing import Literal
 
-ForceField = Literal["mmff94", "uff", "mmff94-openbabel"]
-Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
-Fallback = Literal["gfn2", "none"]
-Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["tblite", "pyscf", "psi4", "gpu4pyscf", "dft", "mlff"]
 Dispersion = Literal["d3bj", "d4"]
 Optimizer = Literal[

@@ -14,17 +14,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from prerelax.choices import (
-    CheckMinimum,
-    Device,
-    Dispersion,
-    Engine,
-    Fallback,
-    ForceField,
-    Hessian,
-    Optimizer,
-)
+from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimizer
+from prerelax.diffusion.options import Device
 from prerelax.errors import MissingProgramError, UserError
+from prerelax.starts.options import Fallback, ForceField
 from prerelax.verbs import SECTIONS, models
 from prerelax.verbs.campaigns import plan, retry, status
 from prerelax.verbs.models import Calls, SamplerName, Steps

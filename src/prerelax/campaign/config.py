@@ -10,18 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from prerelax.choices import (
-    CheckMinimum,
-    Device,
-    Dispersion,
-    Engine,
-    Fallback,
-    ForceField,
-    Hessian,
-    Optimizer,
-    Sampler,
-)
+from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimizer
+from prerelax.diffusion.options import Device, Sampler
 from prerelax.errors import UserError
+from prerelax.starts.options import Fallback, ForceField
 from prerelax.studies import Studies
 from prerelax.studies.study import DataPath, expanded
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.choices import Fallback
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
 from prerelax.denoisers.model_folders import ModelError, kept_epoch
 from prerelax.diffusion.confidence import judge_of, residuals_ang
@@ -20,6 +19,7 @@ from prerelax.molecules.topology import topological_distances
 from prerelax.records.settings import settings_text, sha256_of_files
 from prerelax.records.shard import Record, read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, fall_back, subject_of
+from prerelax.starts.options import Fallback
 
 
 def diffuse_shard(

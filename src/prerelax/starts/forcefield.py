@@ -12,13 +12,13 @@ from typing import get_args
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
-from prerelax.choices import ForceField
 from prerelax.errors import UserError
 from prerelax.molecules.molecule import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.starts.open_babel import minimised_by_open_babel
+from prerelax.starts.options import ForceField
 
 ITERATIONS_TO_CONVERGENCE = 50_000
 """Where no number is asked for. Drug-like molecules take up to a few thousand iterations."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prerelax.choices import Device
+from prerelax.diffusion.options import Device
 from prerelax.errors import UserError
 
 Figure = Annotated[

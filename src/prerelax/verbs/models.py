@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prerelax.choices import Device, Sampler
+from prerelax.diffusion.options import Device, Sampler
 
 SamplerName = Annotated[
     Sampler | None,
