@@ -18,6 +18,7 @@ from prerelax.errors import UserError
 from prerelax.campaign.provenance import config_of_running_campaign, keep_config
 from prerelax.campaign.requests import read_requests
 from prerelax.campaign.sharding import Sharding
+from prerelax.studies import load_studies
 from prerelax.training.config import expand_path, read_config
 
 min_version("9.0")
@@ -36,6 +37,7 @@ try:
     RESULTS = f"results/{campaign.campaign}"
     if not workflow.is_main_process:
         campaign = load_campaign(config_of_running_campaign(config, Path(RESULTS)))
+    studies = load_studies(campaign)
     sharding = Sharding(
         campaign.molecules,
         campaign.shard_size,

@@ -326,7 +326,7 @@ def schema(
     out: Annotated[Path | None, typer.Argument(help="File; default: standard output.")] = None,
 ) -> None:
     """Print the JSON schema of a campaign config, for editors."""
-    from prerelax.campaign.config import json_schema
+    from prerelax.studies import json_schema
 
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if out is None:

@@ -12,11 +12,11 @@ from prerelax.campaign.config import (
     ConfigError,
     Target,
     displacing_options,
-    json_schema,
     level_options,
     load_campaign,
     options,
 )
+from prerelax.studies import json_schema, load_studies
 from prerelax.training.config import read_config
 
 MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
@@ -102,7 +102,7 @@ def test_shipped_schema_is_the_models(repository: Path) -> None:
 def test_shipped_configs_are_valid(repository: Path) -> None:
     campaigns = [repository / "config.yaml", *(repository / "config").glob("campaign-*.yaml")]
     for path in campaigns:
-        load_campaign(yaml.safe_load(path.read_text()))
+        load_studies(load_campaign(yaml.safe_load(path.read_text())))
 
 
 def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:
@@ -139,8 +139,9 @@ def with_study(**changes: Any) -> dict[str, Any]:
 
 def test_sets_and_relaxations_hang_together() -> None:
     campaign = load_campaign(with_study(repeats={"ff": ["ff"]}))
-    assert campaign.studies.relaxation is not None
-    assert campaign.studies.relaxation.tables(campaign.starts) == {"methods": [("ff", "displaced")]}
+    relaxation = load_studies(campaign).relaxation
+    assert relaxation is not None
+    assert relaxation.tables(campaign.starts) == {"methods": [("ff", "displaced")]}
     words = displacing_options(campaign.sets["labelled"], 7)
     assert words[:4] == ["--engine", "tblite", "--method", "GFN1-xTB"] and words[-2:] == [
         "--displacements",
@@ -180,13 +181,13 @@ def test_sets_and_relaxations_hang_together() -> None:
 )
 def test_wrong_sets_and_studies_are_one_sentence(config: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(sentence)):
-        load_campaign(config)
+        load_studies(load_campaign(config))
 
 
 @pytest.mark.parametrize("name", ["morered-mini", "morered-qm7x"])
 def test_the_papers_campaigns_are_whole(name: str, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     campaign = load_campaign(yaml.safe_load((repository / f"config/{name}.yaml").read_text()))
-    assert campaign.studies.relaxation is not None and not campaign.targets
+    assert load_studies(campaign).relaxation is not None and not campaign.targets
     for config in campaign.denoisers.values():
         assert read_config(repository / config).run.folder.startswith(f"results/{name}/training")

@@ -1,8 +1,8 @@
 """What MoreRed's generation and its time steps are made from."""
 
-from_noise = campaign.studies.from_noise
-schedules = campaign.studies.schedules
-shells = campaign.studies.shells
+from_noise = studies.from_noise
+schedules = studies.schedules
+shells = studies.shells
 FROM_NOISE = f"{RESULTS}/from_noise"
 SAMPLED = [
     (compositions, run)

@@ -41,7 +41,7 @@ rule energies:
     threads: 2
     params:
         options=lambda wildcards: level_options(campaign.targets[wildcards.target]),
-        every=lambda wildcards: campaign.studies.every(
+        every=lambda wildcards: studies.every(
             wildcards.target, wildcards.start
         ),
         molecules=molecules_of_shard,
@@ -66,17 +66,17 @@ rule paths:
     benchmark:
         f"{BENCHMARKS}/paths/{{target}}.tsv"
     wildcard_constraints:
-        target=one_of(campaign.studies.paths),
+        target=one_of(studies.paths),
     conda:
         "../../envs/prerelax.yaml"
     params:
         results=subpath(output[0], ancestor=2),
         figure=subpath(output[0], strip_suffix=".png"),
         starts=lambda wildcards: flags(
-            "start", campaign.studies.paths[wildcards.target].starts
+            "start", studies.paths[wildcards.target].starts
         ),
         zero=lambda wildcards: flags(
-            "zero", filter(None, [campaign.studies.paths[wildcards.target].zero])
+            "zero", filter(None, [studies.paths[wildcards.target].zero])
         ),
     shell:
         "prerelax paths {params.results:q} {params.figure:q} --target {wildcards.target}"
@@ -101,17 +101,17 @@ rule align:
     benchmark:
         f"{BENCHMARKS}/align/{{target}}.tsv"
     wildcard_constraints:
-        target=one_of(campaign.studies.alignment),
+        target=one_of(studies.alignment),
     conda:
         "../../envs/prerelax.yaml"
     params:
         results=subpath(output[0], ancestor=2),
         figure=subpath(output[0], strip_suffix=".png"),
         starts=lambda wildcards: flags(
-            "start", campaign.studies.alignment[wildcards.target].starts
+            "start", studies.alignment[wildcards.target].starts
         ),
         sums=lambda wildcards: flags(
-            "sum", campaign.studies.alignment[wildcards.target].sums
+            "sum", studies.alignment[wildcards.target].sums
         ),
     shell:
         "prerelax align {params.results:q} {params.figure:q} --target {wildcards.target}"

@@ -1,6 +1,6 @@
 """What the study of relaxations with a known minimum is made from."""
 
-relaxation = campaign.studies.relaxation
+relaxation = studies.relaxation
 
 # What each table is made of: (method, input), the start METHOD-INPUT.
 RELAXATION_TABLES = relaxation.tables(campaign.starts) if relaxation else {}

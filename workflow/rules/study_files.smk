@@ -5,7 +5,7 @@ def files_evaluated(folder, target, starts):
     """Shards with the molecules whose paths from these starts are evaluated."""
     files = []
     for start in starts:
-        molecules = campaign.studies.molecules_evaluated(target, start)
+        molecules = studies.molecules_evaluated(target, start)
         n_shards = (
             len(SHARDS) if molecules is None else -(-molecules // campaign.shard_size)
         )
@@ -18,7 +18,7 @@ def files_evaluated(folder, target, starts):
 
 def molecules_of_shard(wildcards):
     """How many molecules of a shard are evaluated."""
-    molecules = campaign.studies.molecules_evaluated(wildcards.target, wildcards.start)
+    molecules = studies.molecules_evaluated(wildcards.target, wildcards.start)
     if molecules is None:
         return campaign.shard_size
     before = SHARDS.index(wildcards.shard) * campaign.shard_size
@@ -33,7 +33,7 @@ def evaluated_and_relaxed(target, starts):
 
 
 def path_files(wildcards):
-    study = campaign.studies.paths[wildcards.target]
+    study = studies.paths[wildcards.target]
     zero = expand(
         f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
         target=wildcards.target,
@@ -44,7 +44,7 @@ def path_files(wildcards):
 
 
 def alignment_files(wildcards):
-    study = campaign.studies.alignment[wildcards.target]
+    study = studies.alignment[wildcards.target]
     return evaluated_and_relaxed(wildcards.target, study.starts)
 
 
@@ -84,7 +84,7 @@ def checkpoint_words(target):
     ]
 
 
-generation = campaign.studies.generation
+generation = studies.generation
 GENERATION_FIGURES = ["phases"] if generation else []
 if generation and generation.end:
     GENERATION_FIGURES.append("chain_end")
@@ -107,7 +107,7 @@ def folder_if_trained(model):
     return str(Path(weights_of(model)).parent) if model in campaign.denoisers else model
 
 
-boltzmann = campaign.studies.boltzmann
+boltzmann = studies.boltzmann
 BOLTZMANN_FIGURES = {
     "boltzmann_violins": "energies of repeated steps and of Metropolis",
     "boltzmann_temperature": "temperature of a repeated step",
@@ -116,16 +116,16 @@ BOLTZMANN_FIGURES = {
 
 
 STUDY_FIGURES = [
-    *expand(f"{RESULTS}/figures/paths_{{target}}.png", target=campaign.studies.paths),
+    *expand(f"{RESULTS}/figures/paths_{{target}}.png", target=studies.paths),
     *expand(
-        f"{RESULTS}/figures/alignment_{{target}}.png", target=campaign.studies.alignment
+        f"{RESULTS}/figures/alignment_{{target}}.png", target=studies.alignment
     ),
     *expand(
         f"{RESULTS}/figures/training_speedup_{{target}}.png",
-        target=campaign.studies.training,
+        target=studies.training,
     ),
     *expand(
-        f"{RESULTS}/figures/outlier_{{target}}.png", target=campaign.studies.outlier
+        f"{RESULTS}/figures/outlier_{{target}}.png", target=studies.outlier
     ),
     *expand(
         f"{RESULTS}/figures/{{name}}.png", name=GENERATION_FIGURES + FROM_NOISE_FIGURES

@@ -19,7 +19,7 @@ rule training_speedup:
     benchmark:
         f"{BENCHMARKS}/training_speedup/{{target}}.tsv"
     wildcard_constraints:
-        target=one_of(campaign.studies.training),
+        target=one_of(studies.training),
     conda:
         "../../envs/prerelax.yaml"
     params:
@@ -37,7 +37,7 @@ rule training_speedup:
 rule outlier:
     input:
         lambda wildcards: relaxed_with_baseline(
-            wildcards.target, campaign.studies.outlier[wildcards.target]
+            wildcards.target, studies.outlier[wildcards.target]
         ),
     output:
         report(
@@ -52,14 +52,14 @@ rule outlier:
     benchmark:
         f"{BENCHMARKS}/outlier/{{target}}.tsv"
     wildcard_constraints:
-        target=one_of(campaign.studies.outlier),
+        target=one_of(studies.outlier),
     conda:
         "../../envs/prerelax.yaml"
     params:
         results=subpath(output[0], ancestor=2),
         figure=subpath(output[0], strip_suffix=".png"),
         starts=lambda wildcards: flags(
-            "start", campaign.studies.outlier[wildcards.target]
+            "start", studies.outlier[wildcards.target]
         ),
         baseline=campaign.baseline,
     shell:

@@ -4,18 +4,17 @@ The JSON schema in workflow/schemas/ is generated from these models (`prerelax s
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from prerelax.campaign.data_path import DataPath, expanded
 from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimizer
 from prerelax.diffusion.options import Device, Sampler
 from prerelax.errors import UserError
 from prerelax.starts.options import Fallback, ForceField
-from prerelax.studies import Studies
-from prerelax.studies.study import DataPath, expanded
 
 if TYPE_CHECKING:  # engines are looked at only where a level stands
     from prerelax.engines import Level
@@ -246,7 +245,7 @@ class Campaign(_Model):
         description="empty: nothing is relaxed, the studies alone are made",
     )
 
-    studies: Studies = Studies()
+    studies: dict[str, object] = Field(default_factory=dict, description="known to `prerelax.studies` alone")
 
     @model_validator(mode="after")
     def _starts_hang_together(self) -> "Campaign":
@@ -267,9 +266,6 @@ class Campaign(_Model):
         return self
 
     def _complaints(self) -> Iterator[str]:
-        yield from self.studies.complaints(self.starts, self.targets)
-        if self.studies.relaxation:
-            yield from self.studies.relaxation.complaints(self.starts, self.denoisers)
         for name, made in self.sets.items():
             if made.from_ is not None and (made.from_ not in self.sets or self.sets[made.from_].labels):
                 yield f"sets.{name}.from: {made.from_} is not among the sets without labels"
@@ -380,7 +376,7 @@ def load_campaign(config: Mapping[str, Any]) -> Campaign:
     try:
         return Campaign.model_validate(dict(config))
     except ValidationError as error:
-        raise ConfigError("; ".join(_sentence(dict(e)) for e in error.errors())) from None
+        raise ConfigError("; ".join(sentence(dict(e), _known_keys) for e in error.errors())) from None
 
 
 _STARTS: dict[str, type[BaseModel]] = {
@@ -394,13 +390,14 @@ _STARTS: dict[str, type[BaseModel]] = {
 }
 
 
-def _sentence(error: dict[str, Any]) -> str:
+def sentence(error: dict[str, Any], known_keys: Callable[[tuple[Any, ...]], list[str]]) -> str:
+    """What is wrong by one of pydantic's errors; `known_keys` are those of the model at an error's place."""
     kinds = tuple(_STARTS)
     path = [str(part) for i, part in enumerate(error["loc"]) if not (i == 2 and part in kinds)]
     key = ".".join(path)
     match error["type"]:
         case "extra_forbidden":
-            return f"unknown key {key}{_nearest(path[-1], _known_keys(error['loc']))}"
+            return f"unknown key {key}{_nearest(path[-1], known_keys(error['loc']))}"
         case "missing":
             return f"the key {key} is missing"
         case "union_tag_invalid" | "union_tag_not_found":
@@ -428,8 +425,3 @@ def _known_keys(loc: tuple[Any, ...]) -> list[str]:
 def _nearest(word: str, known: Any) -> str:
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}"
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of a campaign config, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Campaign.model_json_schema()}

@@ -3,15 +3,17 @@
 Each study makes figures of its own from starts and targets of the campaign (docs/guide/studies.md).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError, create_model
 
+from prerelax.campaign.config import Campaign, ConfigError, DiffuseStart, sentence
+from prerelax.campaign.data_path import DataPath
 from prerelax.studies.boltzmann.config import BoltzmannStudy
 from prerelax.studies.from_noise.config import FromNoiseStudy, ScheduleStudy, ShellStudy
 from prerelax.studies.relaxation.config import RelaxationStudy
-from prerelax.studies.study import DataPath, Study
+from prerelax.studies.study import Study
 
 
 class PathStudy(Study):
@@ -69,25 +71,28 @@ class Studies(Study):
     schedules: ScheduleStudy | None = None
     shells: ShellStudy | None = None
 
-    def complaints(self, starts: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[str]:
+    def complaints(self, campaign: Campaign) -> Iterator[str]:
         """What names of starts and targets are wrong, one sentence each."""
+        starts, targets = campaign.starts, campaign.targets
         for where, target, names, of_edm in self._uses():
             if target not in targets:
                 yield f"studies.{where}: {target} is not among the targets ({', '.join(targets)})"
                 continue
-            treated = starts if targets[target].starts is None else targets[target].starts
+            treated = campaign.starts_of(target)
             for name in names:
                 start = starts.get(name)
                 if start is None or name not in treated:
                     yield f"studies.{where}: {name} is not among the starts at {target}"
-                elif of_edm and (start.kind != "diffuse" or start.sampler not in (None, "edm")):
+                elif of_edm and (not isinstance(start, DiffuseStart) or start.sampler not in (None, "edm")):
                     yield f"studies.{where}: {name} is not a start of the sampler edm"
-                elif of_edm and start.fallback != "none":
+                elif of_edm and isinstance(start, DiffuseStart) and start.fallback != "none":
                     yield f"studies.{where}: {name} needs `fallback: none`; what falls back has no path"
         if self.training and not any(getattr(start, "epoch", None) for start in starts.values()):
             yield "studies.training: no start has an epoch"
         if self.boltzmann and self.boltzmann.minima not in ("rdkit", *starts):
             yield f"studies.boltzmann.minima: {self.boltzmann.minima} is not among the starts"
+        if self.relaxation:
+            yield from self.relaxation.complaints(starts, campaign.denoisers)
 
     def _uses(self) -> Iterator[tuple[str, str, list[str], bool]]:
         """Where targets are named: the key, the target, its starts, whether they are of the sampler edm."""
@@ -118,3 +123,37 @@ class Studies(Study):
         if alignment and start in alignment.starts:
             return 1
         return self.paths[target].every
+
+
+def load_studies(campaign: Campaign) -> Studies:
+    """The studies of a campaign. Raises ConfigError with one sentence for each thing that is wrong."""
+    try:
+        studies = Studies.model_validate(campaign.studies)
+    except ValidationError as error:
+        complaints = [sentence({**e, "loc": ("studies", *e["loc"])}, _known_keys) for e in error.errors()]
+        raise ConfigError("; ".join(complaints)) from None
+    for complaint in studies.complaints(campaign):
+        raise ConfigError(complaint)
+    return studies
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a campaign config with its studies, for editors."""
+    whole = create_model(
+        "Campaign", __base__=Campaign, __doc__=Campaign.__doc__, studies=(Studies, Studies())
+    )
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole.model_json_schema()}
+
+
+def _known_keys(loc: tuple[Any, ...]) -> list[str]:
+    """The keys of the model that an unknown one stands in; `loc` begins with `studies`, ends with the key."""
+    here: Any = Studies
+    for part in loc[1:-1]:
+        here = here.model_fields[part].annotation if _is_model(here) else get_args(here)[-1]
+        models = [each for each in get_args(here) if _is_model(each)]
+        here = models[0] if models and type(None) in get_args(here) else here
+    return list(here.model_fields) if _is_model(here) else []
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prerelax.studies.study import DataPath, Study
+from prerelax.campaign.data_path import DataPath
+from prerelax.studies.study import Study
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
