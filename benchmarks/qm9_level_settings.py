@@ -17,8 +17,8 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 
 from prerelax.engines import Level
-from prerelax.engines.pyscf import ScfSettings, scf_settings
 from prerelax.engines.pyscf.scf import PySCF
+from prerelax.engines.pyscf.settings import ScfSettings, scf_settings
 
 TIGHT = ScfSettings(
     grid_level=5, radial_grid_level=5, partition="becke", conv_tol_eh=1e-10, conv_tol_gradient=1e-7

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from prerelax.engines import Level, gpu4pyscf, level_settings, make_calculator, resolved, validate_level
+from prerelax.engines import Level, level_settings, make_calculator, resolved, validate_level
+from prerelax.engines.gpu4pyscf import engine as gpu4pyscf
 
 QM9 = Level("dft", "qm9")
 PBE = Level("dft", "PBE", "def2-SVP")
@@ -102,7 +103,7 @@ def first_density_at_a_moved_geometry():
     """The guess from one geometry's occupied orbitals at the next: its electrons."""
     from pyscf import scf
 
-    from prerelax.engines.gpu4pyscf import gpu_settings
+    from prerelax.engines.gpu4pyscf.engine import gpu_settings
     from prerelax.engines.gpu4pyscf.scf import GPU4PySCF, _occupied
 
     counts = []

@@ -25,9 +25,9 @@ from prerelax.engines import (
     make_calculator,
     validate_level,
 )
-from prerelax.engines.psi4 import Psi4Settings
 from prerelax.engines.psi4.calculator import Psi4
 from prerelax.engines.psi4.program import EXECUTABLE_VARIABLE, MEMORY_VARIABLE, Psi4Process, find_psi4
+from prerelax.engines.psi4.settings import Psi4Settings
 from prerelax.errors import UserError
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.shard import relax_shard
@@ -335,7 +335,7 @@ def psi4_processes(scratch):
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             lines.append(file.read_bytes().decode(errors="replace"))
-    return [line for line in lines if "psi4_server.py" in line and str(scratch) in line]
+    return [line for line in lines if "psi4/server.py" in line and str(scratch) in line]
 
 
 @psi4

@@ -10,7 +10,7 @@ from ase.build import molecule
 from ase.units import Bohr, Hartree
 
 from prerelax.engines import EngineError, Level, level_settings, make_calculator, validate_level
-from prerelax.engines.pyscf import ScfSettings, scf_settings
+from prerelax.engines.pyscf.settings import ScfSettings, scf_settings
 
 QM9 = Level("pyscf", "qm9")
 TIGHT = ScfSettings(grid_level=4, radial_grid_level=4, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)

@@ -7,7 +7,7 @@ from ase.units import Bohr, Hartree, kcal, mol
 
 from prerelax.campaign.config import ConfigError, load_campaign, options
 from prerelax.engines import Level, level_settings, make_calculator, validate_level
-from prerelax.engines.pyscf import ScfSettings
+from prerelax.engines.pyscf.settings import ScfSettings
 from prerelax.engines.solvents import TBLITE_NAMES, smd_name, tblite_name
 
 TIGHT = ScfSettings(grid_level=3, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)

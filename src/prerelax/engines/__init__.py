@@ -32,9 +32,9 @@ __all__ = [
 
 ENGINES: dict[str, str] = {
     "tblite": "prerelax.engines.tblite",
-    "pyscf": "prerelax.engines.pyscf",
-    "psi4": "prerelax.engines.psi4",
-    "gpu4pyscf": "prerelax.engines.gpu4pyscf",
+    "pyscf": "prerelax.engines.pyscf.engine",
+    "psi4": "prerelax.engines.psi4.engine",
+    "gpu4pyscf": "prerelax.engines.gpu4pyscf.engine",
     "mlff": "prerelax.engines.mlff",
 }
 """Engine name -> module. Workers get a copy, so an entry added before a shard is begun counts there too."""
@@ -90,9 +90,9 @@ def resolved(level: Level) -> Level:
     """
     if level.engine != ANY_DFT:
         return level
-    from prerelax.engines import gpu4pyscf
+    from prerelax.engines.gpu4pyscf.engine import objection
 
-    return replace(level, engine="pyscf" if gpu4pyscf.objection(level) else "gpu4pyscf")
+    return replace(level, engine="pyscf" if objection(level) else "gpu4pyscf")
 
 
 def close_calculator(calculator: Calculator) -> None:

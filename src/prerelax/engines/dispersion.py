@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from prerelax.engines.level import EngineError
-from prerelax.engines.pyscf import dispersion_functional
+from prerelax.engines.pyscf.names import dispersion_functional
 
 
 def check_parameters(method: str, version: str) -> None:

@@ -8,8 +8,8 @@ from pyscf import gto
 from scipy.linalg import eigh
 
 from prerelax.engines.level import EngineError, Level
-from prerelax.engines.pyscf import ScfSettings
 from prerelax.engines.pyscf.scf import RESCUE_DAMPING, RESCUE_LEVEL_SHIFT_EH, PySCF
+from prerelax.engines.pyscf.settings import ScfSettings
 from prerelax.engines.pyscf.solvent import in_solvent
 
 

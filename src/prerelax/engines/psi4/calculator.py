@@ -9,8 +9,8 @@ from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
 from prerelax.engines.level import EngineError, Level, check_molecule
-from prerelax.engines.psi4 import Psi4Settings, setup
 from prerelax.engines.psi4.program import Psi4Error, Psi4Process
+from prerelax.engines.psi4.settings import Psi4Settings, setup
 
 SCF_FAILED = (
     "Psi4's SCF did not converge with DIIS, second order and damping; check charge, multiplicity and geometry"

@@ -2,7 +2,7 @@
 
 from pyscf import gto
 
-from prerelax.engines.pyscf import has_basis, has_core_potential
+from prerelax.engines.pyscf.names import has_basis, has_core_potential
 
 SHELLS = "SPDFGHI"
 FILE_NAME = str.maketrans({"(": "_", ")": "_", ",": "_", "*": "s", "+": "p"})

@@ -43,7 +43,7 @@ def find_psi4() -> str | None:
 class Psi4Process:
     """A running Psi4 with a scratch folder of its own; both end with `close`, or with this object.
 
-    `setup` is the first line of `psi4_server`; the memory of each molecule comes from
+    `setup` is the first line of `server`; the memory of each molecule comes from
     PRERELAX_PSI4_MEMORY_MB, the scratch folder's place from PSI_SCRATCH or TMPDIR. Raises
     MissingProgramError where there is none, ValueError where the memory is no number, Psi4Error where it does
     not start.
@@ -57,7 +57,7 @@ class Psi4Process:
         self._process = subprocess.Popen(
             [
                 executable, "--skip-preprocessor", "--nthread", str(threads),
-                "--input", str(Path(__file__).with_name("psi4_server.py")),
+                "--input", str(Path(__file__).with_name("server.py")),
                 "--output", str(self.folder / "psi4.out"), "--scratch", str(self.folder),
             ],
             stdin=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """Runs inside the program Psi4, not in prerelax: one line of JSON in, one line of JSON out.
 
-Started as `psi4 --skip-preprocessor --input psi4_server.py`, so that whichever Python Psi4 was built for runs
+Started as `psi4 --skip-preprocessor --input server.py`, so that whichever Python Psi4 was built for runs
 it; only numpy and psi4 are imported, and nothing newer than Python 3.7 is used. The first line in is the
 setup; it is answered by `{"version": ...}`. Then every line is a request:
 

@@ -13,7 +13,7 @@ from pyscf import gto
 from pyscf.dft import gen_grid, numint
 from pyscf.gto.eval_gto import eval_gto
 
-from prerelax.engines.pyscf import ScfSettings
+from prerelax.engines.pyscf.settings import ScfSettings
 
 BLOCK_POINTS = 640
 NEGLIGIBLE_VALUE = 1e-9

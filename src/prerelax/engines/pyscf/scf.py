@@ -13,19 +13,19 @@ from pyscf import dft, gto, lib, scf
 
 from prerelax.engines.level import EngineError, Level, check_elements, check_molecule
 from prerelax.engines.memory import available_mb
-from prerelax.engines.pyscf import (
-    QM9,
-    ScfSettings,
-    dispersion_functional,
-    functional_proper,
-    has_basis,
-    has_core_potential,
-    qm9_level,
-)
+from prerelax.engines.pyscf import qm9_level
 from prerelax.engines.pyscf.fitting import Fitting
 from prerelax.engines.pyscf.gradient import gradient, is_range_separated
 from prerelax.engines.pyscf.grids import set_atomic_grids
 from prerelax.engines.pyscf.guess import Guess
+from prerelax.engines.pyscf.names import (
+    QM9,
+    dispersion_functional,
+    functional_proper,
+    has_basis,
+    has_core_potential,
+)
+from prerelax.engines.pyscf.settings import ScfSettings
 from prerelax.engines.pyscf.solvent import in_solvent
 from prerelax.engines.pyscf.two_grids import TwoGrids, solve
 
@@ -41,8 +41,8 @@ class PySCF(Calculator):
     """Energy and forces of one molecule at a level; restricted for singlets, unrestricted otherwise.
 
     `charge` and `multiplicity` are fixed; `threads` are OpenMP threads of this process. The first density is
-    extrapolated from the solutions at earlier geometries (`pyscf_guess`), the cycles run on a coarse grid
-    that is corrected by the fine one (`pyscf_two_grids`).
+    extrapolated from the solutions at earlier geometries (`guess`), the cycles run on a coarse grid
+    that is corrected by the fine one (`two_grids`).
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]

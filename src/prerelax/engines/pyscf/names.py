@@ -1,0 +1,98 @@
+"""Names of functionals, basis sets and dispersion corrections as PySCF knows them."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prerelax.engines.level import nearest
+
+QM9 = "qm9"
+"""the level of the QM9 data set (`qm9_level`)"""
+
+COMMON_FUNCTIONALS = (
+    "B3LYP", "B3LYPG", "PBE", "PBE0", "BLYP", "BP86", "TPSS", "TPSSh", "r2SCAN", "M06-2X", "wB97X-D3BJ",
+    "wB97X-V", "wB97M-V", "B97M-V", "CAM-B3LYP", "revPBE", "PW6B95", "SVWN", "HF",
+)  # fmt: skip
+"""Offered when a name is misspelt; every name PySCF knows is accepted."""
+
+COMMON_BASES = (
+    "def2-SVP", "def2-TZVP", "def2-TZVPP", "def2-QZVP", "def2-TZVPD", "cc-pVDZ", "cc-pVTZ", "aug-cc-pVDZ",
+    "aug-cc-pVTZ", "6-31G", "6-31G*", "6-31G**", "6-31G(2df,p)", "6-311G(d,p)", "6-311+G(d,p)", "STO-3G",
+    "3-21G",
+)  # fmt: skip
+
+
+def functional_proper(method: str) -> str:
+    """The functional of a method that may name its dispersion too, e.g. wb97x-d3bj. Raises ValueError."""
+    from pyscf.scf.dispersion import parse_dft
+
+    try:
+        functional: str = parse_dft(method)[0]
+    except NotImplementedError as error:
+        raise ValueError(f"PySCF: {error}") from error
+    return functional
+
+
+def validate_functional(method: str) -> None:
+    """Raise ValueError with one sentence where PySCF has no functional of this name."""
+    from pyscf.dft import libxc
+
+    try:
+        if not method.strip():
+            raise KeyError(method)
+        libxc.parse_xc(functional_proper(method))
+    except KeyError:
+        if method.lower().startswith("gfn"):
+            raise ValueError(f"{method} is a method of the engine tblite, not of pyscf") from None
+        hint = nearest(method, (*COMMON_FUNCTIONALS, QM9)) or nearest(method, libxc.XC_CODES)
+        raise ValueError(f"PySCF knows no functional '{method}'{hint}") from None
+
+
+def validate_basis(basis: str | None) -> None:
+    """Raise ValueError with one sentence where PySCF has no basis of this name."""
+    from pyscf import gto
+
+    if not basis:
+        raise ValueError(
+            "the engine pyscf needs a basis, e.g. 'def2-TZVP' (only the level qm9 brings its own)"
+        )
+    if "\n" in basis or Path(basis).is_file():
+        raise ValueError(f"basis '{basis}' is a file or a text; give the name of a basis that PySCF knows")
+    # PySCF reads only the part of a Pople set's polarisation that the element needs, so both parts are tried.
+    candidates = ("H", "C") if "(" in basis else ("H", "C", "O", "Na", "Fe", "I")
+    combine = all if "(" in basis else any
+    if not combine(has_basis(basis, symbol) for symbol in candidates):
+        hint = nearest(basis, COMMON_BASES) or nearest(basis, gto.basis.ALIAS)
+        raise ValueError(f"PySCF knows no basis '{basis}'{hint}")
+
+
+def has_basis(basis: str, symbol: str) -> bool:
+    """Whether PySCF has functions of the named basis for this element."""
+    from pyscf import gto
+
+    return _loads(gto.basis.load, basis, symbol)
+
+
+def has_core_potential(basis: str, symbol: str) -> bool:
+    """Whether the named basis replaces this element's core electrons by a potential."""
+    from pyscf import gto
+
+    return _loads(gto.basis.load_ecp, basis, symbol)
+
+
+def _loads(load: Callable[[str, str], Any], basis: str, symbol: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return bool(load(basis, symbol))
+        except (
+            Exception
+        ):  # PySCF 2.14 answers with KeyError, FileNotFoundError, RuntimeError, BasisNotFoundError
+            return False
+
+
+def dispersion_functional(method: str) -> str:
+    """The name under which D3 and D4 list a functional: they know one B3LYP, whatever its VWN."""
+    name = method.lower().replace("-", "")
+    return "b3lyp" if name in ("b3lypg", "b3lyp5", "b3lyp3") else name
