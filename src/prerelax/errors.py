@@ -1,4 +1,7 @@
-"""Errors that are the user's to mend."""
+"""Errors that are the user's to mend, and what helps to mend them."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -7,3 +10,16 @@ class UserError(ValueError):
 
 class MissingProgramError(UserError):
     """The program or package behind an engine is not installed on this machine."""
+
+
+def nearest(word: str, known: Iterable[str], *, list_known: bool = True) -> str:
+    """The end of a sentence about an unknown word: "; did you mean X?", whatever the case of its letters.
+
+    Where no known word is near, "; known are X, Y", or nothing where they are too many to list.
+    """
+    words = list(known)
+    by_lower = {name.lower(): name for name in words}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    if found:
+        return f"; did you mean {by_lower[found[0]]}?"
+    return f"; known are {', '.join(words)}" if list_known and words else ""

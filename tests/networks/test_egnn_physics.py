@@ -151,8 +151,8 @@ def test_missing_bond_graph_or_features_are_named() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "egn"}, "did you mean 'egnn'"),
-        ({"name": "egnn", "n_layer": 2}, "did you mean 'n_layers'"),
+        ({"name": "egn"}, "did you mean egnn"),
+        ({"name": "egnn", "n_layer": 2}, "did you mean n_layers"),
         ({"name": "egnn", "types": "free"}, "types must be one of"),
         ({"name": "egnn", "motion": "fast"}, "motion must be one of"),
         ({"name": "egnn", "aggregation": "max"}, "aggregation must be one of"),

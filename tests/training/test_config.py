@@ -52,7 +52,7 @@ def test_committed_configs_are_valid(repository: Path) -> None:
             "optimization",
             "learning_rat",
             1e-3,
-            "unknown key optimization.learning_rat; did you mean 'learning_rate'",
+            "unknown key optimization.learning_rat; did you mean learning_rate",
         ),
         ("optimization", "batch_size", "many", "optimization.batch_size must be int, not 'many'"),
         ("optimization", "batch_size", 6.5, "optimization.batch_size must be int"),

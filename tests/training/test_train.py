@@ -107,10 +107,10 @@ def test_hours_end_a_training_and_its_learning_rate(tiny_training: TrainingConfi
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"loss": {"name": "noisy"}}, "did you mean 'noise'"),
+        ({"loss": {"name": "noisy"}}, "did you mean noise"),
         ({"loss": {"max_step": 101}}, "not within the schedule's 0…100"),
         ({"loss": {"min_step": 11}}, "not within"),
-        ({"network": {"n_layer": 1}}, "did you mean 'n_layers'"),
+        ({"network": {"n_layer": 1}}, "did you mean n_layers"),
         ({"data": {"path": "absent.npz"}}, r"absent\.npz"),
         ({"data": {"format": "cif"}}, "unknown data format"),
         ({"data": {"elements": [9]}}, "no molecule is left"),

@@ -3,7 +3,6 @@
 The JSON schema in workflow/schemas/ is generated from these models (`prerelax schema`).
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from prerelax.campaign.data_path import DataPath, expanded
 from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimizer
 from prerelax.diffusion.options import Device, Sampler
-from prerelax.errors import UserError
+from prerelax.errors import UserError, nearest
 from prerelax.starts.options import Fallback, ForceField
 
 if TYPE_CHECKING:  # engines are looked at only where a level stands
@@ -253,7 +252,7 @@ class Campaign(_Model):
             self._check_source(name)
         if self.baseline not in self.starts:
             raise ValueError(
-                f"baseline: {self.baseline} is not among the starts{_nearest(self.baseline, self.starts)}"
+                f"baseline: {self.baseline} is not among the starts{nearest(self.baseline, self.starts)}"
             )
         for target, at in self.targets.items():
             for start in at.starts or []:
@@ -302,7 +301,7 @@ class Campaign(_Model):
                 raise ValueError(f"starts.{name}: made from itself ({' from '.join([*seen, source])})")
             if source not in self.starts:
                 raise ValueError(
-                    f"starts.{seen[-1]}.from: {source} is not among the starts{_nearest(source, self.starts)}"
+                    f"starts.{seen[-1]}.from: {source} is not among the starts{nearest(source, self.starts)}"
                 )
             seen.append(source)
             start = self.starts[source]
@@ -397,7 +396,7 @@ def sentence(error: dict[str, Any], known_keys: Callable[[tuple[Any, ...]], list
     key = ".".join(path)
     match error["type"]:
         case "extra_forbidden":
-            return f"unknown key {key}{_nearest(path[-1], known_keys(error['loc']))}"
+            return f"unknown key {key}{nearest(path[-1], known_keys(error['loc']))}"
         case "missing":
             return f"the key {key} is missing"
         case "union_tag_invalid" | "union_tag_not_found":
@@ -420,8 +419,3 @@ def _known_keys(loc: tuple[Any, ...]) -> list[str]:
         if "only" in loc[2:-1]:
             model = Only
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _nearest(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}"

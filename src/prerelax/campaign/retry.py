@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.sharding import Sharding
 from prerelax.campaign.stages import Stage, shard_path, stages
-from prerelax.engines.level import nearest
-from prerelax.errors import UserError
+from prerelax.errors import UserError, nearest
 from prerelax.molecules.status import STATUSES
 from prerelax.records.shard import table_path
 from prerelax.relaxation.journal import Journal, ShardLockedError, journal_path
@@ -66,8 +65,7 @@ def retry(
 def _check(campaign: Campaign, statuses: Collection[str], target: str | None, start: str | None) -> None:
     for status in statuses:
         if status not in RETRIABLE:
-            hint = nearest(status, RETRIABLE) or f"; known are {', '.join(RETRIABLE)}"
-            raise UserError(f"no relaxation ends with the status '{status}'{hint}")
+            raise UserError(f"no relaxation ends with the status '{status}'{nearest(status, RETRIABLE)}")
     if not statuses:
         raise UserError("say which statuses are to be tried again, for example --status scf_failed")
     if target is not None and target not in campaign.targets:

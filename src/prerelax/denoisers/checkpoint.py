@@ -28,8 +28,8 @@ from prerelax.denoisers.model_folders import (
 )
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.denoisers.schedule import NoiseSchedule
-from prerelax.errors import UserError
-from prerelax.networks import build_network, nearest
+from prerelax.errors import UserError, nearest
+from prerelax.networks import build_network
 
 __all__ = [
     "CARD",

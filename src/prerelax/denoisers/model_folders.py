@@ -6,8 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from prerelax.errors import UserError
-from prerelax.networks import nearest
+from prerelax.errors import UserError, nearest
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.yaml", "card.md"
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from prerelax.engines.level import EngineError, Level, check_molecule, nearest
+from prerelax.engines.level import EngineError, Level, check_molecule
 from prerelax.engines.solvents import check_solvent, solvent_model
+from prerelax.errors import nearest
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -104,7 +105,5 @@ def close_calculator(calculator: Calculator) -> None:
 
 def _engine(level: Level) -> ModuleType:
     if level.engine not in ENGINES:
-        known = (*ENGINES, ANY_DFT)
-        hint = nearest(level.engine, known) or f"; known are {', '.join(known)}"
-        raise ValueError(f"unknown engine '{level.engine}'{hint}")
+        raise ValueError(f"unknown engine '{level.engine}'{nearest(level.engine, (*ENGINES, ANY_DFT))}")
     return importlib.import_module(ENGINES[level.engine])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -114,13 +113,6 @@ def check_elements(numbers: NDArray[np.integer], unsupported: Iterable[int], wha
     if missing:
         symbols = ", ".join(chemical_symbols[z] for z in missing)
         raise EngineError("unsupported_element", f"{what} has no parameters for {symbols}")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """ ", did you mean X?" for a misspelt name, or nothing where no known name is near."""
-    by_lower = {word.lower(): word for word in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean {by_lower[found[0]]}?" if found else ""
 
 
 def versions(*packages: str) -> dict[str, str]:

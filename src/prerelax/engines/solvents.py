@@ -1,6 +1,7 @@
 """Implicit solvents by name: which engine has which model, and what each calls a solvent."""
 
-from prerelax.engines.level import Level, nearest
+from prerelax.engines.level import Level
+from prerelax.errors import nearest
 
 MODELS = {
     "pyscf": ("smd", "c-pcm", "ief-pcm"),
@@ -54,8 +55,9 @@ def solvent_model(level: Level) -> str:
     asked = (level.solvent_model or models[0]).lower()
     model = {"cpcm": "c-pcm", "iefpcm": "ief-pcm"}.get(asked, asked)
     if model not in models:
-        hint = nearest(model, models) or f"; known are {', '.join(models)}"
-        raise ValueError(f"the engine {level.engine} has no solvent model '{level.solvent_model}'{hint}")
+        raise ValueError(
+            f"the engine {level.engine} has no solvent model '{level.solvent_model}'{nearest(model, models)}"
+        )
     return model
 
 
@@ -63,7 +65,7 @@ def tblite_name(solvent: str) -> str:
     """What tblite calls a solvent. Raises ValueError with the nearest name."""
     by_name = {name.lower(): name for pair in TBLITE_NAMES.items() for name in pair}
     if solvent.lower() not in by_name:
-        raise ValueError(f"tblite has no solvent '{solvent}'{nearest(solvent, by_name)}")
+        raise ValueError(f"tblite has no solvent '{solvent}'{nearest(solvent, by_name, list_known=False)}")
     name = by_name[solvent.lower()]
     return TBLITE_NAMES.get(name, name)
 
@@ -76,7 +78,8 @@ def smd_name(solvent: str) -> str:
     aliases = {ours: name for name, ours in TBLITE_NAMES.items()}
     name = by_name.get(aliases.get(solvent.lower(), solvent).lower())
     if name is None:
-        raise ValueError(f"SMD's table has no solvent '{solvent}'{nearest(solvent, (*by_name, *aliases))}")
+        hint = nearest(solvent, (*by_name, *aliases), list_known=False)
+        raise ValueError(f"SMD's table has no solvent '{solvent}'{hint}")
     return name
 
 

@@ -6,8 +6,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator, InputError, all_changes
 
-from prerelax.engines.level import EngineError, Level, check_elements, check_molecule, nearest, versions
+from prerelax.engines.level import EngineError, Level, check_elements, check_molecule, versions
 from prerelax.engines.solvents import solvent_model, tblite_name
+from prerelax.errors import nearest
 
 METHODS = ("GFN2-xTB", "GFN1-xTB")
 ACCURACY = 1.0
@@ -59,8 +60,7 @@ def _method(level: Level) -> str:
     for method in METHODS:
         if level.method.lower() in (method.lower(), method.lower().removesuffix("-xtb")):
             return method
-    hint = nearest(level.method, METHODS) or f"; known are {', '.join(METHODS)}"
-    raise ValueError(f"tblite has no method '{level.method}'{hint}")
+    raise ValueError(f"tblite has no method '{level.method}'{nearest(level.method, METHODS)}")
 
 
 class XTB(Calculator):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from prerelax.errors import UserError
+from prerelax.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,9 +40,3 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
             raise UserError(f"network {name} has no option {key!r}{nearest(key, known)}")
     network: nn.Module = network_class(**options)
     return network
-
-
-def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
-    """ "; did you mean ...?" where a known word is near, else the list of all known ones."""
-    matches = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

@@ -5,7 +5,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from prerelax.engines import EngineError, Level, make_calculator
-from prerelax.engines.level import nearest
+from prerelax.errors import nearest
 
 XTB = {"gfn2": "GFN2-xTB", "gfn1": "GFN1-xTB"}
 MODEL = "lindh"
@@ -27,10 +27,7 @@ def cheap_level(choice: str, target: Level) -> str:
             return MODEL
         return "gfn2" if _is(target, "gfn1") else "gfn1"
     if choice not in CHEAP_LEVELS:
-        known = ("auto", *CHEAP_LEVELS)
-        raise ValueError(
-            f"unknown Hessian '{choice}'{nearest(choice, known) or '; known are ' + ', '.join(known)}"
-        )
+        raise ValueError(f"unknown Hessian '{choice}'{nearest(choice, ('auto', *CHEAP_LEVELS))}")
     if _is(target, choice):
         raise ValueError(
             f"the Hessian's level {choice} is the target itself: its gradients would go uncounted"

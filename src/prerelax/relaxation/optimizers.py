@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
-from prerelax.engines.level import nearest
+from prerelax.errors import nearest
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import check_installed
 
@@ -44,8 +44,7 @@ def default_optimizer(engine: str) -> str:
 def validate_optimizer(name: str) -> None:
     """Raise ValueError with one sentence where no optimizer has this name, or its package is missing."""
     if name not in OPTIMIZERS:
-        hint = nearest(name, OPTIMIZERS) or f"; known are {', '.join(OPTIMIZERS)}"
-        raise ValueError(f"unknown optimizer '{name}'{hint}")
+        raise ValueError(f"unknown optimizer '{name}'{nearest(name, OPTIMIZERS)}")
     check_installed(name)
 
 

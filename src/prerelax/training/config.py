@@ -15,8 +15,7 @@ from typing import Any
 
 import yaml
 
-from prerelax.errors import UserError
-from prerelax.networks import nearest
+from prerelax.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

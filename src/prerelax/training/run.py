@@ -20,8 +20,8 @@ from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
 from prerelax.denoisers.checkpoint import CONFIG, make_schedule, network_elements, save_model
 from prerelax.denoisers.model_folders import WEIGHTS, find_model
-from prerelax.errors import UserError
-from prerelax.networks import build_network, nearest
+from prerelax.errors import UserError, nearest
+from prerelax.networks import build_network
 from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, Continuation, ExponentialAverage
 from prerelax.training.config import TrainingConfig, expand_path, read_config
 from prerelax.training.data import BatchStream, EpochStream

@@ -8,9 +8,10 @@ from typing import Any
 
 from ase.calculators.calculator import Calculator
 
-from prerelax.engines.level import Level, nearest, versions
+from prerelax.engines.level import Level, versions
 from prerelax.engines.psi4.program import Psi4Error, Psi4Process, find_psi4
 from prerelax.engines.psi4.settings import Psi4Settings, setup
+from prerelax.errors import nearest
 
 DISPERSIONS = ("d3bj", "d3zero", "d3bjm", "d3zerom", "d3op", "d4")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+*(),. _-]{0,60}")
@@ -78,8 +79,7 @@ def _check_words(level: Level) -> None:
     if not NAME.fullmatch(level.basis):
         raise ValueError(f"'{level.basis}' is no name of a basis")
     if level.dispersion and level.dispersion.lower() not in DISPERSIONS:
-        hint = nearest(level.dispersion, DISPERSIONS) or f"; known are {', '.join(DISPERSIONS)}"
-        raise ValueError(f"unknown dispersion '{level.dispersion}'{hint}")
+        raise ValueError(f"unknown dispersion '{level.dispersion}'{nearest(level.dispersion, DISPERSIONS)}")
 
 
 def _ask_psi4(level: Level) -> dict[str, str]:
@@ -112,6 +112,5 @@ def _check_basis_of_pyscf(basis: str) -> None:
     try:
         validate_basis(basis)
     except ValueError:
-        raise ValueError(
-            f"neither Psi4 nor PySCF knows a basis '{basis}'{nearest(basis, COMMON_BASES)}"
-        ) from None
+        hint = nearest(basis, COMMON_BASES, list_known=False)
+        raise ValueError(f"neither Psi4 nor PySCF knows a basis '{basis}'{hint}") from None

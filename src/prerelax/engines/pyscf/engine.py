@@ -5,10 +5,11 @@ from typing import Any
 
 from ase.calculators.calculator import Calculator
 
-from prerelax.engines.level import Level, nearest, versions
+from prerelax.engines.level import Level, versions
 from prerelax.engines.pyscf.names import QM9, functional_proper, validate_basis, validate_functional
 from prerelax.engines.pyscf.settings import scf_settings
 from prerelax.engines.solvents import smd_name
+from prerelax.errors import nearest
 
 DISPERSIONS = ("d3bj", "d3zero", "d3bjm", "d3zerom", "d3op", "d4")
 
@@ -50,8 +51,7 @@ def _validate_dispersion(level: Level) -> None:
         return
     version = level.dispersion.lower()
     if version not in DISPERSIONS:
-        hint = nearest(version, DISPERSIONS) or f"; known are {', '.join(DISPERSIONS)}"
-        raise ValueError(f"unknown dispersion '{level.dispersion}'{hint}")
+        raise ValueError(f"unknown dispersion '{level.dispersion}'{nearest(version, DISPERSIONS)}")
     if functional_proper(level.method).lower() != level.method.lower():
         raise ValueError(f"{level.method} names its dispersion already; leave out '{level.dispersion}'")
     from prerelax.engines.dispersion import check_parameters

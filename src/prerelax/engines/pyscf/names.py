@@ -1,11 +1,11 @@
 """Names of functionals, basis sets and dispersion corrections as PySCF knows them."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from prerelax.engines.level import nearest
+from prerelax.errors import nearest
 
 QM9 = "qm9"
 """the level of the QM9 data set (`qm9_level`)"""
@@ -45,8 +45,13 @@ def validate_functional(method: str) -> None:
     except KeyError:
         if method.lower().startswith("gfn"):
             raise ValueError(f"{method} is a method of the engine tblite, not of pyscf") from None
-        hint = nearest(method, (*COMMON_FUNCTIONALS, QM9)) or nearest(method, libxc.XC_CODES)
+        hint = _nearest(method, (*COMMON_FUNCTIONALS, QM9), libxc.XC_CODES)
         raise ValueError(f"PySCF knows no functional '{method}'{hint}") from None
+
+
+def _nearest(word: str, common: Iterable[str], every: Iterable[str]) -> str:
+    """A common name where one is near, else any that PySCF knows."""
+    return nearest(word, common, list_known=False) or nearest(word, every, list_known=False)
 
 
 def validate_basis(basis: str | None) -> None:
@@ -63,7 +68,7 @@ def validate_basis(basis: str | None) -> None:
     candidates = ("H", "C") if "(" in basis else ("H", "C", "O", "Na", "Fe", "I")
     combine = all if "(" in basis else any
     if not combine(has_basis(basis, symbol) for symbol in candidates):
-        hint = nearest(basis, COMMON_BASES) or nearest(basis, gto.basis.ALIAS)
+        hint = _nearest(basis, COMMON_BASES, gto.basis.ALIAS)
         raise ValueError(f"PySCF knows no basis '{basis}'{hint}")
 
 
