@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from prerelax.errors import UserError
-from prerelax.training.config import expand_path, read_config
+from prerelax.settings import expand_path
+from prerelax.training.config import read_config
 
 MINIMAL: dict[str, Any] = {
     "network": {"name": "egnn"},
@@ -54,13 +55,20 @@ def test_committed_configs_are_valid(repository: Path) -> None:
             1e-3,
             "unknown key optimization.learning_rat; did you mean learning_rate",
         ),
-        ("optimization", "batch_size", "many", "optimization.batch_size must be int, not 'many'"),
-        ("optimization", "batch_size", 6.5, "optimization.batch_size must be int"),
-        ("optimization", "amsgrad", 1, "optimization.amsgrad must be bool"),
-        ("optimization", "max_hours", "long", "optimization.max_hours must be float"),
+        ("optimization", "batch_size", "many", "optimization.batch_size must be a whole number, not 'many'"),
+        ("optimization", "batch_size", 6.5, "optimization.batch_size must be a whole number"),
+        ("optimization", "amsgrad", 1, "optimization.amsgrad must be true or false"),
+        ("optimization", "max_hours", "long", "optimization.max_hours must be a number"),
         ("run", "keep_epochs", 3, "run.keep_epochs must be a list"),
-        ("run", "keep_epochs", [1, "two"], r"run.keep_epochs\[1\] must be float"),
-        ("loss", "max_step", True, "loss.max_step must be int"),
+        ("run", "keep_epochs", [1, "two"], r"run.keep_epochs\[1\] must be a number"),
+        ("optimization", "decay", "cosin", "optimization.decay must be constant or cosine, not 'cosin'"),
+        ("optimization", "gradient_clip", "norm", "optimization.gradient_clip must be edm or a number, not"),
+        ("optimization", "gradient_clip", -1, "optimization.gradient_clip must be edm or at least 0, not -1"),
+        ("run", "device", "gpu", "run.device must be auto, cpu or cuda, not 'gpu'"),
+        ("loss", "name", "noisy", "loss.name must be one of .*; did you mean noise"),
+        ("loss", "options", {"noise_weight": 1}, "unknown key loss.options.noise_weight"),
+        ("network", "name", "egn", "network: unknown network 'egn'; did you mean egnn"),
+        ("loss", "max_step", True, "loss.max_step must be a whole number"),
     ],
 )
 def test_mistakes_name_file_and_key(part: str, key: str, value: Any, message: str, tmp_path: Path) -> None:
@@ -73,7 +81,7 @@ def test_mistakes_name_file_and_key(part: str, key: str, value: Any, message: st
     ("text", "message"),
     [
         ("network: {name: egnn}\nrun: {folder: out}\n", "the key data is missing"),
-        ("network: {name: egnn}\ndata: {}\nrun: {folder: out}\n", "the key data.path is missing"),
+        ("network: {name: egnn}\ndata: {}\nrun: {folder: out}\n", "data: the key path is missing"),
         ("[1, 2]", "must be a mapping"),
         ("a: [", "is not YAML"),
         ("", "must be a mapping"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from ase import Atoms
+from pydantic import TypeAdapter
 
 from prerelax.denoisers.checkpoint import load_model
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
@@ -22,6 +23,7 @@ from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
 from prerelax.training import losses as training_losses
+from prerelax.training.config import LossConfig
 from prerelax.training.losses import LOSSES
 from prerelax.training.run import train
 
@@ -86,6 +88,12 @@ def ethanol_like(n_molecules: int = 16) -> Batch:
     return make_batch([numbers] * n_molecules, [rng.normal(size=(9, 3)) * 1.5] * n_molecules)
 
 
+def losses(name: str, *inputs: Any, **options: float) -> dict[str, torch.Tensor]:
+    """A loss of some inputs, with options as a config gives them."""
+    config = TypeAdapter(LossConfig).validate_python({"name": name, "options": options})
+    return LOSSES[name](*inputs, config.options)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("morered-joint", JointNetwork), ("morered-noise", NoiseNetwork), ("morered-time", TimeNetwork)],
@@ -97,7 +105,7 @@ def test_losses_fall(name: str, kind: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     history = []
     for _ in range(150):
-        loss = LOSSES[name](network, batch, SCHEDULE, (0, 1000), generator)["loss"]
+        loss = losses(name, network, batch, SCHEDULE, (0, 1000), generator)["loss"]
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 0.5)
@@ -112,7 +120,7 @@ def test_joint_loss_is_the_weighted_sum_and_reaches_the_time_head_through_the_no
 
     def loss(**weights: float) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(1)
-        return LOSSES["morered-joint"](network, batch, SCHEDULE, (0, 999), generator, **weights)
+        return losses("morered-joint", network, batch, SCHEDULE, (0, 999), generator, **weights)
 
     parts = loss()
     expected = 0.9 * parts["noise"] + 0.1 * parts["time"]
@@ -132,25 +140,25 @@ def test_time_target_is_the_step_over_t_minus_one() -> None:
 
     batch = ethanol_like(4)
     generator = torch.Generator().manual_seed(0)
-    loss = LOSSES["morered-time"](Recorder(n_features=8), batch, SCHEDULE, (999, 1000), generator)["loss"]
+    loss = losses("morered-time", Recorder(n_features=8), batch, SCHEDULE, (999, 1000), generator)["loss"]
     assert float(loss.detach()) == pytest.approx(1.0)  # the last step is T - 1, of which the time is 1
     # Nothing but noise is left of the geometry there.
     assert float(seen["batch"].positions.std()) == pytest.approx(np.sqrt(8 / 9), abs=0.15)
     steps = (250, 250)
-    loss = LOSSES["morered-time"](Recorder(n_features=8), batch, SCHEDULE, steps, generator)["loss"]
+    loss = losses("morered-time", Recorder(n_features=8), batch, SCHEDULE, steps, generator)["loss"]
     assert float(loss.detach()) == pytest.approx((250 / 999) ** 2)
 
 
 def test_losses_refuse_networks_and_schedules_of_another_kind() -> None:
     batch, generator = ethanol_like(1), torch.Generator()
     with pytest.raises(UserError, match="JointNetwork, not a NoiseNetwork"):
-        LOSSES["morered-joint"](NoiseNetwork(n_features=8), batch, SCHEDULE, (0, 9), generator)
+        losses("morered-joint", NoiseNetwork(n_features=8), batch, SCHEDULE, (0, 9), generator)
     with pytest.raises(UserError, match="kind: morered"):
-        LOSSES["morered-noise"](
-            NoiseNetwork(n_features=8), batch, NoiseSchedule.polynomial(), (0, 9), generator
+        losses(
+            "morered-noise", NoiseNetwork(n_features=8), batch, NoiseSchedule.polynomial(), (0, 9), generator
         )
     with pytest.raises(UserError, match="force-field"):
-        LOSSES["energy-forces"](NoiseNetwork(n_features=8), batch, SCHEDULE, (0, 9), generator)
+        losses("energy-forces", NoiseNetwork(n_features=8), batch, SCHEDULE, (0, 9), generator)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e11])

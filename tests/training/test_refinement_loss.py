@@ -16,6 +16,7 @@ from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred
 from prerelax.training import train
+from prerelax.training.config import RefinementOptions
 from prerelax.training.data import BatchStream
 from prerelax.training.refinement_loss import refinement_loss
 
@@ -55,7 +56,9 @@ class Exact(nn.Module):
 def test_a_network_that_knows_the_minima_has_no_loss(batch: Batch, second_share: float) -> None:
     network = Exact(centred(batch.positions, batch))
     random = torch.Generator().manual_seed(0)
-    losses = refinement_loss(network, batch, SCHEDULE, (20, 100), random, second_share=second_share)
+    losses = refinement_loss(
+        network, batch, SCHEDULE, (20, 100), random, RefinementOptions(second_share=second_share)
+    )
     assert float(losses["loss"]) < 1e-4
     steps = torch.cat(network.times) * SCHEDULE.timesteps
     if second_share:
@@ -71,7 +74,12 @@ def test_distances_count_by_their_class(batch: Batch) -> None:
 
     random = torch.Generator().manual_seed(0)
     losses = refinement_loss(
-        Idle(), batch, SCHEDULE, (0, 100), random, start_share=1.0, second_share=0.0, noise_weight=0.0
+        Idle(),
+        batch,
+        SCHEDULE,
+        (0, 100),
+        random,
+        RefinementOptions(start_share=1.0, second_share=0.0, noise_weight=0.0),
     )
     graph, (i, j) = batch.topological_distance, batch.pairs
     assert graph is not None
@@ -84,7 +92,12 @@ def test_distances_count_by_their_class(batch: Batch) -> None:
 def test_a_training_set_without_starts_is_refused(batch: Batch) -> None:
     with pytest.raises(UserError, match="add-starts"):
         refinement_loss(
-            Exact(batch.positions), replace(batch, positions_start=None), SCHEDULE, (0, 9), torch.Generator()
+            Exact(batch.positions),
+            replace(batch, positions_start=None),
+            SCHEDULE,
+            (0, 9),
+            torch.Generator(),
+            RefinementOptions(),
         )
 
 

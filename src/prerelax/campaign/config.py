@@ -3,16 +3,17 @@
 The JSON schema in workflow/schemas/ is generated from these models (`prerelax schema`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from prerelax.campaign.data_path import DataPath, expanded
 from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimizer
 from prerelax.diffusion.options import Device, Sampler
 from prerelax.errors import UserError, nearest
+from prerelax.settings import Settings, sentences
 from prerelax.starts.options import Fallback, ForceField
 
 if TYPE_CHECKING:  # engines are looked at only where a level stands
@@ -27,17 +28,13 @@ class ConfigError(UserError):
     """A config that must not start a campaign; the message names the key and what to write instead."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
-
-
-class EmbedStart(_Model):
+class EmbedStart(Settings):
     """Compare the embedded geometries themselves."""
 
     kind: Literal["embed"]
 
 
-class EmbedAgainStart(_Model):
+class EmbedAgainStart(Settings):
     """Embed again what came with coordinates, as the papers embed a data set's molecules."""
 
     kind: Literal["embed-again"]
@@ -45,7 +42,7 @@ class EmbedAgainStart(_Model):
     seed: int = 42
 
 
-class ForcefieldStart(_Model):
+class ForcefieldStart(Settings):
     """Minimise with a force field of RDKit."""
 
     kind: Literal["forcefield"]
@@ -54,7 +51,7 @@ class ForcefieldStart(_Model):
     max_iterations: int | None = Field(None, ge=1, description="as the paper: 200; default: to convergence")
 
 
-class _Level(_Model):
+class _Level(Settings):
     engine: Engine
     method: str = Field(min_length=1, description="GFN2-xTB, GFN1-xTB, qm9, or a functional such as PBE0")
     basis: str | None = None
@@ -108,7 +105,7 @@ class RelaxStart(_Level):
     from_: Name = Field("mmff94", alias="from", description="the start whose geometries are relaxed")
 
 
-class DiffuseStart(_Model):
+class DiffuseStart(Settings):
     """Denoise with a diffusion model."""
 
     kind: Literal["diffuse"]
@@ -142,7 +139,7 @@ class DiffuseStart(_Model):
     device: Device = "auto"
 
 
-class DisplacedStart(_Model):
+class DisplacedStart(Settings):
     """Three displacements of every minimum: smallest, middle and largest RMSD (paper M's inputs)."""
 
     kind: Literal["displaced"]
@@ -156,7 +153,7 @@ class DisplacedStart(_Model):
         return self
 
 
-class DiffusedStart(_Model):
+class DiffusedStart(Settings):
     """Minima with as much noise as the schedule has at some steps: one geometry for each."""
 
     kind: Literal["diffused"]
@@ -177,7 +174,7 @@ Start = Annotated[
 ]
 
 
-class Labels(_Model):
+class Labels(Settings):
     """The level of energies and forces."""
 
     engine: Engine
@@ -205,7 +202,7 @@ class TrainingSet(_Level):
         return self
 
 
-class Only(_Model):
+class Only(Settings):
     """Which molecules a target treats; the others get the status `skipped`."""
 
     max_atoms: int | None = Field(None, ge=1)
@@ -219,7 +216,7 @@ class Target(_Level):
     starts: list[Name] | None = Field(None, description="starts relaxed at this target; default: all")
 
 
-class Campaign(_Model):
+class Campaign(Settings):
     """Everything that one config describes."""
 
     campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -278,7 +275,7 @@ class Campaign(_Model):
     def _unknown_force_fields(self) -> Iterator[str]:
         from prerelax.engines import validate_level
 
-        parts: dict[str, Mapping[str, _Model]]
+        parts: dict[str, Mapping[str, Settings]]
         parts = {"starts": self.starts, "targets": self.targets, "sets": self.sets}
         for where, named in parts.items():
             for name, part in named.items():
@@ -375,47 +372,4 @@ def load_campaign(config: Mapping[str, Any]) -> Campaign:
     try:
         return Campaign.model_validate(dict(config))
     except ValidationError as error:
-        raise ConfigError("; ".join(sentence(dict(e), _known_keys) for e in error.errors())) from None
-
-
-_STARTS: dict[str, type[BaseModel]] = {
-    "embed": EmbedStart,
-    "embed-again": EmbedAgainStart,
-    "forcefield": ForcefieldStart,
-    "relax": RelaxStart,
-    "diffuse": DiffuseStart,
-    "displaced": DisplacedStart,
-    "diffused": DiffusedStart,
-}
-
-
-def sentence(error: dict[str, Any], known_keys: Callable[[tuple[Any, ...]], list[str]]) -> str:
-    """What is wrong by one of pydantic's errors; `known_keys` are those of the model at an error's place."""
-    kinds = tuple(_STARTS)
-    path = [str(part) for i, part in enumerate(error["loc"]) if not (i == 2 and part in kinds)]
-    key = ".".join(path)
-    match error["type"]:
-        case "extra_forbidden":
-            return f"unknown key {key}{nearest(path[-1], known_keys(error['loc']))}"
-        case "missing":
-            return f"the key {key} is missing"
-        case "union_tag_invalid" | "union_tag_not_found":
-            return f"{key}.kind must be one of {', '.join(kinds)}"
-        case "value_error":
-            message = str(error["ctx"]["error"])
-            return f"{key}: {message}" if key else message
-        case _:
-            return f"{key}: {error['msg']} (got {error['input']!r})"
-
-
-def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = Campaign
-    if loc[0] == "starts" and len(loc) > 3:
-        model = _STARTS[loc[2]]
-    elif loc[0] == "sets" and len(loc) > 2:
-        model = Labels if "labels" in loc[2:-1] else TrainingSet
-    elif loc[0] == "targets" and len(loc) > 2:
-        model = Target
-        if "only" in loc[2:-1]:
-            model = Only
-    return [field.alias or name for name, field in model.model_fields.items()]
+        raise ConfigError(sentences(error, Campaign, config)) from None

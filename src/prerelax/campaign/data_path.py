@@ -6,12 +6,11 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from prerelax.errors import UserError
+from prerelax.settings import expand_path
 
 
 def expanded(path: object) -> object:
     """A path of a config with what it names of the environment. ValueError for a name that is not set."""
-    from prerelax.training.config import expand_path
-
     try:
         return expand_path(path) if isinstance(path, str) else path
     except UserError as error:

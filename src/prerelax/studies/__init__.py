@@ -4,12 +4,13 @@ Each study makes figures of its own from starts and targets of the campaign (doc
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import Field, ValidationError, create_model
 
-from prerelax.campaign.config import Campaign, ConfigError, DiffuseStart, sentence
+from prerelax.campaign.config import Campaign, ConfigError, DiffuseStart
 from prerelax.campaign.data_path import DataPath
+from prerelax.settings import sentences
 from prerelax.studies.boltzmann.config import BoltzmannStudy
 from prerelax.studies.from_noise.config import FromNoiseStudy, ScheduleStudy, ShellStudy
 from prerelax.studies.relaxation.config import RelaxationStudy
@@ -130,8 +131,7 @@ def load_studies(campaign: Campaign) -> Studies:
     try:
         studies = Studies.model_validate(campaign.studies)
     except ValidationError as error:
-        complaints = [sentence({**e, "loc": ("studies", *e["loc"])}, _known_keys) for e in error.errors()]
-        raise ConfigError("; ".join(complaints)) from None
+        raise ConfigError(sentences(error, Studies, campaign.studies, "studies")) from None
     for complaint in studies.complaints(campaign):
         raise ConfigError(complaint)
     return studies
@@ -143,17 +143,3 @@ def json_schema() -> dict[str, Any]:
         "Campaign", __base__=Campaign, __doc__=Campaign.__doc__, studies=(Studies, Studies())
     )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole.model_json_schema()}
-
-
-def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    """The keys of the model that an unknown one stands in; `loc` begins with `studies`, ends with the key."""
-    here: Any = Studies
-    for part in loc[1:-1]:
-        here = here.model_fields[part].annotation if _is_model(here) else get_args(here)[-1]
-        models = [each for each in get_args(here) if _is_model(each)]
-        here = models[0] if models and type(None) in get_args(here) else here
-    return list(here.model_fields) if _is_model(here) else []
-
-
-def _is_model(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)

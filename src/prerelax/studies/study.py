@@ -1,9 +1,7 @@
 """What the parts of a campaign's `studies` share."""
 
-from pydantic import BaseModel, ConfigDict
+from prerelax.settings import Settings
 
 
-class Study(BaseModel):
-    """A part of the config that knows its keys and does not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Study(Settings):
+    """The part of a campaign's config that one study reads."""

@@ -78,8 +78,6 @@ class Budget(Callback):
         self.max_seconds = options.max_hours * 3600.0 if options.max_hours else None
         if self.max_steps is None and self.max_seconds is None:
             raise UserError("a training needs a limit: max_epochs, max_steps or max_hours")
-        if options.decay not in ("constant", "cosine"):
-            raise UserError(f"decay must be constant or cosine, not {options.decay!r}")
         self._seconds_before = 0.0
         self._started = time.monotonic()
 

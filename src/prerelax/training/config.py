@@ -1,203 +1,290 @@
-"""The YAML config of a training, as typed parts. Standard library and PyYAML only: it is read on GPU
-machines.
-"""
+"""The YAML config of a training as typed models. Imports no torch: a campaign's workflow reads it too."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import re
-import types
-import typing
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import yaml
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from prerelax.diffusion.options import Device, Sampler
 from prerelax.errors import UserError, nearest
+from prerelax.networks import NETWORKS
+from prerelax.settings import Settings, expand_path, read_settings, sentences
 
 
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the equilibrium structures come from. `$NAME` and `${NAME:-default}` in `path` are expanded."""
-
-    path: str
-    format: str = "npz"
-    """npz, xyz, sdf, qm9-xyz (folder or .tar.bz2 of dsgdb9nsd_*.xyz), qm7x (npz with energies and forces)"""
-    elements: list[int] | None = None
-    """keep only molecules of these elements; None: the network's own"""
-    exclude: list[str] = field(default_factory=list)
-    """npz or text files whose ids (gdb9 numbers) are never trained on"""
-    inconsistent: str | None = None
-    """the published list of QM9 molecules that failed the consistency check (uncharacterized.txt)"""
-    validation: int = 1000
-    """molecules set aside, by `split_seed`, from the training set"""
-    split: str = "random"
-    """random, or a paper's split of the whole QM9: edm (100 000 train) or morered (55 000 train)"""
-    split_seed: int = 0
-    limit: int | None = None
-    """use only so many training molecules"""
+def _number(value: object) -> object:
+    """YAML 1.1 reads 1e-4, which has no dot, as a string."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
-@dataclass(frozen=True)
-class LossConfig:
-    """What is learned. Steps are drawn from `min_step`…`max_step` of the schedule's T, both included."""
-
-    name: str = "noise"
-    min_step: int = 0
-    max_step: int | None = None
-    """None: T"""
-    options: dict[str, Any] = field(default_factory=dict)
+Number = Annotated[float, BeforeValidator(_number)]
 
 
-@dataclass(frozen=True)
-class OptimizationConfig:
-    batch_size: int = 64
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-12
-    amsgrad: bool = True
-    warmup_steps: int = 0
-    decay: str = "constant"
-    """constant, or cosine: to `final_fraction` of the learning rate when the budget is used up"""
-    final_fraction: float = 1e-3
-    gradient_clip: str | float = "edm"
-    """edm: 1.5 mean + 2 std of recent norms; a number: that norm; 0: none"""
-    ema_decay: float = 0.9999
-    ema_warmup: bool = True
-    """let the average forget faster in the beginning: decay (1 + n) / (10 + n) until it reaches ema_decay"""
-    max_epochs: int | None = None
-    max_steps: int | None = None
-    max_hours: float | None = None
-    """The first limit that is reached ends the training. Hours are counted over all resumed runs."""
-    seed: int = 0
+class Part(Settings):
+    """A part of a training's config. Types are kept to: `true` is no number, `"3"` no whole one."""
+
+    model_config = ConfigDict(strict=True)
 
 
-@dataclass(frozen=True)
-class RunConfig:
+class AsWritten(Part):
+    """A part that a record repeats as it was written, without the defaults that it leaves out."""
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        whole: dict[str, Any] = serialize(self)
+        return {key: value for key, value in whole.items() if key in self.model_fields_set}
+
+
+class DataConfig(Part):
+    """The equilibrium structures that are learned from.
+
+    `$NAME` and `${NAME:-default}` in paths are expanded.
+    """
+
+    path: str | None = Field(None, description="File or folder of the structures; or else `set`")
+    set: str | None = Field(None, description="In a campaign: one of its `sets`, instead of `path`")
+    format: Literal["npz", "xyz", "sdf", "qm9-xyz", "qm7x"] = Field(
+        "npz",
+        description="qm9-xyz: folder or .tar.bz2 of dsgdb9nsd_*.xyz; qm7x: npz with energies and forces",
+    )
+    elements: list[int] | None = Field(
+        None, description="Atomic numbers; other molecules are left out. Default: the network's elements"
+    )
+    exclude: list[str] = Field(
+        default_factory=list, description="npz or text files; molecules with their ids are never trained on"
+    )
+    inconsistent: str | None = Field(
+        None, description="QM9's list of molecules that failed its consistency check, uncharacterized.txt"
+    )
+    validation: int = Field(1000, description="Molecules set aside for validation, or structures of qm7x")
+    split: Literal["random", "edm", "morered"] = Field(
+        "random",
+        description="edm, morered: the paper's training part of the whole QM9 (100 000 or 55 000 molecules)",
+    )
+    split_seed: int = Field(0, description="Random seed by which the molecules for validation are chosen")
+    limit: int | None = Field(None, description="Train on this many molecules only. Default: all")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataConfig:
+        if (self.path is None) == (self.set is None):
+            raise ValueError("give either path or set" if self.path else "the key path is missing")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """Where the structures are. Raises UserError for a set, which its campaign alone can find."""
+        if self.path is None:
+            raise UserError(f"data.set: {self.set} is a set of a campaign, whose workflow trains on it")
+        return expand_path(self.path)
+
+
+class NoOptions(AsWritten):
+    """This loss has no options."""
+
+
+class RefinementOptions(AsWritten):
+    """How the batches of the loss `refinement` are mixed from force-field minima and Gaussian noise."""
+
+    start_step: int = Field(50, description="Step of the schedule that force-field minima are taken for")
+    start_share: Number = Field(0.6, description="Part of the molecules that begin at a force-field minimum")
+    second_step: int = Field(12, description="Step that the network's own results are taken for")
+    second_share: Number = Field(
+        0.2, description="Part of the batches that begin at the network's own results"
+    )
+    noise_weight: Number = Field(0.5, description="Weight of EDM's loss, where the noise is Gaussian")
+
+
+class JointOptions(AsWritten):
+    """Weights of the two errors of MoreRed-JT."""
+
+    noise_weight: Number = 0.9
+    time_weight: Number = 0.1
+
+
+class EnergyOptions(AsWritten):
+    """Weights of the two errors of a force field; the defaults are SchNetPack's."""
+
+    energy_weight: Number = Field(0.01, description="of squared errors in eV²")
+    forces_weight: Number = Field(0.99, description="of squared errors in eV²/Å²")
+
+
+class _Loss(Part):
+    min_step: int = Field(0, ge=0, description="Smallest step of the schedule that is drawn")
+    max_step: int | None = Field(None, description="Largest step that is drawn. Default: the schedule's last")
+
+
+class PlainLoss(_Loss):
+    """Squared errors of the noise, EDM's (`noise`) or MoreRed's, or of MoreRed's time."""
+
+    name: Literal["noise", "morered-noise", "morered-time"] = "noise"
+    options: NoOptions = NoOptions()
+
+
+class RefinementLoss(_Loss):
+    """Errors of interatomic distances, for starts as a relaxer meets them."""
+
+    name: Literal["refinement"] = "refinement"
+    options: RefinementOptions = RefinementOptions()
+
+
+class JointLoss(_Loss):
+    """Squared errors of noise and time together."""
+
+    name: Literal["morered-joint"] = "morered-joint"
+    options: JointOptions = JointOptions()
+
+
+class EnergyLoss(_Loss):
+    """Squared errors of energies and forces; no noise is drawn."""
+
+    name: Literal["energy-forces"] = "energy-forces"
+    options: EnergyOptions = EnergyOptions()
+
+
+def name(loss: object) -> object:
+    """The name that chooses among the losses; without one it is EDM's."""
+    return loss.get("name", "noise") if isinstance(loss, dict) else getattr(loss, "name", None)
+
+
+LossConfig = Annotated[
+    Annotated[PlainLoss, Tag("noise")]
+    | Annotated[PlainLoss, Tag("morered-noise")]
+    | Annotated[PlainLoss, Tag("morered-time")]
+    | Annotated[RefinementLoss, Tag("refinement")]
+    | Annotated[JointLoss, Tag("morered-joint")]
+    | Annotated[EnergyLoss, Tag("energy-forces")],
+    Discriminator(name),
+]
+"""What is learned."""
+
+
+class OptimizationConfig(Part):
+    """AdamW, its learning rate, and when the training ends.
+
+    Of `max_epochs`, `max_steps` and `max_hours` the first limit that is reached ends it; one is needed.
+    """
+
+    batch_size: int = Field(64, ge=1, description="Molecules of one gradient step")
+    learning_rate: Number = Field(1e-4, ge=0)
+    weight_decay: Number = Field(1e-12, ge=0)
+    amsgrad: bool = Field(True, description="The variant AMSGrad of AdamW")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises linearly from 0")
+    decay: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="cosine: the learning rate falls to `final_fraction` of itself as the budget is used up",
+    )
+    final_fraction: Number = 1e-3
+    gradient_clip: Literal["edm"] | Annotated[Number, Field(ge=0)] = Field(
+        "edm", description="edm: 1.5 mean + 2 std of the recent norms; a number: that norm; 0: no clipping"
+    )
+    ema_decay: Number = Field(0.9999, description="Of the exponential moving average of the weights")
+    ema_warmup: bool = Field(
+        True,
+        description="Forget faster in the beginning: decay (1 + n) / (10 + n) until it reaches ema_decay",
+    )
+    max_epochs: int | None = Field(None, description="Limit: passes over the training set")
+    max_steps: int | None = Field(None, description="Limit: gradient steps")
+    max_hours: Number | None = Field(None, description="Limit: hours, counted over all resumed runs")
+    seed: int = Field(0, description="Random seed of weights, batches and noise")
+
+
+class RunConfig(Part):
     """Where a training lives and what it leaves behind."""
 
-    folder: str
-    checkpoint_minutes: float = 5.0
-    validate_minutes: float = 10.0
-    log_every_steps: int = 50
-    keep_epochs: list[float] = field(default_factory=list)
-    """epochs, or parts of one, whose averaged weights are kept as model folders: `epoch-0004`, `epoch-0.25`
-    """
-    threads: int | None = None
-    """CPU threads; None: torch's choice"""
-    device: str = "auto"
-    """auto, cpu or cuda"""
+    folder: str | None = Field(
+        None, description="Where checkpoints, models and logs lie; a campaign's trainings need none"
+    )
+    checkpoint_minutes: Number = Field(5.0, description="Minutes between checkpoints")
+    validate_minutes: Number = Field(10.0, gt=0, description="Minutes between validations")
+    log_every_steps: int = Field(50, ge=1, description="Steps between entries of the log")
+    keep_epochs: list[Number] = Field(
+        default_factory=list,
+        description="Epochs, or parts of one, whose averaged weights are kept as model folders: "
+        "`epoch-0004`, `epoch-0.25`",
+    )
+    threads: int | None = Field(None, description="CPU threads. Default: torch's choice")
+    device: Device = Field("auto", description="auto: a GPU if there is one")
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    network: dict[str, Any]
-    """`name` and options of the network"""
+class ScheduleConfig(AsWritten):
+    """How much noise each step of the diffusion has."""
+
+    kind: Literal["polynomial", "morered"] = Field("polynomial", description="EDM's schedule, or MoreRed's")
+    timesteps: int = Field(1000, description="Number of steps T")
+    precision: Number = Field(1e-5, description="Smallest and largest parts of noise, for numerical safety")
+    power: Number = Field(2.0, description="Exponent of the step in the schedule's polynomial")
+
+
+class SamplerDefaults(AsWritten):
+    """What a model is sampled with where nobody asks for anything else."""
+
+    name: Sampler | None = None
+    steps: int | None = Field(None, description="Step at which the reverse diffusion is entered")
+    calls: int | None = Field(None, description="Network calls of the sampler few")
+    max_iterations: int | None = Field(None, description="Largest number of iterations of itp, as and jt")
+    convergence_step: int | None = Field(None, description="Predicted step at which itp, as and jt end")
+
+
+class TrainingConfig(Part):
+    """Everything that one training needs to know."""
+
+    network: dict[str, JsonValue] = Field(description="`name` and options of the network")
     data: DataConfig
-    run: RunConfig
-    schedule: dict[str, Any] = field(default_factory=dict)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
-    sampler: dict[str, Any] = field(default_factory=dict)
-    """defaults of the sampler, written into the exported models"""
-    weights: str | None = None
-    """model, by name or folder, whose weights the training begins with; what else it holds is left out"""
+    run: RunConfig = RunConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    loss: LossConfig = PlainLoss()
+    optimization: OptimizationConfig = OptimizationConfig()
+    sampler: SamplerDefaults = Field(SamplerDefaults(), description="Defaults of the exported models")
+    weights: str | None = Field(
+        None,
+        description="Begin with the weights of this model, a name or a folder, or in a campaign one of its "
+        "`denoisers`; what else the model holds is left out",
+    )
+
+    @field_validator("network")
+    @classmethod
+    def _known_network(cls, network: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if "name" not in network:
+            raise ValueError("the key name is missing")
+        known = nearest(str(network["name"]), NETWORKS)
+        if network["name"] not in NETWORKS:
+            raise ValueError(f"unknown network {network['name']!r}{known}")
+        return network
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The config as a trained model records it, and as YAML or JSON may hold it."""
+        return self.model_dump(exclude={"data": {"set"}})
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Read and check a training config.
+    """Read and check a training config, and the files that it extends.
 
-    Raises UserError with one sentence that names the file and the key: unknown keys with the nearest known
-    one, missing keys, values of the wrong type.
+    Raises UserError with a sentence for each mistake, which names the file and the key: unknown keys with
+    the nearest known one, missing keys, values of the wrong type.
     """
+    return checked_config(read_settings(path), str(path))
+
+
+def checked_config(settings: Mapping[str, object], where: str) -> TrainingConfig:
+    """The training that settings describe. Raises UserError as `read_config`; `where` is its first word."""
     try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {error}") from error
-    try:
-        return typing.cast(TrainingConfig, _build(TrainingConfig, raw, ""))
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
-
-
-def expand_path(text: str) -> Path:
-    """Path with `~`, `$NAME` and `${NAME:-default}` expanded. Raises UserError for a variable that is not
-    set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name, default = match["name"] or match["plain"], match["default"]
-        found = os.environ.get(name) or default
-        if found is None:
-            raise UserError(f"{text}: the environment variable {name} is not set")
-        return found
-
-    pattern = r"\$(?:\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}|(?P<plain>\w+))"
-    return Path(re.sub(pattern, value, text)).expanduser()
-
-
-def _build(target: type, raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise ValueError(f"{where or 'the config'} must be a mapping of keys, not {type(raw).__name__}")
-    fields = {f.name: f for f in dataclasses.fields(target)}
-    for key in raw:
-        if key not in fields:
-            raise ValueError(f"unknown key {_dotted(where, key)}{nearest(str(key), list(fields))}")
-    hints = typing.get_type_hints(target)
-    for name, known in fields.items():
-        required = known.default is dataclasses.MISSING and known.default_factory is dataclasses.MISSING
-        if required and name not in raw:
-            raise ValueError(f"the key {_dotted(where, name)} is missing")
-    return target(**{key: _convert(hints[key], value, _dotted(where, key)) for key, value in raw.items()})
-
-
-def _dotted(where: str, key: Any) -> str:
-    return f"{where}.{key}" if where else str(key)
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, where)
-    if isinstance(hint, types.UnionType):
-        alternatives = typing.get_args(hint)
-        if value is None and type(None) in alternatives:
-            return None
-        for alternative in (a for a in alternatives if a is not type(None)):
-            try:
-                return _convert(alternative, value, where)
-            except ValueError:
-                continue
-        raise ValueError(f"{where} must be {_say(hint)}, not {value!r}")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is list:
-        if not isinstance(value, list):
-            raise ValueError(f"{where} must be a list, not {value!r}")
-        return [_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} must be a mapping, not {value!r}")
-        return dict(value)
-    return _scalar(hint, value, where)
-
-
-def _scalar(hint: type, value: Any, where: str) -> Any:
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool):
-        return value
-    raise ValueError(f"{where} must be {_say(hint)}, not {value!r}")
-
-
-def _say(hint: Any) -> str:
-    return getattr(hint, "__name__", None) or str(hint)
+        return TrainingConfig.model_validate(settings)
+    except ValidationError as error:
+        raise UserError(f"{where}: {sentences(error, TrainingConfig, settings)}") from None

@@ -16,7 +16,7 @@ from prerelax.datasets.qm7x import LabelledStructures, read_qm7x
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.energy import EnergyNetwork
-from prerelax.training.config import TrainingConfig, expand_path
+from prerelax.training.config import EnergyOptions, TrainingConfig
 from prerelax.training.data import EpochStream
 
 FORMAT = "qm7x"
@@ -40,13 +40,12 @@ class LabelledBatch(Batch):
 def energy_forces_loss(
     network: nn.Module,
     batch: Batch,
-    schedule: Any,
+    schedule: object,
     steps: tuple[int, int],
     generator: torch.Generator,
-    energy_weight: float = 0.01,
-    forces_weight: float = 0.99,
+    options: EnergyOptions,
 ) -> dict[str, Tensor]:
-    """Weighted mean squared errors of energies (eV²) and forces (eV²/Å²), SchNetPack's weights as defaults.
+    """Weighted mean squared errors of energies (eV²) and forces (eV²/Å²).
 
     Returns the mean absolute errors beside the loss; `schedule`, `steps` and `generator` are not used. Raises
     UserError for another network or a data set without energies.
@@ -56,7 +55,10 @@ def energy_forces_loss(
     assert batch.energies is not None and batch.forces is not None
     energies, forces = network.energies_and_forces(batch, training=True)
     energy_error, force_error = energies - batch.energies, forces - batch.forces
-    loss = energy_weight * energy_error.square().mean() + forces_weight * force_error.square().mean()
+    loss = (
+        options.energy_weight * energy_error.square().mean()
+        + options.forces_weight * force_error.square().mean()
+    )
     return {
         "loss": loss,
         "energy_mae_ev": energy_error.detach().abs().mean(),
@@ -71,7 +73,7 @@ def labelled_streams(config: TrainingConfig, network: nn.Module) -> tuple[Labell
     """
     if not isinstance(network, EnergyNetwork):
         raise UserError(f"data.format {FORMAT} is for the network force-field")
-    structures = read_qm7x(expand_path(config.data.path))
+    structures = read_qm7x(config.data.file)
     known = [set(z.tolist()) <= set(network.elements) for z in _split_atoms(structures.numbers, structures)]
     structures = structures.select(np.flatnonzero(known))
     held = held_out(structures.graphs, config.data.validation, config.data.split_seed)

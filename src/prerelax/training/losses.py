@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.networks.batch import Batch, centred
+from prerelax.training.config import NoOptions
 from prerelax.training.data import repeat_for_atoms
 from prerelax.training.energy import energy_forces_loss
 from prerelax.training.morered_losses import morered_joint_loss, morered_noise_loss, morered_time_loss
@@ -24,7 +24,7 @@ def noise_loss(
     schedule: NoiseSchedule,
     steps: tuple[int, int],
     generator: torch.Generator,
-    **options: Any,
+    options: NoOptions,
 ) -> dict[str, Tensor]:
     """EDM's L2 loss: mean squared error of the predicted noise, at steps drawn evenly from `steps`, ends
     included.
@@ -34,8 +34,6 @@ def noise_loss(
     published code, which at step 0 scores the types by their likelihood instead; here step 0 is like the
     others.
     """
-    if options:
-        raise ValueError(f"the noise loss has no options, got {', '.join(options)}")
     low, high = steps
     device = batch.positions.device
     step = torch.randint(low, high + 1, (batch.n_molecules,), generator=generator).to(device)
@@ -61,4 +59,4 @@ LOSSES: dict[str, Loss] = {
     "morered-time": morered_time_loss,
     "energy-forces": energy_forces_loss,
 }
-"""Losses a config can name."""
+"""Losses a config can name. Their options are the models in `prerelax.training.config`."""

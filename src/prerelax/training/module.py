@@ -61,7 +61,7 @@ class DenoiserModule(L.LightningModule):
     def _losses(self, batch: Batch, seed: int, step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
         return self.loss_function(
-            self.network, batch, self.schedule, self.steps, generator, **self.loss_options
+            self.network, batch, self.schedule, self.steps, generator, self.loss_options
         )
 
     def _log(self, stage: str, losses: dict[str, Tensor], batch: Batch) -> None:

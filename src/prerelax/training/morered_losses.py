@@ -13,6 +13,7 @@ from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
+from prerelax.training.config import JointOptions, NoOptions
 
 
 def morered_joint_loss(
@@ -21,8 +22,7 @@ def morered_joint_loss(
     schedule: MoreRedSchedule,
     steps: tuple[int, int],
     generator: torch.Generator,
-    noise_weight: float = 0.9,
-    time_weight: float = 0.1,
+    options: JointOptions,
 ) -> dict[str, Tensor]:
     """JT: weighted sum of the mean squared errors of noise and time. Raises UserError for other networks."""
     _check(network, JointNetwork, schedule)
@@ -31,7 +31,7 @@ def morered_joint_loss(
     noise_error = (predicted - noise).square().mean()
     time_error = (atom_times - time[batch.molecule_index]).square().mean()
     return {
-        "loss": noise_weight * noise_error + time_weight * time_error,
+        "loss": options.noise_weight * noise_error + options.time_weight * time_error,
         "noise": noise_error,
         "time": time_error,
     }
@@ -43,6 +43,7 @@ def morered_noise_loss(
     schedule: MoreRedSchedule,
     steps: tuple[int, int],
     generator: torch.Generator,
+    options: NoOptions,
 ) -> dict[str, Tensor]:
     """DDPM: mean squared error of the noise, given the time. Raises UserError for other networks."""
     _check(network, NoiseNetwork, schedule)
@@ -56,6 +57,7 @@ def morered_time_loss(
     schedule: MoreRedSchedule,
     steps: tuple[int, int],
     generator: torch.Generator,
+    options: NoOptions,
 ) -> dict[str, Tensor]:
     """Mean squared error of the time of every atom. Raises UserError for other networks."""
     _check(network, TimeNetwork, schedule)

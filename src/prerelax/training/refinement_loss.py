@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred
+from prerelax.training.config import RefinementOptions
 
 ERROR_SCALES_ANG = (0.06, 0.003, 0.006, 0.03, 0.06)
 """By topological distance (0: more than 4): smaller errors count by their square, larger ones by their size.
@@ -29,11 +30,7 @@ def refinement_loss(
     schedule: NoiseSchedule,
     steps: tuple[int, int],
     generator: torch.Generator,
-    start_step: int = 50,
-    start_share: float = 0.6,
-    second_step: int = 12,
-    second_share: float = 0.2,
-    noise_weight: float = 0.5,
+    options: RefinementOptions,
 ) -> dict[str, Tensor]:
     """Errors of the interatomic distances of the estimated minimum, by classes of topological distance, plus
     `noise_weight` × EDM's loss where there is Gaussian noise.
@@ -53,8 +50,8 @@ def refinement_loss(
     device = minimum.device
     step = torch.randint(steps[0], steps[1] + 1, (batch.n_molecules,), generator=generator).to(device)
     noise = centred(torch.randn(minimum.shape, generator=generator).to(device), batch)
-    noised = (torch.rand(batch.n_molecules, generator=generator) >= start_share).to(device)
-    second = float(torch.rand((), generator=generator)) < second_share
+    noised = (torch.rand(batch.n_molecules, generator=generator) >= options.start_share).to(device)
+    second = float(torch.rand((), generator=generator)) < options.second_share
     alpha, sigma = schedule.alpha.to(device), schedule.sigma.to(device)
 
     def predicted_at(positions: Tensor, step: Tensor) -> Tensor:
@@ -62,12 +59,14 @@ def refinement_loss(
         return predicted
 
     if second:
-        noised, given_step = torch.zeros_like(noised), second_step
-        size = sigma[start_step] / alpha[start_step]
+        noised, given_step = torch.zeros_like(noised), options.second_step
+        size = sigma[options.start_step] / alpha[options.start_step]
         with torch.no_grad():
-            start = centred(start - size * predicted_at(start, torch.full_like(step, start_step)), batch)
+            start = centred(
+                start - size * predicted_at(start, torch.full_like(step, options.start_step)), batch
+            )
     else:
-        given_step = start_step
+        given_step = options.start_step
     step = torch.where(noised, step, given_step)
     of_atoms, atom_noised = step[batch.molecule_index, None], noised[batch.molecule_index, None]
     seen = torch.where(atom_noised, alpha[of_atoms] * minimum + sigma[of_atoms] * noise, start)
@@ -75,7 +74,11 @@ def refinement_loss(
     # As in `few_calls` a start stands for z_t without the factor alpha.
     errors = _distance_errors(seen - sigma[of_atoms] / alpha[of_atoms] * predicted, minimum, batch, ~noised)
     noise_error = ((predicted - noise) * atom_noised).square().sum() / (3 * atom_noised.sum().clamp(min=1))
-    return {"loss": sum(errors) + noise_weight * noise_error, "noise": noise_error, "bonds": errors[1]}
+    return {
+        "loss": sum(errors) + options.noise_weight * noise_error,
+        "noise": noise_error,
+        "bonds": errors[1],
+    }
 
 
 def _distance_errors(estimate: Tensor, minimum: Tensor, batch: Batch, which: Tensor) -> list[Tensor]:

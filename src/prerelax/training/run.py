@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from datetime import timedelta
 from pathlib import Path
@@ -20,14 +19,14 @@ from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
 from prerelax.denoisers.checkpoint import CONFIG, make_schedule, network_elements, save_model
 from prerelax.denoisers.model_folders import WEIGHTS, find_model
-from prerelax.errors import UserError, nearest
+from prerelax.errors import UserError
 from prerelax.networks import build_network
+from prerelax.settings import expand_path
 from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, Continuation, ExponentialAverage
-from prerelax.training.config import TrainingConfig, expand_path, read_config
+from prerelax.training.config import TrainingConfig, read_config
 from prerelax.training.data import BatchStream, EpochStream
 from prerelax.training.energy import FORMAT as LABELLED
 from prerelax.training.energy import labelled_streams
-from prerelax.training.losses import LOSSES
 from prerelax.training.module import DenoiserModule
 from prerelax.training.training_sets import read_training_set
 
@@ -47,10 +46,10 @@ def train(
     """
     config = read_config(config_path)
     if max_hours is not None:
-        optimization = dataclasses.replace(config.optimization, max_hours=max_hours)
-        config = dataclasses.replace(config, optimization=optimization)
+        optimization = config.optimization.model_copy(update={"max_hours": max_hours})
+        config = config.model_copy(update={"optimization": optimization})
     _check(config)
-    folder = folder or expand_path(config.run.folder)
+    folder = folder or _folder(config)
     checkpoint = folder / LAST_CHECKPOINT
     if checkpoint.exists() and not resume:
         raise UserError(f"{checkpoint} exists: resume that training, or choose another run.folder")
@@ -63,7 +62,9 @@ def train(
     if config.weights is not None:
         _begin_with(network, config.weights)
     training, validation = _streams(config, network)
-    module = DenoiserModule(network, make_schedule(config.schedule), config.loss, config.optimization)
+    module = DenoiserModule(
+        network, make_schedule(config.schedule.model_dump()), config.loss, config.optimization
+    )
     trainer = _trainer(config, folder, training)
     trainer.fit(
         module,
@@ -83,6 +84,12 @@ def set_aside(config_path: Path) -> Structures:
     if config.data.format == LABELLED:
         raise UserError(f"{config_path}: sets of format {LABELLED} are split by `prerelax split`")
     return _split(config, build_network(config.network))[1]
+
+
+def _folder(config: TrainingConfig) -> Path:
+    if config.run.folder is None:
+        raise UserError("the key run.folder is missing: say where the training lives, or give --folder")
+    return expand_path(config.run.folder)
 
 
 def _begin_with(network: nn.Module, model: str) -> None:
@@ -110,9 +117,7 @@ def _introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
 
 
 def _check(config: TrainingConfig) -> None:
-    if config.loss.name not in LOSSES:
-        raise UserError(f"unknown loss {config.loss.name!r}{nearest(config.loss.name, list(LOSSES))}")
-    timesteps = make_schedule(config.schedule).timesteps
+    timesteps = make_schedule(config.schedule.model_dump()).timesteps
     last = timesteps if config.loss.max_step is None else config.loss.max_step
     if not 0 <= config.loss.min_step <= last <= timesteps:
         raise UserError(
@@ -153,7 +158,7 @@ def _trainer(config: TrainingConfig, folder: Path, training: EpochStream) -> L.T
 
     def export(target: Path, state: dict[str, Tensor], progress: dict[str, Any]) -> None:
         record = {**progress, "n_molecules": training.n_molecules, "config": config.to_dict()}
-        parts = {"network": config.network, "schedule": config.schedule, "sampler": config.sampler}
+        parts = {part: record["config"][part] for part in ("network", "schedule", "sampler")}
         save_model(target, state, {**parts, "training": record})
 
     accelerators = {"auto": "auto", "cpu": "cpu", "cuda": "gpu"}

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from prerelax.datasets import qm9
 from prerelax.datasets.structures import Structures, collect, read_npz, read_xyz
 from prerelax.errors import UserError
-from prerelax.training.config import DataConfig, expand_path
+from prerelax.settings import expand_path
+from prerelax.training.config import DataConfig
 
 
 def read_training_set(config: DataConfig, network_elements: Sequence[int]) -> Structures:
@@ -28,7 +29,7 @@ def read_training_set(config: DataConfig, network_elements: Sequence[int]) -> St
 
 
 def _filtered(config: DataConfig, network_elements: Sequence[int]) -> Structures:
-    structures = _read(config.format, expand_path(config.path))
+    structures = _read(config.format, config.file)
     if config.inconsistent is not None:
         structures = structures.without_ids(qm9.read_inconsistent(expand_path(config.inconsistent)))
     if config.split != "random":
@@ -41,7 +42,7 @@ def _filtered(config: DataConfig, network_elements: Sequence[int]) -> Structures
     if elements:
         structures = structures.with_elements(elements)
     if not len(structures):
-        raise ValueError(f"{config.path}: no molecule is left after the filters")
+        raise ValueError(f"{config.file}: no molecule is left after the filters")
     return structures
 
 

@@ -1,0 +1,257 @@
+"""What people write in YAML: models that know their keys, files that extend others, sentences for mistakes.
+
+Campaigns and trainings are read alike. Imports no torch and nothing of chemistry.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from prerelax.errors import UserError, nearest
+
+EXTENDS = "extends"
+"""The key that names the file a mapping builds on."""
+
+
+class Settings(BaseModel):
+    """A part of a config: it refuses keys that it does not know, and does not change once it is read."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds, whole: what it extends is filled in.
+
+    Raises UserError, in one sentence, for a file that cannot be read, is no YAML or holds no mapping, and
+    for files that extend each other in a circle.
+    """
+    return _read(path, ())
+
+
+def resolved(settings: Mapping[str, Any], folder: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """`settings` with every `extends: FILE` replaced by what the file says.
+
+    FILE is relative to `folder`, where the settings stand, and may extend another one. What the settings say
+    goes before what FILE says: mappings are merged key by key, lists and single values replaced, and `null`
+    removes a key. `extends` may stand at the top or in any mapping below it.
+    """
+    own = {
+        str(key): resolved(value, folder, chain) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if key != EXTENDS
+    }
+    if settings.get(EXTENDS) is None:
+        return own
+    if not isinstance(settings[EXTENDS], str):
+        raise UserError(f"{EXTENDS} must be the path of one YAML file, not {settings[EXTENDS]!r}")
+    return merged(_read(folder / expand_path(settings[EXTENDS]), chain), own)
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `change`: mappings are merged, anything else replaces, None removes."""
+    result = dict(base)
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in (each.resolve() for each in chain):
+        circle = " extends ".join(str(each) for each in (*chain, path))
+        raise UserError(f"{circle}: a file cannot extend itself")
+    what = f"{path}, which {chain[-1]} extends," if chain else str(path)
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"{what} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{what} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{what} must be a mapping of keys, not {_shown(raw)}")
+    return resolved(raw, path.parent, (*chain, path))
+
+
+def expand_path(text: str) -> Path:
+    """Path with `~`, `$NAME` and `${NAME:-default}` expanded. Raises UserError for a variable that is not
+    set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match["name"] or match["plain"], match["default"]
+        found = os.environ.get(name) or default
+        if found is None:
+            raise UserError(f"{text}: the environment variable {name} is not set")
+        return found
+
+    pattern = r"\$(?:\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}|(?P<plain>\w+))"
+    return Path(re.sub(pattern, value, text)).expanduser()
+
+
+def sentences(error: ValidationError, model: type[BaseModel], raw: object, where: str = "") -> str:
+    """What is wrong with settings `raw` for a `model`: one sentence for each key.
+
+    Keys are named in full, from the one on under which the settings stand: `where`.
+    """
+    by_key: dict[str, list[str]] = {}
+    for each in error.errors():
+        path, known = _place(model, raw, each)
+        path = [where, *path] if where else path
+        by_key.setdefault(_dotted(path), []).append(_sentence(each, path, known))
+    return "; ".join(_in_one(each) for each in by_key.values())
+
+
+def _in_one(complaints: list[str]) -> str:
+    """One sentence of those about a value that none of several types takes: `x must be edm or a number`."""
+    first, *others = complaints
+    if not others:
+        return first
+    beginning, _, end = first.rpartition(", not ")
+    alternatives = [each.partition(" must be ")[2].rpartition(", not ")[0] for each in others]
+    return f"{' or '.join([beginning, *alternatives])}, not {end}" if all(alternatives) and end else first
+
+
+def _sentence(error: ErrorDetails, path: list[str | int], known: list[str]) -> str:
+    key, value, context = _dotted(path), error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key {key}{nearest(str(path[-1]), known)}"
+        case "missing":
+            return f"the key {key} is missing"
+        case "value_error":
+            return f"{key}: {context['error']}" if key else str(context["error"])
+        case "literal_error":
+            words = re.findall(r"'([^']*)'", context["expected"])
+            hint = nearest(value, words) if isinstance(value, str) else ""
+            return f"{key} must be {_either(words)}, not {value!r}{hint}"
+        case "union_tag_invalid" | "union_tag_not_found":
+            words = re.findall(r"'([^']*)'", context.get("expected_tags", "")) or known
+            chosen_by = context["discriminator"].strip("'").removesuffix("()")
+            hint = nearest(str(context.get("tag", "")), words)
+            return f"{key}.{chosen_by} must be one of {', '.join(words)}{hint}"
+        case kind if kind in KINDS:
+            return f"{key or 'the config'} must be {KINDS[kind]}, not {_shown(value)}"
+        case kind if kind in LIMITS:
+            comparison, limit = LIMITS[kind]
+            return f"{key} must be {comparison} {context[limit]}, not {value!r}"
+        case _:
+            return f"{key}: {error['msg']} (got {value!r})"
+
+
+KINDS = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys",
+    "model_type": "a mapping of keys",
+    "model_attributes_type": "a mapping of keys",
+}
+"""pydantic's names of mistakes, and what the value should have been."""
+
+LIMITS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+
+
+def _place(model: type[BaseModel], raw: object, error: ErrorDetails) -> tuple[list[str | int], list[str]]:
+    """Where in the YAML a mistake is, and the keys known there.
+
+    pydantic's location also names the members of unions, which are no keys of the YAML.
+    """
+    path: list[str | int] = []
+    possible: list[object] = [model]
+    known = _keys(possible)
+    steps = error["loc"]
+    for i, step in enumerate(steps):
+        last = i == len(steps) - 1
+        there = _holds(raw, step)
+        if not there and not (last and error["type"] == "missing"):
+            named = [each for each in possible if step in _tags(each)]
+            possible = named or possible
+        else:
+            path.append(step)
+            known = _keys(possible)
+            possible = [each for part in possible for each in _behind(part, step)]
+            raw = raw[step] if there else None  # type: ignore[index]
+    if error["type"] != "extra_forbidden":
+        known = _keys(possible)
+    return path, known
+
+
+def _holds(raw: object, step: str | int) -> bool:
+    if isinstance(raw, list):
+        return isinstance(step, int) and step < len(raw)
+    return isinstance(raw, Mapping) and step in raw
+
+
+def _keys(possible: Sequence[object]) -> list[str]:
+    """The keys that the models among some types know."""
+    models = [each for each in possible if isinstance(each, type) and issubclass(each, BaseModel)]
+    return [field.alias or name for each in models for name, field in each.model_fields.items()]
+
+
+def _tags(kind: object) -> set[object]:
+    """The words by which a union knows one of its members."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return set()
+    literals = (each.annotation for each in kind.model_fields.values())
+    return {kind.__name__, *(word for each in literals for word in typing.get_args(each))}
+
+
+def _behind(kind: object, step: str | int) -> list[object]:
+    """The types that may stand behind a key or number of a type."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = {each.alias or name: each.annotation for name, each in kind.model_fields.items()}
+        return _members(fields.get(str(step)))
+    arguments = typing.get_args(kind)
+    return _members(arguments[-1]) if arguments else []
+
+
+def _members(kind: object) -> list[object]:
+    """The types that a union or an annotated type stands for."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return _members(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return [each for part in arguments for each in _members(part)]
+    return [kind]
+
+
+def _dotted(path: list[str | int]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _either(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "empty"
+    return "a mapping" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else repr(value)
