@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from prerelax.errors import UserError, nearest
+from prerelax.shipped import shipped
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.yaml", "card.md"
 
@@ -16,9 +17,9 @@ class ModelError(UserError):
 
 
 def models_folder() -> Path:
-    """$PRERELAX_MODELS, else `models/` at the root of the source tree this package was installed from."""
+    """$PRERELAX_MODELS, else the shipped models."""
     given = os.environ.get("PRERELAX_MODELS")
-    return Path(given) if given else Path(__file__).resolve().parents[3] / "models"
+    return Path(given) if given else shipped("models")
 
 
 def list_models() -> list[str]:
