@@ -19,7 +19,7 @@ from prerelax.diffusion.options import Device
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.starts.options import Fallback, ForceField
 from prerelax.verbs import SECTIONS, models
-from prerelax.verbs.campaigns import plan, retry, status
+from prerelax.verbs.campaigns import init, plan, retry, status
 from prerelax.verbs.models import Calls, SamplerName, Steps
 from prerelax.verbs.surface import GoOnWithoutProgram
 
@@ -335,7 +335,7 @@ def schema(
         out.write_text(text)
 
 
-for verb in (plan, status, retry):
+for verb in (init, plan, status, retry):
     app.command(rich_help_panel=CAMPAIGNS)(verb)
 for name, models_verb in models.VERBS.items():
     models_app.command(name)(models_verb)

@@ -1,4 +1,4 @@
-"""What `prerelax init` writes: a folder in which `snakemake` runs the example, and then a campaign of one's own."""
+"""What `prerelax init` writes: a folder in which `snakemake` runs the example, then one's own campaigns."""
 
 import shutil
 from pathlib import Path
@@ -33,7 +33,9 @@ def start_folder(folder: Path) -> None:
     """
     taken = [name for name in ("Snakefile", *COPIES.values()) if (folder / name).exists()]
     if taken:
-        raise UserError(f"{folder} holds {', '.join(taken)} already; nothing was written. Choose another folder")
+        raise UserError(
+            f"{folder} holds {', '.join(taken)} already; nothing was written. Choose another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "Snakefile").write_text(SNAKEFILE)
     for source, name in COPIES.items():

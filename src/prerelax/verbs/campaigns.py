@@ -1,4 +1,4 @@
-"""`prerelax plan | status | retry`: a campaign as a whole, before, while and after it runs."""
+"""`prerelax init | plan | status | retry`: a campaign as a whole, before, while and after it runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,18 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The campaig
 Directory = Annotated[
     Path, typer.Option(help="Where Snakemake runs: `results/` and relative paths of the config lie there.")
 ]
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder to make; the current one may be given.")
+    ] = Path(),
+) -> None:
+    """Start a folder for campaigns: Snakefile, the example's config, the papers' configs, a SLURM profile."""
+    from prerelax.campaign.new_folder import start_folder
+
+    start_folder(folder)
+    typer.echo(f"{folder.resolve()}: run `snakemake --cores all` there for the example in config.yaml")
 
 
 def plan(
