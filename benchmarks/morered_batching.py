@@ -25,7 +25,7 @@ from prerelax.diffusion.morered import Molecule, Sampler, relax, sampler_of
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 from prerelax.networks.batch import Batch, centred, make_batch
-from prerelax.networks.morered import JointNetwork
+from prerelax.networks.morered import JointNetwork, MoreRedOptions
 
 
 def read_molecules(path: Path, limit: int, elements: tuple[int, ...], bond_graph: bool) -> list[Molecule]:
@@ -113,7 +113,7 @@ def time_one_step(data: Path, n_features: int, batch_size: int) -> None:
     molecules = read_molecules(data, batch_size, (1, 6, 7, 8), bond_graph=False)
     batch = make_batch([m.numbers for m in molecules], [m.positions for m in molecules])
     torch.manual_seed(0)
-    network = JointNetwork(n_features=n_features).eval()
+    network = JointNetwork(MoreRedOptions(n_features=n_features)).eval()
     network.noise_and_atom_times(batch)
     seconds = min(_timed(lambda: network.noise_and_atom_times(batch)) for _ in range(5))
     print(f"one step, batch {len(molecules)}, 3 x {n_features}, {torch.get_num_threads()} threads:")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prerelax.datasets.structures import Structures, collect, write_npz
 from prerelax.denoisers.checkpoint import LoadedModel
@@ -13,11 +13,14 @@ from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.evaluation import card_table, compare, evaluate_model
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch
+from prerelax.networks.network import Network
 
 WATER = (np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]))
 
 
-class _DoesNothing(nn.Module):
+class _DoesNothing(Network):
+    types = "fixed"
+
     elements = (1, 8)
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:

@@ -11,14 +11,14 @@ from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.morered import Molecule, Relaxed, make_sampler, relax
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.networks.batch import Batch
-from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
+from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork, TimeNetwork
 
 SCHEDULE = MoreRedSchedule.polynomial(100)
 
 
 def network(kind: Any, seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    built = kind(n_features=16).eval()
+    built = kind(MoreRedOptions(n_features=16)).eval()
     if hasattr(built, "time_head"):
         # Spreads the predicted times, so that molecules arrive after different numbers of iterations.
         torch.nn.init.normal_(built.time_head.outnet[2].weight, std=0.3)
@@ -106,7 +106,7 @@ class Broken(JointNetwork):
     """Predicts NaN, in the noise or the time, for molecules of five atoms from their third iteration on."""
 
     def __init__(self, broken: str) -> None:
-        super().__init__(n_features=16)
+        super().__init__(MoreRedOptions(n_features=16))
         self.broken = broken
         self.calls = 0
 

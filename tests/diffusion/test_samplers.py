@@ -15,6 +15,7 @@ from prerelax.diffusion.edm import few_call_steps
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
 from prerelax.networks import build_network
 from prerelax.networks.batch import Batch
+from prerelax.networks.network import Network
 
 TOLERANCE_ANG = 1e-4
 
@@ -124,8 +125,10 @@ def test_bad_molecules_get_a_status_and_disturb_nobody() -> None:
         np.testing.assert_allclose(one.positions, other.positions, atol=TOLERANCE_ANG)
 
 
-class _FailsOnCarbon(nn.Module):
+class _FailsOnCarbon(Network):
     """Predicts no noise, and NaN for molecules that contain carbon."""
+
+    types = "fixed"
 
     elements = (1, 6, 8)
 

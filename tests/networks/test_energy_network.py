@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from prerelax.networks.batch import Batch, make_batch
-from prerelax.networks.energy import EnergyNetwork
+from prerelax.networks.energy import EnergyNetwork, EnergyNetworkOptions
 
 FREE_ATOMS_EV = {1: -13.6, 6: -1030.0, 8: -2042.0}
 
 
 def network() -> EnergyNetwork:
     torch.manual_seed(0)
-    built = EnergyNetwork(n_features=16).double()
+    built = EnergyNetwork(EnergyNetworkOptions(n_features=16)).double()
     for z, energy in FREE_ATOMS_EV.items():
         built.atom_energies[z] = energy
     return built
@@ -82,7 +82,7 @@ def test_atom_energies_are_found_again() -> None:
     rng = np.random.default_rng(1)
     numbers = [torch.from_numpy(rng.choice([1, 6, 8], rng.integers(4, 20))) for _ in range(50)]
     exact = torch.tensor([sum(FREE_ATOMS_EV[int(z)] for z in n) for n in numbers], dtype=torch.float64)
-    built = EnergyNetwork(n_features=8)
+    built = EnergyNetwork(EnergyNetworkOptions(n_features=8))
     built.fit_atom_energies(numbers, exact + torch.from_numpy(rng.normal(scale=0.5, size=50)))
     for z, energy in FREE_ATOMS_EV.items():
         assert float(built.atom_energies[z]) == pytest.approx(energy, abs=0.5)

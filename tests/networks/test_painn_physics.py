@@ -10,14 +10,14 @@ from torch import Tensor
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.messages import Edges
-from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
+from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork, TimeNetwork
 from prerelax.networks.neighbours import neighbours_within, padded_neighbours
 from prerelax.networks.painn import PaiNN
 
 
 def joint_network(**options: Any) -> JointNetwork:
     torch.manual_seed(0)
-    network = JointNetwork(**{"n_features": 16, **options}).double()
+    network = JointNetwork(MoreRedOptions(**{"n_features": 16, **options})).double()
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):  # they start as zeros
             torch.nn.init.normal_(parameter, std=0.1)
@@ -200,9 +200,9 @@ def test_the_bond_graph_matters_and_must_be_given() -> None:
 @pytest.mark.parametrize("elements", [(), (0, 6), (6, 100)])
 def test_elements_without_an_embedding_are_refused(network_class: Any, elements: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="atomic numbers from 1 to 99"):
-        network_class(elements=elements, n_features=8)
+        network_class(MoreRedOptions(elements=elements, n_features=8))
 
 
 def test_unknown_backbones_are_refused() -> None:
     with pytest.raises(ValueError, match="painn, so3"):
-        JointNetwork(n_features=8, backbone="schnet")
+        JointNetwork(MoreRedOptions(n_features=8, backbone="schnet"))

@@ -9,14 +9,14 @@ pytest.importorskip("e3nn", reason="the SO(3) trunk needs the extra so3")
 
 from prerelax.networks import build_network
 from prerelax.networks.batch import Batch, make_batch
-from prerelax.networks.energy import EnergyNetwork
-from prerelax.networks.morered import JointNetwork
+from prerelax.networks.energy import EnergyNetwork, EnergyNetworkOptions
+from prerelax.networks.morered import JointNetwork, MoreRedOptions
 from prerelax.networks.so3 import SO3Net, coupling
 
 
 def network(bond_graph: bool = False) -> JointNetwork:
     torch.manual_seed(0)
-    return JointNetwork(n_features=8, bond_graph=bond_graph, backbone="so3").double()
+    return JointNetwork(MoreRedOptions(n_features=8, bond_graph=bond_graph, backbone="so3")).double()
 
 
 def batch(*sizes: int) -> Batch:
@@ -68,7 +68,7 @@ def test_coupling_has_its_textbook_values() -> None:
 
 def test_forces_are_the_derivative_of_the_energy() -> None:
     torch.manual_seed(0)
-    built = EnergyNetwork(n_features=8, backbone="so3").double()
+    built = EnergyNetwork(EnergyNetworkOptions(n_features=8, backbone="so3")).double()
     inputs = batch(7)
     _, forces = built.energies_and_forces(inputs)
     shift = torch.zeros_like(inputs.positions)

@@ -20,7 +20,7 @@ from prerelax.diffusion.noise import SeededNoise
 from prerelax.engines import Level, level_settings, make_calculator, validate_level
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, make_batch
-from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork
+from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork, TimeNetwork
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
 from prerelax.training import losses as training_losses
 from prerelax.training.config import LossConfig
@@ -100,7 +100,7 @@ def losses(name: str, *inputs: Any, **options: float) -> dict[str, torch.Tensor]
 )
 def test_losses_fall(name: str, kind: Any) -> None:
     torch.manual_seed(0)
-    network, batch = kind(n_features=16), ethanol_like()
+    network, batch = kind(MoreRedOptions(n_features=16)), ethanol_like()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(0)
     history = []
@@ -116,7 +116,7 @@ def test_losses_fall(name: str, kind: Any) -> None:
 
 def test_joint_loss_is_the_weighted_sum_and_reaches_the_time_head_through_the_noise() -> None:
     torch.manual_seed(0)
-    network, batch = JointNetwork(n_features=16), ethanol_like(2)
+    network, batch = JointNetwork(MoreRedOptions(n_features=16)), ethanol_like(2)
 
     def loss(**weights: float) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(1)
@@ -152,13 +152,22 @@ def test_time_target_is_the_step_over_t_minus_one() -> None:
 def test_losses_refuse_networks_and_schedules_of_another_kind() -> None:
     batch, generator = ethanol_like(1), torch.Generator()
     with pytest.raises(UserError, match="JointNetwork, not a NoiseNetwork"):
-        losses("morered-joint", NoiseNetwork(n_features=8), batch, SCHEDULE, (0, 9), generator)
+        losses(
+            "morered-joint", NoiseNetwork(MoreRedOptions(n_features=8)), batch, SCHEDULE, (0, 9), generator
+        )
     with pytest.raises(UserError, match="kind: morered"):
         losses(
-            "morered-noise", NoiseNetwork(n_features=8), batch, NoiseSchedule.polynomial(), (0, 9), generator
+            "morered-noise",
+            NoiseNetwork(MoreRedOptions(n_features=8)),
+            batch,
+            NoiseSchedule.polynomial(),
+            (0, 9),
+            generator,
         )
     with pytest.raises(UserError, match="force-field"):
-        losses("energy-forces", NoiseNetwork(n_features=8), batch, SCHEDULE, (0, 9), generator)
+        losses(
+            "energy-forces", NoiseNetwork(MoreRedOptions(n_features=8)), batch, SCHEDULE, (0, 9), generator
+        )
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e11])

@@ -10,13 +10,21 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 import yaml
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from prerelax.denoisers.denoiser import Denoiser, as_denoiser
+from prerelax.denoisers.model_config import (
+    ModelConfig,
+    SamplerDefaults,
+    TrainedLoss,
+    TrainedWith,
+    TrainingRecord,
+)
 from prerelax.denoisers.model_folders import (
     CARD,
     CONFIG,
@@ -30,6 +38,7 @@ from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError, nearest
 from prerelax.networks import build_network
+from prerelax.networks.network import Network
 
 __all__ = [
     "CARD",
@@ -41,7 +50,7 @@ __all__ = [
     "list_models",
     "load_model",
     "make_schedule",
-    "network_elements",
+    "read_model_config",
     "save_model",
 ]
 
@@ -49,25 +58,52 @@ GAMMA_KEY = "schedule.gamma"
 """Tensor name under which an imported checkpoint keeps its own schedule table."""
 
 
+Schedule = NoiseSchedule | MoreRedSchedule
+"""EDM's or MoreRed's"""
+
+
 @dataclass(frozen=True)
 class LoadedModel:
-    """A denoiser ready for sampling, with the schedule it was trained on."""
+    """A network ready for sampling, with the schedule it was trained on."""
 
     name: str
-    network: nn.Module
-    schedule: Any
-    """NoiseSchedule of EDM, or MoreRedSchedule"""
+    network: Network
+    schedule: Schedule
     elements: tuple[int, ...]
     """atomic numbers the network knows"""
-    config: dict[str, Any] = field(default_factory=dict)
+    config: ModelConfig = field(default_factory=ModelConfig)
     folder: Path | None = None
 
-    def __call__(self, batch: Any, time: Tensor) -> Any:
-        return self.network(batch, time)
+    @property
+    def denoiser(self) -> Denoiser:
+        """The network, known to predict noise. Raises UserError for one that does not."""
+        return as_denoiser(self.network, self.name)
 
     @property
-    def sampler_defaults(self) -> dict[str, Any]:
-        return dict(self.config.get("sampler") or {})
+    def edm_schedule(self) -> NoiseSchedule:
+        """The schedule, known to be EDM's. Raises UserError for MoreRed's."""
+        if not isinstance(self.schedule, NoiseSchedule):
+            raise UserError(f"{self.name} is a MoreRed model, not an EDM")
+        return self.schedule
+
+    @property
+    def morered_schedule(self) -> MoreRedSchedule:
+        """The schedule, known to be MoreRed's. Raises UserError for EDM's."""
+        if not isinstance(self.schedule, MoreRedSchedule):
+            raise UserError(f"{self.name} is not a MoreRed model: its schedule is EDM's")
+        return self.schedule
+
+    @property
+    def sampler_defaults(self) -> SamplerDefaults:
+        """What a sampler does where it is not told; empty where the config does not say."""
+        return self.config.get("sampler") or SamplerDefaults()
+
+    @property
+    def last_trained_step(self) -> int | None:
+        """Last step of the schedule that the training drew; None where it drew all, or is not on record."""
+        training = self.config.get("training") or TrainingRecord()
+        loss = (training.get("config") or TrainedWith()).get("loss") or TrainedLoss()
+        return loss.get("max_step")
 
     def to(self, device: torch.device | str) -> LoadedModel:
         """The same model with its network moved to `device`."""
@@ -81,9 +117,7 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     Raises ModelError where there is none, or where config and weights do not fit together.
     """
     folder = find_model(name_or_path)
-    config = yaml.safe_load((folder / CONFIG).read_text())
-    if not isinstance(config, dict) or "network" not in config:
-        raise ModelError(f"{folder / CONFIG} has no `network`")
+    config = read_model_config(folder)
     weights = load_file(folder / WEIGHTS)
     gamma = weights.pop(GAMMA_KEY, None)
     schedule = NoiseSchedule(gamma) if gamma is not None else make_schedule(config.get("schedule") or {})
@@ -93,31 +127,33 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     except RuntimeError as error:
         raise ModelError(f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {error}") from error
     network.to(device).eval().requires_grad_(False)
-    return LoadedModel(model_name(folder), network, schedule, network_elements(network), config, folder)
+    return LoadedModel(model_name(folder), network, schedule, network.elements, config, folder)
 
 
-def network_elements(network: nn.Module) -> tuple[int, ...]:
-    """Atomic numbers a network knows, from its `elements` attribute."""
-    elements: Any = getattr(network, "elements", ())
-    return tuple(int(z) for z in elements)
+def read_model_config(folder: Path) -> ModelConfig:
+    """`config.yaml` of a model folder. Raises ModelError where it names no network."""
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    if not isinstance(config, dict) or "network" not in config:
+        raise ModelError(f"{folder / CONFIG} has no `network`")
+    return cast(ModelConfig, config)
 
 
-def make_schedule(config: Mapping[str, Any]) -> Any:
+def make_schedule(config: Mapping[str, object]) -> Schedule:
     """The schedule of a config's `schedule` part: `kind` (EDM's `polynomial` or `morered`), `timesteps`, ...
 
     Raises UserError for unknown keys or values out of range.
     """
     options = dict(config)
-    kind = options.pop("kind", "polynomial")
+    kind = str(options.pop("kind", "polynomial"))
     if kind not in SCHEDULES:
-        raise UserError(f"unknown schedule {kind!r}{nearest(str(kind), list(SCHEDULES))}")
+        raise UserError(f"unknown schedule {kind!r}{nearest(kind, SCHEDULES)}")
     try:
         return SCHEDULES[kind](**options)
     except (TypeError, ValueError) as error:
         raise UserError(f"schedule {kind}: {error}") from error
 
 
-SCHEDULES: dict[str, Callable[..., Any]] = {
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
     "polynomial": NoiseSchedule.polynomial,
     "morered": MoreRedSchedule.polynomial,
 }
@@ -126,7 +162,7 @@ SCHEDULES: dict[str, Callable[..., Any]] = {
 def save_model(
     folder: Path,
     network: nn.Module | Mapping[str, Tensor],
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     card: str | None = None,
     gamma: Tensor | None = None,
 ) -> None:

@@ -70,7 +70,7 @@ def residuals_ang(
     """
     chosen = resolve_device(device)
     denoiser.to(chosen)
-    bond_graph = bool(getattr(denoiser.network, "uses_bond_graph", False))
+    bond_graph = denoiser.network.uses_bond_graph
     found = np.full(len(molecules), np.nan)
     known = set(denoiser.elements)
     several = [
@@ -93,11 +93,11 @@ def residuals_ang(
 
 def _one_more_call(denoiser: LoadedModel, batch: Batch, noise_ang: float) -> Tensor:
     """The geometries [n_atoms_total, 3] Å after a call that is told of such noise."""
-    schedule, network = denoiser.schedule, denoiser.network
+    schedule, network = denoiser.schedule, denoiser.denoiser
     scale = (schedule.sigma / schedule.alpha).to(batch.positions)
     if isinstance(network, JointNetwork):
         noise, atom_times = network.noise_and_atom_times(batch)
-        steps = schedule.nearest_step(molecule_time(atom_times, batch)).clamp_min(0)
+        steps = denoiser.morered_schedule.nearest_step(molecule_time(atom_times, batch)).clamp_min(0)
         return batch.positions - scale[steps][batch.molecule_index, None] * centred(noise, batch)
     step = int((scale - noise_ang).abs().argmin())
     if isinstance(schedule, MoreRedSchedule):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from prerelax.denoisers.denoiser import Denoiser, as_denoiser, diffuses_types
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.noise import NoiseStream
 from prerelax.errors import UserError
@@ -34,17 +35,15 @@ class State:
     """[n_atoms_total, n_types], None where types are not diffused"""
 
     @classmethod
-    def at_geometry(cls, network: nn.Module, batch: Batch) -> State:
+    def at_geometry(cls, network: Denoiser, batch: Batch) -> State:
         """The clean geometry of the batch, and clean features where the network diffuses them."""
-        features: Tensor | None = None
-        if getattr(network, "types", "fixed") == "diffused":
-            features = network.atom_features(batch.numbers)  # type: ignore[operator]
+        features = network.atom_features(batch.numbers) if diffuses_types(network) else None
         return cls(batch, centred(batch.positions, batch), features)
 
-    def predict(self, network: nn.Module, step: int, schedule: NoiseSchedule) -> tuple[Tensor, Tensor | None]:
+    def predict(self, network: Denoiser, step: int, schedule: NoiseSchedule) -> tuple[Tensor, Tensor | None]:
         """Noise of the positions, centred, and of the features, predicted for this state at `step`."""
         time = torch.full_like(self.batch.n_atoms, step, dtype=self.positions.dtype) / schedule.timesteps
-        noise: Tensor = network(self.batch.with_positions(self.positions, self.features), time)
+        noise = network(self.batch.with_positions(self.positions, self.features), time)
         return centred(noise[:, :3], self.batch), noise[:, 3:] if self.features is not None else None
 
 
@@ -60,7 +59,7 @@ class TailOptions:
 
 @torch.no_grad()
 def tail(
-    network: nn.Module,
+    network: Denoiser,
     schedule: NoiseSchedule,
     batch: Batch,
     n_steps: int,
@@ -103,7 +102,7 @@ def transition(schedule: NoiseSchedule, step: int) -> tuple[float, float]:
 
 
 def ancestral_step(
-    network: nn.Module,
+    network: Denoiser,
     schedule: NoiseSchedule,
     state: State,
     step: int,
@@ -130,7 +129,7 @@ def ancestral_step(
 
 
 def sample_data(
-    network: nn.Module,
+    network: Denoiser,
     schedule: NoiseSchedule,
     state: State,
     noise: NoiseStream,
@@ -167,7 +166,7 @@ FEW_CALL_POWER = 2.0
 """From n = 50: 6 calls at 50, 35, 22, 12, 6, 1; 3 calls at 50, 22, 6."""
 
 
-def tail_of_calls(network: nn.Module, n_steps: int, n_calls: int) -> list[tuple[nn.Module, int]]:
+def tail_of_calls(network: Denoiser, n_steps: int, n_calls: int) -> list[tuple[Denoiser, int]]:
     """The network and the step of each call; a network in stages has its own.
 
     Raises UserError as `few_call_steps`, and for other calls than a network in stages makes.
@@ -178,12 +177,12 @@ def tail_of_calls(network: nn.Module, n_steps: int, n_calls: int) -> list[tuple[
         raise UserError(
             f"a model in stages makes its {len(network.steps)} calls from step {network.steps[0]}, no others"
         )
-    return list(zip(network.stages, network.steps, strict=True))
+    return [(as_denoiser(stage), step) for stage, step in zip(network.stages, network.steps, strict=True)]
 
 
 @torch.no_grad()
 def few_calls(
-    calls: Sequence[tuple[nn.Module, int]],
+    calls: Sequence[tuple[Denoiser, int]],
     schedule: NoiseSchedule,
     batch: Batch,
     watch: Watcher | None = None,

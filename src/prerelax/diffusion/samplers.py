@@ -111,8 +111,8 @@ def sample(
     calls = calls if calls is not None else int(defaults.get("calls", DEFAULT_CALLS))
     _check_sampler(sampler, denoiser)
     if sampler in EDM_SAMPLERS:
-        edm.check_steps(steps, denoiser.schedule)
-        edm.tail_of_calls(denoiser.network, steps, calls if sampler == "few" else 1)
+        edm.check_steps(steps, denoiser.edm_schedule)
+        edm.tail_of_calls(denoiser.denoiser, steps, calls if sampler == "few" else 1)
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, not {batch_size}")
     tail = edm.TailOptions(fixed_types, noise_free)
@@ -185,7 +185,7 @@ def _sample_in_flight(
 ) -> list[SampleResult]:
     """The results of `rows` by a MoreRed sampler."""
     chosen = [molecules[row] for row in rows]
-    bond_graph = bool(getattr(denoiser.network, "uses_bond_graph", False))
+    bond_graph = denoiser.network.uses_bond_graph
     sampler = morered.sampler_of(denoiser, options.sampler, options.steps, options.time_model)
     flown = morered.relax(
         [morered.Molecule(m.numbers, m.positions, topology(m) if bond_graph else None) for m in chosen],
@@ -246,16 +246,16 @@ def _sample_batch(
 ) -> list[SampleResult]:
     chosen = [molecules[row] for row in rows]
     centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in chosen]
-    batch = as_batch(chosen, centres, bool(getattr(denoiser.network, "uses_bond_graph", False))).to(device)
+    batch = as_batch(chosen, centres, denoiser.network.uses_bond_graph).to(device)
     frames: list[Tensor] = []
     watch = frames.append if options.keep_trajectory else None
     if options.sampler == "few":
-        tail = edm.tail_of_calls(denoiser.network, options.steps, options.calls)
-        final = edm.few_calls(tail, denoiser.schedule, batch, watch)
+        tail = edm.tail_of_calls(denoiser.denoiser, options.steps, options.calls)
+        final = edm.few_calls(tail, denoiser.edm_schedule, batch, watch)
         n_calls = options.calls
     else:
         final = edm.tail(
-            denoiser.network, denoiser.schedule, batch, options.steps, stream, rows, options.tail, watch
+            denoiser.denoiser, denoiser.edm_schedule, batch, options.steps, stream, rows, options.tail, watch
         )
         n_calls = options.steps + 1
     finals = _split(final, batch, centres)

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from prerelax.datasets.structures import Structures, read_npz, write_npz
 from prerelax.denoisers.checkpoint import LoadedModel, load_model, save_model
+from prerelax.denoisers.model_config import ModelConfig
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
+from prerelax.networks.staged import StagedNetwork
 
 MOLECULES_AT_A_TIME = 5_000
 
@@ -89,7 +90,7 @@ def join_stages(models: Sequence[str | Path], out: Path) -> LoadedModel:
     weights: dict[str, Tensor] = {}
     for k, stage in enumerate(stages):
         weights |= {f"stages.{k}.{name}": tensor for name, tensor in stage.network.state_dict().items()}
-    config: dict[str, Any] = {
+    config: ModelConfig = {
         "network": {"name": "staged", "stage": first.config["network"], "steps": steps},
         "schedule": first.config["schedule"],
         "sampler": {"name": "few", "steps": steps[0], "calls": len(steps)},
@@ -101,6 +102,6 @@ def join_stages(models: Sequence[str | Path], out: Path) -> LoadedModel:
 
 def _step(stage: LoadedModel) -> int:
     defaults = stage.sampler_defaults
-    if defaults.get("name") != "few" or "steps" not in defaults or hasattr(stage.network, "stages"):
+    if defaults.get("name") != "few" or "steps" not in defaults or isinstance(stage.network, StagedNetwork):
         raise UserError(f"{stage.name} names no step at which it is called once (sampler: name few, steps)")
     return int(defaults["steps"])

@@ -12,90 +12,87 @@ before they are gathered into pairs, which is the same sum for a fraction of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from prerelax.molecules.topology import MAX_TOPOLOGICAL_DISTANCE
 from prerelax.networks.batch import Batch, centred
+from prerelax.networks.network import Network, Types
+from prerelax.networks.products import Linear, added, gather, linear, multiplied, silu
 
-TYPES = ("diffused", "fixed")
-AGGREGATIONS = ("sum", "mean")
-MOTIONS = ("noise", "none", "denoised")
+Aggregation = Literal["sum", "mean"]
+Motion = Literal["noise", "none", "denoised"]
 
 
-class EGNN(nn.Module):
-    """Denoiser: predicts the noise in the positions, and in the types where these are diffused along.
-
-    `elements` are the atomic numbers it knows, in the order of the one-hot encoding. `types`: with `diffused`
-    the atom features are noised together with the positions (the papers' model), with `fixed` they are the
-    clean elements. `charges` appends Z to the features, which are divided by `one_hot_scale` and
-    `charge_scale`. Options of our own, all off in the published network: `bond_graph` adds an embedding of
-    the topological distance to each pair, `radial_basis` that many Gaussians of the interatomic distance,
-    `log_time` gives the time on a logarithmic scale as well. `motion` says which geometry a block sees:
-    `noise` the coordinates moved by the noise predicted so far (published; of the order of 1 Å, so distances
-    lose their meaning), `none` the input geometry, `denoised` the input minus sigma(t) times the noise
-    predicted so far, so that each block refines the geometry of the one before.
+@dataclass(frozen=True)
+class EGNNOptions:
+    """Options of an `EGNN`. Its defaults are the published network; our own options are off.
 
     Raises ValueError for an option outside its range.
     """
 
-    def __init__(
-        self,
-        elements: Sequence[int] = (1, 6, 7, 8, 9),
-        n_layers: int = 9,
-        n_features: int = 256,
-        types: str = "diffused",
-        charges: bool = True,
-        one_hot_scale: float = 4.0,
-        charge_scale: float = 10.0,
-        attention: bool = True,
-        tanh: bool = True,
-        coords_range: float = 15.0,
-        norm_constant: float = 1.0,
-        inv_sublayers: int = 1,
-        aggregation: str = "sum",
-        normalization_factor: float = 1.0,
-        bond_graph: bool = False,
-        radial_basis: int = 0,
-        radial_range: Sequence[float] = (0.7, 4.0),
-        log_time: bool = False,
-        motion: str = "noise",
-    ) -> None:
+    elements: Sequence[int] = (1, 6, 7, 8, 9)
+    """atomic numbers, in the order of the one-hot encoding"""
+    n_layers: int = 9
+    n_features: int = 256
+    types: Types = "diffused"
+    """diffused: the atom features are noised together with the positions (the papers' model); fixed: they
+    are the clean elements"""
+    charges: bool = True
+    """append Z to the features"""
+    one_hot_scale: float = 4.0
+    """by which the one-hot features are divided"""
+    charge_scale: float = 10.0
+    """by which Z is divided"""
+    attention: bool = True
+    tanh: bool = True
+    coords_range: float = 15.0
+    norm_constant: float = 1.0
+    inv_sublayers: int = 1
+    aggregation: Aggregation = "sum"
+    normalization_factor: float = 1.0
+    bond_graph: bool = False
+    """our own: give each pair an embedding of its topological distance"""
+    radial_basis: int = 0
+    """our own: so many Gaussians of the interatomic distance"""
+    radial_range: Sequence[float] = (0.7, 4.0)
+    """centres of the first and the last Gaussian, Å"""
+    log_time: bool = False
+    """our own: give the time on a logarithmic scale as well"""
+    motion: Motion = "noise"
+    """Which geometry a block sees. noise: the coordinates moved by the noise predicted so far (published; of
+    the order of 1 Å, so distances lose their meaning). none: the input geometry. denoised: the input minus
+    sigma(t) times the noise predicted so far, so that each block refines the geometry of the one before."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("types", Types), ("aggregation", Aggregation), ("motion", Motion)):
+            value = vars(self)[name]
+            if value not in get_args(known):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, not {value!r}")
+
+
+class EGNN(Network):
+    """Denoiser: predicts the noise in the positions, and in the types where these are diffused along."""
+
+    def __init__(self, options: EGNNOptions | None = None) -> None:
         super().__init__()
-        if types not in TYPES:
-            raise ValueError(f"types must be one of {', '.join(TYPES)}, not {types!r}")
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(f"aggregation must be one of {', '.join(AGGREGATIONS)}, not {aggregation!r}")
-        if motion not in MOTIONS:
-            raise ValueError(f"motion must be one of {', '.join(MOTIONS)}, not {motion!r}")
-        self.elements = tuple(int(z) for z in elements)
-        self.types = types
-        self.charges = charges
-        self.one_hot_scale = one_hot_scale
-        self.charge_scale = charge_scale
-        self.uses_bond_graph = bond_graph
-        self.log_time = log_time
-        self.norm_constant = norm_constant
-        self.motion = motion
-        self.n_types = len(self.elements) + int(charges)
+        self.options = options = options or EGNNOptions()
+        self.elements = tuple(int(z) for z in options.elements)
+        self.types: Types = options.types
+        self.uses_bond_graph = options.bond_graph
+        self.n_types = len(self.elements) + int(options.charges)
         """Width of the atom features that are noised along when types are diffused."""
-        n_inputs = self.n_types + (2 if log_time else 1)
+        n_inputs = self.n_types + (2 if options.log_time else 1)
+        n_features, n_radial = options.n_features, options.radial_basis
         self.embedding = nn.Linear(n_inputs, n_features)
-        self.embedding_out = nn.Linear(n_features, n_inputs) if types == "diffused" else None
-        self.topology = TopologyOneHot() if bond_graph else None
-        self.radial = RadialBasis(radial_basis, *radial_range) if radial_basis else None
-        n_pair_inputs = 2 + radial_basis + (MAX_TOPOLOGICAL_DISTANCE + 1 if bond_graph else 0)
-        block: dict[str, Any] = {
-            "n_features": n_features,
-            "n_pair_inputs": n_pair_inputs,
-            "aggregation": aggregation,
-            "normalization_factor": normalization_factor,
-        }
-        self.blocks = nn.ModuleList(
-            EquivariantBlock(inv_sublayers, attention, tanh, coords_range, **block) for _ in range(n_layers)
-        )
+        self.embedding_out = nn.Linear(n_features, n_inputs) if self.types == "diffused" else None
+        self.topology = TopologyOneHot() if options.bond_graph else None
+        self.radial = RadialBasis(n_radial, *options.radial_range) if n_radial else None
+        n_pair_inputs = 2 + n_radial + (MAX_TOPOLOGICAL_DISTANCE + 1 if options.bond_graph else 0)
+        self.blocks = nn.ModuleList(EquivariantBlock(options, n_pair_inputs) for _ in range(options.n_layers))
         known = torch.full((max(self.elements) + 1,), -1, dtype=torch.int64)
         known[list(self.elements)] = torch.arange(len(self.elements))
         self.element_index: Tensor
@@ -106,11 +103,11 @@ class EGNN(nn.Module):
         index = self.element_index[numbers]
         one_hot = (
             nn.functional.one_hot(index, len(self.elements)).to(self.embedding.weight.dtype)
-            / self.one_hot_scale
+            / self.options.one_hot_scale
         )
-        if not self.charges:
+        if not self.options.charges:
             return one_hot
-        return torch.cat([one_hot, numbers[:, None].to(one_hot.dtype) / self.charge_scale], dim=1)
+        return torch.cat([one_hot, numbers[:, None].to(one_hot.dtype) / self.options.charge_scale], dim=1)
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
         """Predicted noise [n_atoms_total, 3], or [n_atoms_total, 3 + n_types] where the types are diffused.
@@ -121,7 +118,7 @@ class EGNN(nn.Module):
         """
         h = self.embedding(self._inputs(batch, time))
         receiver, sender = batch.pairs
-        distance2, direction = pair_geometry(batch.positions, batch.pairs, self.norm_constant)
+        distance2, direction = pair_geometry(batch.positions, batch.pairs, self.options.norm_constant)
         constant = [distance2] if self.topology is None else [distance2, self.topology(batch)]
         noise = torch.zeros_like(batch.positions)
         step_size = self._step_size(batch, time)
@@ -131,7 +128,7 @@ class EGNN(nn.Module):
             noise = noise + step
             if step_size is not None:
                 seen = batch.positions + step_size * noise
-                distance2, direction = pair_geometry(seen, batch.pairs, self.norm_constant)
+                distance2, direction = pair_geometry(seen, batch.pairs, self.options.norm_constant)
         noise = centred(noise, batch)
         if self.embedding_out is None:
             return noise
@@ -139,9 +136,9 @@ class EGNN(nn.Module):
 
     def _step_size(self, batch: Batch, time: Tensor) -> Tensor | float | None:
         """What the predicted noise is multiplied by to make the next block's geometry; None: no motion."""
-        if self.motion == "none":
+        if self.options.motion == "none":
             return None
-        if self.motion == "noise":
+        if self.options.motion == "noise":
             return 1.0
         return -approximate_sigma(time)[batch.molecule_index, None].to(batch.positions.dtype)
 
@@ -156,7 +153,7 @@ class EGNN(nn.Module):
         else:
             features = batch.features
         times = time[:, None].to(features.dtype)
-        if self.log_time:
+        if self.options.log_time:
             times = torch.cat([times, torch.log10(times + LOG_TIME_OFFSET)], dim=1)
         return torch.cat([features, times[batch.molecule_index]], dim=1)
 
@@ -213,25 +210,12 @@ class RadialBasis(nn.Module):
 class EquivariantBlock(nn.Module):
     """`inv_sublayers` rounds of messages, then one move of the coordinates."""
 
-    def __init__(
-        self,
-        inv_sublayers: int,
-        attention: bool,
-        tanh: bool,
-        coords_range: float,
-        n_features: int,
-        n_pair_inputs: int,
-        aggregation: str,
-        normalization_factor: float,
-    ) -> None:
+    def __init__(self, options: EGNNOptions, n_pair_inputs: int) -> None:
         super().__init__()
         self.messages = nn.ModuleList(
-            MessageLayer(n_features, n_pair_inputs, attention, aggregation, normalization_factor)
-            for _ in range(inv_sublayers)
+            MessageLayer(options, n_pair_inputs) for _ in range(options.inv_sublayers)
         )
-        self.move = CoordinateLayer(
-            n_features, n_pair_inputs, tanh, coords_range, aggregation, normalization_factor
-        )
+        self.move = CoordinateLayer(options, n_pair_inputs)
 
     def forward(
         self, h: Tensor, pair_inputs: Tensor, direction: Tensor, receiver: Tensor, sender: Tensor
@@ -244,22 +228,16 @@ class EquivariantBlock(nn.Module):
 class MessageLayer(nn.Module):
     """h_i + MLP(h_i, sum_j e_ij m_ij) with messages m_ij from both atoms and their distance, gates e_ij."""
 
-    def __init__(
-        self,
-        n_features: int,
-        n_pair_inputs: int,
-        attention: bool,
-        aggregation: str,
-        normalization_factor: float,
-    ) -> None:
+    def __init__(self, options: EGNNOptions, n_pair_inputs: int) -> None:
         super().__init__()
+        n_features = options.n_features
         self.pair = PairLinear(n_features, n_pair_inputs)
         self.pair_out = Linear(n_features, n_features)
-        self.attention = Linear(n_features, 1) if attention else None
+        self.attention = Linear(n_features, 1) if options.attention else None
         self.atom = nn.Sequential(
             Linear(2 * n_features, n_features), nn.SiLU(), Linear(n_features, n_features)
         )
-        self.aggregate = Aggregate(aggregation, normalization_factor)
+        self.aggregate = Aggregate(options.aggregation, options.normalization_factor)
 
     def forward(self, h: Tensor, pair_inputs: Tensor, receiver: Tensor, sender: Tensor) -> Tensor:
         message = silu(self.pair_out(silu(self.pair(h, pair_inputs, receiver, sender))))
@@ -273,23 +251,16 @@ class MessageLayer(nn.Module):
 class CoordinateLayer(nn.Module):
     """Moves [n_atoms_total, 3] of the coordinates along the directions to all other atoms."""
 
-    def __init__(
-        self,
-        n_features: int,
-        n_pair_inputs: int,
-        tanh: bool,
-        coords_range: float,
-        aggregation: str,
-        normalization_factor: float,
-    ) -> None:
+    def __init__(self, options: EGNNOptions, n_pair_inputs: int) -> None:
         super().__init__()
+        n_features = options.n_features
         self.pair = PairLinear(n_features, n_pair_inputs)
         self.pair_out = Linear(n_features, n_features)
         self.weight = Linear(n_features, 1, bias=False)
         nn.init.xavier_uniform_(self.weight.weight, gain=0.001)  # starts as a network that hardly moves atoms
-        self.tanh = tanh
-        self.coords_range = coords_range
-        self.aggregate = Aggregate(aggregation, normalization_factor)
+        self.tanh = options.tanh
+        self.coords_range = options.coords_range
+        self.aggregate = Aggregate(options.aggregation, options.normalization_factor)
 
     def forward(
         self, h: Tensor, pair_inputs: Tensor, direction: Tensor, receiver: Tensor, sender: Tensor
@@ -324,7 +295,7 @@ class PairLinear(nn.Module):
 class Aggregate(nn.Module):
     """Sum of pair values over senders divided by a constant, or their mean."""
 
-    def __init__(self, aggregation: str, normalization_factor: float) -> None:
+    def __init__(self, aggregation: Aggregation, normalization_factor: float) -> None:
         super().__init__()
         self.mean = aggregation == "mean"
         self.factor = normalization_factor
@@ -335,75 +306,3 @@ class Aggregate(nn.Module):
             return total / self.factor
         count = torch.bincount(receiver, minlength=n_atoms).clamp(min=1)
         return total / count[:, None].to(total.dtype)
-
-
-# Between matrix products pair tensors are bound by memory. Without gradients they are changed in place.
-
-
-def silu(values: Tensor) -> Tensor:
-    """SiLU; overwrites `values` where no gradient is recorded."""
-    return nn.functional.silu(values, inplace=not torch.is_grad_enabled())
-
-
-def added(values: Tensor, others: Tensor) -> Tensor:
-    """Sum; overwrites `values` where no gradient is recorded."""
-    return values + others if torch.is_grad_enabled() else values.add_(others)
-
-
-def multiplied(values: Tensor, others: Tensor) -> Tensor:
-    """Product; overwrites `values` where no gradient is recorded."""
-    return values * others if torch.is_grad_enabled() else values.mul_(others)
-
-
-class Linear(nn.Linear):
-    """nn.Linear by the faster product of `linear`."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight, self.bias)
-
-
-def linear(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """values @ weight.T + bias. On CPUs through a transposed copy of the weight: MKL is twice as fast with
-    it.
-    """
-    if values.device.type != "cpu":
-        return nn.functional.linear(values, weight, bias)
-    result: Tensor = _CpuLinear.apply(values, weight, bias)
-    return result
-
-
-class _CpuLinear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(values, weight)
-        ctx.has_bias = bias is not None
-        transposed = weight.t().contiguous()
-        return torch.mm(values, transposed) if bias is None else torch.addmm(bias, values, transposed)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        values, weight = ctx.saved_tensors
-        for_values = torch.mm(gradient, weight) if ctx.needs_input_grad[0] else None
-        for_weight = torch.mm(gradient.t(), values) if ctx.needs_input_grad[1] else None
-        for_bias = gradient.sum(0) if ctx.has_bias and ctx.needs_input_grad[2] else None
-        return for_values, for_weight, for_bias
-
-
-def gather(values: Tensor, index: Tensor) -> Tensor:
-    """values[index] along the first axis, with a faster sum over repeated rows in the backward pass."""
-    result: Tensor = _Gather.apply(values, index)
-    return result
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, index: Tensor) -> Tensor:
-        ctx.save_for_backward(index)
-        ctx.n_rows = len(values)
-        return values.index_select(0, index)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (index,) = ctx.saved_tensors
-        total = gradient.new_zeros((ctx.n_rows, *gradient.shape[1:]))
-        return total.scatter_add_(0, index[:, None].expand_as(gradient), gradient), None

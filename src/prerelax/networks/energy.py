@@ -7,35 +7,37 @@ perceptron of two layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from prerelax.networks.batch import Batch, molecule_sums
 from prerelax.networks.heads import AtomwiseHead
-from prerelax.networks.morered import AtomNetwork
+from prerelax.networks.morered import AtomNetwork, AtomNetworkOptions
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS
+
+
+@dataclass(frozen=True)
+class EnergyNetworkOptions(AtomNetworkOptions):
+    """Sizes of an `EnergyNetwork`, by default the paper's."""
+
+    elements: Sequence[int] = (1, 6, 7, 8, 16, 17)
+    n_features: int = 128
+    n_head_layers: int = 2
 
 
 class EnergyNetwork(AtomNetwork):
     """Energy eV of molecules from elements and geometry.
 
     `atom_energies` [100] eV, by atomic number, and the width `energy_scale` eV of what the network adds to
-    them are buffers: set them from the training data with `fit_atom_energies`. Sizes as in `AtomNetwork`.
+    them are buffers: set them from the training data with `fit_atom_energies`.
     """
 
-    def __init__(
-        self,
-        elements: Sequence[int] = (1, 6, 7, 8, 16, 17),
-        n_features: int = 128,
-        n_interactions: int = 3,
-        n_radial: int = 20,
-        cutoff: float = 5.0,
-        n_head_layers: int = 2,
-        backbone: str = "painn",
-    ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, backbone=backbone)
-        self.energy_head = AtomwiseHead(n_features, n_head_layers)
+    def __init__(self, options: EnergyNetworkOptions | None = None) -> None:
+        options = options or EnergyNetworkOptions()
+        super().__init__(options)
+        self.energy_head = AtomwiseHead(options.n_features, options.n_head_layers)
         # float64: total energies are thousands of eV, of which the millionth part matters.
         self.register_buffer("atom_energies", torch.zeros(N_EMBEDDED_ELEMENTS, dtype=torch.float64))
         self.register_buffer("energy_scale", torch.ones((), dtype=torch.float64))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from prerelax.networks.egnn import linear
+from prerelax.networks.products import linear
 
 SMALLEST_NORM = 1e-10
 

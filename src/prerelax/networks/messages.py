@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from prerelax.networks.neighbours import NeighbourBlock, Neighbours, PaddedNeighbours, padded_neighbours
 
@@ -87,6 +87,13 @@ def _plain_messages(
     return scalars, sent.new_zeros(n_atoms, 3, n_features).index_add(0, receiver, to_vectors)
 
 
+class _MessagesContext(FunctionCtx):
+    """What the backward pass of `_BlockedMessages` is given."""
+
+    saved_tensors: tuple[Tensor, ...]
+    padded: PaddedNeighbours
+
+
 class _BlockedMessages(torch.autograd.Function):
     """Received sums [n_atoms, 4 F]: x, y, z of the vectors, then the scalars.
 
@@ -97,7 +104,7 @@ class _BlockedMessages(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, filters: Tensor, features: Tensor, padded: PaddedNeighbours
+        ctx: _MessagesContext, table: Tensor, filters: Tensor, features: Tensor, padded: PaddedNeighbours
     ) -> Tensor:
         ctx.save_for_backward(table, filters, features)
         ctx.padded = padded
@@ -106,7 +113,7 @@ class _BlockedMessages(torch.autograd.Function):
         return torch.cat(received).index_select(0, padded.position_of_atom)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: _MessagesContext, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         table, filters, features = ctx.saved_tensors
         n_columns, n_features = table.shape[1], grad.shape[1] // 4
         # A free last part, in which each block puts the gradient along the direction.

@@ -7,65 +7,76 @@ head receiving the time head's prediction of each atom. Times are step / (T - 1)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from prerelax.networks.batch import Batch, centred, molecule_sums
 from prerelax.networks.heads import AtomwiseHead, NoiseHead
+from prerelax.networks.network import Network, Types
 from prerelax.networks.painn import N_EMBEDDED_ELEMENTS, PaiNN
 from prerelax.networks.so3 import SO3Net
 
-BACKBONES = ("painn", "so3")
+Backbone = Literal["painn", "so3"]
 
 
-class AtomNetwork(nn.Module):
-    """A trunk and the elements it was trained on; the heads are the subclasses' business.
+@dataclass(frozen=True)
+class AtomNetworkOptions:
+    """Sizes of a network on atoms. The defaults are the paper's.
 
-    `cutoff` in Å; the default sizes are the paper's. `bond_graph` gives the filters the topological distance
-    of each pair (our own option). `backbone` is `painn` or `so3` (needs e3nn). Raises ValueError for elements
-    without an embedding and unknown backbones.
+    Raises ValueError for elements without an embedding and for unknown backbones.
     """
 
-    types = "fixed"
-    """The elements are given, not diffused along with the positions."""
+    elements: Sequence[int] = (1, 6, 7, 8)
+    """atomic numbers it is trained on"""
+    n_features: int = 256
+    n_interactions: int = 3
+    n_radial: int = 20
+    cutoff: float = 5.0
+    """Å"""
+    n_head_layers: int = 3
+    backbone: Backbone = "painn"
+    """so3 needs e3nn"""
 
-    def __init__(
-        self,
-        elements: Sequence[int] = (1, 6, 7, 8),
-        n_features: int = 256,
-        n_interactions: int = 3,
-        n_radial: int = 20,
-        cutoff: float = 5.0,
-        bond_graph: bool = False,
-        backbone: str = "painn",
-    ) -> None:
-        super().__init__()
-        self.elements = tuple(int(z) for z in elements)
+    def __post_init__(self) -> None:
         if not self.elements or not 0 < min(self.elements) <= max(self.elements) < N_EMBEDDED_ELEMENTS:
             raise ValueError(f"elements must be atomic numbers from 1 to {N_EMBEDDED_ELEMENTS - 1}")
+        if self.backbone not in get_args(Backbone):
+            known = ", ".join(get_args(Backbone))
+            raise ValueError(f"backbone must be one of {known}, not {self.backbone!r}")
+
+
+@dataclass(frozen=True)
+class MoreRedOptions(AtomNetworkOptions):
+    """Options of MoreRed's networks."""
+
+    bond_graph: bool = False
+    """our own: give the filters the topological distance of each pair"""
+
+
+class AtomNetwork(Network):
+    """A trunk and the elements it was trained on; the heads are the subclasses' business."""
+
+    def __init__(self, options: AtomNetworkOptions, bond_graph: bool = False) -> None:
+        super().__init__()
+        self.elements = tuple(int(z) for z in options.elements)
         self.uses_bond_graph = bond_graph
-        if backbone not in BACKBONES:
-            raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, not {backbone!r}")
-        trunk = SO3Net if backbone == "so3" else PaiNN
-        self.representation = trunk(n_features, n_interactions, n_radial, cutoff, bond_graph)
+        trunk = SO3Net if options.backbone == "so3" else PaiNN
+        self.representation = trunk(
+            options.n_features, options.n_interactions, options.n_radial, options.cutoff, bond_graph
+        )
 
 
 class NoiseNetwork(AtomNetwork):
     """Denoiser for DDPM, and beside a `TimeNetwork` for AS and ITP."""
 
-    def __init__(
-        self,
-        elements: Sequence[int] = (1, 6, 7, 8),
-        n_features: int = 256,
-        n_interactions: int = 3,
-        n_radial: int = 20,
-        cutoff: float = 5.0,
-        bond_graph: bool = False,
-        n_head_layers: int = 3,
-        backbone: str = "painn",
-    ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph, backbone)
-        self.noise_head = NoiseHead(n_features, n_head_layers)
+    types: Types = "fixed"
+
+    def __init__(self, options: MoreRedOptions | None = None) -> None:
+        options = options or MoreRedOptions()
+        super().__init__(options, options.bond_graph)
+        self.noise_head = NoiseHead(options.n_features, options.n_head_layers)
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
         """Noise [n_atoms_total, 3], centred per molecule, given the time [n_molecules]."""
@@ -76,19 +87,10 @@ class NoiseNetwork(AtomNetwork):
 class TimeNetwork(AtomNetwork):
     """Predicts how far a geometry is from equilibrium."""
 
-    def __init__(
-        self,
-        elements: Sequence[int] = (1, 6, 7, 8),
-        n_features: int = 256,
-        n_interactions: int = 3,
-        n_radial: int = 20,
-        cutoff: float = 5.0,
-        bond_graph: bool = False,
-        n_head_layers: int = 3,
-        backbone: str = "painn",
-    ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph, backbone)
-        self.time_head = AtomwiseHead(n_features, n_head_layers)
+    def __init__(self, options: MoreRedOptions | None = None) -> None:
+        options = options or MoreRedOptions()
+        super().__init__(options, options.bond_graph)
+        self.time_head = AtomwiseHead(options.n_features, options.n_head_layers)
 
     def atom_times(self, batch: Batch) -> Tensor:
         """Predicted time [n_atoms_total] of every atom."""
@@ -104,20 +106,13 @@ class TimeNetwork(AtomNetwork):
 class JointNetwork(AtomNetwork):
     """Denoiser that predicts the time and the noise in one call."""
 
-    def __init__(
-        self,
-        elements: Sequence[int] = (1, 6, 7, 8),
-        n_features: int = 256,
-        n_interactions: int = 3,
-        n_radial: int = 20,
-        cutoff: float = 5.0,
-        bond_graph: bool = False,
-        n_head_layers: int = 3,
-        backbone: str = "painn",
-    ) -> None:
-        super().__init__(elements, n_features, n_interactions, n_radial, cutoff, bond_graph, backbone)
-        self.time_head = AtomwiseHead(n_features, n_head_layers)
-        self.noise_head = NoiseHead(n_features, n_head_layers)
+    types: Types = "fixed"
+
+    def __init__(self, options: MoreRedOptions | None = None) -> None:
+        options = options or MoreRedOptions()
+        super().__init__(options, options.bond_graph)
+        self.time_head = AtomwiseHead(options.n_features, options.n_head_layers)
+        self.noise_head = NoiseHead(options.n_features, options.n_head_layers)
 
     def noise_and_atom_times(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise [n_atoms_total, 3], centred per molecule, and the time [n_atoms_total] of every atom."""

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from prerelax.networks import build_network
 from prerelax.networks.batch import Batch
+from prerelax.networks.network import Network, Types
 
 
-class StagedNetwork(nn.Module):
+class StagedNetwork(Network):
     """Network k of `stages` is called at step `steps[k]` of the schedule (`edm.few_calls`).
 
-    `stage` is the config of each. Raises UserError for an unknown network, ValueError for no steps.
+    Raises ValueError for no steps, or another number of stages.
     """
 
-    def __init__(self, stage: Mapping[str, Any], steps: Sequence[int]) -> None:
+    types: Types = "fixed"
+
+    def __init__(self, stages: Sequence[Network], steps: Sequence[int]) -> None:
         super().__init__()
-        if not steps:
-            raise ValueError("a staged network needs the step of each stage")
+        if not steps or len(stages) != len(steps):
+            raise ValueError("a staged network needs one step for each stage")
         self.steps = tuple(int(step) for step in steps)
-        self.stages = nn.ModuleList(build_network(stage) for _ in self.steps)
-
-    @property
-    def elements(self) -> tuple[int, ...]:
-        """Atomic numbers that the stages know."""
-        known: tuple[int, ...] = getattr(self.stages[0], "elements", ())
-        return known
-
-    @property
-    def uses_bond_graph(self) -> bool:
-        return bool(getattr(self.stages[0], "uses_bond_graph", False))
+        self.stages = nn.ModuleList(stages)
+        self.elements = stages[0].elements
+        self.uses_bond_graph = stages[0].uses_bond_graph
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
         """Noise [n_atoms_total, 3] that the last stage predicts at the time [n_molecules]."""

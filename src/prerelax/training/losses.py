@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from prerelax.denoisers.denoiser import Denoiser, diffuses_types
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.networks.batch import Batch, centred
 from prerelax.training.config import NoOptions
@@ -19,7 +20,7 @@ Loss = Callable[..., dict[str, Tensor]]
 
 
 def noise_loss(
-    network: nn.Module,
+    network: Denoiser,
     batch: Batch,
     schedule: NoiseSchedule,
     steps: tuple[int, int],
@@ -42,8 +43,8 @@ def noise_loss(
     noise = centred(torch.randn(batch.positions.shape, generator=generator).to(device), batch)
     positions = alpha * centred(batch.positions, batch) + sigma * noise
     features = None
-    if getattr(network, "types", "fixed") == "diffused":
-        clean: Tensor = network.atom_features(batch.numbers)  # type: ignore[operator]
+    if diffuses_types(network):
+        clean = network.atom_features(batch.numbers)
         feature_noise = torch.randn(clean.shape, generator=generator).to(device)
         features = alpha * clean + sigma * feature_noise
         noise = torch.cat([noise, feature_noise], dim=1)

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.denoisers.checkpoint import Schedule
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch
 from prerelax.training.config import LossConfig, OptimizationConfig
@@ -24,7 +24,7 @@ class DenoiserModule(L.LightningModule):
     """Trains `network` on a loss of `prerelax.training.losses`. All randomness follows from seed and step."""
 
     def __init__(
-        self, network: nn.Module, schedule: NoiseSchedule, loss: LossConfig, optimization: OptimizationConfig
+        self, network: nn.Module, schedule: Schedule, loss: LossConfig, optimization: OptimizationConfig
     ) -> None:
         super().__init__()
         self.network = network

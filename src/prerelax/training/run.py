@@ -13,14 +13,16 @@ import torch
 import yaml
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
-from prerelax.denoisers.checkpoint import CONFIG, make_schedule, network_elements, save_model
+from prerelax.denoisers.checkpoint import CONFIG, make_schedule, save_model
 from prerelax.denoisers.model_folders import WEIGHTS, find_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network
+from prerelax.networks.morered import AtomNetwork
+from prerelax.networks.network import Network
 from prerelax.settings import expand_path
 from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, Continuation, ExponentialAverage
 from prerelax.training.config import TrainingConfig, read_config
@@ -92,7 +94,7 @@ def _folder(config: TrainingConfig) -> Path:
     return expand_path(config.run.folder)
 
 
-def _begin_with(network: nn.Module, model: str) -> None:
+def _begin_with(network: Network, model: str) -> None:
     """Give a network the weights of a model that has all its tensors, and maybe others; see `_introduce`."""
     folder = find_model(str(expand_path(model)))
     weights = load_file(folder / WEIGHTS)
@@ -101,19 +103,19 @@ def _begin_with(network: nn.Module, model: str) -> None:
         raise UserError(f"weights: {model} has no {unfit[0]} of the size that this network needs")
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
     known = yaml.safe_load((folder / CONFIG).read_text())["network"].get("elements", [])
-    _introduce(network, sorted(set(network_elements(network)) - set(known)), sorted(known))
+    _introduce(network, sorted(set(network.elements) - set(known)), sorted(known))
 
 
-def _introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
+def _introduce(network: Network, new: list[int], known: list[int]) -> None:
     """Let elements that the weights never met begin as the mean of those that they know.
 
     To a random row of the embedding a trained network answers with displacements beyond all bounds, and the
     optimizer remembers such a gradient for thousands of steps.
     """
-    table = getattr(getattr(network, "representation", None), "embedding", None)
-    if isinstance(table, nn.Embedding) and new and known:
+    if isinstance(network, AtomNetwork) and new and known:
+        weight = network.representation.embedding.weight
         with torch.no_grad():
-            table.weight[new] = table.weight[known].mean(dim=0)
+            weight[new] = weight[known].mean(dim=0)
 
 
 def _check(config: TrainingConfig) -> None:
@@ -125,15 +127,15 @@ def _check(config: TrainingConfig) -> None:
         )
 
 
-def _streams(config: TrainingConfig, network: nn.Module) -> tuple[EpochStream, EpochStream]:
+def _streams(config: TrainingConfig, network: Network) -> tuple[EpochStream, EpochStream]:
     if config.data.format == LABELLED:
         return labelled_streams(config, network)
     training, validation = _split(config, network)
     return _stream(config, network, training, True), _stream(config, network, validation, False)
 
 
-def _split(config: TrainingConfig, network: nn.Module) -> tuple[Structures, Structures]:
-    structures = read_training_set(config.data, network_elements(network))
+def _split(config: TrainingConfig, network: Network) -> tuple[Structures, Structures]:
+    structures = read_training_set(config.data, network.elements)
     if config.data.validation >= len(structures):
         raise UserError(f"data.validation: {config.data.validation} of {len(structures)} molecules")
     order = np.random.default_rng(config.data.split_seed).permutation(len(structures))
@@ -146,10 +148,9 @@ def _split(config: TrainingConfig, network: nn.Module) -> tuple[Structures, Stru
     return structures.select(rest), structures.select(held_rows)
 
 
-def _stream(config: TrainingConfig, network: nn.Module, part: Structures, shuffle: bool) -> BatchStream:
-    bond_graph = bool(getattr(network, "uses_bond_graph", False))
+def _stream(config: TrainingConfig, network: Network, part: Structures, shuffle: bool) -> BatchStream:
     optimization = config.optimization
-    return BatchStream(part, optimization.batch_size, bond_graph, optimization.seed, shuffle)
+    return BatchStream(part, optimization.batch_size, network.uses_bond_graph, optimization.seed, shuffle)
 
 
 def _trainer(config: TrainingConfig, folder: Path, training: EpochStream) -> L.Trainer:

@@ -58,11 +58,11 @@ def evaluate(
 
     model = load_model(name)
     nothing_chosen = steps is None and sampler is None and noise_free is None and calls is None
-    sampler = sampler or model.sampler_defaults.get("name", "edm")
-    if nothing_chosen and not as_json and sampler == "edm":
+    name_of_sampler = sampler or model.sampler_defaults.get("name", "edm")
+    if nothing_chosen and not as_json and name_of_sampler == "edm":
         typer.echo(card_table(evaluate_card(model, data, limit, device)))
         return
-    both = noise_free is None and not as_json and sampler != "few"
+    both = noise_free is None and not as_json and name_of_sampler != "few"
     rows = [
         evaluate_model(
             model,

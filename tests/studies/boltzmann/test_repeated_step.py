@@ -13,6 +13,7 @@ from prerelax.diffusion.edm import transition
 from prerelax.diffusion.samplers import SamplerInput
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch
+from prerelax.networks.network import Network
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.single_points import read_frames
 from prerelax.studies.boltzmann.repeated_step import ChainInput, ChainPlan, repeat_step
@@ -25,8 +26,10 @@ BONDED = np.array([[0, 1, 1], [1, 0, 0], [1, 0, 0]], dtype=bool)
 SCHEDULE = NoiseSchedule.polynomial()
 
 
-class KnowsWater(nn.Module):
+class KnowsWater(Network):
     """The exact denoiser of a data set that is this one geometry: eps = (z - alpha x) / sigma."""
+
+    types = "fixed"
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
         step = round(float(time[0]) * SCHEDULE.timesteps)

@@ -14,7 +14,7 @@ from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.morered import Molecule
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred, molecule_sums
-from prerelax.networks.morered import JointNetwork, NoiseNetwork
+from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork
 from prerelax.studies.from_noise.analysis import judge
 from prerelax.studies.from_noise.figures import generated_pictures, generated_shares, generation_limits
 from prerelax.studies.from_noise.run import check_generates, draw_compositions, read_minima, sample_from_noise
@@ -38,7 +38,7 @@ class KnowsFormaldehyde(JointNetwork):
     """The exact denoiser of a data set of one molecule that never turns; its step is the likeliest."""
 
     def __init__(self) -> None:
-        super().__init__(elements=(1, 6, 8), n_features=8)
+        super().__init__(MoreRedOptions(elements=(1, 6, 8), n_features=8))
         positions = torch.tensor(FORMALDEHYDE[1] - FORMALDEHYDE[1].mean(axis=0))
         self.clean = positions
 
@@ -63,7 +63,7 @@ def exact_model() -> LoadedModel:
 
 def untrained(kind: Any = JointNetwork, **options: Any) -> LoadedModel:
     torch.manual_seed(0)
-    network = kind(n_features=8, **options).eval()
+    network = kind(MoreRedOptions(n_features=8, **options)).eval()
     return LoadedModel("untrained", network, SCHEDULE, network.elements)
 
 

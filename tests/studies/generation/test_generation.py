@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch
-from prerelax.networks.egnn import EGNN
+from prerelax.networks.egnn import EGNN, EGNNOptions
+from prerelax.networks.network import Network
 from prerelax.studies.generation.chains import read_chains, write_chains
 from prerelax.studies.generation.phases import phases, summarise_phases
 from prerelax.studies.generation.phases_figure import phases as draw
@@ -24,7 +25,7 @@ FORMALDEHYDE = (
 )
 
 
-class KnowsOneMolecule(nn.Module):
+class KnowsOneMolecule(Network):
     """The exact denoiser of a data set of one molecule that never turns."""
 
     types = "diffused"
@@ -73,7 +74,7 @@ def test_an_exact_denoiser_generates_what_it_knows(tmp_path: Path) -> None:
 
 def test_a_molecule_does_not_depend_on_its_batch() -> None:
     torch.manual_seed(0)
-    network = EGNN([1, 6, 8], n_layers=1, n_features=8).eval()
+    network = EGNN(EGNNOptions([1, 6, 8], n_layers=1, n_features=8)).eval()
     model = LoadedModel("random", network, NoiseSchedule.polynomial(10), (1, 6, 8))
     sizes = [5, 3, 4]
     together, alone = generate(model, sizes, 7, 3, "cpu"), generate(model, sizes, 7, 1, "cpu")

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.schedule import NoiseSchedule
@@ -25,6 +25,7 @@ from prerelax.diffusion.samplers import MAX_PAIRS, SamplerInput, as_batch, batch
 from prerelax.errors import UserError
 from prerelax.molecules.graph import bond_limits_ang
 from prerelax.networks.batch import Batch
+from prerelax.networks.network import Network, Types
 
 Scheme = Literal["repeat", "renoise", "perturb"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -128,9 +129,9 @@ class _Chains:
         noise: NoiseStream,
         device: torch.device,
     ) -> None:
-        self.schedule: NoiseSchedule = denoiser.schedule
-        self.network = denoiser.network if plan.scheme != "perturb" else _NoPrediction()
-        self.bond_graph = bool(getattr(self.network, "uses_bond_graph", False))
+        self.schedule = denoiser.edm_schedule
+        self.network = denoiser.denoiser if plan.scheme != "perturb" else _NoPrediction()
+        self.bond_graph = self.network.uses_bond_graph
         self.inputs, self.plan, self.noise, self.device = inputs, plan, noise, device
         self.rows = list(rows)
         self.centres = {
@@ -208,8 +209,10 @@ class _Chains:
         return kept + self.centres[row].astype(np.float32)
 
 
-class _NoPrediction(nn.Module):
+class _NoPrediction(Network):
     """No noise where there is some: what is left of a step is its own noise."""
+
+    types: Types = "fixed"
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
         return torch.zeros_like(batch.positions)

@@ -31,13 +31,12 @@ def check_generates(model: LoadedModel) -> None:
     """
     if not isinstance(model.schedule, MoreRedSchedule):
         raise UserError(f"{model.name} is not a MoreRed model; `prerelax generate` is the verb of EDMs")
-    if getattr(model.network, "uses_bond_graph", False):
+    if model.network.uses_bond_graph:
         raise UserError(
             f"{model.name} needs the bonds of a known molecule (bond graph) and generates none; "
             "train a model without, as config/train-morered-jt-qm9-generation-small.yaml does"
         )
-    trained = ((model.config.get("training") or {}).get("config") or {}).get("loss") or {}
-    last = trained.get("max_step")
+    last = model.last_trained_step
     if last is not None and last < model.schedule.timesteps - 1:
         raise UserError(
             f"{model.name} was trained on steps up to {last} of {model.schedule.timesteps} alone, "

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prerelax.denoisers.checkpoint import LoadedModel
+from prerelax.denoisers.denoiser import diffuses_types
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion import edm
 from prerelax.diffusion.noise import NoiseStream, SeededNoise
@@ -67,16 +68,15 @@ def generate(
 
 
 def _check(denoiser: LoadedModel) -> None:
-    network = denoiser.network
+    network = denoiser.denoiser
     if not isinstance(denoiser.schedule, NoiseSchedule):
         raise UserError(f"{denoiser.name} is not an EDM; molecules are generated with EDMs")
-    if getattr(network, "types", "fixed") != "diffused" or getattr(network, "uses_bond_graph", False):
+    if not diffuses_types(network) or network.uses_bond_graph:
         raise UserError(
             f"{denoiser.name} relaxes known molecules (fixed elements or a bond graph) and generates none; "
             "train one with `types: diffused`, as config/train-edm-qm9-generation-small.yaml does"
         )
-    trained = ((denoiser.config.get("training") or {}).get("config") or {}).get("loss") or {}
-    last = trained.get("max_step")
+    last = denoiser.last_trained_step
     if last is not None and last < denoiser.schedule.timesteps:
         raise UserError(f"{denoiser.name} was trained on steps up to {last} alone, generation needs all")
 
@@ -117,8 +117,9 @@ def _run(
     blank = [(np.ones(n, dtype=np.int64), np.zeros((n, 3))) for n in n_atoms]
     batch = make_batch([z for z, _ in blank], [x for _, x in blank]).to(device)
     watched.begin(batch)
-    network, schedule, options = denoiser.network, denoiser.schedule, edm.TailOptions()
-    width: int = network.n_types  # type: ignore[assignment]
+    network, schedule, options = denoiser.denoiser, denoiser.edm_schedule, edm.TailOptions()
+    assert diffuses_types(network)
+    width = network.n_types
     positions = centred(noise.positions(rows, n_atoms).to(batch.positions), batch)
     state = edm.State(batch, positions, noise.features(rows, n_atoms, width).to(batch.positions))
     assert state.features is not None

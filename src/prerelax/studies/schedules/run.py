@@ -72,11 +72,8 @@ def _molecule(
 
 
 def _check_steps(model: LoadedModel, last: int) -> None:
-    if not isinstance(model.schedule, MoreRedSchedule):
-        raise UserError(f"{model.name} is not a MoreRed model")
-    trained = ((model.config.get("training") or {}).get("config") or {}).get("loss") or {}
-    known = trained.get("max_step")
-    known = model.schedule.timesteps - 1 if known is None else min(known, model.schedule.timesteps - 1)
+    known, final = model.last_trained_step, model.morered_schedule.timesteps - 1
+    known = final if known is None else min(known, final)
     if last > known:
         raise UserError(f"{model.name} knows the steps up to {known}, not {last}")
 
@@ -113,7 +110,7 @@ def shells(
     _check_steps(model, model.schedule.timesteps - 1)
     steps = np.unique(np.linspace(0, model.schedule.timesteps - 1, n_steps).round().astype(int)).tolist()
     rows = _evenly(len(structures), n_molecules)
-    noised = add_noise(structures, model.schedule, rows, steps, seed)
+    noised = add_noise(structures, model.morered_schedule, rows, steps, seed)
     predicted = predicted_steps(model, noised.molecules)
     return pd.DataFrame(
         {
@@ -154,7 +151,7 @@ def compare_schedules(
     if not isinstance(model.network, JointNetwork):
         raise UserError(f"{model.name} is not a joint model, which both schedules are compared with")
     rows = _evenly(len(structures), n_molecules)
-    noised = add_noise(structures, model.schedule, rows, steps, seed)
+    noised = add_noise(structures, model.morered_schedule, rows, steps, seed)
     molecules, minima = list(noised.molecules), list(noised.minima)
     starts = [f"noised to step {step}" for step in noised.steps]
     if structures.positions_start is not None:

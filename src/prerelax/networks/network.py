@@ -1,0 +1,19 @@
+"""What every network says of itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+Types = Literal["diffused", "fixed"]
+"""Whether a denoiser's noise is in the elements as well as in the positions, or in the positions alone."""
+
+
+class Network(nn.Module):
+    """A network with the traits that loading, sampling and training ask for."""
+
+    elements: tuple[int, ...] = ()
+    """atomic numbers that it can be given; empty: all"""
+    uses_bond_graph: bool = False
+    """whether a batch must carry topological distances"""
