@@ -140,34 +140,35 @@ def test_time_target_is_the_step_over_t_minus_one() -> None:
 
     batch = ethanol_like(4)
     generator = torch.Generator().manual_seed(0)
-    loss = losses("morered-time", Recorder(n_features=8), batch, SCHEDULE, (999, 1000), generator)["loss"]
+    loss = losses(
+        "morered-time", Recorder(MoreRedOptions(n_features=8)), batch, SCHEDULE, (999, 1000), generator
+    )["loss"]
     assert float(loss.detach()) == pytest.approx(1.0)  # the last step is T - 1, of which the time is 1
     # Nothing but noise is left of the geometry there.
     assert float(seen["batch"].positions.std()) == pytest.approx(np.sqrt(8 / 9), abs=0.15)
     steps = (250, 250)
-    loss = losses("morered-time", Recorder(n_features=8), batch, SCHEDULE, steps, generator)["loss"]
+    loss = losses("morered-time", Recorder(MoreRedOptions(n_features=8)), batch, SCHEDULE, steps, generator)[
+        "loss"
+    ]
     assert float(loss.detach()) == pytest.approx((250 / 999) ** 2)
 
 
 def test_losses_refuse_networks_and_schedules_of_another_kind() -> None:
     batch, generator = ethanol_like(1), torch.Generator()
+    small = MoreRedOptions(n_features=8)
     with pytest.raises(UserError, match="JointNetwork, not a NoiseNetwork"):
-        losses(
-            "morered-joint", NoiseNetwork(MoreRedOptions(n_features=8)), batch, SCHEDULE, (0, 9), generator
-        )
+        losses("morered-joint", NoiseNetwork(small), batch, SCHEDULE, (0, 9), generator)
     with pytest.raises(UserError, match="kind: morered"):
         losses(
             "morered-noise",
-            NoiseNetwork(MoreRedOptions(n_features=8)),
+            NoiseNetwork(small),
             batch,
             NoiseSchedule.polynomial(),
             (0, 9),
             generator,
         )
     with pytest.raises(UserError, match="force-field"):
-        losses(
-            "energy-forces", NoiseNetwork(MoreRedOptions(n_features=8)), batch, SCHEDULE, (0, 9), generator
-        )
+        losses("energy-forces", NoiseNetwork(small), batch, SCHEDULE, (0, 9), generator)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e11])
