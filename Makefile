@@ -4,7 +4,7 @@ CORES ?= $(shell nproc)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: example test test-all test-cluster lint setup clean
+.PHONY: example test test-all test-cluster lint docs setup clean
 .DEFAULT_GOAL := example
 
 setup: $(VENV)/ready
@@ -13,7 +13,7 @@ setup: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[slurm,test,lint]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[slurm,test,lint,docs]'
 	touch $@
 
 example: $(VENV)/ready
@@ -23,10 +23,10 @@ example: $(VENV)/ready
 	@echo "Tables and figures: results/example; everything in one page: results/example/report.html"
 
 test: $(VENV)/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=20
 
 test-all: $(VENV)/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not cluster"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=20 -m "not cluster"
 
 # Brings a SLURM of its own where root and apt-get are here, and takes it away again; MARK="cluster" for the slow ones.
 test-cluster: $(VENV)/ready
@@ -39,5 +39,9 @@ lint: $(VENV)/ready
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+# The site with the API reference, in site/; offline, and a broken link is an error.
+docs: $(VENV)/ready
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf results .snakemake
+	rm -rf results .snakemake site
