@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.units import Hartree
 
-from prerelax.engines import Level, close_calculator, make_calculator, validate_level
+from prerelax.engines import Level, make_calculator, validate_level
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def measure(level: Level, arguments: argparse.Namespace) -> None:
         seconds = f"{processor_s() - begin:11.2f}" if level.engine != "psi4" else " " * 11
         print(f"{level.engine:10} {number:9d} {seconds} {wall:9.2f}  {energy:.8f}")
         begin = processor_s()
-    close_calculator(calculator)
+    calculator.close()
     print(f"{level.engine:10}  together {processor_s() - total:11.2f}")
 
 

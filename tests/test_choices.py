@@ -15,7 +15,7 @@ def test_optimizers_and_levels(in_engine_process) -> None:
     optimizers, hessians, engines = in_engine_process(_known)
     assert set(get_args(choices.Optimizer)) == optimizers
     assert set(get_args(choices.Hessian)) == hessians | {"auto"}
-    assert set(get_args(choices.Engine)) == engines | {"dft"}, "dft stands for whichever program is there"
+    assert set(get_args(choices.Engine)) == engines
 
 
 def _known() -> tuple[set[str], set[str], set[str]]:

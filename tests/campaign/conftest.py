@@ -36,7 +36,7 @@ def run_stages(
     campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, int]]:
     """What Snakemake would do: make the shards that are missing. Returns molecules relaxed by shard."""
-    monkeypatch.setitem(ENGINES, "instant", "instant_engine")
+    monkeypatch.setitem(ENGINES, "instant", "instant_engine:Instant")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
     def run(method: str = "spring", n_shards: int | None = None) -> dict[str, int]:

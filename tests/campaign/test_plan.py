@@ -117,7 +117,7 @@ def test_a_plan_is_in_words(campaign: Campaign, tmp_path: Path) -> None:
 def test_gradients_are_timed_on_the_campaigns_own_molecules(
     campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ENGINES, "instant", "instant_engine")
+    monkeypatch.setitem(ENGINES, "instant", "instant_engine:Instant")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     target = campaign.targets["gfn2"].model_copy(update={"engine": "instant", "method": "spring"})
     said: list[str] = []

@@ -76,7 +76,8 @@ def test_wrong_levels_are_one_clear_sentence(in_engine_process, level, words):
 
 
 def statuses_of_errors():
-    from prerelax.engines.gpu4pyscf.scf import named
+    from prerelax.engines.gpu4pyscf.engine import gpu_settings
+    from prerelax.engines.gpu4pyscf.scf import GPU4PySCF
 
     class OutOfMemoryError(MemoryError):
         """CuPy's is one, too."""
@@ -87,7 +88,8 @@ def statuses_of_errors():
         np.linalg.LinAlgError("not positive definite"),
         NotImplementedError("h functions"),
     ]
-    return [named(error).status for error in errors]
+    calculator = GPU4PySCF(Level("gpu4pyscf", "HF", "STO-3G"), 0, 1, 1, gpu_settings())
+    return [calculator.engine_error(error).status for error in errors]
 
 
 def test_a_full_card_is_a_resource_error(in_engine_process):

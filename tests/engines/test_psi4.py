@@ -20,7 +20,6 @@ from prerelax.campaign.config import load_campaign
 from prerelax.engines import (
     EngineError,
     Level,
-    close_calculator,
     level_settings,
     make_calculator,
     validate_level,
@@ -55,7 +54,7 @@ def evaluate(level, atoms, charge=0, multiplicity=1, settings=None, generated_ba
     try:
         calculator.calculate(atoms)
     finally:
-        close_calculator(calculator)
+        calculator.close()
     return calculator.results["energy"] / Hartree, calculator.results["forces"] * Bohr / Hartree
 
 
@@ -191,7 +190,7 @@ def dispersion_of_the_engine(engine, version):
     for dispersion in (None, version):
         calculator = make_calculator(Level(engine, "HF", "STO-3G", dispersion, density_fitting=False))
         calculator.calculate(molecule("CH4"))
-        close_calculator(calculator)
+        calculator.close()
         energies.append((calculator.results["energy"], calculator.results["forces"]))
     return energies[1][0] - energies[0][0], energies[1][1] - energies[0][1]
 
@@ -225,7 +224,7 @@ def test_the_last_geometrys_orbitals_save_iterations_and_nothing_is_left_behind(
     assert calculator.iterations < first
     assert calculator.results["energy"] / Hartree == pytest.approx(fresh, abs=1e-6)
     assert len(list(scratch.iterdir())) == 1
-    close_calculator(calculator)
+    calculator.close()
     assert not list(scratch.iterdir())
 
 
@@ -249,7 +248,7 @@ def test_a_psi4_that_dies_costs_its_molecule_only(scratch, signal_number, status
     assert caught.value.status == status
     calculator.calculate(molecule("H2O"))
     assert calculator.results["energy"] == pytest.approx(before, abs=1e-5)
-    close_calculator(calculator)
+    calculator.close()
     assert not list(scratch.iterdir())
 
 

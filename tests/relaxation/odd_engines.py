@@ -1,6 +1,6 @@
 """What real programs can turn into: GFN2-xTB that counts, crashes, hangs or is killed on some molecules.
 
-An engine module as `prerelax.engines` asks for; the level's method says what happens to molecules with N.
+The level's method says what happens to molecules with N.
 """
 
 import os
@@ -10,23 +10,24 @@ from pathlib import Path
 
 from ase.calculators.calculator import all_changes
 
-from prerelax.engines import Level
+from prerelax.engines import Engine
 from prerelax.engines.tblite import XTB
 
 NITROGEN = 7
 
 
-def validate(level):
-    if level.method not in ("count", "crash", "hang", "kill", "slow"):
-        raise ValueError(f"odd engine does not {level.method}")
+class OddEngine(Engine):
+    name = "odd"
 
+    def validate(self, level):
+        if level.method not in ("count", "crash", "hang", "kill", "slow"):
+            raise ValueError(f"odd engine does not {level.method}")
 
-def settings(level):
-    return {}
+    def settings(self, level):
+        return {}
 
-
-def calculator(level: Level, charge, multiplicity, threads):
-    return Odd(level.method, charge, multiplicity)
+    def calculator(self, level, charge, multiplicity, threads):
+        return Odd(level.method, charge, multiplicity)
 
 
 class Odd(XTB):

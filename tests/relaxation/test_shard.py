@@ -27,14 +27,14 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from prerelax.engines import ENGINES, Level
 from prerelax.relaxation.shard import relax_shard
-ENGINES["odd"] = "odd_engines"
+ENGINES["odd"] = "odd_engines:OddEngine"
 relax_shard(Path(sys.argv[2]), Path(sys.argv[3]), level=Level("odd", sys.argv[4]), workers=2, target="odd")
 """
 
 
 @pytest.fixture(autouse=True)
 def odd_engine(monkeypatch):
-    monkeypatch.setitem(ENGINES, "odd", "odd_engines")
+    monkeypatch.setitem(ENGINES, "odd", "odd_engines:OddEngine")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 

@@ -48,7 +48,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(autouse=True)
 def odd_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "odd", "odd_engines")
+    monkeypatch.setitem(ENGINES, "odd", "odd_engines:OddEngine")
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "relaxation"))
 
 

@@ -38,7 +38,7 @@ def trained_weights(wildcards):
 
 def force_field_weights(part):
     """What relaxations with a force field of the campaign's own wait for."""
-    own = part.engine == "mlff" and part.method in campaign.denoisers
+    own = engine_named(part.engine).method_is_model and part.method in campaign.denoisers
     return weights_of(part.method) if own else []
 
 
@@ -88,9 +88,11 @@ def target_weights(wildcards):
     return force_field_weights(campaign.targets[wildcards.target])
 
 
-def targets_of(*engines):
+def targets_of(cheap):
     return [
-        name for name, target in campaign.targets.items() if target.engine in engines
+        name
+        for name, target in campaign.targets.items()
+        if engine_named(target.engine).is_cheap == cheap
     ]
 
 

@@ -38,7 +38,7 @@ rule relax_xtb:
     benchmark:
         f"{BENCHMARKS}/relax_xtb/{{target}}/{{start}}/{{shard}}.tsv"
     wildcard_constraints:
-        target=one_of(targets_of("tblite", "mlff")),
+        target=one_of(targets_of(cheap=True)),
     conda:
         "../../envs/prerelax.yaml"
     threads: 2
@@ -62,7 +62,7 @@ rule relax_dft:
     benchmark:
         f"{BENCHMARKS}/relax_dft/{{target}}/{{start}}/{{shard}}.tsv"
     wildcard_constraints:
-        target=one_of(targets_of("pyscf", "psi4", "gpu4pyscf", "dft")),
+        target=one_of(targets_of(cheap=False)),
     conda:
         "../../envs/prerelax.yaml"
     threads: 2

@@ -78,9 +78,9 @@ class _Level(Settings):
 
     @model_validator(mode="after")
     def _known_level(self) -> "_Level":
-        from prerelax.engines import validate_level
+        from prerelax.engines import engine_named, validate_level
 
-        if self.engine != "mlff":  # a model that the campaign may have yet to train
+        if not engine_named(self.engine).method_is_model:  # which the campaign may have yet to train
             validate_level(self.level())
         return self
 

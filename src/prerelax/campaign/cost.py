@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from prerelax.campaign.sizes import electrons_of_smiles
 from prerelax.campaign.stages import Stage, finished_shards, shard_path
+from prerelax.engines import engine_named
 from prerelax.records.shard import table_path
 
 Floats = NDArray[np.float64]
@@ -56,12 +57,6 @@ class PowerLaw:
         return PowerLaw(float(values.sum() / shape.sum()), exponent, len(values))
 
 
-SECONDS_OF_A_GRADIENT = {
-    "tblite": PowerLaw(0.008, 1.6),
-    "mlff": PowerLaw(0.01, 1.0),
-}
-SECONDS_OF_A_DFT_GRADIENT = PowerLaw(40.0, 2.5)
-"""B3LYP/6-31G(2df,p) and PySCF on one core; other levels are within a factor of a few until fitted."""
 GRADIENTS = {
     "embed": PowerLaw(45.0, 0.5),
     "forcefield": PowerLaw(26.0, 0.5),
@@ -101,6 +96,11 @@ class Cost:
         return "gradients timed, their number guessed"
 
 
+def gradient_law(engine: str) -> PowerLaw:
+    """Seconds of a gradient on one core by the engine's own first guess."""
+    return PowerLaw(*engine_named(engine).gradient_s)
+
+
 def costs(
     campaign_stages: Iterable[Stage],
     results: Path,
@@ -122,9 +122,7 @@ def costs(
             found[stage.name] = Cost(law)
             continue
         same_level = [tables[s.name] for s in every if (s.engine, s.method) == (stage.engine, stage.method)]
-        guess = (timed or {}).get((stage.engine, stage.method)) or SECONDS_OF_A_GRADIENT.get(
-            stage.engine, SECONDS_OF_A_DFT_GRADIENT
-        )
+        guess = (timed or {}).get((stage.engine, stage.method)) or gradient_law(stage.engine)
         seconds = guess.fitted(
             np.concatenate([t.electrons for t in same_level]),
             np.concatenate([t.wall_s / np.maximum(t.n_gradients, 1) for t in same_level]),

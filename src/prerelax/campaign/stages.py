@@ -8,10 +8,8 @@ import yaml
 
 from prerelax.campaign.config import EMBEDDING, Campaign, DiffuseStart, RelaxStart, load_campaign
 from prerelax.campaign.sharding import shard_name
+from prerelax.engines import engine_named
 from prerelax.errors import UserError
-
-QUICK_ENGINES = ("tblite", "mlff")
-"""Relaxations with these last seconds; others have a rule of their own."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def stages(campaign: Campaign) -> list[Stage]:
         source = _folder(campaign.source(start))
         found.append(Stage(_folder(start), part.kind, rule, source, engine, method))
     for target, at in campaign.targets.items():
-        rule = "relax_xtb" if at.engine in QUICK_ENGINES else "relax_dft"
+        rule = "relax_xtb" if engine_named(at.engine).is_cheap else "relax_dft"
         found += [
             Stage(f"relaxed/{target}/{start}", "relax", rule, _folder(start), at.engine, at.method)
             for start in campaign.starts_of(target)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from prerelax.campaign.config import Campaign, RelaxStart, Target
-from prerelax.campaign.cost import SECONDS_OF_A_DFT_GRADIENT, SECONDS_OF_A_GRADIENT, PowerLaw
+from prerelax.campaign.cost import PowerLaw, gradient_law
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.shard import relax_shard
@@ -51,7 +51,7 @@ def _molecules(path: Path) -> list[Record]:
 
 
 def _timed(part: Target | RelaxStart, records: list[Record]) -> PowerLaw:
-    guess = SECONDS_OF_A_GRADIENT.get(part.engine, SECONDS_OF_A_DFT_GRADIENT)
+    guess = gradient_law(part.engine)
     with tempfile.TemporaryDirectory() as folder:
         inp, out = Path(folder) / "in.extxyz", Path(folder) / "out.extxyz"
         write_shard(inp, records)

@@ -1,30 +1,25 @@
 """The programs that evaluate a level of theory, each as an ASE calculator behind one registry.
 
-Nothing heavy is imported until a calculator is asked for, and engines never share a process with torch.
-A module in the registry has three functions: `validate(level)`, `settings(level)` and
-`calculator(level, charge, multiplicity, threads)`.
+Nothing heavy is imported until a level is validated or a calculator asked for, and engines never share a
+process with torch. A new engine is a class (`engine.Engine`) and a line in ENGINES.
 """
 
-from __future__ import annotations
-
 import importlib
-from dataclasses import replace
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
-from prerelax.engines.level import EngineError, Level, check_molecule
-from prerelax.engines.solvents import check_solvent, solvent_model
+from prerelax.engines.calculator import EngineCalculator
+from prerelax.engines.engine import Engine
+from prerelax.engines.failures import EngineError, check_molecule
+from prerelax.engines.level import Level
 from prerelax.errors import nearest
-
-if TYPE_CHECKING:
-    from ase.calculators.calculator import Calculator
 
 __all__ = [
     "ENGINES",
+    "Engine",
+    "EngineCalculator",
     "EngineError",
     "Level",
     "check_molecule",
-    "close_calculator",
+    "engine_named",
     "level_settings",
     "make_calculator",
     "resolved",
@@ -32,78 +27,85 @@ __all__ = [
 ]
 
 ENGINES: dict[str, str] = {
-    "tblite": "prerelax.engines.tblite",
-    "pyscf": "prerelax.engines.pyscf.engine",
-    "psi4": "prerelax.engines.psi4.engine",
-    "gpu4pyscf": "prerelax.engines.gpu4pyscf.engine",
-    "mlff": "prerelax.engines.mlff",
+    "tblite": "prerelax.engines.tblite:TbliteEngine",
+    "pyscf": "prerelax.engines.pyscf.engine:PyscfEngine",
+    "psi4": "prerelax.engines.psi4.engine:Psi4Engine",
+    "gpu4pyscf": "prerelax.engines.gpu4pyscf.engine:Gpu4pyscfEngine",
+    "mlff": "prerelax.engines.mlff:ForceFieldEngine",
+    "dft": "prerelax.engines.gpu4pyscf.engine:AnyDftEngine",
 }
-"""Engine name -> module. Workers get a copy, so an entry added before a shard is begun counts there too."""
+"""Engine name -> `module:class`. Workers get a copy, so what is added before a shard is begun counts."""
 
 
-ANY_DFT = "dft"
+def engine_named(name: str) -> Engine:
+    """What an engine says of itself; imports nothing heavy. Raises ValueError for an unknown name."""
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine '{name}'{nearest(name, ENGINES)}")
+    module, _, attribute = ENGINES[name].partition(":")
+    engine = getattr(importlib.import_module(module), attribute)()
+    assert isinstance(engine, Engine)
+    return engine
 
 
 def validate_level(level: Level) -> None:
     """Raise ValueError with one sentence where a word of the level does not exist or fit the others.
 
-    Imports the engine: not for a process that holds torch.
+    Imports the engine's program: not for a process that holds torch.
     """
     level = resolved(level)
-    engine = _engine(level)
-    check_solvent(level)
+    engine = engine_named(level.engine)
+    for field, reason in engine.refuses.items():
+        value = getattr(level, field)
+        if value is not None:
+            raise ValueError(f"{reason}; leave out the {field} '{value}'")
+    if level.solvent:
+        _check_has_solvents(engine, level)
+        engine.solvent_model(level)
+    elif level.solvent_model:
+        raise ValueError(f"the solvent model {level.solvent_model} needs a solvent, e.g. water")
     engine.validate(level)
 
 
-def level_settings(level: Level) -> dict[str, Any]:
+def level_settings(level: Level) -> dict[str, object]:
     """Everything the engine's numbers depend on, its version and thresholds included, ready for JSON.
 
-    Imports no engine.
+    Imports no engine's program.
     """
     level = resolved(level)
-    settings: dict[str, Any] = {
+    engine = engine_named(level.engine)
+    settings: dict[str, object] = {
         "engine": level.engine,
         "method": level.method,
         "basis": level.basis,
         "dispersion": level.dispersion,
     }
     if level.solvent:
-        settings |= {"solvent": level.solvent.lower(), "solvent_model": solvent_model(level)}
-    return settings | _engine(level).settings(level)
+        _check_has_solvents(engine, level)
+        settings |= {"solvent": level.solvent.lower(), "solvent_model": engine.solvent_model(level)}
+    return settings | engine.settings(level)
 
 
-def make_calculator(level: Level, *, charge: int = 0, multiplicity: int = 1, threads: int = 1) -> Calculator:
-    """An ASE calculator of energy (eV) and forces (eV/Å) for one molecule of this charge and multiplicity.
+def make_calculator(
+    level: Level, *, charge: int = 0, multiplicity: int = 1, threads: int = 1
+) -> EngineCalculator:
+    """Energy (eV) and forces (eV/Å) of one molecule of this charge and multiplicity; `close` it at the end.
 
     Its `calculate` raises EngineError where a molecule cannot be evaluated. Raises ValueError as
     `validate_level` does where the engine is unknown.
     """
     level = resolved(level)
-    calculator: Calculator = _engine(level).calculator(level, charge, multiplicity, threads)
-    return calculator
+    return engine_named(level.engine).calculator(level, charge, multiplicity, threads)
 
 
 def resolved(level: Level) -> Level:
-    """The level with the engine that evaluates it on this machine.
-
-    The engine `dft` is GPU4PySCF where a card and the package are and the level can be had from it, and
-    PySCF elsewhere; every other engine is itself.
-    """
-    if level.engine != ANY_DFT:
-        return level
-    from prerelax.engines.gpu4pyscf.engine import objection
-
-    return replace(level, engine="pyscf" if objection(level) else "gpu4pyscf")
+    """The level with the engine that evaluates it on this machine (see `Engine.resolved`)."""
+    return engine_named(level.engine).resolved(level)
 
 
-def close_calculator(calculator: Calculator) -> None:
-    """End the program that a calculator keeps running, if it does."""
-    close = getattr(calculator, "close", None)
-    if close is not None:
-        close()
-
-
-def _engine(level: Level) -> ModuleType:
-    if level.engine not in ENGINES:
-        raise ValueError(f"unknown engine '{level.engine}'{nearest(level.engine, (*ENGINES, ANY_DFT))}")
-    return importlib.import_module(ENGINES[level.engine])
+def _check_has_solvents(engine: Engine, level: Level) -> None:
+    if not engine.solvent_models:
+        others = [name for name in ENGINES if engine_named(name).solvent_models]
+        raise ValueError(
+            f"the engine {level.engine} has no implicit solvent with gradients here; "
+            f"use {', '.join(others)}, or leave out the solvent '{level.solvent}'"
+        )

@@ -10,8 +10,17 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from prerelax.engines.level import EngineError
+from prerelax.engines.failures import EngineError
 from prerelax.engines.pyscf.names import dispersion_functional
+from prerelax.errors import nearest
+
+VERSIONS = ("d3bj", "d3zero", "d3bjm", "d3zerom", "d3op", "d4")
+
+
+def check_version(version: str) -> None:
+    """Raise ValueError where no correction has this name."""
+    if version.lower() not in VERSIONS:
+        raise ValueError(f"unknown dispersion '{version}'{nearest(version, VERSIONS)}")
 
 
 def check_parameters(method: str, version: str) -> None:

@@ -1,18 +1,14 @@
 """Implicit solvents by name: which engine has which model, and what each calls a solvent."""
 
+from collections.abc import Sequence
+
 from prerelax.engines.level import Level
 from prerelax.errors import nearest
 
-MODELS = {
-    "pyscf": ("smd", "c-pcm", "ief-pcm"),
-    "gpu4pyscf": ("smd", "c-pcm", "ief-pcm"),
-    "tblite": ("alpb", "gbsa", "c-pcm"),
-}
-"""Engine -> models with analytic gradients; the first is the default.
-
-SMD: Marenich, Cramer and Truhlar, J. Phys. Chem. B 113, 6378 (2009); ALPB and GBSA: Ehlert et al., J. Chem.
-Theory Comput. 17, 4250 (2021); C-PCM and IEF-PCM are electrostatics alone.
-"""
+PYSCF_MODELS = ("smd", "c-pcm", "ief-pcm")
+TBLITE_MODELS = ("alpb", "gbsa", "c-pcm")
+"""SMD: Marenich, Cramer and Truhlar, J. Phys. Chem. B 113, 6378 (2009); ALPB and GBSA: Ehlert et al.,
+J. Chem. Theory Comput. 17, 4250 (2021); C-PCM and IEF-PCM are electrostatics alone."""
 
 TBLITE_NAMES = {
     "water": "water",
@@ -44,14 +40,8 @@ TBLITE_NAMES = {
 """SMD's name, or ours where SMD lacks the solvent, -> tblite's. Both are understood at every engine."""
 
 
-def solvent_model(level: Level) -> str:
-    """The model of a level with a solvent. Raises ValueError where its engine has none such."""
-    if level.engine not in MODELS:
-        raise ValueError(
-            f"the engine {level.engine} has no implicit solvent with gradients here; "
-            f"use {', '.join(sorted(MODELS))}, or leave out solvent '{level.solvent}'"
-        )
-    models = MODELS[level.engine]
+def solvent_model(level: Level, models: Sequence[str]) -> str:
+    """The model of a level with a solvent, of those its engine has. Raises ValueError for any other."""
     asked = (level.solvent_model or models[0]).lower()
     model = {"cpcm": "c-pcm", "iefpcm": "ief-pcm"}.get(asked, asked)
     if model not in models:
@@ -81,11 +71,3 @@ def smd_name(solvent: str) -> str:
         hint = nearest(solvent, (*by_name, *aliases), list_known=False)
         raise ValueError(f"SMD's table has no solvent '{solvent}'{hint}")
     return name
-
-
-def check_solvent(level: Level) -> None:
-    """Raise ValueError where a model is named without a solvent, or the engine has no solvents."""
-    if level.solvent:
-        solvent_model(level)
-    elif level.solvent_model:
-        raise ValueError(f"the solvent model {level.solvent_model} needs a solvent, e.g. water")

@@ -4,10 +4,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from prerelax.engines import EngineError, Level, make_calculator
+from prerelax.engines import EngineError, Level, engine_named, make_calculator
 from prerelax.errors import nearest
 
-XTB = {"gfn2": "GFN2-xTB", "gfn1": "GFN1-xTB"}
+XTB = {"gfn2": Level("tblite", "GFN2-xTB"), "gfn1": Level("tblite", "GFN1-xTB")}
 MODEL = "lindh"
 CHEAP_LEVELS = (*XTB, "mmff94", MODEL)
 """`lindh` is a model Hessian without a potential energy surface behind it."""
@@ -22,8 +22,9 @@ def cheap_level(choice: str, target: Level) -> str:
     Raises ValueError for an unknown name, for a level that is the target (its gradients would not be
     counted), and for xTB beside a neural force field, for tblite is not reproducible beside torch.
     """
+    in_torch = engine_named(target.engine).in_torch
     if choice == "auto":
-        if target.engine == "mlff":
+        if in_torch:
             return MODEL
         return "gfn2" if _is(target, "gfn1") else "gfn1"
     if choice not in CHEAP_LEVELS:
@@ -32,13 +33,20 @@ def cheap_level(choice: str, target: Level) -> str:
         raise ValueError(
             f"the Hessian's level {choice} is the target itself: its gradients would go uncounted"
         )
-    if target.engine == "mlff" and choice in XTB:
+    if in_torch and choice in XTB:
         raise ValueError("xTB cannot share a process with a neural force field; use the Hessian lindh")
     return choice
 
 
 def _is(target: Level, name: str) -> bool:
-    return target.engine == "tblite" and target.method.lower().removesuffix("-xtb") == name
+    if name not in XTB:
+        return False
+    cheap = XTB[name]
+    return target.engine == cheap.engine and _bare(target.method) == _bare(cheap.method)
+
+
+def _bare(method: str) -> str:
+    return method.lower().removesuffix("-xtb")
 
 
 class CheapSurface:
@@ -56,9 +64,8 @@ class CheapSurface:
         self._atoms = Atoms(numbers=numbers)
         self._electrons = (charge, multiplicity)
         if name in XTB:
-            level = Level("tblite", XTB[name])
             self._atoms.calc = make_calculator(
-                level, charge=charge, multiplicity=multiplicity, threads=threads
+                XTB[name], charge=charge, multiplicity=multiplicity, threads=threads
             )
         self._forcefield: _Mmff94 | None = None
 

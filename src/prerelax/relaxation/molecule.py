@@ -16,7 +16,7 @@ from prerelax.engines import (
     EngineError,
     Level,
     check_molecule,
-    close_calculator,
+    engine_named,
     level_settings,
     make_calculator,
 )
@@ -94,18 +94,18 @@ class Relaxation:
     def cheap_level(self) -> str:
         """The cheap level that the option `hessian` means at this target. Raises ValueError.
 
-        Where `auto` stands for a first Hessian at an xTB target it is the model: the Hessian of another xTB
+        Where `auto` stands for a first Hessian at a cheap target it is the model: the Hessian of an xTB
         costs as much as the relaxation.
         """
         only_a_hessian = self.optimizer == "bfgs-hessian" and self.check_minimum != "cheap"
-        if self.hessian == "auto" and self.level.engine == "tblite" and only_a_hessian:
+        if self.hessian == "auto" and engine_named(self.level.engine).is_cheap and only_a_hessian:
             return MODEL
         return cheap_level(self.hessian, self.level)
 
     def force_constant_factors(self) -> dict[str, float]:
         """By which the cheap level's force constants are multiplied; none where the target is cheap too."""
-        ab_initio = self.level.engine not in ("tblite", "mlff")
-        return DFT_FACTORS.get(self.cheap_level(), {}) if ab_initio else {}
+        is_cheap = engine_named(self.level.engine).is_cheap
+        return {} if is_cheap else DFT_FACTORS.get(self.cheap_level(), {})
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def relax_molecule(
         failure = _as_engine_error(error, relaxation.optimizer)
         final = run.counter.evaluations[-1] if run.counter.evaluations else None
     finally:
-        close_calculator(run.counter.inner)
+        run.counter.inner.close()
     status, message = _verdict(failure, final, relaxation)
     path = run.counter.evaluations
     return RelaxationResult(

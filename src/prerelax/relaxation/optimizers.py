@@ -11,6 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
+from prerelax.engines import EngineCalculator, engine_named
 from prerelax.errors import nearest
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import check_installed
@@ -38,7 +39,7 @@ def default_optimizer(engine: str) -> str:
     """The optimizer of a level that names none: the one with fewest gradients where they cost seconds, the
     fastest where they cost milliseconds.
     """
-    return "bfgs-hessian" if engine in ("tblite", "mlff") else "two-level"
+    return "bfgs-hessian" if engine_named(engine).is_cheap else "two-level"
 
 
 def validate_optimizer(name: str) -> None:
@@ -91,7 +92,7 @@ class GradientCounter(Calculator):
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
 
     def __init__(
-        self, inner: Calculator, on_evaluation: Callable[[int, Evaluation], None] | None = None
+        self, inner: EngineCalculator, on_evaluation: Callable[[int, Evaluation], None] | None = None
     ) -> None:
         super().__init__()
         self.inner = inner

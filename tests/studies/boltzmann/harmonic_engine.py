@@ -4,12 +4,9 @@ The energy is ½ xᵀ H x with x the displacement from MINIMUM and H of rank 3N 
 normal with variance kT / curvature at any temperature, and rigid motions are free.
 """
 
-from typing import ClassVar
-
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
 
-from prerelax.engines import EngineError, Level
+from prerelax.engines import Engine, EngineCalculator, EngineError, Level
 from prerelax.relaxation.preconditioned import internal_space
 
 NUMBERS = np.array([8, 1, 1])
@@ -20,17 +17,18 @@ MODES = np.linalg.qr(internal_space(MINIMUM) @ np.random.default_rng(0).normal(s
 N_MODES = 3
 
 
-def validate(level: Level) -> None:
-    if level.method not in ("springs", "brittle"):
-        raise ValueError(f"the harmonic engine has no method '{level.method}'")
+class HarmonicEngine(Engine):
+    name = "springs"
 
+    def validate(self, level: Level) -> None:
+        if level.method not in ("springs", "brittle"):
+            raise ValueError(f"the harmonic engine has no method '{level.method}'")
 
-def settings(level: Level) -> dict[str, str]:
-    return {}
+    def settings(self, level: Level) -> dict[str, object]:
+        return {}
 
-
-def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Calculator:
-    return Springs(level.method)
+    def calculator(self, level: Level, charge: int, multiplicity: int, threads: int) -> EngineCalculator:
+        return Springs(level.method, charge, multiplicity)
 
 
 def amplitudes(positions: np.ndarray) -> np.ndarray:
@@ -42,15 +40,14 @@ def energy_ev(positions: np.ndarray) -> float:
     return float(0.5 * CURVATURES_EV_ANG2 @ amplitudes(positions) ** 2)
 
 
-class Springs(Calculator):
-    implemented_properties: ClassVar[list[str]] = ["energy"]
-
-    def __init__(self, method: str) -> None:
-        super().__init__()
+class Springs(EngineCalculator):
+    def __init__(self, method: str, charge: int, multiplicity: int) -> None:
+        super().__init__("springs", charge, multiplicity)
         self.method = method
 
-    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+    def energy_and_forces(self, atoms, changes):
         energy = energy_ev(atoms.positions)
         if self.method == "brittle" and energy > 0.001:
             raise EngineError("scf_failed", "the springs are too long")
-        self.results = {"energy": energy}
+        gradient = MODES @ (CURVATURES_EV_ANG2 * amplitudes(atoms.positions))
+        return energy, -gradient.reshape(-1, 3)

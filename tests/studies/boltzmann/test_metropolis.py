@@ -155,7 +155,7 @@ WATER = Record("water", NUMBERS, MINIMUM, start="b3lyp")
 
 @pytest.fixture
 def springs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Level]:
-    monkeypatch.setitem(ENGINES, "springs", "harmonic_engine")
+    monkeypatch.setitem(ENGINES, "springs", "harmonic_engine:HarmonicEngine")
     return lambda method: Level("springs", method)
 
 

@@ -8,18 +8,52 @@ import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
-from typing import Any
 
-from ase.calculators.calculator import Calculator
-
+from prerelax.engines.calculator import EngineCalculator
 from prerelax.engines.level import Level, versions
-from prerelax.engines.pyscf import engine as pyscf
+from prerelax.engines.pyscf.engine import PyscfEngine
 from prerelax.engines.pyscf.names import QM9
 from prerelax.engines.pyscf.settings import ScfSettings
 from prerelax.errors import MissingProgramError
 
 MISSING = "GPU4PySCF is not installed here: `pip install 'prerelax[gpu]'`, or use the engine pyscf"
 PACKAGES = ("gpu4pyscf-cuda13x", "gpu4pyscf-cuda12x", "gpu4pyscf-cuda11x", "gpu4pyscf")
+
+
+class Gpu4pyscfEngine(PyscfEngine):
+    """PySCF's levels but qm9. A campaign may be planned where there is no card."""
+
+    name = "gpu4pyscf"
+
+    def validate(self, level: Level) -> None:
+        if level.method.lower() == QM9:
+            raise ValueError(objection(level))
+        super().validate(level)
+
+    def settings(self, level: Level) -> dict[str, object]:
+        problem = objection(level)
+        if problem is not None:
+            raise MissingProgramError(problem) if problem == MISSING else ValueError(problem)
+        packages = ("pyscf", "pyscf-dispersion") if level.dispersion else ("pyscf",)
+        return {
+            "density_fitting": level.density_fitting,
+            **dataclasses.asdict(gpu_settings()),
+            "versions": versions(*packages) | {"gpu4pyscf": _version()},
+        }
+
+    def calculator(self, level: Level, charge: int, multiplicity: int, threads: int) -> EngineCalculator:
+        from prerelax.engines.gpu4pyscf.scf import GPU4PySCF
+
+        return GPU4PySCF(level, charge, multiplicity, threads, gpu_settings())
+
+
+class AnyDftEngine(PyscfEngine):
+    """GPU4PySCF where a card and the package are and the level can be had from it, PySCF elsewhere."""
+
+    name = "dft"
+
+    def resolved(self, level: Level) -> Level:
+        return dataclasses.replace(level, engine="pyscf" if objection(level) else "gpu4pyscf")
 
 
 def objection(level: Level) -> str | None:
@@ -47,37 +81,6 @@ def n_cards() -> int:
     except (OSError, AttributeError):
         return 0
     return count.value
-
-
-def validate(level: Level) -> None:
-    """Raise ValueError where PySCF's `validate` does. A campaign may be planned where there is no card."""
-    if level.method.lower() == QM9:
-        raise ValueError(objection(level))
-    pyscf.validate(level)
-
-
-def settings(level: Level) -> dict[str, Any]:
-    """What the numbers depend on beside the level's own words.
-
-    Raises MissingProgramError where there is no package, ValueError where there is no card or the level is
-    qm9.
-    """
-    problem = objection(level)
-    if problem is not None:
-        raise MissingProgramError(problem) if problem == MISSING else ValueError(problem)
-    packages = ("pyscf", "pyscf-dispersion") if level.dispersion else ("pyscf",)
-    return {
-        "density_fitting": level.density_fitting,
-        **dataclasses.asdict(gpu_settings()),
-        "versions": versions(*packages) | {"gpu4pyscf": _version()},
-    }
-
-
-def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Calculator:
-    """GPU4PySCF as an ASE calculator; see `scf.GPU4PySCF`."""
-    from prerelax.engines.gpu4pyscf.scf import GPU4PySCF
-
-    return GPU4PySCF(level, charge, multiplicity, threads, gpu_settings())
 
 
 def gpu_settings() -> ScfSettings:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from pyscf import gto
 from scipy.linalg import eigh
 
-from prerelax.engines.level import EngineError, Level
+from prerelax.engines.failures import EngineError
+from prerelax.engines.level import Level
 from prerelax.engines.pyscf.scf import RESCUE_DAMPING, RESCUE_LEVEL_SHIFT_EH, PySCF
 from prerelax.engines.pyscf.settings import ScfSettings
 from prerelax.engines.pyscf.solvent import in_solvent
@@ -18,6 +19,8 @@ class GPU4PySCF(PySCF):
 
     The occupied orbitals of the last geometry, made orthonormal at the new one, are the first density.
     """
+
+    program_name = "GPU4PySCF"
 
     def __init__(
         self, level: Level, charge: int, multiplicity: int, threads: int, settings: ScfSettings
@@ -33,18 +36,15 @@ class GPU4PySCF(PySCF):
         """A converged mean field on the card: plain DIIS, then level shift with damping."""
         self.cycles = 0
         density = self._first_density(mol)
-        try:
-            for options in ({}, {"level_shift": RESCUE_LEVEL_SHIFT_EH, "damp": RESCUE_DAMPING}):
-                mean_field = self._mean_field(mol)
-                for name, value in options.items():
-                    setattr(mean_field, name, value)
-                mean_field.kernel(dm0=None if options else density)
-                self.cycles += mean_field.cycles
-                if mean_field.converged and np.isfinite(mean_field.e_tot):
-                    self._occupied = _occupied(mean_field)
-                    return mean_field
-        except Exception as error:
-            raise named(error) from error
+        for options in ({}, {"level_shift": RESCUE_LEVEL_SHIFT_EH, "damp": RESCUE_DAMPING}):
+            mean_field = self._mean_field(mol)
+            for name, value in options.items():
+                setattr(mean_field, name, value)
+            mean_field.kernel(dm0=None if options else density)
+            self.cycles += mean_field.cycles
+            if mean_field.converged and np.isfinite(mean_field.e_tot):
+                self._occupied = _occupied(mean_field)
+                return mean_field
         self._occupied = []
         raise EngineError(
             "scf_failed",
@@ -53,13 +53,16 @@ class GPU4PySCF(PySCF):
         )
 
     def _gradient(self, mean_field: Any) -> NDArray[np.float64]:
-        try:
-            gradient = _on_host(mean_field.nuc_grad_method().kernel())
-        except Exception as error:
-            raise named(error) from error
-        if not np.all(np.isfinite(gradient)):
-            raise EngineError("scf_failed", "GPU4PySCF returned forces that are not numbers")
-        return gradient
+        return _on_host(mean_field.nuc_grad_method().kernel())
+
+    def engine_error(self, error: Exception) -> EngineError:
+        """As of every engine; a full card says so in many ways (CuPy's OutOfMemoryError is a MemoryError)."""
+        words = " ".join(str(error).split())[:200]
+        if isinstance(error, MemoryError) or "out of memory" in words.lower() or "MemoryAllocation" in words:
+            return EngineError(
+                "resource_error", f"the graphics card ran out of memory ({words}); use fewer workers or pyscf"
+            )
+        return super().engine_error(error)
 
     def _first_density(self, mol: gto.Mole) -> NDArray[np.float64] | None:
         if not self._occupied or len(self._occupied[0]) != mol.nao:
@@ -71,20 +74,6 @@ class GPU4PySCF(PySCF):
             rotated = orbitals @ (vectors / np.sqrt(values))
             densities.append(rotated @ rotated.T)
         return 2 * densities[0] if len(densities) == 1 else np.array(densities)
-
-
-def named(error: Exception) -> EngineError:
-    """The row status of what went wrong on the card; CuPy's OutOfMemoryError is a MemoryError."""
-    if isinstance(error, EngineError):
-        return error
-    words = " ".join(str(error).split())[:200]
-    if isinstance(error, MemoryError) or "out of memory" in words.lower() or "MemoryAllocation" in words:
-        return EngineError(
-            "resource_error", f"the graphics card ran out of memory ({words}); use fewer workers or pyscf"
-        )
-    if isinstance(error, np.linalg.LinAlgError):
-        return EngineError("scf_failed", f"linear algebra failed at this geometry: {words}")
-    return EngineError("unknown_error", f"GPU4PySCF: {type(error).__name__}: {words}")
 
 
 def _occupied(mean_field: Any) -> list[NDArray[np.float64]]:

@@ -1,14 +1,14 @@
 """The Psi4 calculator: one Psi4 process for one molecule, fed one geometry after the other."""
 
-from typing import ClassVar
-
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
-from prerelax.engines.level import EngineError, Level, check_molecule
+from prerelax.engines.calculator import EngineCalculator, Forces
+from prerelax.engines.dispersion import dispersion
+from prerelax.engines.failures import EngineError
+from prerelax.engines.level import Level
 from prerelax.engines.psi4.program import Psi4Error, Psi4Process
 from prerelax.engines.psi4.settings import Psi4Settings, setup
 
@@ -17,15 +17,13 @@ SCF_FAILED = (
 )
 
 
-class Psi4(Calculator):
+class Psi4(EngineCalculator):
     """Energy and forces of one molecule at a level; restricted for singlets, unrestricted otherwise.
 
     The last geometry's orbitals are the next guess. `generated_basis`: Psi4 does not know the basis, so it is
     given PySCF's. A Psi4 that died is started anew for the next geometry; `close` ends it. Raises ValueError
     where the program is missing.
     """
-
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
 
     def __init__(
         self,
@@ -36,10 +34,8 @@ class Psi4(Calculator):
         settings: Psi4Settings,
         generated_basis: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__("Psi4", charge, multiplicity)
         self.level = level
-        self.charge = charge
-        self.multiplicity = multiplicity
         self.threads = threads
         self.settings = settings
         self.generated_basis = generated_basis
@@ -48,27 +44,16 @@ class Psi4(Calculator):
         self._process: Psi4Process | None = None
         self._elements: set[str] = set()
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
-    ) -> None:
-        """Energy (eV) and forces (eV/Å) at the geometry of `atoms`. Raises EngineError."""
-        super().calculate(atoms, properties or ["energy"], system_changes)
-        check_molecule(self.atoms.numbers, self.atoms.positions, self.charge, self.multiplicity)
+    def energy_and_forces(self, atoms: Atoms, changes: list[str]) -> tuple[float, Forces]:
         try:
-            energy_eh, gradient = self._ask(self.atoms)
-        except Psi4Error as failure:
+            energy_eh, gradient = self._ask(atoms)
+        except Psi4Error:
             self.close()
-            raise self._engine_error(failure) from failure
+            raise
         if self.level.dispersion:
-            energy, slope = self._dispersion(self.atoms)
+            energy, slope = self._dispersion(atoms)
             energy_eh, gradient = energy_eh + energy, gradient + slope
-        if not (np.isfinite(energy_eh) and np.all(np.isfinite(gradient))):
-            raise EngineError("scf_failed", "Psi4 returned an energy or forces that are not numbers")
-        energy = energy_eh * Hartree
-        self.results = {"energy": energy, "free_energy": energy, "forces": -gradient * (Hartree / Bohr)}
+        return energy_eh * Hartree, -gradient * (Hartree / Bohr)
 
     def close(self) -> None:
         """End the Psi4 process and remove its scratch files."""
@@ -103,20 +88,21 @@ class Psi4(Calculator):
         (process.folder / gbs_file_name(name)).write_text(gbs_text(name, sorted(self._elements)))
 
     def _dispersion(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
-        from prerelax.engines.dispersion import dispersion
-
         return dispersion(
             atoms.numbers, atoms.positions / Bohr, self.charge, self.level.method, self.level.dispersion or ""
         )
 
-    def _engine_error(self, failure: Psi4Error) -> EngineError:
-        match failure.status:
+    def engine_error(self, error: Exception) -> EngineError:
+        """As of every engine, and what Psi4 itself said."""
+        if not isinstance(error, Psi4Error):
+            return super().engine_error(error)
+        match error.status:
             case "scf_failed":
                 return EngineError("scf_failed", SCF_FAILED)
             case "unsupported_element":
                 return EngineError(
                     "unsupported_element",
-                    f"the basis {self.level.basis} has no parameters for {failure.message}",
+                    f"the basis {self.level.basis} has no parameters for {error.message}",
                 )
             case status:
-                return EngineError(status, failure.message)
+                return EngineError(status, error.message)

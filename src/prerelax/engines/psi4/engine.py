@@ -4,60 +4,54 @@ import dataclasses
 import functools
 import importlib.metadata
 import re
-from typing import Any
 
-from ase.calculators.calculator import Calculator
-
+from prerelax.engines.calculator import EngineCalculator
+from prerelax.engines.dispersion import check_parameters, check_version
+from prerelax.engines.engine import Engine
 from prerelax.engines.level import Level, versions
+from prerelax.engines.psi4.calculator import Psi4
 from prerelax.engines.psi4.program import Psi4Error, Psi4Process, find_psi4
 from prerelax.engines.psi4.settings import Psi4Settings, setup
+from prerelax.engines.pyscf.names import COMMON_BASES, validate_basis
 from prerelax.errors import nearest
 
-DISPERSIONS = ("d3bj", "d3zero", "d3bjm", "d3zerom", "d3op", "d4")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+*(),. _-]{0,60}")
 WITH_DISPERSION = re.compile(r"-(d3|d4|nl)", re.IGNORECASE)
 
 
-def validate(level: Level) -> None:
-    """Raise ValueError with one sentence where method, basis or dispersion cannot be had from Psi4.
+class Psi4Engine(Engine):
+    """Hartree-Fock and functionals with analytic gradients; bases that Psi4 lacks are PySCF's."""
 
-    Where the program is not installed only the words are looked at: a campaign may be planned elsewhere.
-    """
-    _check_words(level)
-    if find_psi4() is not None:
-        _ask_psi4(level)
-    if level.dispersion:
-        from prerelax.engines.dispersion import check_parameters
+    name = "psi4"
 
-        check_parameters(level.method, level.dispersion)
+    def validate(self, level: Level) -> None:
+        """As of every engine. Where the program is not installed only the words are looked at: a campaign may
+        be planned elsewhere.
+        """
+        _check_words(level)
+        if find_psi4() is not None:
+            _ask_psi4(level)
+        if level.dispersion:
+            check_parameters(level.method, level.dispersion)
 
+    def settings(self, level: Level) -> dict[str, object]:
+        _check_words(level)
+        answer = _ask_psi4(level)
+        found = {"psi4": answer["version"]}
+        if answer["basis_from"] == "pyscf":
+            found |= versions("pyscf")
+        if level.dispersion:
+            found |= versions("pyscf-dispersion")
+        return {
+            "density_fitting": level.density_fitting,
+            "basis_from": answer["basis_from"],
+            **dataclasses.asdict(Psi4Settings()),
+            "versions": found,
+        }
 
-def settings(level: Level) -> dict[str, Any]:
-    """What the numbers depend on beside the level's own words, the program's version among it.
-
-    Raises ValueError where the program is missing or refuses the level.
-    """
-    _check_words(level)
-    answer = _ask_psi4(level)
-    found = {"psi4": answer["version"]}
-    if answer["basis_from"] == "pyscf":
-        found |= versions("pyscf")
-    if level.dispersion:
-        found |= versions("pyscf-dispersion")
-    return {
-        "density_fitting": level.density_fitting,
-        "basis_from": answer["basis_from"],
-        **dataclasses.asdict(Psi4Settings()),
-        "versions": found,
-    }
-
-
-def calculator(level: Level, charge: int, multiplicity: int, threads: int) -> Calculator:
-    """Psi4 as an ASE calculator; see `calculator.Psi4`."""
-    from prerelax.engines.psi4.calculator import Psi4
-
-    basis_from = _ask_psi4(level)["basis_from"]
-    return Psi4(level, charge, multiplicity, threads, Psi4Settings(), generated_basis=basis_from == "pyscf")
+    def calculator(self, level: Level, charge: int, multiplicity: int, threads: int) -> EngineCalculator:
+        basis_from = _ask_psi4(level)["basis_from"]
+        return Psi4(level, charge, multiplicity, threads, Psi4Settings(), basis_from == "pyscf")
 
 
 def _check_words(level: Level) -> None:
@@ -78,8 +72,8 @@ def _check_words(level: Level) -> None:
         raise ValueError("the engine psi4 needs a basis, e.g. 'def2-TZVP'")
     if not NAME.fullmatch(level.basis):
         raise ValueError(f"'{level.basis}' is no name of a basis")
-    if level.dispersion and level.dispersion.lower() not in DISPERSIONS:
-        raise ValueError(f"unknown dispersion '{level.dispersion}'{nearest(level.dispersion, DISPERSIONS)}")
+    if level.dispersion:
+        check_version(level.dispersion)
 
 
 def _ask_psi4(level: Level) -> dict[str, str]:
@@ -107,8 +101,6 @@ def _check_basis_of_pyscf(basis: str) -> None:
         importlib.metadata.version("pyscf")
     except importlib.metadata.PackageNotFoundError:
         raise ValueError(f"Psi4 knows no basis '{basis}'") from None
-    from prerelax.engines.pyscf.names import COMMON_BASES, validate_basis
-
     try:
         validate_basis(basis)
     except ValueError:

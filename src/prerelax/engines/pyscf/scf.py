@@ -1,17 +1,18 @@
 """The PySCF calculator: one SCF and one analytic gradient per geometry, guessed from the geometry before."""
 
 import time
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 from pyscf import dft, gto, lib, scf
 
-from prerelax.engines.level import EngineError, Level, check_elements, check_molecule
+from prerelax.engines.calculator import EngineCalculator, Forces
+from prerelax.engines.failures import EngineError, check_elements
+from prerelax.engines.level import Level
 from prerelax.engines.memory import available_mb
 from prerelax.engines.pyscf import qm9_level
 from prerelax.engines.pyscf.fitting import Fitting
@@ -37,7 +38,7 @@ IN_MEMORY_SHARE = 0.5
 """of the free memory that fitted integrals may take; larger ones go to PySCF, which keeps them on disk"""
 
 
-class PySCF(Calculator):
+class PySCF(EngineCalculator):
     """Energy and forces of one molecule at a level; restricted for singlets, unrestricted otherwise.
 
     `charge` and `multiplicity` are fixed; `threads` are OpenMP threads of this process. The first density is
@@ -45,52 +46,34 @@ class PySCF(Calculator):
     that is corrected by the fine one (`two_grids`).
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
+    program_name = "PySCF"
 
     def __init__(
         self, level: Level, charge: int, multiplicity: int, threads: int, settings: ScfSettings
     ) -> None:
-        super().__init__()
+        super().__init__(self.program_name, charge, multiplicity)
         self.level = level
-        self.charge = charge
-        self.multiplicity = multiplicity
         self.settings = settings
         self.cycles = 0
         """SCF cycles of the last geometry, all attempts together"""
         self.gradient_s = 0.0
         """processor seconds of the last gradient, the SCF not included"""
         self._guess = Guess()
+        self._numbers: NDArray[np.integer] | None = None
+        """of the molecule that the guess is for"""
         self._storage: NDArray[np.float64] | None = None
         lib.num_threads(threads)
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
-    ) -> None:
-        """Energy (eV) and forces (eV/Å) at the geometry of `atoms`. Raises EngineError."""
-        before = self.atoms
-        super().calculate(atoms, properties or ["energy"], system_changes)
-        if before is not None and not np.array_equal(before.numbers, self.atoms.numbers):
+    def energy_and_forces(self, atoms: Atoms, changes: list[str]) -> tuple[float, Forces]:
+        if self._numbers is not None and not np.array_equal(self._numbers, atoms.numbers):
             self._guess.forget()
-        check_molecule(self.atoms.numbers, self.atoms.positions, self.charge, self.multiplicity)
-        try:
-            mol = self._molecule(self.atoms)
-            self._check_memory(mol)
-            mean_field = self._converged(mol)
-            derivative = self._gradient(mean_field)
-            self._storage = getattr(getattr(mean_field, "with_df", None), "storage", None)
-        except EngineError:
-            raise
-        except MemoryError as error:
-            raise EngineError("resource_error", f"PySCF ran out of memory: {error}") from error
-        except np.linalg.LinAlgError as error:
-            raise EngineError("scf_failed", f"linear algebra failed at this geometry: {error}") from error
-        except Exception as error:
-            raise EngineError("unknown_error", f"PySCF: {type(error).__name__}: {error}") from error
-        energy = float(mean_field.e_tot) * Hartree
-        self.results = {"energy": energy, "free_energy": energy, "forces": -derivative * (Hartree / Bohr)}
+        self._numbers = atoms.numbers
+        mol = self._molecule(atoms)
+        self._check_memory(mol)
+        mean_field = self._converged(mol)
+        derivative = self._gradient(mean_field)
+        self._storage = getattr(getattr(mean_field, "with_df", None), "storage", None)
+        return float(mean_field.e_tot) * Hartree, -derivative * (Hartree / Bohr)
 
     def _molecule(self, atoms: Atoms) -> gto.Mole:
         symbols = sorted({chemical_symbols[z] for z in atoms.numbers})
@@ -225,8 +208,6 @@ class PySCF(Calculator):
         began = time.process_time()
         result = gradient(mean_field)
         self.gradient_s = time.process_time() - began
-        if not np.all(np.isfinite(result)):
-            raise EngineError("scf_failed", "PySCF returned forces that are not numbers")
         return result
 
 

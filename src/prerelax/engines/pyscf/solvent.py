@@ -3,7 +3,7 @@
 from typing import Any
 
 from prerelax.engines.level import Level
-from prerelax.engines.solvents import smd_name, solvent_model
+from prerelax.engines.solvents import PYSCF_MODELS, smd_name, solvent_model
 
 DIELECTRIC_CONSTANT = 5
 """its column in SMD's table of solvents"""
@@ -18,7 +18,7 @@ def in_solvent(mean_field: Any, level: Level) -> Any:
         return mean_field
     from pyscf.solvent.smd import solvent_db
 
-    name, model = smd_name(level.solvent), solvent_model(level)
+    name, model = smd_name(level.solvent), solvent_model(level, PYSCF_MODELS)
     if model == "smd":
         solvated = mean_field.SMD()
         solvated.with_solvent.solvent = name

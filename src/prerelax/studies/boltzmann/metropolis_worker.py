@@ -22,7 +22,6 @@ from prerelax.engines import (
     ENGINES,
     EngineError,
     Level,
-    close_calculator,
     make_calculator,
     validate_level,
 )
@@ -82,7 +81,7 @@ def _run_blocks(task: dict[str, Any], level: Level, plan: MetropolisPlan) -> Non
                 chain = begin_chain(first, _or_infinite(energy), plan, task["name"])
             advance(chain, _or_infinite(energy), plan, (chain.n_done // BLOCK + 1) * BLOCK)
         finally:
-            close_calculator(calculator)
+            calculator.close()
         if not bonds_unchanged(bonded, numbers, chain.positions):
             message = f"a bond broke or formed within {chain.n_done} proposals at {plan.temperature_k:g} K"
             raise _NoMoleculeError("connectivity_changed", message)

@@ -1,0 +1,81 @@
+"""How an engine's failure is named, and what no engine should be asked to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the workflow checks levels in every job and should not wait for file formats
+    from prerelax.molecules.status import Status
+
+CLASH_DISTANCE_ANG = 0.25
+"""Atoms closer than this are no molecule: xTB returns energies of 1e5 eV there, or stops."""
+
+
+class EngineError(Exception):
+    """An engine could not evaluate a molecule: a row status, and a sentence a chemist can act on."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(status, message)
+        self.status: Status = status
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def check_molecule(
+    numbers: NDArray[np.integer], positions: NDArray[np.floating], charge: int, multiplicity: int
+) -> None:
+    """Raise EngineError(input_error) for what no engine can compute.
+
+    No atoms, dummy atoms, coordinates that are not finite, two atoms on one spot, and electrons that
+    contradict the multiplicity. Engines answer these with nonsense or with corrupted memory (tblite 0.8).
+    `numbers` [n_atoms], `positions` [n_atoms, 3] in Å.
+    """
+    if len(numbers) == 0:
+        raise EngineError("input_error", "the molecule has no atoms")
+    if np.any(numbers <= 0) or np.any(numbers >= len(chemical_symbols)):
+        raise EngineError("input_error", "the molecule holds a dummy atom or an unknown atomic number")
+    _check_geometry(numbers, np.asarray(positions, dtype=float))
+    _check_electrons(int(np.sum(numbers)) - charge, charge, multiplicity)
+
+
+def _check_geometry(numbers: NDArray[np.integer], positions: NDArray[np.float64]) -> None:
+    if not np.all(np.isfinite(positions)):
+        atom = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+        raise EngineError("input_error", f"the coordinates of atom {atom + 1} are not finite numbers")
+    distances = np.linalg.norm(positions[:, None] - positions[None, :], axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    a, b = np.unravel_index(np.argmin(distances), distances.shape)
+    if distances[a, b] < CLASH_DISTANCE_ANG:
+        pair = f"{chemical_symbols[numbers[a]]}{a + 1} and {chemical_symbols[numbers[b]]}{b + 1}"
+        raise EngineError(
+            "input_error",
+            f"{pair} are {distances[a, b]:.3f} Å apart: two atoms on one spot, mend the geometry",
+        )
+
+
+def _check_electrons(electrons: int, charge: int, multiplicity: int) -> None:
+    if electrons < 0:
+        raise EngineError("input_error", f"charge {charge:+d} takes away more electrons than there are")
+    unpaired = multiplicity - 1
+    if unpaired < 0 or unpaired > electrons or (electrons - unpaired) % 2:
+        nearest = 1 if electrons % 2 == 0 else 2
+        raise EngineError(
+            "input_error",
+            f"multiplicity {multiplicity} is impossible with {electrons} electrons (charge {charge:+d}); "
+            f"the lowest possible is {nearest}",
+        )
+
+
+def check_elements(numbers: NDArray[np.integer], unsupported: Iterable[int], what: str) -> None:
+    """Raise EngineError(unsupported_element) naming the elements of `numbers` that are in `unsupported`."""
+    missing = sorted(set(numbers.tolist()) & set(unsupported))
+    if missing:
+        symbols = ", ".join(chemical_symbols[z] for z in missing)
+        raise EngineError("unsupported_element", f"{what} has no parameters for {symbols}")
