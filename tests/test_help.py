@@ -10,7 +10,7 @@ from prerelax.verbs import SECTIONS
 
 def test_every_verb_stands_under_one_heading() -> None:
     text = CliRunner().invoke(app, ["--help"]).output
-    for heading in ("The chain", "Denoisers", "Campaigns", *SECTIONS):
+    for heading in {"The chain", "Denoisers", "Campaigns", "Studies", *SECTIONS}:
         assert text.count(f"{heading}:\n") == 1, heading
     shown = re.findall(r"^  ([a-z][a-z0-9-]*)  +\S", text, re.MULTILINE)
     assert len(shown) == len(set(shown)) == len(app.registered_commands) + len(app.registered_groups)

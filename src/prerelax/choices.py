@@ -9,4 +9,3 @@ Optimizer = Literal[
 ]
 Hessian = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
 CheckMinimum = Literal["none", "cheap", "target"]
-RelaxationFigure = Literal["ratios", "steps", "bins", "seconds", "sizes"]

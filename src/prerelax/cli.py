@@ -18,10 +18,11 @@ from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimize
 from prerelax.diffusion.options import Device
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.starts.options import Fallback, ForceField
-from prerelax.verbs import SECTIONS, models
+from prerelax.verbs import RENAMED_VERBS, SECTIONS, models
 from prerelax.verbs.campaigns import init, plan, retry, status
+from prerelax.verbs.energies import GoOnWithoutProgram
 from prerelax.verbs.models import Calls, SamplerName, Steps
-from prerelax.verbs.surface import GoOnWithoutProgram
+from prerelax.verbs.study import study_app
 
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
@@ -43,6 +44,12 @@ class Sectioned(TyperGroup):
             with formatter.section(heading):
                 formatter.write_dl(rows)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in RENAMED_VERBS:
+            now = f"prerelax {RENAMED_VERBS[args[0]]}"
+            raise UserError(f"the verb {args[0]} is now `{now}`; `{now} --help` shows its files and settings")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     cls=Sectioned,
@@ -53,6 +60,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="Shipped denoisers: list, show, evaluate, import.")
 app.add_typer(models_app, name="models", rich_help_panel=DENOISERS)
+app.add_typer(study_app, name="study", rich_help_panel="Studies")
 
 
 def _shard_suffix(out: Path) -> Path:

@@ -17,6 +17,7 @@ from prerelax.campaign.config import (
     options,
 )
 from prerelax.studies import json_schema, load_studies
+from prerelax.studies.relaxation.config import RelaxationStudy
 from prerelax.training.config import read_config
 
 MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
@@ -139,9 +140,9 @@ def with_study(**changes: Any) -> dict[str, Any]:
 
 def test_sets_and_relaxations_hang_together() -> None:
     campaign = load_campaign(with_study(repeats={"ff": ["ff"]}))
-    relaxation = load_studies(campaign).relaxation
-    assert relaxation is not None
-    assert relaxation.tables(campaign.starts) == {"methods": [("ff", "displaced")]}
+    relaxation = load_studies(campaign)["relaxation"]
+    assert isinstance(relaxation, RelaxationStudy)
+    assert relaxation.tables(campaign.starts)["methods"].inputs == {"displaced": ["ff"]}
     words = displacing_options(campaign.sets["labelled"], 7)
     assert words[:4] == ["--engine", "tblite", "--method", "GFN1-xTB"] and words[-2:] == [
         "--displacements",
@@ -188,6 +189,6 @@ def test_wrong_sets_and_studies_are_one_sentence(config: dict[str, Any], sentenc
 def test_the_papers_campaigns_are_whole(name: str, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     campaign = load_campaign(yaml.safe_load((repository / f"config/{name}.yaml").read_text()))
-    assert load_studies(campaign).relaxation is not None and not campaign.targets
+    assert "relaxation" in load_studies(campaign) and not campaign.targets
     for config in campaign.denoisers.values():
         assert read_config(repository / config).run.folder.startswith(f"results/{name}/training")

@@ -17,7 +17,8 @@ from prerelax.studies.outlier.analysis import find_outlier, largest_turn
 from prerelax.studies.outlier.figures import outlier
 from prerelax.studies.paths.analysis import OWN, ZERO, read_paths, summarise_paths
 from prerelax.studies.paths.figures import relaxation_paths
-from prerelax.studies.training.analysis import Checkpoint, last_epoch, training_speedup
+from prerelax.studies.training.analysis import last_epoch, training_speedup, with_epochs
+from prerelax.studies.training.config import Checkpoint
 from prerelax.studies.training.figures import training_speedup as draw_speedup
 
 ETHANE = ase.build.molecule("C2H6")
@@ -107,9 +108,9 @@ def test_speedup_over_training(results: Path, tmp_path: Path) -> None:
     write_relaxed(results, "none", [replace(row, start_energy_ev=None, n_steps=None) for row in skipped])
     folders = [results / "relaxed/gfn2" / start for start in ("mmff94", "edm-n2", "late", "none")]
     checkpoints = {
-        "edm-n2": Checkpoint("m", 1, 20),
-        "late": Checkpoint("m", 4, 20),
-        "none": Checkpoint("m", 8, 20),
+        "edm-n2": Checkpoint(model="m", epoch=1, steps=20),
+        "late": Checkpoint(model="m", epoch=4, steps=20),
+        "none": Checkpoint(model="m", epoch=8, steps=20),
     }
     table = training_speedup(comparison_of(folders, "mmff94"), "mmff94", checkpoints)
     median = table.set_index(["epoch", "subset"])["steps_saved_percent_median"]
@@ -131,6 +132,9 @@ def test_the_epoch_of_the_newest_model(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/config.yaml").write_text("training: {epochs: 12.5}\n")
     assert last_epoch(tmp_path) == 12.5
+    checkpoints = {"given": Checkpoint(model="m", epoch=3), "newest": Checkpoint(model=tmp_path.name)}
+    known = with_epochs(checkpoints, tmp_path.parent)
+    assert [known[start].epoch for start in checkpoints] == [3, 12.5]
     with pytest.raises(UserError, match="says nothing"):
         last_epoch(tmp_path / "model")
 

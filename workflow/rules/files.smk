@@ -2,11 +2,20 @@
 
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
+STUDY_FIGURES = []  # each study adds its own
+ENVIRONMENT = str(
+    (Path(workflow.current_basedir.get_path_or_uri(False)) / "../../envs/prerelax.yaml")
+)
 
 
 def one_of(names):
     """A wildcard constraint that matches these names, or nothing where there are none."""
     return "|".join(names) if names else "(?!)"
+
+
+def flags(name, values):
+    """`--name value` for each value."""
+    return [word for value in values for word in (f"--{name}", str(value))]
 
 
 def frames_of_start(start, shard):

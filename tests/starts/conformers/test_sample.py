@@ -21,7 +21,7 @@ from prerelax.starts.conformers.sample_shard import START, Xtb, sample_shard, sa
 from prerelax.starts.conformers.search import SearchPlan
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
-from prerelax.studies.boltzmann.repeated_step import ChainPlan
+from prerelax.studies.boltzmann.config import RepeatedStep
 from prerelax.studies.boltzmann.repeated_step_shard import repeat_step_shard
 
 MODEL = "relaxer-qm9-small"
@@ -175,8 +175,8 @@ def test_chains_of_molecules_that_no_denoiser_knows(tmp_path: Path) -> None:
     rows = [replace(record, status="ok", message="") for record in records(tmp_path, *smiles)]
     inp, out, frames = (tmp_path / f"{name}.extxyz" for name in ("in", "out", "frames"))
     write_shard(inp, rows)
-    plan = ChainPlan(20, repeats=40, burn_in=0, every=20)
-    repeat_step_shard(inp, out, frames, model="edm-qm9-small", plan=plan)
+    settings = RepeatedStep(model="edm-qm9-small", step=20, repeats=40, burn_in=0, every=20)
+    repeat_step_shard(inp, out, frames, settings)
     written = {row.id: row for row in read_shard(out)}
     assert written["CCO"].status == "ok"
     assert "charge +1" in written["[NH3+]CC"].message

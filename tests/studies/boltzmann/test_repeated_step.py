@@ -16,6 +16,7 @@ from prerelax.networks.batch import Batch
 from prerelax.networks.network import Network
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.single_points import read_frames
+from prerelax.studies.boltzmann.config import RepeatedStep
 from prerelax.studies.boltzmann.repeated_step import ChainInput, ChainPlan, repeat_step
 from prerelax.studies.boltzmann.repeated_step_shard import repeat_step_shard
 
@@ -130,8 +131,8 @@ def test_rows_and_frames_of_a_shard(tmp_path: Path) -> None:
             Record("nothing", start="rdkit", status="embed_failed"),
         ],
     )
-    plan = ChainPlan(6, repeats=60, burn_in=20, every=20)
-    statuses = repeat_step_shard(shard, out, frames, model="edm-qm9-small", plan=plan, replicas=2)
+    settings = RepeatedStep(model="edm-qm9-small", step=6, repeats=60, burn_in=20, every=20, replicas=2)
+    statuses = repeat_step_shard(shard, out, frames, settings)
     assert statuses == {"ok": 2, "unsupported_element": 2, "embed_failed": 2}
     rows = read_shard(out)
     assert [(row.id, row.conformer) for row in rows[:2]] == [("water", 0), ("water", 1)]
@@ -148,7 +149,9 @@ def test_rows_and_frames_of_a_shard(tmp_path: Path) -> None:
 def test_perturbation_alone_is_never_ok(tmp_path: Path) -> None:
     shard, out, frames = (tmp_path / f"{name}.extxyz" for name in ("in", "out", "frames"))
     write_shard(shard, [Record("water", NUMBERS, WATER, start="rdkit")])
-    plan = ChainPlan(30, repeats=5000, burn_in=100, scheme="perturb")
-    statuses = repeat_step_shard(shard, out, frames, model="edm-qm9-small", plan=plan, replicas=3)
+    settings = RepeatedStep(
+        model="edm-qm9-small", step=30, repeats=5000, burn_in=100, scheme="perturb", replicas=3
+    )
+    statuses = repeat_step_shard(shard, out, frames, settings)
     assert statuses == {"connectivity_changed": 3}
     assert read_frames(frames) == []

@@ -16,9 +16,11 @@ from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred, molecule_sums
 from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork
 from prerelax.studies.from_noise.analysis import judge
+from prerelax.studies.from_noise.config import Sampling
 from prerelax.studies.from_noise.figures import generated_pictures, generated_shares, generation_limits
-from prerelax.studies.from_noise.run import check_generates, draw_compositions, read_minima, sample_from_noise
+from prerelax.studies.from_noise.run import check_generates, draw_compositions, sample_from_noise
 from prerelax.studies.from_noise.samples import read_samples, write_samples
+from prerelax.studies.known_structures import known_structures
 from prerelax.studies.schedules.run import (
     compare_schedules,
     predicted_steps,
@@ -70,7 +72,10 @@ def untrained(kind: Any = JointNetwork, **options: Any) -> LoadedModel:
 @pytest.mark.parametrize("sampler", ["ddpm", "itp", "jt"])
 def test_an_exact_network_makes_the_molecule_it_knows(sampler: str, tmp_path: Path) -> None:
     made = sample_from_noise(
-        exact_model(), [FORMALDEHYDE[0]] * 5, list("abcde"), sampler, limits=[1, 10_000], device="cpu"
+        exact_model(),
+        dict.fromkeys("abcde", FORMALDEHYDE[0]),
+        Sampling(sampler=sampler, limits=[1, 10_000]),
+        device="cpu",
     )
     write_samples(tmp_path / "made.npz", made)
     made = read_samples(tmp_path / "made.npz")
@@ -87,15 +92,17 @@ def test_an_exact_network_makes_the_molecule_it_knows(sampler: str, tmp_path: Pa
 
 def test_shards_are_the_whole_in_parts() -> None:
     model = untrained()
-    compositions = [np.array([6, 1, 1, 8]), np.array([7, 1, 1]), np.array([8, 6, 6, 1, 1])]
-    ids = ["0", "1", "2"]
-    whole = sample_from_noise(model, compositions, ids, "jt", max_iterations=7, limits=[3], device="cpu")
-    last = sample_from_noise(
-        model, compositions[2:], ids[2:], "jt", max_iterations=7, limits=[3], device="cpu"
-    )
+    compositions = {
+        "0": np.array([6, 1, 1, 8]),
+        "1": np.array([7, 1, 1]),
+        "2": np.array([8, 6, 6, 1, 1]),
+    }
+    sampling = Sampling(max_iterations=7, limits=[3])
+    whole = sample_from_noise(model, compositions, sampling, device="cpu")
+    last = sample_from_noise(model, {"2": compositions["2"]}, sampling, device="cpu")
     np.testing.assert_allclose(whole.positions[-5:], last.positions, atol=1e-4)
     np.testing.assert_allclose(whole.positions_at_limits[:, -5:], last.positions_at_limits, atol=1e-4)
-    other = sample_from_noise(model, compositions, ids, "jt", max_iterations=7, seed=1, device="cpu")
+    other = sample_from_noise(model, compositions, Sampling(max_iterations=7, seed=1), device="cpu")
     assert not np.allclose(whole.positions, other.positions)
     assert other.positions_at_limits.shape == (0, 12, 3)
 
@@ -112,10 +119,13 @@ class Explodes(JointNetwork):
 
 @pytest.mark.parametrize("sampler", ["ddpm", "jt"])
 def test_what_explodes_is_not_valid_and_stops_nobody(sampler: str) -> None:
-    compositions = [np.array([6, 1, 1, 1, 1]), np.array([8, 1, 1]), np.array([6, 8, 1, 1])]
-    made = sample_from_noise(
-        untrained(Explodes), compositions, list("abc"), sampler, max_iterations=20, limits=[5], device="cpu"
-    )
+    compositions = {
+        "a": np.array([6, 1, 1, 1, 1]),
+        "b": np.array([8, 1, 1]),
+        "c": np.array([6, 8, 1, 1]),
+    }
+    sampling = Sampling(sampler=sampler, max_iterations=20, limits=[5])
+    made = sample_from_noise(untrained(Explodes), compositions, sampling, device="cpu")
     assert made.status[0] == "unknown_error" and made.status[2] != "unknown_error"
     assert np.isfinite(made.positions[:5]).all()
     judged = judge(made)
@@ -127,7 +137,7 @@ def test_what_explodes_is_not_valid_and_stops_nobody(sampler: str) -> None:
 
 def test_compositions_are_drawn_evenly_and_by_seed(data_folder: Path) -> None:
     model = untrained()
-    known = read_minima(data_folder / "qm9_val.npz", model)
+    known = known_structures(data_folder / "qm9_val.npz", model)
     assert not np.isin(known.numbers, [9]).any() and len(known) < 2000
     drawn = draw_compositions(known, len(known) + 7, seed=3)
     sizes = sorted(len(z) for z in drawn[: len(known)])
@@ -147,15 +157,15 @@ def test_what_cannot_generate_is_refused_in_a_sentence(tmp_path: Path, data_fold
         check_generates(last_steps)
     fluorine = untrained(elements=(9,))
     with pytest.raises(UserError, match=r"no molecule of the atomic numbers \[9\] alone"):
-        read_minima(data_folder / "qm9_small_test.npz", fluorine)
+        known_structures(data_folder / "qm9_small_test.npz", fluorine)
     (tmp_path / "text.npz").write_text("nothing")
     for wrong in ("text.npz", "absent.npz"):
         with pytest.raises(UserError, match=wrong):
-            read_minima(tmp_path / wrong, fluorine)
+            known_structures(tmp_path / wrong, fluorine)
         with pytest.raises(UserError, match=wrong):
             read_samples(tmp_path / wrong)
     with pytest.raises(UserError, match="needs a joint model"):
-        sample_from_noise(untrained(NoiseNetwork), [np.array([6, 1])], ["a"], "jt", device="cpu")
+        sample_from_noise(untrained(NoiseNetwork), {"a": np.array([6, 1])}, Sampling(), device="cpu")
 
 
 def minima(n: int) -> Structures:
@@ -195,7 +205,7 @@ def test_both_schedules_bring_noised_minima_back() -> None:
 
 def test_a_relaxer_with_a_bond_graph_treats_mmff94_minima_too(data_folder: Path) -> None:
     model = load_model("morered-jt-qm9-small")
-    known = read_minima(data_folder / "qm9_val.npz", model)
+    known = known_structures(data_folder / "qm9_val.npz", model)
     _, ends = compare_schedules(model, known, 10, [60], max_iterations=60)
     numbers = summarise_schedules(ends).set_index(["start", "schedule"])["ratio_median"]
     assert len(ends) == 40 and set(ends["start"]) == {"noised to step 60", "MMFF94 minima"}
@@ -211,11 +221,8 @@ def test_figures_of_nothing_valid_are_made() -> None:
 
     made = sample_from_noise(
         untrained(),
-        [np.array([6, 1, 1, 8])] * 3,
-        list("abc"),
-        "jt",
-        max_iterations=4,
-        limits=[2],
+        dict.fromkeys("abc", np.array([6, 1, 1, 8])),
+        Sampling(max_iterations=4, limits=[2]),
         device="cpu",
     )
     judged = judge(made).assign(compositions="c", run="r", model="m", sampler="jt")

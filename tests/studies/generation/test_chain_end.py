@@ -17,8 +17,8 @@ from prerelax.studies.generation.chain_end import (
     summarise_chain_ends,
     write_chain_ends,
 )
-from prerelax.studies.generation.chain_end_figure import chain_end
 from prerelax.studies.generation.chains import Chains
+from prerelax.studies.generation.figures import chain_end
 
 WATER = ase.build.molecule("H2O")
 

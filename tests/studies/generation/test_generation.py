@@ -15,8 +15,8 @@ from prerelax.networks.batch import Batch
 from prerelax.networks.egnn import EGNN, EGNNOptions
 from prerelax.networks.network import Network
 from prerelax.studies.generation.chains import read_chains, write_chains
+from prerelax.studies.generation.figures import phases as draw
 from prerelax.studies.generation.phases import phases, summarise_phases
-from prerelax.studies.generation.phases_figure import phases as draw
 from prerelax.studies.generation.run import draw_sizes, generate
 
 FORMALDEHYDE = (

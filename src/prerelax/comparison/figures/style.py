@@ -66,6 +66,9 @@ _STYLE: Any = {
     "svg.hashsalt": "prerelax",
 }
 
+FIXED, ADAPTIVE = "#0B4F8A", "#009E73"
+"""Colours of what denoises by the fixed schedule, and by steps that a network predicts."""
+
 in_house_style = matplotlib.rc_context(_STYLE)
 """Decorator of every function that makes a figure."""
 

@@ -13,7 +13,7 @@ from prerelax.comparison.minima import read_minima
 from prerelax.comparison.statistics import mean_interval
 from prerelax.molecules.superposition import superimposed
 from prerelax.relaxation.single_points import Frame
-from prerelax.studies.paths.analysis import objections, path_objection, read_molecule_paths
+from prerelax.studies.evaluated_paths import objections, path_objection, read_molecule_paths
 
 MEASURES = ("steps_forces", "steps_path", "forces_path")
 """Cosines between: the sum of the next k steps and the forces; that sum and the direct path to the minimum;

@@ -88,8 +88,8 @@ def read_energies(
     rows: Sequence[Path] = (),
     control: Sequence[Path] = (),
 ) -> Energies:
-    """Chains of `prerelax metropolis`, evaluated frames and rows of `prerelax boltzmann`, and rows of its
-    scheme `perturb`.
+    """Chains of `prerelax study boltzmann`: of its step metropolis, evaluated frames and rows of its step
+    repeat, and rows of the scheme `perturb`.
 
     A molecule needs its id alone to be recognised. Raises ShardError for other files.
     """

@@ -236,9 +236,11 @@ def write_chain_rows(path: Path, rows: Sequence[ChainRow]) -> None:
 
 
 def read_chain_rows(path: Path) -> list[ChainRow]:
-    """Chains of `prerelax metropolis`. Raises ShardError for another file."""
+    """Chains of `prerelax study boltzmann metropolis`. Raises ShardError for another file."""
     try:
         rows = pq.read_table(path).to_pylist()
         return [ChainRow(**{**row, "energies_ev": np.array(row["energies_ev"], dtype=float)}) for row in rows]
     except (OSError, pa.ArrowInvalid, TypeError, KeyError) as error:
-        raise ShardError(f"{path}: holds no chains ({error}); run `prerelax metropolis` first") from error
+        raise ShardError(
+            f"{path}: holds no chains ({error}); run `prerelax study boltzmann metropolis` first"
+        ) from error

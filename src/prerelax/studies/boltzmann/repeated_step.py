@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -26,8 +26,8 @@ from prerelax.errors import UserError
 from prerelax.molecules.graph import bond_limits_ang
 from prerelax.networks.batch import Batch
 from prerelax.networks.network import Network, Types
+from prerelax.studies.boltzmann.config import Scheme
 
-Scheme = Literal["repeat", "renoise", "perturb"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 """`repeat`: the reverse step alone (the paper's). `renoise`: from step n - 1 back to n by the forward
 process, then the reverse step, which for an exact network leaves the noised data of step n - 1 invariant,
@@ -45,7 +45,7 @@ class ChainPlan:
     burn_in: int = 200
     """first steps of which nothing is kept (paper: 1 000)"""
     every: int = 20
-    """of the others each so-many-th geometry is kept"""
+    """every N-th of the later geometries is kept"""
     scheme: Scheme = "repeat"
 
     def __post_init__(self) -> None:

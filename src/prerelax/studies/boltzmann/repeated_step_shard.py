@@ -12,12 +12,12 @@ from ase import Atoms
 
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, find_model, load_model
 from prerelax.diffusion.samplers import SamplerInput
-from prerelax.errors import UserError
 from prerelax.molecules.status import Status
 from prerelax.molecules.topology import topological_distances
 from prerelax.records.settings import settings_text, sha256_of_files
 from prerelax.records.shard import Record, read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, subject_of
+from prerelax.studies.boltzmann.config import RepeatedStep
 from prerelax.studies.boltzmann.repeated_step import ChainInput, ChainPlan, ChainResult, repeat_step
 
 
@@ -30,42 +30,43 @@ def repeat_step_shard(
     inp: Path,
     out: Path,
     frames: Path,
-    *,
-    model: str,
-    plan: ChainPlan,
-    replicas: int = 1,
-    seed: int = 0,
-    batch_size: int = 64,
+    settings: RepeatedStep,
     device: str = "auto",
 ) -> "Counter[str]":
-    """Run `replicas` chains for every row of `inp`; count the statuses of the rows written.
+    """Run chains for every row of `inp`, as many as the settings' replicas; count the rows' statuses.
 
     `out` gets rows × replicas rows (conformer c of replica k is c × replicas + k) with the last geometry of
     each chain and its status; `frames`, what `prerelax energies` reads, the geometries kept of the chains
     that are ok and of no other: `call` counts the kept ones from 0. Rows that do not proceed stay as they
     are. Raises ModelError, ShardError, UserError.
     """
-    if replicas < 1:
-        raise UserError(f"at least one replica is needed, not {replicas}")
+    plan = ChainPlan(settings.step, settings.repeats, settings.burn_in, settings.every, settings.scheme)
     records = [
-        replace(record, conformer=record.conformer * replicas + k, start=start_of_step(plan.step))
+        replace(record, conformer=record.conformer * settings.replicas + k, start=start_of_step(plan.step))
         for record in read_shard(inp)
-        for k in range(replicas)
+        for k in range(settings.replicas)
     ]
-    denoiser, folder = load_model(model), find_model(model)
+    denoiser, folder = load_model(settings.model), find_model(settings.model)
     subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
     asked = [i for i, subject in subjects.items() if not subject.contradiction]
     began = perf_counter()
     inputs = [_chain_input(records[i], subjects[i]) for i in asked]
-    results = dict(zip(asked, repeat_step(denoiser, inputs, plan, batch_size, device, seed), strict=True))
+    chains = repeat_step(denoiser, inputs, plan, settings.batch_size, device, settings.seed)
+    results = dict(zip(asked, chains, strict=True))
     wall_s = (perf_counter() - began) / max(1, len(asked))
     digest = sha256_of_files(folder / WEIGHTS, folder / CONFIG)
-    said = {"verb": "boltzmann", "model": folder.name, "model_sha256": digest, "seed": seed, **vars(plan)}
-    settings = settings_text(said, "torch")
+    said = {
+        "verb": "boltzmann",
+        "model": folder.name,
+        "model_sha256": digest,
+        "seed": settings.seed,
+        **vars(plan),
+    }
+    text = settings_text(said, "torch")
     rows = []
     for i, record in enumerate(records):
         if i in results:
-            record = replace(_row(record, subjects[i], results[i], wall_s), settings=settings)
+            record = replace(_row(record, subjects[i], results[i], wall_s), settings=text)
         elif i in subjects:
             record = replace(record, status="input_error", message=subjects[i].contradiction)
         rows.append(record)

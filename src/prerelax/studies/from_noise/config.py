@@ -1,4 +1,4 @@
-"""The parts of a campaign's `studies` about MoreRed's generation and its prediction of time steps.
+"""The part `studies.from_noise` of a campaign config: MoreRed's generation.
 
 Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
@@ -7,30 +7,60 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from prerelax.campaign.config import Name
 from prerelax.campaign.data_path import DataPath
+from prerelax.settings import Settings
 from prerelax.studies.study import Study
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Sampler = Literal["ddpm", "itp", "as", "jt"]
+Limit = Annotated[int, Field(ge=1)]
 
 
-class SamplingRun(Study):
+class SamplingRun(Settings):
     """One way from noise to molecules."""
 
     model: str = Field(description="a denoiser of this campaign, a shipped model or a model folder")
-    sampler: Literal["ddpm", "itp", "as", "jt"] = Field(
+    sampler: Sampler = Field(
         description="ddpm: the fixed schedule; as, jt: the step is predicted at every iteration"
     )
     max_iterations: int = Field(2000, ge=1, description="of as and jt; the paper's limit")
 
 
-class Compositions(Study):
+class Compositions(Settings):
     """Whose elements the molecules have."""
 
     like: DataPath = Field(description="npz set from whose molecules compositions are drawn")
     molecules: int = Field(500, ge=1, description="for each run; the paper: 10 000")
 
 
-class FromNoiseStudy(Study):
+class Sampling(Settings):
+    """How molecules are made from noise."""
+
+    sampler: Sampler = "jt"
+    max_iterations: int = Field(2000, ge=1, description="of as, itp and jt; the paper's limit")
+    limits: list[Limit] = Field([], description="iterations after which the geometry is kept, too")
+    seed: int = Field(0, description="of compositions and noise")
+    batch_size: int = Field(128, ge=1, description="molecules at once")
+
+
+class SampleSettings(Sampling):
+    """Molecules of one run that one job makes."""
+
+    model: str = Field(description="a MoreRed model's name or folder")
+    like: DataPath = Field(description="npz set from whose molecules compositions are drawn")
+    molecules: int = Field(500, ge=1, description="how many compositions are drawn")
+    first: int = Field(0, ge=0, description="make those from this one on, counted from 0")
+    at_most: int | None = Field(None, ge=1, description="and at most so many")
+
+
+class DrawnRuns(Settings):
+    """Runs that are drawn in one figure."""
+
+    runs: list[tuple[Name, Name]] = Field(min_length=1, description="compositions and run of each")
+    pictures: int = Field(8, ge=1, description="molecules drawn of a run, evenly spaced")
+
+
+class FromNoiseStudy(Settings, Study):
     """Validity, uniqueness and novelty of molecules from noise (paper M, table 1, figures 12, 17, 18)."""
 
     runs: dict[Name, SamplingRun] = Field(min_length=1, description="by name; all begin with the same noise")
@@ -38,7 +68,7 @@ class FromNoiseStudy(Study):
     known: list[DataPath] = Field(
         min_length=1, description="npz sets and .smi files; what is in none of them is novel"
     )
-    limits: list[Annotated[int, Field(ge=1)]] = Field(
+    limits: list[Limit] = Field(
         [250, 500, 1000, 1500, 2000], description="iterations after which molecules are looked at, too"
     )
     shard_size: int = Field(100, ge=1, description="molecules that one job generates")
@@ -46,25 +76,25 @@ class FromNoiseStudy(Study):
     seed: int = 0
     pictures: int = Field(8, ge=1, description="molecules drawn of every run, evenly spaced")
 
+    @property
+    def sampled(self) -> list[tuple[str, str]]:
+        """Every set of compositions with every run."""
+        return [(compositions, run) for compositions in self.compositions for run in self.runs]
 
-class ScheduleStudy(Study):
-    """Predicted steps while noise is removed, by a fixed and an adaptive schedule, and the RMSD after
-    (paper M, figures 3b and 13). MMFF94 minima are treated as well where the set has them."""
+    def sample(self, compositions: str, run: str, first: int) -> SampleSettings:
+        """The molecules of a run that one job makes, from number `first` on."""
+        return SampleSettings(
+            model=self.runs[run].model,
+            sampler=self.runs[run].sampler,
+            like=self.compositions[compositions].like,
+            molecules=self.compositions[compositions].molecules,
+            first=first,
+            at_most=self.shard_size,
+            max_iterations=self.runs[run].max_iterations,
+            limits=self.limits,
+            seed=self.seed,
+            batch_size=self.batch_size,
+        )
 
-    model: str = Field(description="a joint model: a denoiser, a shipped model, a folder")
-    structures: DataPath = Field(description="npz set of minima, to which noise is added")
-    molecules: int = Field(50, ge=1)
-    steps: list[Annotated[int, Field(ge=1)]] = Field([30, 60, 90], description="of the noise added")
-    max_iterations: int = Field(1000, ge=1)
-    seed: int = 0
 
-
-class ShellStudy(Study):
-    """How far noise carries a geometry in many dimensions, and the step that a network sees in it
-    (paper M, figure 7)."""
-
-    model: str = Field(description="a model that predicts the time: a denoiser, a shipped model, a folder")
-    structures: DataPath = Field(description="npz set of minima, to which noise is added")
-    molecules: int = Field(200, ge=1)
-    points: int = Field(40, ge=2, description="steps of the schedule, evenly spaced")
-    seed: int = 0
+KEYS = {"from_noise": FromNoiseStudy}

@@ -1,6 +1,6 @@
 """Generated molecules: paper M's table 1 and figures 12, 17 and 18."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from scipy.sparse.csgraph import connected_components
 
 from prerelax.comparison.figures.molecule_drawing import best_view, draw_atoms
 from prerelax.comparison.figures.style import (
+    ADAPTIVE,
     DOUBLE_COLUMN_MM,
+    FIXED,
     GREY,
     INK,
     figure_that_says,
@@ -24,7 +26,6 @@ from prerelax.molecules.bond_orders import bond_orders
 from prerelax.studies.from_noise.analysis import CUMULATIVE
 from prerelax.studies.from_noise.samples import Samples
 
-FIXED, ADAPTIVE = "#0B4F8A", "#009E73"
 _MORE = ("#D55E00", "#CC79A7", "#882255", "#999933")
 LARGEST_DRAWN_ANG = 8.0
 """Pieces of a molecule with an atom further from its centre are drawn side by side."""
@@ -91,7 +92,7 @@ def _bars(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
 
 
 @in_house_style
-def generation_limits(numbers: pd.DataFrame, steps: dict[str, Sequence[np.ndarray]]) -> Figure:
+def generation_limits(numbers: pd.DataFrame, steps: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     """Shares after a number of iterations, and the predicted step by iteration.
 
     `numbers` is what `summarise` makes of one set of compositions; `steps` has for each run the step of every

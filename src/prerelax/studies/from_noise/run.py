@@ -7,21 +7,20 @@ end and are denoised as in a relaxation.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from zipfile import BadZipFile
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prerelax.datasets.structures import Structures, read_npz
+from prerelax.datasets.structures import Structures
 from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.morered import Molecule, Relaxed, relax, sampler_of
 from prerelax.diffusion.noise import NoiseStream, SeededNoise
 from prerelax.diffusion.samplers import resolve_device
 from prerelax.errors import UserError
+from prerelax.studies.from_noise.config import Sampling
 from prerelax.studies.from_noise.samples import Samples
 
 
@@ -30,7 +29,7 @@ def check_generates(model: LoadedModel) -> None:
     or one trained on the last steps only.
     """
     if not isinstance(model.schedule, MoreRedSchedule):
-        raise UserError(f"{model.name} is not a MoreRed model; `prerelax generate` is the verb of EDMs")
+        raise UserError(f"{model.name} is not a MoreRed model; EDMs generate by `prerelax study generation`")
     if model.network.uses_bond_graph:
         raise UserError(
             f"{model.name} needs the bonds of a known molecule (bond graph) and generates none; "
@@ -44,25 +43,6 @@ def check_generates(model: LoadedModel) -> None:
         )
 
 
-def read_minima(path: Path, model: LoadedModel) -> Structures:
-    """The molecules of an npz set that are of the model's elements and have more than one atom.
-
-    Raises UserError where the file holds none of them.
-    """
-    try:
-        structures = read_npz(path)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise UserError(f"{path}: no set of structures ({error})") from error
-    known = structures.with_elements(model.elements)
-    known = known.select(np.flatnonzero(known.n_atoms > 1))
-    if not len(known):
-        raise UserError(
-            f"{path} has no molecule of the atomic numbers {list(model.elements)} alone, "
-            f"which are those that {model.name} knows"
-        )
-    return known
-
-
 def draw_compositions(structures: Structures, n: int, seed: int) -> list[NDArray[np.uint8]]:
     """Atomic numbers of `n` molecules in random order; none is drawn again before all have been."""
     rng = np.random.default_rng(seed)
@@ -72,18 +52,12 @@ def draw_compositions(structures: Structures, n: int, seed: int) -> list[NDArray
 
 def sample_from_noise(
     model: LoadedModel,
-    compositions: Sequence[NDArray[np.integer]],
-    ids: Sequence[str],
-    sampler: str,
-    *,
-    max_iterations: int = 2000,
-    limits: Sequence[int] = (),
-    seed: int = 0,
-    batch_size: int = 128,
+    compositions: Mapping[str, NDArray[np.integer]],
+    sampling: Sampling,
     device: torch.device | str = "auto",
     noise: NoiseStream | None = None,
 ) -> Samples:
-    """A molecule of each composition. It depends on `seed` and its id alone, to float sums.
+    """A molecule of each composition, by id. It depends on the seed and its id alone, to float sums.
 
     `ddpm` goes through the whole schedule; the others end where their step is 0, or at `max_iterations`. A
     molecule whose prediction ceases to be finite keeps its last geometry, with the status `unknown_error`.
@@ -93,41 +67,43 @@ def sample_from_noise(
     chosen = resolve_device(device)
     model.to(chosen)
     steps = model.schedule.timesteps
-    stream = noise if noise is not None else SeededNoise(list(ids), seed)
+    ids, elements = list(compositions), list(compositions.values())
+    stream = noise if noise is not None else SeededNoise(ids, sampling.seed)
     molecules = [
-        Molecule(z, stream.positions([row], [len(z)]).double().numpy()) for row, z in enumerate(compositions)
+        Molecule(z, stream.positions([row], [len(z)]).double().numpy()) for row, z in enumerate(elements)
     ]
     at_limits: list[NDArray[np.float32]] = [np.zeros((0, 0, 3), np.float32)] * len(molecules)
+    fixed = sampling.sampler == "ddpm"
 
     def look(row: int, result: Relaxed) -> None:
-        at_limits[row] = _at_limits(result, limits)
+        at_limits[row] = _at_limits(result, sampling.limits)
         result.trajectory.clear()
 
     began = time.perf_counter()
     results = relax(
         molecules,
-        sampler_of(model, sampler, steps if sampler == "ddpm" else None),
+        sampler_of(model, sampling.sampler, steps if fixed else None),
         stream,
-        max_iterations=steps if sampler == "ddpm" else max_iterations,
+        max_iterations=steps if fixed else sampling.max_iterations,
         convergence_step=int(model.sampler_defaults.get("convergence_step", 0)),
-        batch_size=batch_size,
+        batch_size=sampling.batch_size,
         device=chosen,
-        keep_trajectory=bool(limits),
+        keep_trajectory=bool(sampling.limits),
         when_done=look,
     )
     return Samples(
         ids=np.array(ids, dtype=np.str_),
-        n_atoms=np.array([len(z) for z in compositions], dtype=np.int64),
-        numbers=np.concatenate(compositions).astype(np.uint8),
+        n_atoms=np.array([len(z) for z in elements], dtype=np.int64),
+        numbers=np.concatenate(elements).astype(np.uint8),
         positions=np.concatenate([r.positions for r in results]).astype(np.float32),
         status=np.array([r.status for r in results], dtype=np.str_),
         iterations=np.array([len(r.steps) for r in results], dtype=np.int64),
         steps=np.concatenate([np.array(r.steps, dtype=np.int16) for r in results]),
-        limits=np.array(limits, dtype=np.int64),
+        limits=np.array(sampling.limits, dtype=np.int64),
         positions_at_limits=np.concatenate(at_limits, axis=1),
         seconds=time.perf_counter() - began,
         model=model.name,
-        sampler=sampler,
+        sampler=sampling.sampler,
     )
 
 

@@ -1,5 +1,6 @@
-"""Molecules drawn from noise as flat arrays and their file: what `prerelax from-noise` writes. Imports numpy
-alone.
+"""Molecules drawn from noise as flat arrays, and their file, which `prerelax study from-noise sample` writes.
+
+Imports numpy alone.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def read_samples(path: Path) -> Samples:
         with np.load(path, allow_pickle=False) as arrays:
             found: dict[str, Any] = {name: arrays[name] for name in Samples.__dataclass_fields__}
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: holds no samples ({error}); run `prerelax from-noise`") from error
+        raise UserError(f"{path}: holds no samples ({error}); run `prerelax study from-noise`") from error
     scalars: dict[str, Any] = {
         "seconds": float(found.pop("seconds")),
         "model": str(found.pop("model")),

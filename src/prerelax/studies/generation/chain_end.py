@@ -17,9 +17,9 @@ from prerelax.molecules.graph import STRETCHED_BOND
 from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.records.shard import Record, write_frames
 from prerelax.relaxation.single_points import Frame, read_frames
+from prerelax.studies.evaluated_paths import path_objection
 from prerelax.studies.generation.chains import Chains
 from prerelax.studies.generation.phases import from_here_on, has_blown_up
-from prerelax.studies.paths.analysis import path_objection
 
 CHAIN, LINE = "chain", "straight line"
 COLUMNS = ["path", "id", "allowed_valences", "calls_left", "above_kcal_mol"]

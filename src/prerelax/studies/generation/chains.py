@@ -1,4 +1,7 @@
-"""Generating chains as flat arrays and their file: what `prerelax generate` writes. Imports numpy alone."""
+"""Generating chains as flat arrays, and their file, which `prerelax study generation chains` writes.
+
+Imports numpy alone.
+"""
 
 from __future__ import annotations
 
@@ -65,4 +68,6 @@ def read_chains(path: Path) -> Chains:
                 str(arrays["model"]),
             )
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: holds no generating chains ({error}); run `prerelax generate`") from error
+        raise UserError(
+            f"{path}: holds no generating chains ({error}); run `prerelax study generation chains`"
+        ) from error

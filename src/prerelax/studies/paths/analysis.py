@@ -1,9 +1,7 @@
 """Energies along denoisers' relaxation paths above the molecules' minima (paper E, figure 4)."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ import pandas as pd
 from prerelax.comparison.minima import Minimum, Molecule, read_minima
 from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.comparison.statistics import mean_interval
-from prerelax.relaxation.single_points import Frame, read_frames
+from prerelax.relaxation.single_points import Frame
+from prerelax.studies.evaluated_paths import objections, path_objection, read_molecule_paths
 
 PAPER_START_KCAL_MOL, PAPER_END_KCAL_MOL = 10.0, 1.0
 """Paper E, figure 4: mean over 45 molecules at B3LYP/6-31G(2df,p), for every n."""
@@ -55,22 +54,6 @@ def read_paths(results: Path, target: str, starts: Sequence[str], zero: str | No
                 continue
             rows += _rows(start, molecule, path, minima)
     return Paths(pd.DataFrame(rows, columns=COLUMNS), left_out)
-
-
-def read_molecule_paths(folder: Path) -> list[tuple[Molecule, list[Frame]]]:
-    """The frames of every molecule in the shards of a folder, in order."""
-    frames = [frame for shard in sorted(folder.glob("*.extxyz")) for frame in read_frames(shard)]
-    return [(molecule, list(path)) for molecule, path in groupby(frames, key=lambda frame: frame.molecule)]
-
-
-def objections(minima: Mapping[Molecule, Minimum]) -> dict[str, int]:
-    """How many molecules have no minimum, by reason."""
-    return dict(Counter(minimum.objection for minimum in minima.values() if minimum.objection))
-
-
-def path_objection(path: Sequence[Frame]) -> str:
-    """Why a path cannot be used: the status of its first geometry without an energy; empty where it can."""
-    return next((frame.record.status for frame in path if frame.energy_ev is None), "")
 
 
 def _objection(minima: Mapping[str, Minimum | None]) -> str:

@@ -3,19 +3,20 @@
 Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Container, Iterator
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from prerelax.campaign.config import EMBEDDING, Campaign, Name
 from prerelax.choices import Dispersion, Engine
+from prerelax.settings import Settings
 from prerelax.studies.study import Study
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Methods = Annotated[list[str], Field(min_length=1)]
 
 
-class MethodEnergies(Study):
+class MethodEnergies(Settings):
     """Energies of what the methods end in, above the minimum at a level of DFT (paper M, figure 6)."""
 
     engine: Engine = "pyscf"
@@ -24,7 +25,7 @@ class MethodEnergies(Study):
     dispersion: Dispersion | None = None
     input: str = Field("displaced", description="which of the study's inputs")
     methods: list[str] | None = Field(None, description="default: those of the study")
-    molecules: int = Field(34, ge=1, description="the first so many minima that max_heavy_atoms allows")
+    molecules: int = Field(34, ge=1, description="only the first N minima that max_heavy_atoms allows")
     max_heavy_atoms: int | None = Field(None, ge=0)
 
     @model_validator(mode="after")
@@ -49,7 +50,58 @@ class MethodEnergies(Study):
         return words
 
 
-class RelaxationStudy(Study):
+FigureKind = Literal["ratios", "steps", "bins", "seconds", "sizes"]
+"""RMSD ratios (paper M, figure 4), predicted steps (3a), RMSD in bins (8, 10, 11), seconds, sizes."""
+
+
+class TableSettings(Settings):
+    """Whose relaxations a table holds. A method's start of an input is called METHOD-INPUT."""
+
+    reference: str = Field(description="the start whose geometries are the minima")
+    inputs: dict[str, list[str]] = Field(description="methods by input")
+
+    @property
+    def starts(self) -> list[str]:
+        """Names of all starts that the table is made from."""
+        made = [f"{method}-{name}" for name, methods in self.inputs.items() for method in methods]
+        return [self.reference, *self.inputs, *made]
+
+
+class FigureSettings(Settings):
+    """A figure drawn from a table."""
+
+    kind: FigureKind
+    methods: Methods = Field(description="in the figure's order")
+    repeats: dict[str, Methods] = Field(default_factory=dict, description="the same method, other seeds")
+    serial: list[str] = Field([], description="methods run one structure at a time, stopped early")
+
+
+class TableFigure(NamedTuple):
+    """A figure and the name of the table that it is drawn from."""
+
+    table: str
+    settings: FigureSettings
+
+
+class DrawingSettings(Settings):
+    """Molecules drawn before and after the methods."""
+
+    reference: str
+    input: str = Field(description="the start that the methods begin with")
+    methods: Methods
+    by: str = Field(description="the method whose RMSD ratios choose the molecules")
+
+
+class EnergySettings(Settings):
+    """Energies above the minimum of what the methods end in."""
+
+    reference: str
+    input: str = Field(description="the start that the methods begin with")
+    methods: Methods
+    level: str = Field("DFT", description="its name in the figure")
+
+
+class RelaxationStudy(Settings, Study):
     """RMSD, time and energy of relaxations by several methods (paper M, figures 3 to 11 and 16).
 
     A method's start of an input is called METHOD-INPUT.
@@ -72,8 +124,8 @@ class RelaxationStudy(Study):
     energies: MethodEnergies | None = None
     curves: list[str] = Field(default_factory=list, description="denoisers whose training curves are drawn")
 
-    def tables(self, starts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
-        """The (method, input) of every table: of `methods` and what belongs to them, and of each comparison.
+    def tables(self, starts: Container[str]) -> dict[str, TableSettings]:
+        """What every table is made from: that of `methods` and what belongs to them, and of each comparison.
 
         Apart, so that a backbone that is not installed costs its own figure. Repeats, serial runs and
         comparisons are there where the campaign has the start.
@@ -81,28 +133,80 @@ class RelaxationStudy(Study):
         again = [name for names in self.repeats.values() for name in names]
         wanted = {"methods": [*self.methods, *again, *self.serial], **self.comparisons}
         return {
-            table: [
-                (method, name)
-                for name in self.inputs
-                for method in dict.fromkeys(methods)
-                if f"{method}-{name}" in starts
-            ]
+            table: TableSettings(
+                reference=self.reference,
+                inputs={
+                    name: [m for m in dict.fromkeys(methods) if f"{m}-{name}" in starts]
+                    for name in self.inputs
+                },
+            )
             for table, methods in wanted.items()
         }
 
-    def complaints(self, starts: Mapping[str, Any], denoisers: Mapping[str, Any]) -> Iterator[str]:
-        """What names are wrong, one sentence each."""
-        if self.reference not in ("rdkit", *starts):
+    def figures(self) -> dict[str, TableFigure]:
+        """Every figure drawn from a table, by its name."""
+        kinds: list[FigureKind] = ["ratios", "bins", "sizes", "seconds"]
+        figures = {
+            kind: FigureSettings(
+                kind=kind,
+                methods=self.methods,
+                repeats=self.repeats if kind == "bins" else {},
+                serial=self.serial if kind == "seconds" else [],
+            )
+            for kind in kinds
+        }
+        if self.predicting:
+            figures["steps"] = FigureSettings(kind="steps", methods=self.predicting)
+        drawn = {str(name): TableFigure("methods", settings) for name, settings in figures.items()}
+        for name, methods in self.comparisons.items():
+            drawn[f"bins_{name}"] = TableFigure(name, FigureSettings(kind="bins", methods=methods))
+        return drawn
+
+    def drawing(self, name: str) -> DrawingSettings:
+        """What is drawn of an input, where `drawn_by` names a method."""
+        if self.drawn_by is None:
+            raise ValueError("drawn_by names no method")
+        return DrawingSettings(reference=self.reference, input=name, methods=self.methods, by=self.drawn_by)
+
+    @property
+    def energy_methods(self) -> list[str]:
+        """Methods whose results' energies are evaluated; none without `energies`."""
+        return (self.energies.methods or self.methods) if self.energies else []
+
+    def rows_evaluated(self, campaign: Campaign) -> dict[str, int]:
+        """Starts whose energies are evaluated, and how many of their rows; none without `energies`."""
+        if self.energies is None:
+            return {}
+        name, molecules = self.energies.input, self.energies.molecules
+        rows = molecules * campaign.rows_of_minimum(name)
+        made = [name, *(f"{method}-{name}" for method in self.energy_methods)]
+        return {self.reference: molecules} | dict.fromkeys(made, rows)
+
+    def energy_figure(self) -> EnergySettings:
+        """What the figure of energies shows, where there are `energies`."""
+        if self.energies is None:
+            raise ValueError("the study has no energies")
+        return EnergySettings(
+            reference=self.reference,
+            input=self.energies.input,
+            methods=self.energy_methods,
+            level=self.energies.name,
+        )
+
+    def complaints(self, campaign: Campaign) -> Iterator[str]:
+        starts = campaign.starts
+        if self.reference not in (EMBEDDING, *starts):
             yield f"studies.relaxation.reference: {self.reference} is not among the starts"
         for name in self.inputs:
             if name not in starts:
                 yield f"studies.relaxation.inputs: {name} is not among the starts"
         for name in self.inputs:
             for method in self.methods:
-                start = starts.get(f"{method}-{name}")
-                if start is None or getattr(start, "from_", None) != name:
+                start = f"{method}-{name}"
+                if start not in starts or campaign.source(start) != name:
                     yield f"studies.relaxation.methods: there is no start {method}-{name} made from {name}"
-        everywhere = {method for rows in self.tables(starts).values() for method, _ in rows}
+        tables = self.tables(starts).values()
+        everywhere = {method for table in tables for methods in table.inputs.values() for method in methods}
         named = {"predicting": self.predicting, "serial": self.serial}
         named |= {f"comparisons.{k}": v for k, v in self.comparisons.items()}
         named |= {f"repeats.{k}": v for k, v in self.repeats.items()}
@@ -112,11 +216,17 @@ class RelaxationStudy(Study):
                 if method not in everywhere:
                     yield f"studies.relaxation.{key}: there is no start {method}-{self.inputs[0]}"
         for name in self.curves:
-            if name not in denoisers:
+            if name not in campaign.denoisers:
                 yield f"studies.relaxation.curves: {name} is not among the denoisers"
         if self.energies and self.energies.input not in self.inputs:
             yield f"studies.relaxation.energies.input: {self.energies.input} is not among the inputs"
         elif self.energies:
             for method in self.energies.methods or ():
-                if (start := f"{method}-{self.energies.input}") not in starts:
-                    yield f"studies.relaxation.energies.methods: there is no start {start}"
+                if f"{method}-{self.energies.input}" not in starts:
+                    yield (
+                        "studies.relaxation.energies.methods: there is no start "
+                        f"{method}-{self.energies.input}"
+                    )
+
+
+KEYS = {"relaxation": RelaxationStudy}

@@ -6,8 +6,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import chi
 
-from prerelax.comparison.figures.style import DOUBLE_COLUMN_MM, GREY, INK, in_house_style, new_figure, number
-from prerelax.studies.from_noise.figures import ADAPTIVE, FIXED
+from prerelax.comparison.figures.style import (
+    ADAPTIVE,
+    DOUBLE_COLUMN_MM,
+    FIXED,
+    GREY,
+    INK,
+    in_house_style,
+    new_figure,
+    number,
+)
 
 COLOURS = {"fixed": FIXED, "adaptive": ADAPTIVE}
 DIMENSIONS = (1, 3, 10)

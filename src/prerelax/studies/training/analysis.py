@@ -1,7 +1,6 @@
 """Steps saved by the checkpoints of a training, epoch by epoch (paper E, figures 10 right and 17)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from prerelax.comparison.summary import (
     usable,
 )
 from prerelax.errors import UserError
+from prerelax.studies.training.config import Checkpoint
 
 PAPER_STEPS_SAVED_PERCENT = {20: 40.0, 50: 57.0}
 """Paper E, figure 10: median at B3LYP/6-31G(2df,p) after 5150 epochs, by the number n of denoising steps."""
@@ -31,16 +31,6 @@ FILTERS_KCAL_MOL = {
 code have it."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The training state behind a start."""
-
-    model: str
-    epoch: float
-    steps: int
-    """n, the step at which the geometry enters the reverse diffusion"""
-
-
 def last_epoch(training: Path) -> float:
     """The epoch at which a training wrote its newest model. Raises UserError where its folder has none."""
     config = training / "model" / "config.yaml"
@@ -48,6 +38,19 @@ def last_epoch(training: Path) -> float:
         return float(yaml.safe_load(config.read_text())["training"]["epochs"])
     except (OSError, KeyError, TypeError) as error:
         raise UserError(f"{config}: says nothing of the training's epochs ({error})") from None
+
+
+def with_epochs(checkpoints: Mapping[str, Checkpoint], trainings: Path) -> dict[str, Checkpoint]:
+    """The checkpoints with the epoch of the training's newest model where none is said.
+
+    `trainings` holds a folder for each model. Raises UserError as `last_epoch`.
+    """
+    return {
+        start: checkpoint
+        if checkpoint.epoch is not None
+        else checkpoint.model_copy(update={"epoch": last_epoch(trainings / checkpoint.model)})
+        for start, checkpoint in checkpoints.items()
+    }
 
 
 def training_speedup(

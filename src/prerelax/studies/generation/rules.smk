@@ -1,10 +1,16 @@
 # Molecules from noise, and the phases that they go through.
 
+generation = studies["generation"]
+STUDY_FIGURES += expand(
+    f"{RESULTS}/figures/{{name}}.png",
+    name=["phases", "chain_end"] if generation.end else ["phases"],
+)
+
 
 rule generate:
     input:
-        weights=generating_weights,
-        sizes=generation.sizes_like if generation else [],
+        weights=weights_if_trained(generation.model),
+        sizes=generation.sizes_like,
     output:
         chain=f"{RESULTS}/generated/chain.npz",
     log:
@@ -12,16 +18,17 @@ rule generate:
     benchmark:
         f"{BENCHMARKS}/generate.tsv"
     conda:
-        "../../envs/prerelax.yaml"
+        ENVIRONMENT
     threads: 2
     params:
-        model=generating_model,
-        molecules=generation.molecules if generation else 0,
-        seed=generation.seed if generation else 0,
-        batch_size=generation.batch_size if generation else 0,
+        settings=lambda wildcards: as_json(
+            generation.model_copy(
+                update={"model": folder_if_trained(generation.model), "end": None}
+            )
+        ),
     shell:
-        "OMP_NUM_THREADS={threads} prerelax generate {output:q} --model {params.model:q} --sizes-like {input.sizes:q}"
-        " --molecules {params.molecules} --seed {params.seed} --batch-size {params.batch_size} > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} prerelax study generation chains {output:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule phases:
@@ -30,7 +37,7 @@ rule phases:
     output:
         report(
             f"{RESULTS}/figures/phases.png",
-            caption="../report/phases.rst",
+            caption="report/phases.rst",
             category="What the model knows",
             labels={"figure": "phases of generation"},
         ),
@@ -40,14 +47,14 @@ rule phases:
     benchmark:
         f"{BENCHMARKS}/phases.tsv"
     conda:
-        "../../envs/prerelax.yaml"
+        ENVIRONMENT
     params:
         figure=subpath(output[0], strip_suffix=".png"),
     shell:
-        "prerelax phases {input:q} {params.figure:q} > {log:q} 2>&1"
+        "prerelax study generation phases {input:q} {params.figure:q} > {log:q} 2>&1"
 
 
-if generation and generation.end:
+if generation.end:
 
     rule chain_end:
         input:
@@ -59,13 +66,11 @@ if generation and generation.end:
         benchmark:
             f"{BENCHMARKS}/chain_end.tsv"
         conda:
-            "../../envs/prerelax.yaml"
+            ENVIRONMENT
         params:
-            steps=generation.end.steps,
-            molecules=generation.end.molecules,
+            settings=lambda wildcards: as_json(generation.end),
         shell:
-            "prerelax chain-end {input:q} {output:q} --steps {params.steps}"
-            " --molecules {params.molecules} > {log:q} 2>&1"
+            "prerelax study generation end {input:q} {output:q} --settings {params.settings:q} > {log:q} 2>&1"
 
     rule chain_energies:
         input:
@@ -77,7 +82,7 @@ if generation and generation.end:
         benchmark:
             f"{BENCHMARKS}/chain_energies.tsv"
         conda:
-            "../../envs/prerelax.yaml"
+            ENVIRONMENT
         threads: 2
         params:
             options=level_options(campaign.targets[generation.end.target]),
@@ -92,7 +97,7 @@ if generation and generation.end:
         output:
             report(
                 f"{RESULTS}/figures/chain_end.png",
-                caption="../report/chain_end.rst",
+                caption="report/chain_end.rst",
                 category="What the model knows",
                 labels={"figure": "energies along the end of the chain"},
             ),
@@ -102,9 +107,10 @@ if generation and generation.end:
         benchmark:
             f"{BENCHMARKS}/chain_end_figure.tsv"
         conda:
-            "../../envs/prerelax.yaml"
+            ENVIRONMENT
         params:
             figure=subpath(output[0], strip_suffix=".png"),
-            target=generation.end.target,
+            settings=lambda wildcards: as_json(generation.end),
         shell:
-            "prerelax chain-energies {input:q} {params.figure:q} --target {params.target} > {log:q} 2>&1"
+            "prerelax study generation energies {input:q} {params.figure:q}"
+            " --settings {params.settings:q} > {log:q} 2>&1"

@@ -1,0 +1,36 @@
+"""The part `studies.alignment` of a campaign config."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from prerelax.campaign.config import Campaign
+from prerelax.settings import Settings
+from prerelax.studies.study import ByTarget, PathsEvaluated, target_complaints
+
+
+class AlignmentSettings(Settings):
+    """Whose paths are looked at, and how many steps are summed."""
+
+    starts: list[str] = Field(min_length=1, description="starts of the sampler edm, one column each")
+    molecules: int | None = Field(None, ge=1, description="only the first N that the target treats")
+    sums: list[Annotated[int, Field(ge=1)]] = Field([1, 10, 30], description="k: how many coming steps")
+
+
+class AlignmentStudy(ByTarget[AlignmentSettings]):
+    """Cosines between coming steps, forces and the way to the minimum, by target (paper E, figure 6)."""
+
+    def complaints(self, campaign: Campaign) -> Iterator[str]:
+        for target, alignment in self.root.items():
+            yield from target_complaints(
+                campaign, f"alignment.{target}", target, alignment.starts, of_edm=True
+            )
+
+    def paths_evaluated(self) -> Iterator[PathsEvaluated]:
+        for target, alignment in self.root.items():
+            for start in alignment.starts:
+                yield PathsEvaluated(target, start, alignment.molecules, every=1)
+
+
+KEYS = {"alignment": AlignmentStudy}

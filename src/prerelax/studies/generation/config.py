@@ -1,0 +1,37 @@
+"""The part `studies.generation` of a campaign config."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.data_path import DataPath
+from prerelax.settings import Settings
+from prerelax.studies.study import Study, target_complaints
+
+
+class ChainEnd(Settings):
+    """Energies along the end of the generating chain, where elements are final (paper E, figure 3)."""
+
+    target: str
+    steps: int = Field(50, ge=1, description="the last steps, from where a molecule's elements are final")
+    molecules: int = Field(20, ge=1)
+    every: int = Field(1, ge=1, description="evaluate every N-th geometry")
+
+
+class GenerationStudy(Settings, Study):
+    """Molecules from noise, and the phases they go through (paper E, figure 2)."""
+
+    model: str = Field(description="a denoiser of this campaign, a shipped model or a model folder")
+    sizes_like: DataPath = Field(description="npz set whose numbers of atoms the molecules have")
+    molecules: int = Field(100, ge=1)
+    seed: int = 0
+    batch_size: int = Field(64, ge=1)
+    end: ChainEnd | None = None
+
+    def complaints(self, campaign: Campaign) -> Iterator[str]:
+        if self.end:
+            yield from target_complaints(campaign, "generation.end", self.end.target)
+
+
+KEYS = {"generation": GenerationStudy}

@@ -1,0 +1,38 @@
+"""The parts `studies.schedules` and `studies.shells` of a campaign config: the steps that MoreRed predicts.
+
+Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/results/morered-qm9.md.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from prerelax.campaign.data_path import DataPath
+from prerelax.settings import Settings
+from prerelax.studies.study import Study
+
+
+class ScheduleStudy(Settings, Study):
+    """Predicted steps while noise is removed, by a fixed and an adaptive schedule, and the RMSD after
+    (paper M, figures 3b and 13). MMFF94 minima are treated as well where the set has them."""
+
+    model: str = Field(description="a joint model: a denoiser, a shipped model, a folder")
+    structures: DataPath = Field(description="npz set of minima, to which noise is added")
+    molecules: int = Field(50, ge=1)
+    steps: list[Annotated[int, Field(ge=1)]] = Field([30, 60, 90], description="of the noise added")
+    max_iterations: int = Field(1000, ge=1)
+    seed: int = 0
+
+
+class ShellStudy(Settings, Study):
+    """How far noise carries a geometry in many dimensions, and the step that a network sees in it
+    (paper M, figure 7)."""
+
+    model: str = Field(description="a model that predicts the time: a denoiser, a shipped model, a folder")
+    structures: DataPath = Field(description="npz set of minima, to which noise is added")
+    molecules: int = Field(200, ge=1)
+    points: int = Field(40, ge=2, description="steps of the schedule, evenly spaced")
+    seed: int = 0
+
+
+KEYS = {"schedules": ScheduleStudy, "shells": ShellStudy}
