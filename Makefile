@@ -36,7 +36,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check Snakefile workflow src/prerelax/studies
 	$(BIN)/snakemake --lint
 
 # The site with the API reference, in site/; offline, and a broken link is an error.
