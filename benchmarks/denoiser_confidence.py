@@ -25,7 +25,6 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +34,9 @@ from rdkit import Chem
 from scipy.stats import rankdata, spearmanr
 
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.confidence import Judge, judge_of, residuals_ang
+from prerelax.diffusion.confidence import ConfidenceLimit, limit_of, residuals_ang
 from prerelax.diffusion.edm import State
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.engines import Level
 from prerelax.molecules.graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
@@ -100,7 +100,7 @@ def main() -> None:
     pooled = {key: np.concatenate([table[key] for table in tables]) for key in common}
     print_measures(found, pooled)
     print_bins(pooled)
-    print_limit(found, judge_of(model))
+    print_limit(found, limit_of(model))
 
 
 @dataclass(frozen=True)
@@ -193,22 +193,23 @@ def measures_and_errors(
     """[n_molecules] each: measures of confidence, and `error ...`; `noisy`: the paper's sampler as well."""
     inputs = [case.given for case in chosen]
     # Small batches: this runs beside other work.
-    options: dict[str, Any] = {"sampler": "few", "batch_size": 16, "device": "cpu"}
-    tail = sample(model, inputs, keep_trajectory=True, **options)
+    options = SamplerOptions(sampler="few", batch_size=16, device="cpu")
+    tail = sample(model, inputs, options, keep_trajectory=True)
     ends = [result.positions for result in tail]
     staged = isinstance(model.network, StagedNetwork)  # makes its own calls and no others
     others = {
         f"its own and {step} in 3 calls": [
-            r.positions for r in sample(model, inputs, steps=step, calls=3, **options)
+            r.positions for r in sample(model, inputs, options.model_copy(update={"steps": step, "calls": 3}))
         ]
         for step in (() if staged else (20, 50))
     }
-    judge = judge_of(model).network
-    found = {RESIDUAL: residuals_ang(judge, at(inputs, ends), 16, "cpu")}
+    reference_model = limit_of(model).reference_model
+    found = {RESIDUAL: residuals_ang(reference_model, at(inputs, ends), 16, "cpu")}
     if noisy and not staged:
         some = inputs[:NOISY]
-        by_paper = [r.positions for r in sample(model, some, "edm", steps=50, batch_size=16, device="cpu")]
-        found[BY_PAPER] = residuals_ang(judge, at(some, by_paper), 16, "cpu", noisy=True)
+        paper = options.model_copy(update={"sampler": "edm", "steps": 50})
+        by_paper = [r.positions for r in sample(model, some, paper)]
+        found[BY_PAPER] = residuals_ang(reference_model, at(some, by_paper), 16, "cpu", noisy=True)
     for step in STEPS:
         moved = [end + move for end, move in zip(ends, one_more_call(model, inputs, ends, step), strict=True)]
         found |= changes(f"residual, {{}}, step {step}", inputs, ends, moved)
@@ -399,11 +400,11 @@ def print_bins(pooled: dict[str, Floats]) -> None:
             )
 
 
-def print_limit(found: dict[str, dict[str, Floats]], judge: Judge) -> None:
-    if judge.median_limit_ang is None:
+def print_limit(found: dict[str, dict[str, Floats]], limit: ConfidenceLimit) -> None:
+    if limit.median_limit_ang is None:
         print("\nThe model is not calibrated: `prerelax models calibrate`.")
         return
-    print(f"\nLimit from {judge.median_atoms:.0f} atoms on: {judge.median_limit_ang:g} Å.")
+    print(f"\nLimit from {limit.median_atoms:.0f} atoms on: {limit.median_limit_ang:g} Å.")
     heading(
         "set",
         "molecules",
@@ -414,7 +415,7 @@ def print_limit(found: dict[str, dict[str, Floats]], judge: Judge) -> None:
         "GFN2 there / Å",
     )
     for name, table in found.items():
-        limits = np.array([judge.limit_ang(int(n)) for n in table["number of atoms"]])
+        limits = np.array([limit.limit_ang(int(n)) for n in table["number of atoms"]])
         down = table[RESIDUAL] > limits
         noisy = table.get(BY_PAPER, np.empty(0))
         by_paper = f"{np.sum(noisy > limits[: len(noisy)])} of {len(noisy)}" if len(noisy) else "–"

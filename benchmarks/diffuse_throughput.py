@@ -13,13 +13,13 @@ import os
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.diffusion.evaluation import CARD_ROWS, read_evaluation_set
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.networks.staged import StagedNetwork
 
@@ -41,7 +41,7 @@ def main() -> None:
     print(f"{len(inputs)} molecules, {arguments.threads} threads, load {os.getloadavg()[0]:.1f}\n")
     print("| sampler | calls | molecules/s | molecules per CPU second |\n| --- | --- | --- | --- |")
     staged = isinstance(model.network, StagedNetwork)  # makes its own calls and no others
-    own = {"sampler": "few", "steps": model.sampler_defaults.get("steps"), "calls": None}
+    own = SamplerOptions(sampler="few", steps=model.sampler_defaults.get("steps"))
     for row in (own,) if staged else CARD_ROWS:
         print(measure(model, inputs, row))
     if staged:
@@ -63,14 +63,14 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(model: LoadedModel, inputs: list[SamplerInput], options: dict[str, Any]) -> str:
+def measure(model: LoadedModel, inputs: list[SamplerInput], options: SamplerOptions) -> str:
     """A table row for one sampler."""
-    sample(model, inputs[:32], **options)  # warm up
+    sample(model, inputs[:32], options)  # warm up
     wall, cpu = time.perf_counter(), time.process_time()
-    results = sample(model, inputs, **options)
+    results = sample(model, inputs, options)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    kind = " without noise" if options.get("noise_free") else ""
-    cells = [f"{options['sampler']}{kind}, n = {options['steps']}", str(results[0].n_calls)]
+    kind = " without noise" if options.noise_free else ""
+    cells = [f"{options.sampler}{kind}, n = {options.steps}", str(results[0].n_calls)]
     cells += [f"{len(inputs) / wall:.1f}", f"{len(inputs) / cpu:.1f}"]
     return f"| {' | '.join(cells)} |"
 
@@ -78,7 +78,7 @@ def measure(model: LoadedModel, inputs: list[SamplerInput], options: dict[str, A
 def time_shares(model: LoadedModel, inputs: list[SamplerInput]) -> dict[str, float]:
     """Shares of the CPU time of a noise-free tail of 20 steps, by GROUPS, largest first."""
     with profile(activities=[ProfilerActivity.CPU]) as recorded:
-        sample(model, inputs, "edm", steps=20, noise_free=True)
+        sample(model, inputs, SamplerOptions(sampler="edm", steps=20, noise_free=True))
     group_of = {f"aten::{name}": group for group, names in GROUPS.items() for name in names}
     seconds: dict[str, float] = defaultdict(float)
     for event in recorded.key_averages():

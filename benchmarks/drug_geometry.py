@@ -32,6 +32,7 @@ from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
+from prerelax.starts.options import DiffuseOptions
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 KINDS = {"bonds": 1, "1-3 distances": 2}
@@ -58,7 +59,9 @@ def main() -> None:
         options = {"optimizer": "bfgs-hessian", "start": "gfn2"}
         relax_shard(start, folder / "GFN2-xTB.extxyz", level=Level("tblite", "GFN2-xTB"), **options)
     for model in arguments.models:
-        diffuse_shard(start, folder / f"{model}.extxyz", model=model, start="denoised", fallback="none")
+        diffuse_shard(
+            start, folder / f"{model}.extxyz", DiffuseOptions(model=model, fallback="none"), "denoised"
+        )
     print_errors(folder, methods)
 
 

@@ -30,6 +30,7 @@ from prerelax.relaxation.shard import relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
+from prerelax.starts.options import DiffuseOptions
 
 GFN2 = Level("tblite", "GFN2-xTB")
 BASELINE, DENOISED, MINIMUM = "mmff94", "denoised", "minimum"
@@ -48,9 +49,8 @@ def main() -> None:
     embed_shard(arguments.molecules_file, folder / "rdkit.extxyz", slice(0, arguments.molecules), 1, 42)
     mmff94, minimum = folder / f"{BASELINE}.extxyz", folder / f"{MINIMUM}.extxyz"
     forcefield_shard(folder / "rdkit.extxyz", mmff94, "mmff94", None, BASELINE)
-    diffuse_shard(
-        mmff94, folder / f"{DENOISED}.extxyz", model=arguments.model, start=DENOISED, fallback="none"
-    )
+    options = DiffuseOptions(model=arguments.model, fallback="none")
+    diffuse_shard(mmff94, folder / f"{DENOISED}.extxyz", options, DENOISED)
     relax_shard(mmff94, minimum, level=GFN2, optimizer="bfgs-hessian", fmax=0.003, target=MINIMUM)
 
     geometries = {name: read_shard(folder / f"{name}.extxyz") for name in (BASELINE, DENOISED, MINIMUM)}

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from prerelax.denoisers.checkpoint import load_model
-from prerelax.diffusion.morered import Molecule, Sampler, relax, sampler_of
+from prerelax.diffusion.morered import Limits, Molecule, Sampler, relax, sampler_of
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 from prerelax.networks.batch import Batch, centred, make_batch
@@ -77,7 +77,7 @@ def relax_waiting(
 def compare_batching(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     sampler = sampler_of(model, options.sampler, options.steps)
-    bond_graph = bool(getattr(model.network, "uses_bond_graph", False))
+    bond_graph = model.network.uses_bond_graph
     molecules = read_molecules(options.data, options.limit, sampler.elements, bond_graph)
     ids = [str(i) for i in range(len(molecules))]
 
@@ -86,8 +86,7 @@ def compare_batching(options: argparse.Namespace) -> None:
         molecules,
         sampler,
         SeededNoise(ids, 0),
-        max_iterations=options.max_iterations,
-        batch_size=options.batch_size,
+        Limits(max_iterations=options.max_iterations, batch_size=options.batch_size),
     )
     in_flight_s = time.perf_counter() - began
     began = time.perf_counter()

@@ -34,6 +34,7 @@ from prerelax.datasets.structures import read_npz
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, ModelError, find_model
 from prerelax.diffusion.noise import SeededNoise
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.molecules.graph import mapped_smiles, perceived_molecule
 from prerelax.molecules.status import PROCEED
@@ -187,11 +188,13 @@ def denoise(inputs: Inputs, method: Denoising, model: LoadedModel, batch_size: i
     results = sample(
         model,
         molecules,
-        sampler=method.sampler,
-        steps=method.steps,
-        noise_free=method.noise_free,
-        batch_size=batch_size,
-        device="cpu",
+        SamplerOptions(
+            sampler=method.sampler,
+            steps=method.steps,
+            noise_free=method.noise_free,
+            batch_size=batch_size,
+            device="cpu",
+        ),
     )
     seconds = time.process_time() - began
     iterations = [r.n_calls if r.steps_taken is None else len(r.steps_taken) for r in results]

@@ -64,3 +64,19 @@ def test_relax_smiles_says_what_is_wrong_with_the_call() -> None:
 
     with pytest.raises(ValueError, match="no-such-model"):
         relax_smiles(["O"], model="no-such-model")
+    with pytest.raises(ValueError, match=r"takes a list of SMILES: write \['CCO'\]"):
+        relax_smiles("CCO")
+
+
+def test_diffusion_relaxation_names_a_wrong_option() -> None:
+    from ase.build import molecule
+
+    from prerelax import DiffusionRelaxation
+
+    for options, message in (
+        ({"sampler": "eddm"}, "sampler must be edm, few, .*did you mean edm"),
+        ({"steps": 0}, "steps must be at least 1, not 0"),
+        ({"sed": 1}, "unknown key sed; did you mean seed"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DiffusionRelaxation(molecule("H2O"), **options)

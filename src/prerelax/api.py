@@ -4,45 +4,44 @@ import csv
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ase import Atoms
+from pydantic import ValidationError
 
+from prerelax.diffusion.options import Sampler
+from prerelax.errors import UserError
 from prerelax.records.shard import Record, read_shard
-from prerelax.starts.options import Fallback
+from prerelax.settings import sentences
+from prerelax.starts.options import DEFAULT_MODEL, DiffuseOptions
 
 
 class DiffusionRelaxation:
     """Relax an ASE Atoms object with a denoiser, in the manner of ASE's optimizers.
 
-    `model` is a shipped denoiser's name or a model folder; `steps` the step n at which the reverse diffusion
-    is entered; `sampler` is `few` (deterministic, a few calls), `edm` (the paper's, with noise) or one of
-    MoreRed's; further options are those of `prerelax.diffusion.samplers.sample`.
-    The bond graph is perceived from the geometry given. No calculator is needed. What the model does not
-    know, breaks or is not sure of is relaxed with GFN2-xTB instead, in a process of its own, unless
-    `fallback` is none.
+    `model` is a shipped denoiser's name or a model folder, `steps` the step n at which the reverse diffusion
+    is entered, `sampler` edm (the paper's), few (a deterministic tail) or one of MoreRed's. Further options
+    are the other fields of `prerelax.starts.options.DiffuseOptions`. What is not given follows the model's
+    own defaults. The bond graph is perceived from the geometry. No calculator is needed. What the model does
+    not know, breaks or is unsure of is relaxed with GFN2-xTB instead, in a process of its own, unless
+    `fallback` is none. Raises UserError for an option that is unknown or out of range.
     """
 
     def __init__(
         self,
         atoms: Atoms,
-        model: str = "edm-qm9-small",
-        steps: int = 50,
-        sampler: str = "few",
+        model: str = DEFAULT_MODEL,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
         charge: int = 0,
         multiplicity: int = 1,
-        fallback: Fallback = "gfn2",
-        **options: Any,
+        **options: object,
     ) -> None:
         self.atoms = atoms
         self.charge = charge
         self.multiplicity = multiplicity
-        self.fallback = fallback
-        self.model = model
-        self.steps = steps
-        self.options = {"sampler": sampler, **options}
+        self.options = _denoising({"model": model, "steps": steps, "sampler": sampler, **options})
         self.status = "not_converged"
         self.message = ""
 
@@ -61,8 +60,7 @@ class DiffusionRelaxation:
             multiplicity=self.multiplicity,
         )
         with tempfile.TemporaryDirectory(prefix="prerelax-") as folder:
-            options = {"steps": self.steps, **self.options}
-            rows, _ = denoised([given], self.model, "denoised", self.fallback, Path(folder), **options)
+            rows, _ = denoised([given], self.options, "denoised", Path(folder))
         self.status, self.message = rows[0].status, rows[0].message
         if rows[0].status not in ("ok", "fallback"):
             return False
@@ -72,40 +70,55 @@ class DiffusionRelaxation:
 
 def relax_smiles(
     smiles: Sequence[str],
-    model: str | None = "edm-qm9-small",
-    steps: int = 50,
-    sampler: str = "few",
-    engine: str = "tblite",
-    method: str = "GFN2-xTB",
-    basis: str | None = None,
-    fmax: float = 0.03,
+    model: str | None = DEFAULT_MODEL,
+    steps: int | None = None,
+    sampler: Sampler | None = None,
     workers: int = 1,
+    **target: object,
 ) -> list[Atoms]:
-    """SMILES to relaxed structures: RDKit, MMFF94, denoiser, relaxation at a level.
+    """SMILES to relaxed structures: RDKit, MMFF94, denoiser, relaxation at a target.
 
-    Returns one ASE Atoms for each SMILES, in order, whose `info` tells `status`, `message`, `energy_ev`,
-    `n_gradients`, `n_steps` and the other fields of `prerelax.records.shard.Record`. `model=None` starts the
-    relaxation from MMFF94. `fmax` is in eV/Å. Raises ValueError where a stage refuses the call as a whole.
+    `model=None` starts the relaxation from MMFF94; `steps` and `sampler` are as for `DiffusionRelaxation`.
+    `target` are options of `prerelax relax`, such as `engine`, `method`, `basis`, `optimizer` and `fmax` in
+    eV/Å; GFN2-xTB of tblite by default. Returns one ASE Atoms for each SMILES, in order, whose `info` tells
+    `status`, `message`, `energy_ev`, `n_gradients`, `n_steps` and the other fields of
+    `prerelax.records.shard.Record`. Raises UserError for a single string in place of a list, and ValueError
+    where a stage refuses the call as a whole.
     """
+    if isinstance(smiles, str):
+        raise UserError(f"relax_smiles takes a list of SMILES: write [{smiles!r}], not {smiles!r}")
     # Each stage is a process of its own: QM engines never share one with torch.
     with tempfile.TemporaryDirectory(prefix="prerelax-") as folder:
         names = ("molecules.csv", "rdkit.extxyz", "mmff94.extxyz", "denoised.extxyz", "relaxed.extxyz")
         molecules, embedded, minimised, denoised, relaxed = (Path(folder) / name for name in names)
         with molecules.open("w", newline="") as file:
             csv.writer(file).writerows([("id", "smiles"), *((str(i), text) for i, text in enumerate(smiles))])
-        _verb("embed", molecules, embedded)
-        _verb("forcefield", embedded, minimised)
+        _verb("embed", [molecules, embedded])
+        _verb("forcefield", [embedded, minimised])
         if model is not None:
-            _verb("diffuse", minimised, denoised, "--model", model, "--steps", steps, "--sampler", sampler)
-        level = ["--engine", engine, "--method", method, *(["--basis", basis] if basis else [])]
-        start = minimised if model is None else denoised
-        _verb("relax", start, relaxed, *level, "--fmax", fmax, "--workers", workers)
+            _verb("diffuse", [minimised, denoised], {"model": model, "steps": steps, "sampler": sampler})
+        level = {"engine": "tblite", "method": "GFN2-xTB", "workers": workers, **target}
+        _verb("relax", [minimised if model is None else denoised, relaxed], level)
         return [record.as_atoms() for record in read_shard(relaxed)]
 
 
-def _verb(*words: object) -> None:
+def _denoising(options: Mapping[str, object]) -> DiffuseOptions:
+    try:
+        return DiffuseOptions.model_validate(options)
+    except ValidationError as error:
+        raise UserError(sentences(error, DiffuseOptions, options)) from None
+
+
+def _verb(name: str, files: Sequence[Path], options: Mapping[str, object] | None = None) -> None:
+    words = [name, *map(str, files)]
+    for option, value in (options or {}).items():
+        flag = "--" + option.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif value is not None and value is not False:
+            words += [flag, str(value)]
     done = subprocess.run(
-        [sys.executable, "-m", "prerelax", *map(str, words)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "prerelax", *words], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise ValueError(done.stderr.strip())

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimizer
 from prerelax.diffusion.options import Device
 from prerelax.errors import MissingProgramError, UserError
-from prerelax.starts.options import Fallback, ForceField
+from prerelax.starts.options import DiffuseOptions, Fallback, ForceField
 from prerelax.verbs import RENAMED_VERBS, SECTIONS, models
 from prerelax.verbs.campaigns import init, plan, retry, status
 from prerelax.verbs.energies import GoOnWithoutProgram
@@ -177,9 +177,7 @@ def diffuse(
     from prerelax.starts.diffuse import diffuse_shard
 
     words = [Path(model).name, sampler or "", f"n{steps}" if steps else ""]
-    diffuse_shard(
-        shard,
-        out,
+    options = DiffuseOptions(
         model=model,
         epoch=epoch,
         sampler=sampler,
@@ -192,11 +190,10 @@ def diffuse(
         batch_size=batch_size,
         device=device,
         seed=seed,
-        trajectory=trajectory,
         fallback=fallback,
-        workers=workers,
-        start=start or "-".join(word for word in words if word),
     )
+    name = start or "-".join(word for word in words if word)
+    diffuse_shard(shard, out, options, name, workers=workers, trajectory=trajectory)
 
 
 @app.command()

@@ -9,8 +9,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
-from prerelax.diffusion.confidence import LIMIT_MEDIANS, calibrate, judge_of, residuals_ang
+from prerelax.diffusion.confidence import LIMIT_MEDIANS, calibrate, limit_of, residuals_ang
 from prerelax.diffusion.evaluation import read_evaluation_set
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
 
@@ -40,15 +41,17 @@ def test_the_residual_is_of_the_molecule_alone(model: LoadedModel, data_folder: 
 def test_the_residual_falls_as_the_geometry_is_denoised(data_folder: Path) -> None:
     model = load_model("edm-qm9-small")
     molecules = read_evaluation_set(data_folder / "qm9_small_test.npz", model, 20).inputs
-    ends = at(molecules, [r.positions for r in sample(model, molecules, "few")])
+    ends = at(molecules, [r.positions for r in sample(model, molecules, SamplerOptions(sampler="few"))])
     assert (residuals_ang(model, ends) < residuals_ang(model, molecules)).mean() > 0.9
 
 
 def test_the_noise_of_the_papers_sampler_is_not_taken_for_doubt(data_folder: Path) -> None:
     model = load_model("edm-qm9-small")
     molecules = read_evaluation_set(data_folder / "qm9_small_test.npz", model, 60).inputs
-    ends = at(molecules, [r.positions for r in sample(model, molecules, "few")])
-    by_paper = at(molecules, [r.positions for r in sample(model, molecules, "edm", steps=20)])
+    ends = at(molecules, [r.positions for r in sample(model, molecules, SamplerOptions(sampler="few"))])
+    by_paper = at(
+        molecules, [r.positions for r in sample(model, molecules, SamplerOptions(sampler="edm", steps=20))]
+    )
     without = np.median(residuals_ang(model, ends))
     assert np.median(residuals_ang(model, by_paper)) > 1.7 * without
     assert np.median(residuals_ang(model, by_paper, noisy=True)) < 1.4 * without
@@ -87,10 +90,10 @@ def test_calibration_writes_the_limit_into_the_model(
     before = load_model(folder)
     part = calibrate(folder, data_folder / "qm9_small_test.npz", limit=110)
     after = load_model(folder)
-    assert judge_of(after).limit_ang(100) == part["limit_ang"]
-    assert judge_of(after).limit_ang(3) == pytest.approx(part["limit_ang"] * part["median_atoms"] / 3)
+    assert limit_of(after).limit_ang(100) == part["limit_ang"]
+    assert limit_of(after).limit_ang(3) == pytest.approx(part["limit_ang"] * part["median_atoms"] / 3)
     assert part["limit_ang"] == pytest.approx(LIMIT_MEDIANS * part["median_ang"], abs=2e-5)
-    assert judge_of(after).network is after
+    assert limit_of(after).reference_model is after
     assert part["median_ang"] < part["quantile_99_ang"] and part["n_molecules"] == 110
     rest = {name: value for name, value in after.config.items() if name != "confidence"}
     assert rest == {name: value for name, value in before.config.items() if name != "confidence"}
@@ -98,17 +101,17 @@ def test_calibration_writes_the_limit_into_the_model(
         calibrate(folder, data_folder / "qm9_small_test.npz", limit=20)
 
 
-def test_another_model_may_judge(tmp_path: Path, data_folder: Path, repository: Path) -> None:
+def test_another_model_may_be_the_reference(tmp_path: Path, data_folder: Path, repository: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(repository / "models/morered-jt-qm9-small", folder)
     data = data_folder / "qm9_small_test.npz"
     own = calibrate(folder, data, limit=100)
-    judged = calibrate(folder, data, limit=100, judge="edm-qm9-small")
+    judged = calibrate(folder, data, limit=100, reference_model="edm-qm9-small")
     assert judged["judge"] == "edm-qm9-small" and judged["median_ang"] != own["median_ang"]
-    assert judge_of(load_model(folder)).network.name == "edm-qm9-small"
+    assert limit_of(load_model(folder)).reference_model.name == "edm-qm9-small"
 
 
-def test_elements_that_the_judge_does_not_know_are_not_judged() -> None:
+def test_elements_that_the_reference_model_does_not_know_have_no_residual() -> None:
     model = load_model("edm-qm9-small")
     fluorine = SamplerInput("f", np.array([9, 9]), np.array([[0.0, 0, 0], [0, 0, 1.4]]))
     assert np.isnan(residuals_ang(model, [fluorine])).all()
@@ -116,5 +119,5 @@ def test_elements_that_the_judge_does_not_know_are_not_judged() -> None:
 
 def test_a_model_without_calibration_has_no_limit() -> None:
     model = load_model("edm-qm9-small")
-    assert judge_of(replace(model, config={})).limit_ang(9) is None
-    assert judge_of(replace(model, config={"confidence": {"limit_ang": 0.02}})).limit_ang(9) == 0.02
+    assert limit_of(replace(model, config={})).limit_ang(9) is None
+    assert limit_of(replace(model, config={"confidence": {"limit_ang": 0.02}})).limit_ang(9) == 0.02

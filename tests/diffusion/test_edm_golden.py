@@ -14,6 +14,7 @@ from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.denoisers.import_edm import import_edm
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion import edm
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.networks.batch import make_batch
 
@@ -122,8 +123,7 @@ def test_golden_chain_end_to_end(public_golden: Golden) -> None:
     results = sample(
         public_golden.model,
         inputs,
-        "edm",
-        steps=public_golden.n_steps,
+        SamplerOptions(sampler="edm", steps=public_golden.n_steps),
         keep_trajectory=True,
         noise=RecordedNoise(public_golden),
     )
@@ -152,7 +152,7 @@ def test_golden_chain_step_by_step(golden: Golden) -> None:
             if step < n:  # chain[step + 1] is the state at `step`, un-normalised
                 recorded = torch.cat([chain[step + 1] for chain in chains])
                 state = edm.State(batch, recorded[:, :3], recorded[:, 3:] / scale)
-            ours = edm.ancestral_step(network, schedule, state, step, noise, rows, edm.TailOptions())
+            ours = edm.ancestral_step(network, schedule, state, step, noise, rows, edm.AS_PUBLISHED)
             theirs = torch.cat([chain[step] for chain in chains])
             assert ours.features is not None
             size = max(1.0, float(theirs[:, :3].abs().max()))
@@ -162,7 +162,7 @@ def test_golden_chain_step_by_step(golden: Golden) -> None:
             assert float((ours.features - features).abs().max()) < limit
         recorded = torch.cat([chain[1] for chain in chains])
         state = edm.State(batch, recorded[:, :3], recorded[:, 3:] / scale)
-        final = edm.sample_data(network, schedule, state, noise, rows, edm.TailOptions())
+        final = edm.sample_data(network, schedule, state, noise, rows, edm.AS_PUBLISHED)
     theirs = torch.from_numpy(np.concatenate(golden.of_all("final_x")))
     size = max(1.0, float(theirs.abs().max()))
     assert float((final - theirs).abs().max()) < GEOMETRY_TOLERANCE_ANG * size

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
-from prerelax.diffusion.morered import Molecule, Relaxed, make_sampler, relax
+from prerelax.diffusion.morered import Limits, Molecule, Relaxed, make_sampler, relax
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.networks.batch import Batch
 from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork, TimeNetwork
@@ -45,7 +45,8 @@ def molecules(sizes: list[int]) -> list[Molecule]:
 
 def run(inputs: list[Molecule], sampler: Any, seed: int = 0, **options: Any) -> list[Relaxed]:
     noise = SeededNoise([f"m{i}" for i in range(len(inputs))], seed)
-    return relax(inputs, sampler, noise, **{"max_iterations": 25, **options})
+    others = {name: options.pop(name) for name in ("keep_trajectory", "when_done") if name in options}
+    return relax(inputs, sampler, noise, Limits(**{"max_iterations": 25, **options}), **others)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

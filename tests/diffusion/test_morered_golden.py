@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prerelax.denoisers.import_morered import read_morered
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
-from prerelax.diffusion.morered import Molecule, make_sampler, relax
+from prerelax.diffusion.morered import Limits, Molecule, make_sampler, relax
 from prerelax.networks import build_network
 
 
@@ -66,8 +66,7 @@ def test_golden_sampler(name: str, batch_size: int, golden: Any, golden_folder: 
         [Molecule(golden["numbers"][a], golden["positions"][a]) for a in atoms],
         make_sampler(name, denoiser, schedule, time),
         RecordedNoise(golden[f"{name}/noise"], atoms),
-        max_iterations=len(golden[f"{name}/noise"]),
-        batch_size=batch_size,
+        Limits(max_iterations=len(golden[f"{name}/noise"]), batch_size=batch_size),
         keep_trajectory=True,
     )
     for i, (result, a) in enumerate(zip(relaxed, atoms, strict=True)):

@@ -1,17 +1,26 @@
 """MoreRed's samplers where campaigns meet them: `sample` on a model folder."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from prerelax.denoisers.checkpoint import LoadedModel, load_model, save_model
-from prerelax.diffusion.samplers import SamplerInput, sample
+from prerelax.diffusion.options import SamplerOptions
+from prerelax.diffusion.samplers import SampleResult, SamplerInput
+from prerelax.diffusion.samplers import sample as sample_with
 from prerelax.errors import UserError
 from prerelax.networks import build_network
 
 SCHEDULE = {"kind": "morered", "timesteps": 40}
+
+
+def sample(
+    model: LoadedModel, molecules: list[SamplerInput], keep_trajectory: bool = False, **options: Any
+) -> list[SampleResult]:
+    return sample_with(model, molecules, SamplerOptions(**options), keep_trajectory=keep_trajectory)
 
 
 def save(folder: Path, kind: str, **sampler: object) -> None:
@@ -107,9 +116,11 @@ def test_samplers_of_the_other_method_are_refused(joint: LoadedModel, pair: Load
         (joint, "edm", "is a MoreRed model; its samplers are jt, as, itp, ddpm"),
         (joint, "as", "noise model"),
         (pair, "jt", "joint model"),
-        (pair, "nonsense", "unknown sampler"),
     ):
         with pytest.raises(UserError, match=words):
             sample(model, molecules(), sampler=sampler, device="cpu")
+    pair.config["sampler"]["name"] = "nonsense"
+    with pytest.raises(UserError, match="unknown sampler 'nonsense'"):
+        sample(pair, molecules(), device="cpu")
     with pytest.raises(UserError, match="1…40"):
         sample(pair, molecules(), sampler="ddpm", steps=41, device="cpu")

@@ -12,12 +12,23 @@ from torch import Tensor, nn
 from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.edm import few_call_steps
-from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
+from prerelax.diffusion.options import SamplerOptions
+from prerelax.diffusion.samplers import SampleResult, SamplerInput
+from prerelax.diffusion.samplers import sample as sample_with
 from prerelax.networks import build_network
 from prerelax.networks.batch import Batch
 from prerelax.networks.network import Network
 
 TOLERANCE_ANG = 1e-4
+
+
+def sample(
+    model: LoadedModel, molecules: list[SamplerInput], keep_trajectory: bool = False, **options: Any
+) -> list[SampleResult]:
+    return sample_with(model, molecules, SamplerOptions(**options), keep_trajectory=keep_trajectory)
+
+
+FEW = SamplerOptions(sampler="few")
 
 
 def _model(types: str = "fixed", **options: Any) -> LoadedModel:
@@ -44,10 +55,10 @@ MOLECULES = [_molecule(f"m{i}", n) for i, n in enumerate([5, 12, 3, 12, 20, 7])]
 @pytest.mark.parametrize("sampler", ["edm", "few"])
 def test_result_depends_on_molecule_and_seed_alone(options: dict[str, Any], sampler: str) -> None:
     model = _model(**options)
-    together = sample(model, MOLECULES, sampler, steps=10, seed=4)
-    shuffled = sample(model, MOLECULES[::-1], sampler, steps=10, seed=4, batch_size=2)[::-1]
+    together = sample(model, MOLECULES, sampler=sampler, steps=10, seed=4)
+    shuffled = sample(model, MOLECULES[::-1], sampler=sampler, steps=10, seed=4, batch_size=2)[::-1]
     for molecule, one, other in zip(MOLECULES, together, shuffled, strict=True):
-        alone = sample(model, [molecule], sampler, steps=10, seed=4)[0]
+        alone = sample(model, [molecule], sampler=sampler, steps=10, seed=4)[0]
         assert one.status == "ok"
         assert np.abs(one.positions - molecule.positions).max() > 1e-3
         np.testing.assert_allclose(one.positions, other.positions, atol=TOLERANCE_ANG)
@@ -84,7 +95,7 @@ def test_fixed_types_change_what_a_network_with_diffused_types_sees() -> None:
 
 @pytest.mark.parametrize(("sampler", "n_calls"), [("edm", 9), ("few", 4)])
 def test_trajectory_runs_from_input_to_result(sampler: str, n_calls: int) -> None:
-    results = sample(_model(), MOLECULES, sampler, steps=8, calls=4, keep_trajectory=True)
+    results = sample(_model(), MOLECULES, sampler=sampler, steps=8, calls=4, keep_trajectory=True)
     for molecule, result in zip(MOLECULES, results, strict=True):
         assert result.trajectory is not None
         assert result.n_calls == n_calls == len(result.trajectory) - 1
@@ -164,8 +175,8 @@ def test_two_atoms_on_one_spot_do_not_stop_the_batch() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "eddm"}, "unknown sampler"),
-        ({"steps": 0}, "within 1…1000"),
+        ({"sampler": "eddm"}, "sampler\n.*'edm', 'few'"),
+        ({"steps": 0}, "steps\n.*greater than or equal to 1"),
         ({"steps": 1001}, "within 1…1000"),
         ({"sampler": "few", "steps": 5, "calls": 6}, "6 calls"),
         ({"batch_size": 0}, "batch_size"),
@@ -200,7 +211,7 @@ def test_shipped_models_move_mmff94_towards_dft(
     from prerelax.denoisers.checkpoint import load_model
     from prerelax.diffusion.evaluation import evaluate_model
 
-    figures = evaluate_model(load_model(model), data_folder / "qm9_small_test.npz", sampler="few")
+    figures = evaluate_model(load_model(model), data_folder / "qm9_small_test.npz", FEW)
     assert figures["n"] > 100
     assert figures["n_failed"] == 0
     assert figures["bond_mae_ang"] < bonds_ang < figures["bond_mae_ang_start"]

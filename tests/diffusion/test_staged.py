@@ -11,6 +11,7 @@ import yaml
 
 from prerelax.datasets.structures import collect, read_npz, write_npz
 from prerelax.denoisers.checkpoint import load_model, save_model
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.diffusion.staged import denoise_starts, join_stages
 from prerelax.errors import UserError
@@ -45,7 +46,7 @@ def stages(tmp_path: Path) -> list[Path]:
 
 
 def denoised(model: Path, positions: np.ndarray, **options: Any) -> np.ndarray:
-    (result,) = sample(load_model(model), [SamplerInput("a", METHANOL, positions)], **options)
+    (result,) = sample(load_model(model), [SamplerInput("a", METHANOL, positions)], SamplerOptions(**options))
     assert result.status == "ok", result.message
     return result.positions
 

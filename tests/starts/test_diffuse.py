@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -12,6 +13,7 @@ from prerelax.relaxation.single_points import read_frames
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
+from prerelax.starts.options import DiffuseOptions
 
 MODEL = "edm-qm9-small"
 
@@ -25,9 +27,11 @@ def minimised(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     return read_shard(folder / "mmff94.extxyz")
 
 
-def denoised(folder: Path, records: list[Record], **options: object) -> list[Record]:
+def denoised(folder: Path, records: list[Record], **options: Any) -> list[Record]:
     write_shard(folder / "in.extxyz", records)
-    diffuse_shard(folder / "in.extxyz", folder / "out.extxyz", **{"model": MODEL, "start": "s", **options})
+    trajectory = options.pop("trajectory", None)
+    chosen = DiffuseOptions.model_validate({"model": MODEL, **options})
+    diffuse_shard(folder / "in.extxyz", folder / "out.extxyz", chosen, "s", trajectory=trajectory)
     return read_shard(folder / "out.extxyz")
 
 

@@ -10,6 +10,7 @@ from prerelax.records.shard import Record, read_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
+from prerelax.starts.options import DiffuseOptions
 
 MODEL = "relaxer-drugs-small"
 FILE = Path(__file__).parents[1] / "bad_input" / "drugs.csv"
@@ -21,7 +22,8 @@ def denoised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     (folder / "all.csv").write_text(FILE.read_text() + f"icosapeptide,{'NC(C)C(=O)' * 20}O,0\n")
     embed_shard(folder / "all.csv", folder / "rdkit.extxyz", None, 1, 42)
     forcefield_shard(folder / "rdkit.extxyz", folder / "mmff94.extxyz", "mmff94", 50, "mmff94")
-    diffuse_shard(folder / "mmff94.extxyz", folder / "out.extxyz", model=MODEL, start="s", fallback="none")
+    options = DiffuseOptions(model=MODEL, fallback="none")
+    diffuse_shard(folder / "mmff94.extxyz", folder / "out.extxyz", options, "s")
     return {row.id: row for row in read_shard(folder / "out.extxyz")}
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.fallback import FALLBACK_LEVEL, MAX_ATOMS
 from prerelax.starts.forcefield import forcefield_shard
+from prerelax.starts.options import DiffuseOptions
 
 MODEL = "edm-qm9-small"
 OPTIMIZER = default_optimizer(FALLBACK_LEVEL.engine)
@@ -53,10 +55,11 @@ Denoise = Callable[..., list[Record]]
 
 @pytest.fixture
 def denoise(tmp_path: Path) -> Denoise:
-    def run(*records: Record, **options: object) -> list[Record]:
+    def run(*records: Record, **options: Any) -> list[Record]:
         write_shard(tmp_path / "in.extxyz", records)
-        chosen = {"model": MODEL, "start": "s", "sampler": "few", **options}
-        diffuse_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", **chosen)
+        workers = options.pop("workers", 1)
+        chosen = DiffuseOptions.model_validate({"model": MODEL, "sampler": "few", **options})
+        diffuse_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", chosen, "s", workers=workers)
         return read_shard(tmp_path / "out.extxyz")
 
     return run
@@ -283,7 +286,8 @@ def test_the_process_of_the_denoiser_never_meets_tblite(molecules: dict[str, Rec
     write_shard(tmp_path / "in.extxyz", [molecules["thiol"]])
     code = (
         "import sys; from pathlib import Path; from prerelax.starts.diffuse import diffuse_shard; "
-        f"diffuse_shard(Path('in.extxyz'), Path('out.extxyz'), model='{MODEL}', start='s'); "
+        "from prerelax.starts.options import DiffuseOptions; "
+        f"diffuse_shard(Path('in.extxyz'), Path('out.extxyz'), DiffuseOptions(model='{MODEL}'), 's'); "
         "assert 'torch' in sys.modules and not any(m.startswith('tblite') for m in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from prerelax.denoisers.checkpoint import load_model
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.denoisers.schedule import NoiseSchedule
-from prerelax.diffusion.morered import Molecule, relax, sampler_of
+from prerelax.diffusion.morered import Limits, Molecule, relax, sampler_of
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.engines import Level, level_settings, make_calculator, validate_level
 from prerelax.errors import UserError
@@ -61,7 +61,7 @@ def test_shipped_configs_train(kind: str, repository: Path, data_folder: Path, t
         numbers, positions = np.array([6, 1, 1, 1, 1]), np.eye(5, 3)
         graph = np.zeros((5, 5), dtype=np.uint8)
         noise = SeededNoise(["methane"], 0)
-        (relaxed,) = relax([Molecule(numbers, positions, graph)], sampler_of(model), noise, max_iterations=3)
+        (relaxed,) = relax([Molecule(numbers, positions, graph)], sampler_of(model), noise, Limits(3))
         assert relaxed.status in ("ok", "not_converged")
 
 

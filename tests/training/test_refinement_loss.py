@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from prerelax.datasets.structures import Structures, write_npz
 from prerelax.denoisers.checkpoint import load_model
 from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred
@@ -115,7 +116,7 @@ def test_training_undoes_what_is_common_to_all_starts(
     errors: dict[str, list[float]] = {"before": [], "after": []}
     for identifier, numbers, positions in small_set:
         start = SamplerInput(str(identifier), numbers.astype(int), 1.1 * positions.astype(float))
-        result = sample(model, [start], sampler="few", steps=50, calls=1)[0]
+        result = sample(model, [start], SamplerOptions(sampler="few", steps=50, calls=1))[0]
         for name, geometry in (("before", start.positions), ("after", result.positions)):
             lengths = np.linalg.norm(np.diff(geometry, axis=0), axis=1)
             errors[name].append(np.abs(lengths - np.linalg.norm(np.diff(positions, axis=0), axis=1)).mean())

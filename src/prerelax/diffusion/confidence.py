@@ -1,10 +1,9 @@
-"""How sure a denoiser is of what it made of a molecule: how far one more call would still move it.
+"""How sure a denoiser is of a geometry that it made: how far one more call would still move it.
 
-At a minimum of the level that it was trained at, a denoiser that knows the molecule predicts no displacement.
-What it predicts for its own result, the residual, therefore tells its error without a reference; of the
-measures that were tried it tells most for one network call (docs/notes/confidence.md,
-benchmarks/denoiser_confidence.py). It is counted in bond lengths and 1-3 distances, since soft torsions move
-far without being wrong.
+At a minimum of the level of its training set, a denoiser that knows the molecule predicts no displacement.
+What it predicts for its own result, the residual, therefore tells its error without a reference. Of the
+measures that were tried it tells most for one network call (benchmarks/denoiser_confidence.py). It is
+measured in bond lengths and 1-3 distances, since soft torsions move far without being wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prerelax.denoisers.checkpoint import CONFIG, LoadedModel, find_model, load_model
+from prerelax.denoisers.model_config import Confidence
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.edm import State
 from prerelax.diffusion.evaluation import read_evaluation_set
+from prerelax.diffusion.options import Device, Sampler, SamplerOptions
 from prerelax.diffusion.samplers import (
     MAX_PAIRS,
     SamplerInput,
@@ -39,16 +39,17 @@ from prerelax.networks.morered import JointNetwork, molecule_time
 from prerelax.records.atomic_write import write_atomically
 
 NOISE_ANG = 0.028
-"""The noise that the geometry is said to carry when its residual is asked for: step 20 of 1000. Of the steps
+"""The noise that a geometry is said to carry when its residual is asked for: step 20 of 1000. Of the steps
 1, 5, 10, 20 and 50 it separates good from bad results best, across molecules and among similar ones."""
 
 LAST_NOISE_ANG = 0.0075
 """Said of geometries that still carry the noise of EDM's last step (0.0032 Å in each coordinate), to take it
-away before they are judged. After a call at NOISE_ANG the network would have nothing left to change."""
+away before the residual is measured. After a call at NOISE_ANG the network would have nothing left to
+change."""
 
 LIMIT_MEDIANS = 2.0
-"""A residual is trusted up to so many times the median of molecules that the model was trained on. There the
-bonds of GFN2-xTB become the better ones, whether a model judges itself or another does."""
+"""A geometry is trusted if its residual is at most this multiple of the median over molecules of the training
+set. Beyond it the bonds of GFN2-xTB become the better ones, whichever reference model is asked."""
 
 MIN_MOLECULES = 100
 
@@ -57,16 +58,16 @@ MIN_MOLECULES = 100
 def residuals_ang(
     denoiser: LoadedModel,
     molecules: Sequence[SamplerInput],
-    batch_size: int = 64,
+    batch_size: int = 128,
     device: torch.device | str = "auto",
     noisy: bool = False,
 ) -> NDArray[np.float64]:
     """Mean change [n_molecules] in Å of bond lengths and 1-3 distances that one more call would make.
 
-    `molecules` at the geometries to be judged; nan for those without a bond and those with elements that
-    the denoiser does not know. The call is made at the step of the schedule whose noise is nearest to
-    NOISE_ANG; a network that predicts its own step is asked at that. `noisy`: the geometries carry EDM's last
-    noise, which is no error of the network's; one more call takes it away.
+    nan for molecules without a bond, and for those with elements that the denoiser does not know. The call is
+    made at the step of the schedule whose noise is nearest to NOISE_ANG; a network that predicts its own step
+    is asked at that one. `noisy`: the geometries carry EDM's last noise, which is no error of the network's;
+    one more call takes it away first.
     """
     chosen = resolve_device(device)
     denoiser.to(chosen)
@@ -79,14 +80,14 @@ def residuals_ang(
         if len(molecule.numbers) > 1 and (not known or known.issuperset(molecule.numbers.tolist()))
     ]
     for rows in batches(molecules, several, batch_size, MAX_PAIRS.get(chosen.type, MAX_PAIRS["cuda"])):
-        judged = [molecules[row] for row in rows]
-        centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in judged]
-        batch = as_batch(judged, centres, bond_graph).to(chosen)
+        asked = [molecules[row] for row in rows]
+        centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in asked]
+        batch = as_batch(asked, centres, bond_graph).to(chosen)
         if noisy:
             batch = batch.with_positions(_one_more_call(denoiser, batch, LAST_NOISE_ANG))
         after = _one_more_call(denoiser, batch, NOISE_ANG)
         pairs = torch.stack([batch.positions, after], dim=1).double().cpu().split(batch.n_atoms.tolist())
-        for row, molecule, pair in zip(rows, judged, pairs, strict=True):
+        for row, molecule, pair in zip(rows, asked, pairs, strict=True):
             found[row] = _change_of_distances(topology(molecule), pair[:, 0].numpy(), pair[:, 1].numpy())
     return found
 
@@ -118,56 +119,59 @@ def _change_of_distances(
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Who tells how sure a denoiser is, and up to which residual it is trusted."""
+class ConfidenceLimit:
+    """Up to which residual a denoiser is trusted, and whose residual counts."""
 
-    network: LoadedModel
-    """the denoiser itself, or one that was trained on noise alone: a network that was trained to undo force
-    fields' errors is as sure of molecules that it does not know as of others"""
+    reference_model: LoadedModel
+    """The denoiser itself, or one that was trained on noise alone: a network that was trained to undo the
+    errors of force fields is as sure of molecules that it does not know as of others."""
     median_limit_ang: float | None
     """of molecules of `median_atoms` and larger ones; None: not calibrated"""
     median_atoms: float = 1.0
 
     def limit_ang(self, n_atoms: int) -> float | None:
-        """The limit of a molecule. Small ones have few distances to average over, and larger residuals
-        without larger errors.
+        """The limit for a molecule of this size; None where the model is not calibrated.
+
+        Small molecules have few distances to average over, and larger residuals without larger errors.
         """
         if self.median_limit_ang is None:
             return None
         return self.median_limit_ang * max(1.0, self.median_atoms / n_atoms)
 
 
-def judge_of(denoiser: LoadedModel) -> Judge:
-    """As the denoiser says in its config, `confidence`. Raises ModelError for a judge that is missing."""
-    part = denoiser.config.get("confidence") or {}
-    network = load_model(part["judge"]) if part.get("judge") else denoiser
-    limit = part.get("limit_ang")
-    return Judge(network, None if limit is None else float(limit), float(part.get("median_atoms", 1)))
+def limit_of(model: LoadedModel) -> ConfidenceLimit:
+    """The part `confidence` of the model's config. Raises ModelError where its reference model is missing."""
+    part = model.config.get("confidence") or Confidence()
+    reference_model = load_model(part["judge"]) if part.get("judge") else model
+    return ConfidenceLimit(reference_model, part.get("limit_ang"), float(part.get("median_atoms", 1)))
 
 
 def calibrate(
     name_or_path: str | Path,
     data: Path,
     limit: int | None = 1000,
-    device: torch.device | str = "auto",
-    judge: str | None = None,
-) -> dict[str, Any]:
+    device: Device = "auto",
+    reference_model: str | None = None,
+) -> Confidence:
     """Write the limit of the residual into a model's config, as its part `confidence`, which is returned.
 
-    `data` is an npz set with `positions_mmff94` of molecules that the model was trained on, of which `limit`
-    are denoised without noise; `judge` the name of a denoiser whose residuals count instead of the model's
-    own. Raises UserError for too few molecules.
+    `data` is an npz set with `positions_mmff94` of molecules that the model was trained on; `limit` of them,
+    from all over the set, are denoised without noise. With `reference_model` the residuals of another
+    denoiser count instead of the model's own. Raises UserError for too few molecules.
     """
     model = load_model(name_or_path)
     molecules = read_evaluation_set(data, model, limit, spread=True).inputs
     if len(molecules) < MIN_MOLECULES:
-        raise UserError(f"{data}: {len(molecules)} molecules are too few to calibrate on; {MIN_MOLECULES} do")
-    sampler = None if isinstance(model.schedule, MoreRedSchedule) else "few"
-    results = sample(model, molecules, sampler, noise_free=True, device=device)
+        raise UserError(
+            f"{data}: {len(molecules)} molecules are too few to calibrate on; take at least {MIN_MOLECULES}"
+        )
+    sampler: Sampler | None = None if isinstance(model.schedule, MoreRedSchedule) else "few"
+    results = sample(model, molecules, SamplerOptions(sampler=sampler, noise_free=True, device=device))
     ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
-    residuals = residuals_ang(load_model(judge) if judge else model, ends, device=device)
+    asked = load_model(reference_model) if reference_model else model
+    residuals = residuals_ang(asked, ends, device=device)
     median, high = (float(np.nanquantile(residuals, q)) for q in (0.5, 0.99))
-    part: dict[str, Any] = {"judge": judge} if judge else {}
+    part = Confidence(judge=reference_model) if reference_model else Confidence()
     part |= {
         "limit_ang": round(LIMIT_MEDIANS * median, 5),
         "median_ang": round(median, 5),

@@ -16,12 +16,17 @@ from torch import Tensor, nn
 from prerelax.denoisers.denoiser import Denoiser, as_denoiser, diffuses_types
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.noise import NoiseStream
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred
 from prerelax.networks.staged import StagedNetwork
 
 Watcher = Callable[[Tensor], None]
 """Told the positions [n_atoms_total, 3] Å after every network call."""
+
+
+AS_PUBLISHED = SamplerOptions()
+"""With noise, and with types that diffuse along."""
 
 
 @dataclass
@@ -47,16 +52,6 @@ class State:
         return centred(noise[:, :3], self.batch), noise[:, 3:] if self.features is not None else None
 
 
-@dataclass(frozen=True)
-class TailOptions:
-    """How the tail differs from the paper's sampler, which is all defaults."""
-
-    fixed_types: bool = False
-    """keep the clean features instead of letting them diffuse along"""
-    noise_free: bool = False
-    """take the mean of every step instead of a sample"""
-
-
 @torch.no_grad()
 def tail(
     network: Denoiser,
@@ -65,15 +60,15 @@ def tail(
     n_steps: int,
     noise: NoiseStream,
     rows: Sequence[int],
-    options: TailOptions | None = None,
+    options: SamplerOptions = AS_PUBLISHED,
     watch: Watcher | None = None,
 ) -> Tensor:
     """The last `n_steps` steps from the geometry of the batch; positions [n_atoms_total, 3] Å, centred.
 
-    `rows` name the molecules of the batch to the noise stream. Raises UserError for steps outside 1…T.
+    `rows` name the molecules of the batch to the noise stream. Of the options `fixed_types` and `noise_free`
+    count. Raises UserError for steps outside 1…T.
     """
     check_steps(n_steps, schedule)
-    options = options or TailOptions()
     state = State.at_geometry(network, batch)
     for step in range(n_steps, 0, -1):
         state = ancestral_step(network, schedule, state, step, noise, rows, options)
@@ -108,7 +103,7 @@ def ancestral_step(
     step: int,
     noise: NoiseStream,
     rows: Sequence[int],
-    options: TailOptions,
+    options: SamplerOptions,
 ) -> State:
     """z_s ~ p(z_s | z_t) for t = step, s = step - 1."""
     alpha_ts, variance_ts = transition(schedule, step)
@@ -134,7 +129,7 @@ def sample_data(
     state: State,
     noise: NoiseStream,
     rows: Sequence[int],
-    options: TailOptions,
+    options: SamplerOptions,
 ) -> Tensor:
     """x ~ p(x | z_0), whose standard deviation is sigma_0 / alpha_0 (0.0032 Å for EDM's schedule)."""
     predicted, _ = state.predict(network, 0, schedule)

@@ -6,51 +6,65 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from prerelax.datasets.structures import read_npz
 from prerelax.denoisers.checkpoint import LoadedModel
-from prerelax.diffusion.samplers import SamplerInput, sample
+from prerelax.diffusion.options import Device, SamplerOptions
+from prerelax.diffusion.samplers import SamplerInput, sample, sampler_name
 from prerelax.errors import UserError
 from prerelax.molecules.superposition import rmsd
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 
 Geometry = NDArray[np.floating]
 """[n_atoms, 3] Å"""
+NOISE_FREE = SamplerOptions(noise_free=True)
+
+
+class Evaluation(TypedDict):
+    """What `evaluate_model` finds. `_start`: of the start geometries."""
+
+    model: str
+    sampler: str
+    steps: int | None
+    calls: int
+    noise_free: bool
+    n: int
+    """molecules compared"""
+    n_unsupported: int
+    """molecules left out: the model does not know their elements"""
+    n_failed: int
+    """molecules that were not denoised; they count with their start geometry"""
+    bond_mae_ang: float
+    """mean absolute error of all distances between bonded atoms"""
+    angle_mae_ang: float
+    """of all 1-3 distances"""
+    rmsd_median_ang: float
+    """after optimal superposition"""
+    rmsd_grew_fraction: float
+    molecules_per_s: float
+    bond_mae_ang_start: float
+    angle_mae_ang_start: float
+    rmsd_median_ang_start: float
+    rmsd_grew_fraction_start: float
+    molecules_per_s_start: None
 
 
 def evaluate_model(
-    model: LoadedModel,
-    data: Path,
-    steps: int | None = None,
-    limit: int | None = None,
-    sampler: str | None = None,
-    noise_free: bool = True,
-    calls: int | None = None,
-    fixed_types: bool = False,
-    batch_size: int = 64,
-    device: torch.device | str = "auto",
-    seed: int = 0,
-) -> dict[str, Any]:
+    model: LoadedModel, data: Path, options: SamplerOptions = NOISE_FREE, limit: int | None = None
+) -> Evaluation:
     """Denoise the start geometries of an npz set (form of qm9_val.npz) and compare them with its minima.
 
-    Returns `bond_mae_ang` and `angle_mae_ang` (mean absolute error of all distances between bonded atoms and
-    of all 1-3 distances), `rmsd_median_ang` (after optimal superposition), `rmsd_grew_fraction`, the same
-    with the suffix `_start` for the start geometries, `molecules_per_s`, `n` (molecules compared),
-    `n_unsupported` (left out for elements the model does not know), `n_failed` (left out of nothing: they
-    count with their start geometry) and the options. Bonds are those of the minimum: the molecule is known.
-    Sampler and steps default to the model's own. Raises UserError where no molecule can be evaluated.
+    Only the first `limit` molecules are taken. Bonds are those of the minimum: the molecule is known. Raises
+    UserError where no molecule can be evaluated.
     """
-    sampler = sampler or str(model.sampler_defaults.get("name", "edm"))
+    sampler = sampler_name(options, model)
     test = read_evaluation_set(data, model, limit)
     began = time.perf_counter()
-    results = sample(
-        model, test.inputs, sampler, steps, fixed_types, noise_free, batch_size, device, seed, calls=calls
-    )
+    results = sample(model, test.inputs, options)
     seconds = time.perf_counter() - began
     numbers = [np.asarray(molecule.numbers) for molecule in test.inputs]
     before = compare(numbers, test.references, [molecule.positions for molecule in test.inputs])
@@ -58,49 +72,57 @@ def evaluate_model(
     return {
         "model": model.name,
         "sampler": sampler,
-        "steps": steps if steps is not None else model.sampler_defaults.get("steps"),
+        "steps": options.steps or model.sampler_defaults.get("steps"),
         "calls": results[0].n_calls,
-        "noise_free": noise_free or sampler == "few",
+        "noise_free": options.noise_free or sampler == "few",
         "n": len(test.inputs),
         "n_unsupported": test.n_unsupported,
         "n_failed": sum(result.status != "ok" for result in results),
-        **after.means(""),
+        "bond_mae_ang": after.bond_mae_ang,
+        "angle_mae_ang": after.angle_mae_ang,
+        "rmsd_median_ang": after.rmsd_median_ang,
         "rmsd_grew_fraction": float(np.mean(after.rmsd_ang > before.rmsd_ang)),
         "molecules_per_s": len(test.inputs) / seconds,
-        **before.means("_start"),
+        "bond_mae_ang_start": before.bond_mae_ang,
+        "angle_mae_ang_start": before.angle_mae_ang,
+        "rmsd_median_ang_start": before.rmsd_median_ang,
         "rmsd_grew_fraction_start": 0.0,
         "molecules_per_s_start": None,
     }
 
 
-CARD_ROWS: tuple[dict[str, Any], ...] = (
-    {"sampler": "edm", "steps": 50, "noise_free": False},
-    {"sampler": "edm", "steps": 20, "noise_free": False},
-    {"sampler": "edm", "steps": 50, "noise_free": True},
-    {"sampler": "edm", "steps": 20, "noise_free": True},
-    {"sampler": "few", "steps": 50, "calls": 10},
-    {"sampler": "few", "steps": 50, "calls": 6},
-    {"sampler": "few", "steps": 50, "calls": 3},
-    {"sampler": "few", "steps": 50, "calls": 2},
+CARD_ROWS = (
+    SamplerOptions(sampler="edm", steps=50),
+    SamplerOptions(sampler="edm", steps=20),
+    SamplerOptions(sampler="edm", steps=50, noise_free=True),
+    SamplerOptions(sampler="edm", steps=20, noise_free=True),
+    SamplerOptions(sampler="few", steps=50, calls=10),
+    SamplerOptions(sampler="few", steps=50, calls=6),
+    SamplerOptions(sampler="few", steps=50, calls=3),
+    SamplerOptions(sampler="few", steps=50, calls=2),
 )
-"""What a model card shows: the paper's sampler, its noise-free tail, and the tails of few calls."""
+"""What a model card shows: the paper's sampler, its noise-free tail, and the deterministic tails."""
 
 
 def evaluate_card(
-    model: LoadedModel, data: Path, limit: int | None = None, device: torch.device | str = "auto"
-) -> list[dict[str, Any]]:
+    model: LoadedModel, data: Path, limit: int | None = None, device: Device = "auto"
+) -> list[Evaluation]:
     """`evaluate_model` for all CARD_ROWS: what `card_table` makes a model card's table of."""
-    return [evaluate_model(model, data, limit=limit, device=device, **row) for row in CARD_ROWS]
+    rows = [options.model_copy(update={"device": device}) for options in CARD_ROWS]
+    return [evaluate_model(model, data, options, limit) for options in rows]
 
 
-def card_table(rows: Sequence[dict[str, Any]]) -> str:
+def card_table(rows: Sequence[Evaluation]) -> str:
     """Results of `evaluate_model` on one set as a Markdown table, the start geometry first."""
     columns = ("geometry", "calls", "bonds MAE (Å)", "1-3 distances MAE (Å)", "RMSD median (Å)")
     lines = [_row([*columns, "RMSD grew", "molecules/s"]), _row(["---"] * 7)]
-    lines.append(_row(["start", "0", *_figures(rows[0], "_start"), "", ""]))
+    first = rows[0]
+    start = (first["bond_mae_ang_start"], first["angle_mae_ang_start"], first["rmsd_median_ang_start"])
+    lines.append(_row(["start", "0", *_figures(*start), "", ""]))
     for row in rows:
         grew, speed = f"{100 * row['rmsd_grew_fraction']:.1f} %", f"{row['molecules_per_s']:.0f}"
-        lines.append(_row([_title(row), str(row["calls"]), *_figures(row, ""), grew, speed]))
+        errors = (row["bond_mae_ang"], row["angle_mae_ang"], row["rmsd_median_ang"])
+        lines.append(_row([_title(row), str(row["calls"]), *_figures(*errors), grew, speed]))
     return "\n".join(lines)
 
 
@@ -108,11 +130,11 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _figures(row: dict[str, Any], suffix: str) -> list[str]:
-    return [f"{row[key + suffix]:.4f}" for key in ("bond_mae_ang", "angle_mae_ang", "rmsd_median_ang")]
+def _figures(*errors_ang: float) -> list[str]:
+    return [f"{error:.4f}" for error in errors_ang]
 
 
-def _title(row: dict[str, Any]) -> str:
+def _title(row: Evaluation) -> str:
     if row["sampler"] == "few":
         return f"few calls from n = {row['steps']}"
     if row["sampler"] != "edm":
@@ -171,13 +193,22 @@ class Comparison:
     rmsd_ang: NDArray[np.float64]
     """[n_molecules]"""
 
-    def means(self, suffix: str) -> dict[str, float]:
-        values = {
-            "bond_mae_ang": self.bond_errors_ang.mean() if len(self.bond_errors_ang) else np.nan,
-            "angle_mae_ang": self.angle_errors_ang.mean() if len(self.angle_errors_ang) else np.nan,
-            "rmsd_median_ang": np.median(self.rmsd_ang),
-        }
-        return {f"{key}{suffix}": float(value) for key, value in values.items()}
+    @property
+    def bond_mae_ang(self) -> float:
+        return _mean(self.bond_errors_ang)
+
+    @property
+    def angle_mae_ang(self) -> float:
+        return _mean(self.angle_errors_ang)
+
+    @property
+    def rmsd_median_ang(self) -> float:
+        return float(np.median(self.rmsd_ang))
+
+
+def _mean(errors: NDArray[np.float64]) -> float:
+    """nan where there are none."""
+    return float(errors.mean()) if len(errors) else float("nan")
 
 
 def compare(

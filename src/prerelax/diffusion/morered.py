@@ -22,14 +22,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import NoiseStream
 from prerelax.errors import UserError
+from prerelax.molecules.status import Status
 from prerelax.networks.batch import Batch, centred, make_batch, molecule_sums
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork, molecule_time
+from prerelax.networks.network import Network
 
 SAMPLERS = ("jt", "as", "itp", "ddpm")
 MAX_ITERATIONS = 1000
@@ -56,13 +58,27 @@ class Relaxed:
 
     positions: NDArray[np.float64]
     """[n_atoms, 3] Å, the last finite ones, in the frame of the input"""
-    status: str
+    status: Status
     """ok, not_converged, unsupported_element, input_error or unknown_error"""
     message: str
     steps: list[int]
     """the step of every iteration, -1 where the prediction failed; as many as there were iterations"""
     trajectory: list[NDArray[np.float32]] = field(default_factory=list)
     """[n_atoms, 3] Å before every iteration, centred, where asked for"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a molecule leaves the batch, and how many are in it. Raises UserError for limits below 1."""
+
+    max_iterations: int = MAX_ITERATIONS
+    convergence_step: int = 0
+    """a molecule has converged when its step is this one or an earlier one"""
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        if self.max_iterations < 1 or self.batch_size < 1:
+            raise UserError("max_iterations and batch_size must be at least 1")
 
 
 class Sampler:
@@ -156,9 +172,9 @@ class CountdownSampler(Sampler):
 
 def make_sampler(
     name: str,
-    network: nn.Module,
+    network: Network,
     schedule: MoreRedSchedule,
-    time_network: nn.Module | None = None,
+    time_network: Network | None = None,
     n_steps: int | None = None,
 ) -> Sampler:
     """The sampler of a name in SAMPLERS. Raises UserError where the networks do not serve it."""
@@ -195,8 +211,7 @@ def sampler_of(
     """
     defaults = model.sampler_defaults
     name = name or str(defaults.get("name", "jt"))
-    if not isinstance(model.schedule, MoreRedSchedule):
-        raise UserError(f"{model.name} is not a MoreRed model: its schedule is EDM's")
+    schedule = model.morered_schedule
     time_network = None
     if name in ("as", "itp") and isinstance(model.network, NoiseNetwork):
         if time_model is None and model.folder is None:
@@ -206,7 +221,7 @@ def sampler_of(
         assert beside is not None
         time_network = load_model(beside, device).network
     steps = n_steps if n_steps is not None else defaults.get("steps")
-    return make_sampler(name, model.network, model.schedule, time_network, steps)
+    return make_sampler(name, model.network, schedule, time_network, steps)
 
 
 @torch.no_grad()
@@ -214,24 +229,21 @@ def relax(
     molecules: Sequence[Molecule],
     sampler: Sampler,
     noise: NoiseStream,
+    limits: Limits | None = None,
     *,
     rows: Sequence[int] | None = None,
-    max_iterations: int = MAX_ITERATIONS,
-    convergence_step: int = 0,
-    batch_size: int = 128,
     device: torch.device | str = "cpu",
     keep_trajectory: bool = False,
     when_done: Callable[[int, Relaxed], None] | None = None,
 ) -> list[Relaxed]:
-    """Denoise molecules until their step is at most `convergence_step`, in the order of the input.
+    """Denoise molecules until they converge, in the order of the input.
 
     `noise` names molecules by `rows`, by default their places; what it gives is centred here. A molecule that
-    does not arrive within `max_iterations` is returned with status `not_converged`; one whose prediction is
-    not finite keeps its last geometry with status `unknown_error`; neither disturbs the others. `when_done`
-    is called with index and result as molecules leave. Raises UserError for limits below 1.
+    does not converge within the limits is returned with status `not_converged`; one whose prediction is not
+    finite keeps its last geometry with status `unknown_error`; neither disturbs the others. `when_done` is
+    called with index and result as molecules leave.
     """
-    if max_iterations < 1 or batch_size < 1:
-        raise UserError("max_iterations and batch_size must be at least 1")
+    limits = limits or Limits()
     results: dict[int, Relaxed] = {}
 
     def finish(index: int, result: Relaxed) -> None:
@@ -250,9 +262,9 @@ def relax(
     names = range(len(molecules)) if rows is None else rows
     flight = _Flight(molecules, names, sampler, noise, device, keep_trajectory)
     while waiting or flight.passengers:
-        flight.board(waiting, batch_size)
+        flight.board(waiting, limits.batch_size)
         flight.move()
-        for index, result in flight.leave(convergence_step, max_iterations):
+        for index, result in flight.leave(limits):
             finish(index, result)
     return [results[i] for i in range(len(molecules))]
 
@@ -354,20 +366,20 @@ class _Flight:
         for passenger, taken in zip(self.passengers, step.tolist(), strict=True):
             passenger.steps.append(taken)
 
-    def leave(self, convergence_step: int, max_iterations: int) -> list[tuple[int, Relaxed]]:
-        """Take out the molecules that have arrived, given up or failed, with their results."""
+    def leave(self, limits: Limits) -> list[tuple[int, Relaxed]]:
+        """Take out the molecules that have converged, reached the limit or failed, with their results."""
         assert self.batch is not None
         finite = torch.isfinite(self.positions).all(dim=1).double()[:, None]
         n_finite = molecule_sums(finite, self.batch).squeeze(1).tolist()
-        out: list[tuple[int, str, str]] = []
+        out: list[tuple[int, Status, str]] = []
         stays: list[int] = []
         for place, (passenger, n) in enumerate(zip(self.passengers, n_finite, strict=True)):
             n_done, step = len(passenger.steps), passenger.steps[-1]
             if n < len(passenger.molecule.numbers) or step < 0:
                 out.append((place, "unknown_error", f"the prediction of iteration {n_done} is not finite"))
-            elif step <= convergence_step:
+            elif step <= limits.convergence_step:
                 out.append((place, "ok", ""))
-            elif n_done >= max_iterations:
+            elif n_done >= limits.max_iterations:
                 out.append((place, "not_converged", f"still at step {step} after {n_done} iterations"))
             else:
                 stays.append(place)
@@ -381,7 +393,7 @@ class _Flight:
         self.batch = None
         return results
 
-    def _results(self, out: list[tuple[int, str, str]]) -> list[tuple[int, Relaxed]]:
+    def _results(self, out: list[tuple[int, Status, str]]) -> list[tuple[int, Relaxed]]:
         before, after = self._split(self.before), self._split(self.positions)
         results = []
         for place, status, message in out:

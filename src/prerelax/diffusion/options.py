@@ -5,16 +5,16 @@ Imports no torch, so that `prerelax --help` and the Snakefile's parse stay quick
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from prerelax.settings import Settings
 
 Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-class SamplerOptions(BaseModel):
+class SamplerOptions(Settings):
     """How geometries are denoised. What is None follows the model's own defaults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sampler: Sampler | None = Field(
         None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,9 @@ from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion import edm, morered
 from prerelax.diffusion.noise import NoiseStream, SeededNoise, ZeroNoise
-from prerelax.errors import UserError
+from prerelax.diffusion.options import SamplerOptions
+from prerelax.errors import UserError, nearest
+from prerelax.molecules.status import Status
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 from prerelax.networks.batch import Batch, make_batch
 
@@ -47,7 +48,7 @@ class SampleResult:
 
     positions: NDArray[np.float64]
     """[n_atoms, 3] Å, at the centroid of the input"""
-    status: str
+    status: Status
     """ok, not_converged, unsupported_element, input_error or unknown_error"""
     message: str = ""
     n_calls: int = 0
@@ -62,85 +63,139 @@ class SampleResult:
         return self.status == "ok"
 
 
-@dataclass(frozen=True)
-class SamplerOptions:
-    """The arguments of `sample`, checked."""
-
-    sampler: str
-    steps: int
-    calls: int
-    tail: edm.TailOptions
-    keep_trajectory: bool
-    time_model: str | Path | None = None
-
-
 EDM_SAMPLERS = ("edm", "few")
 SAMPLERS = (*EDM_SAMPLERS, *morered.SAMPLERS)
 
 
 def sample(
-    denoiser: LoadedModel,
+    model: LoadedModel,
     molecules: Sequence[SamplerInput],
-    sampler: str | None = None,
-    steps: int | None = None,
-    fixed_types: bool = False,
-    noise_free: bool = False,
-    batch_size: int = 64,
-    device: torch.device | str = "auto",
-    seed: int = 0,
+    options: SamplerOptions | None = None,
+    *,
     keep_trajectory: bool = False,
-    calls: int | None = None,
     noise: NoiseStream | None = None,
-    max_iterations: int | None = None,
-    time_model: str | Path | None = None,
 ) -> list[SampleResult]:
     """Denoise `molecules`, results in their order.
 
-    `sampler` is `edm`, the last `steps` steps of the reverse diffusion (steps + 1 network calls; the paper's,
-    or with `noise_free` its mean path, with `fixed_types` without diffusing types), or `few`, a deterministic
-    tail of `calls` calls; MoreRed's models have `jt`, `as`, `itp` (at most `max_iterations` iterations) and
-    `ddpm` (the last `steps`); `time_model` replaces the time network beside the model's. Sampler, steps and
-    calls default to the model's own. `noise` replaces the streams made of ids and `seed`. Molecules are
-    batched by size, or swapped in flight; a result does not depend on batch mates (to 1e-4 Å). One that
+    Sampler `edm` takes the last `steps` steps of the reverse diffusion, steps + 1 network calls: the paper's,
+    or with `noise_free` its mean path. `few` is a deterministic tail of `calls` calls. MoreRed's models have
+    `jt`, `as`, `itp` (at most `max_iterations` iterations) and `ddpm` (the last `steps`). What the options
+    leave open follows the model's own defaults. `noise` replaces the streams made of ids and seed. Molecules
+    are batched by size, or swapped in flight; a result does not depend on batch mates (to 1e-4 Å). One that
     cannot be treated gets a status and its input geometry back and does not disturb the others. Raises
     UserError for options that no molecule could be sampled with.
     """
-    defaults = denoiser.sampler_defaults
-    sampler = sampler or str(defaults.get("name", "edm"))
-    steps = steps if steps is not None else int(defaults.get("steps", DEFAULT_STEPS))
-    calls = calls if calls is not None else int(defaults.get("calls", DEFAULT_CALLS))
-    _check_sampler(sampler, denoiser)
-    if sampler in EDM_SAMPLERS:
-        edm.check_steps(steps, denoiser.edm_schedule)
-        edm.tail_of_calls(denoiser.denoiser, steps, calls if sampler == "few" else 1)
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, not {batch_size}")
-    tail = edm.TailOptions(fixed_types, noise_free)
-    options = SamplerOptions(sampler, steps, calls, tail, keep_trajectory, time_model)
-    chosen = resolve_device(device)
-    denoiser.to(chosen)
-    stream = noise if noise is not None else SeededNoise([m.id for m in molecules], seed)
-    results: list[SampleResult | None] = [refusal(molecule, denoiser) for molecule in molecules]
+    options = options or SamplerOptions()
+    stream = noise if noise is not None else SeededNoise([m.id for m in molecules], options.seed)
+    sampling = _Sampling(model, options, stream, keep_trajectory)
+    results: list[SampleResult | None] = [refusal(molecule, model) for molecule in molecules]
     waiting = [row for row, result in enumerate(results) if result is None]
-    if sampler in morered.SAMPLERS:
-        limit = max_iterations or int(defaults.get("max_iterations", morered.MAX_ITERATIONS))
-        flown = _sample_in_flight(denoiser, molecules, waiting, options, stream, chosen, batch_size, limit)
-        for row, result in zip(waiting, flown, strict=True):
-            results[row] = result
-        return [result for result in results if result is not None]
-    for rows in batches(molecules, waiting, batch_size, MAX_PAIRS.get(chosen.type, MAX_PAIRS["cuda"])):
-        done = _sample_batch(denoiser, molecules, rows, options, stream, chosen)
+    for rows, done in sampling.run(molecules, waiting):
         for row, result in zip(rows, done, strict=True):
             results[row] = result
     return [result for result in results if result is not None]
 
 
-def _check_sampler(sampler: str, denoiser: LoadedModel) -> None:
+def sampler_name(options: SamplerOptions, model: LoadedModel) -> str:
+    """The sampler that is asked for, or else the model's own."""
+    return options.sampler or model.sampler_defaults.get("name", "edm")
+
+
+class _Sampling:
+    """One call of `sample`: the model, and its options with the model's defaults filled in."""
+
+    def __init__(
+        self, model: LoadedModel, options: SamplerOptions, stream: NoiseStream, keep_trajectory: bool
+    ) -> None:
+        defaults = model.sampler_defaults
+        self.model, self.options, self.stream, self.keep_trajectory = model, options, stream, keep_trajectory
+        self.sampler = sampler_name(options, model)
+        self.steps = options.steps or int(defaults.get("steps", DEFAULT_STEPS))
+        self.calls = options.calls or int(defaults.get("calls", DEFAULT_CALLS))
+        _check_sampler(self.sampler, model)
+        if self.sampler in EDM_SAMPLERS:
+            edm.check_steps(self.steps, model.edm_schedule)
+            edm.tail_of_calls(model.denoiser, self.steps, self.calls if self.sampler == "few" else 1)
+        self.device = resolve_device(options.device)
+        model.to(self.device)
+
+    def run(
+        self, molecules: Sequence[SamplerInput], waiting: list[int]
+    ) -> Iterator[tuple[list[int], list[SampleResult]]]:
+        """Rows and their results, batch by batch."""
+        if self.sampler in morered.SAMPLERS:
+            yield waiting, self._in_flight([molecules[row] for row in waiting], waiting)
+            return
+        max_pairs = MAX_PAIRS.get(self.device.type, MAX_PAIRS["cuda"])
+        for rows in batches(molecules, waiting, self.options.batch_size, max_pairs):
+            yield rows, self._batch([molecules[row] for row in rows], rows)
+
+    def _in_flight(self, molecules: Sequence[SamplerInput], rows: list[int]) -> list[SampleResult]:
+        """Results by a MoreRed sampler."""
+        graphs = [topology(m) if self.model.network.uses_bond_graph else None for m in molecules]
+        sampler = morered.sampler_of(self.model, self.sampler, self.steps, self.options.time_model)
+        defaults = self.model.sampler_defaults
+        limits = morered.Limits(
+            self.options.max_iterations or int(defaults.get("max_iterations", morered.MAX_ITERATIONS)),
+            int(defaults.get("convergence_step", 0)),
+            self.options.batch_size,
+        )
+        flown = morered.relax(
+            [morered.Molecule(m.numbers, m.positions, g) for m, g in zip(molecules, graphs, strict=True)],
+            sampler,
+            ZeroNoise() if self.options.noise_free else self.stream,
+            limits,
+            rows=rows,
+            device=self.device,
+            keep_trajectory=self.keep_trajectory,
+        )
+        results = []
+        for molecule, relaxed in zip(molecules, flown, strict=True):
+            trajectory = None
+            if self.keep_trajectory:
+                centre = np.asarray(molecule.positions, dtype=np.float64).mean(axis=0)
+                trajectory = [*(frame + centre for frame in relaxed.trajectory), relaxed.positions]
+            n_calls, steps = sampler.n_calls(len(relaxed.steps)), relaxed.steps
+            results.append(
+                SampleResult(relaxed.positions, relaxed.status, relaxed.message, n_calls, trajectory, steps)
+            )
+        return results
+
+    def _batch(self, molecules: Sequence[SamplerInput], rows: list[int]) -> list[SampleResult]:
+        """Results by one of EDM's samplers."""
+        centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in molecules]
+        batch = as_batch(molecules, centres, self.model.network.uses_bond_graph).to(self.device)
+        frames: list[Tensor] = []
+        final, n_calls = self._denoised(batch, rows, frames.append if self.keep_trajectory else None)
+        finals = _split(final, batch, centres)
+        histories = [_split(frame, batch, centres) for frame in frames]
+        results = []
+        for i, molecule in enumerate(molecules):
+            start = np.asarray(molecule.positions, dtype=np.float64)
+            trajectory = [start, *(frame[i] for frame in histories)] if self.keep_trajectory else None
+            message = _wrong(finals[i], start if self.sampler == "few" else None)
+            if message:
+                results.append(SampleResult(start, "unknown_error", message, n_calls, trajectory))
+            else:
+                results.append(SampleResult(finals[i], "ok", "", n_calls, trajectory))
+        return results
+
+    def _denoised(self, batch: Batch, rows: list[int], watch: edm.Watcher | None) -> tuple[Tensor, int]:
+        """Positions [n_atoms_total, 3] Å and the number of network calls."""
+        network, schedule = self.model.denoiser, self.model.edm_schedule
+        if self.sampler == "few":
+            calls = edm.tail_of_calls(network, self.steps, self.calls)
+            return edm.few_calls(calls, schedule, batch, watch), self.calls
+        tail = edm.tail(network, schedule, batch, self.steps, self.stream, rows, self.options, watch)
+        return tail, self.steps + 1
+
+
+def _check_sampler(sampler: str, model: LoadedModel) -> None:
     if sampler not in SAMPLERS:
-        raise UserError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
-    if isinstance(denoiser.schedule, MoreRedSchedule) and sampler in EDM_SAMPLERS:
+        raise UserError(f"unknown sampler {sampler!r}{nearest(sampler, SAMPLERS)}")
+    if isinstance(model.schedule, MoreRedSchedule) and sampler in EDM_SAMPLERS:
         known = ", ".join(morered.SAMPLERS)
-        raise UserError(f"{denoiser.name} is a MoreRed model; its samplers are {known}, not {sampler}")
+        raise UserError(f"{model.name} is a MoreRed model; its samplers are {known}, not {sampler}")
 
 
 def resolve_device(device: torch.device | str) -> torch.device:
@@ -173,44 +228,6 @@ def refusal(molecule: SamplerInput, denoiser: LoadedModel) -> SampleResult | Non
     return None
 
 
-def _sample_in_flight(
-    denoiser: LoadedModel,
-    molecules: Sequence[SamplerInput],
-    rows: list[int],
-    options: SamplerOptions,
-    stream: NoiseStream,
-    device: torch.device,
-    batch_size: int,
-    max_iterations: int,
-) -> list[SampleResult]:
-    """The results of `rows` by a MoreRed sampler."""
-    chosen = [molecules[row] for row in rows]
-    bond_graph = denoiser.network.uses_bond_graph
-    sampler = morered.sampler_of(denoiser, options.sampler, options.steps, options.time_model)
-    flown = morered.relax(
-        [morered.Molecule(m.numbers, m.positions, topology(m) if bond_graph else None) for m in chosen],
-        sampler,
-        ZeroNoise() if options.tail.noise_free else stream,
-        rows=rows,
-        max_iterations=max_iterations,
-        convergence_step=int(denoiser.sampler_defaults.get("convergence_step", 0)),
-        batch_size=batch_size,
-        device=device,
-        keep_trajectory=options.keep_trajectory,
-    )
-    results = []
-    for molecule, relaxed in zip(chosen, flown, strict=True):
-        trajectory = None
-        if options.keep_trajectory:
-            centre = np.asarray(molecule.positions, dtype=np.float64).mean(axis=0)
-            trajectory = [*(frame + centre for frame in relaxed.trajectory), relaxed.positions]
-        n_calls, steps = sampler.n_calls(len(relaxed.steps)), relaxed.steps
-        results.append(
-            SampleResult(relaxed.positions, relaxed.status, relaxed.message, n_calls, trajectory, steps)
-        )
-    return results
-
-
 def _symbols(elements: Iterable[int]) -> str:
     from ase.data import chemical_symbols  # not on every machine that trains
 
@@ -234,42 +251,6 @@ def batches(
         pairs += size
     if group:
         yield group
-
-
-def _sample_batch(
-    denoiser: LoadedModel,
-    molecules: Sequence[SamplerInput],
-    rows: list[int],
-    options: SamplerOptions,
-    stream: NoiseStream,
-    device: torch.device,
-) -> list[SampleResult]:
-    chosen = [molecules[row] for row in rows]
-    centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in chosen]
-    batch = as_batch(chosen, centres, denoiser.network.uses_bond_graph).to(device)
-    frames: list[Tensor] = []
-    watch = frames.append if options.keep_trajectory else None
-    if options.sampler == "few":
-        tail = edm.tail_of_calls(denoiser.denoiser, options.steps, options.calls)
-        final = edm.few_calls(tail, denoiser.edm_schedule, batch, watch)
-        n_calls = options.calls
-    else:
-        final = edm.tail(
-            denoiser.denoiser, denoiser.edm_schedule, batch, options.steps, stream, rows, options.tail, watch
-        )
-        n_calls = options.steps + 1
-    finals = _split(final, batch, centres)
-    histories = [_split(frame, batch, centres) for frame in frames]
-    results = []
-    for i, molecule in enumerate(chosen):
-        start = np.asarray(molecule.positions, dtype=np.float64)
-        trajectory = [start, *(frame[i] for frame in histories)] if options.keep_trajectory else None
-        message = _wrong(finals[i], start if options.sampler == "few" else None)
-        if message:
-            results.append(SampleResult(start, "unknown_error", message, n_calls, trajectory))
-        else:
-            results.append(SampleResult(finals[i], "ok", "", n_calls, trajectory))
-    return results
 
 
 LARGEST_MOVE_ANG = 10.0

@@ -17,6 +17,7 @@ from torch import Tensor
 from prerelax.datasets.structures import Structures, read_npz, write_npz
 from prerelax.denoisers.checkpoint import LoadedModel, load_model, save_model
 from prerelax.denoisers.model_config import ModelConfig
+from prerelax.diffusion.options import Device, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
@@ -26,7 +27,7 @@ MOLECULES_AT_A_TIME = 5_000
 
 
 def denoise_starts(
-    model: str | Path, inp: Path, out: Path, calls: int | None = None, device: str = "auto"
+    model: str | Path, inp: Path, out: Path, calls: int | None = None, device: Device = "auto"
 ) -> tuple[int, int]:
     """Write the npz set `inp` to `out` with its starts denoised by `model`; returns molecules kept, left out.
 
@@ -40,14 +41,13 @@ def denoise_starts(
         raise UserError(f"{inp} cannot be denoised: {error}") from error
     if structures.positions_start is None:
         raise UserError(f"{inp} has no starts (positions_mmff94): `prerelax add-starts` computes them")
+    options = SamplerOptions(calls=calls, device=device)
     kept: list[int] = []
     starts = []
     for first in range(0, len(structures), MOLECULES_AT_A_TIME):
         rows = np.arange(first, min(first + MOLECULES_AT_A_TIME, len(structures)))
         part = structures.select(rows)
-        for row, result in zip(
-            rows, sample(denoiser, _inputs(part), calls=calls, device=device), strict=True
-        ):
+        for row, result in zip(rows, sample(denoiser, _inputs(part), options), strict=True):
             if result.status == "ok":
                 kept.append(int(row))
                 starts.append(result.positions)

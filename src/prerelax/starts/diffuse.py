@@ -4,60 +4,54 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
 from prerelax.denoisers.model_folders import ModelError, kept_epoch
-from prerelax.diffusion.confidence import judge_of, residuals_ang
-from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample
+from prerelax.diffusion.confidence import limit_of, residuals_ang
+from prerelax.diffusion.options import SamplerOptions
+from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
 from prerelax.molecules.graph import bonds_unchanged
-from prerelax.molecules.status import PROCEED, Status
+from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import topological_distances
 from prerelax.records.settings import settings_text, sha256_of_files
 from prerelax.records.shard import Record, read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, fall_back, subject_of
-from prerelax.starts.options import Fallback
+from prerelax.starts.options import DiffuseOptions
 
 
 def diffuse_shard(
     inp: Path,
     out: Path,
-    *,
-    model: str,
+    options: DiffuseOptions,
     start: str,
-    epoch: float | None = None,
-    trajectory: Path | None = None,
-    fallback: Fallback = "gfn2",
+    *,
     workers: int = 1,
-    **options: Any,
+    trajectory: Path | None = None,
 ) -> None:
     """Denoise the geometries of `inp` with a model and write them as the start `start`.
 
-    `options` are those of `prerelax.diffusion.samplers.sample`, None for its default. No geometry whose bonds
-    are not its molecule's is handed on. What the model does not know, breaks, or is not sure of is relaxed
-    with GFN2-xTB instead, in `workers` processes, with the status `fallback`; with `fallback` none it keeps
-    its input geometry and the status of the failure, and doubts are told in the message alone. Rows that do
-    not proceed are copied unchanged.
-    With `epoch` the model is the one that the training in the folder `model` kept then; where it kept none
-    the rows are `skipped`, since other epochs' figures can still be made.
-    The seconds of a batch are shared out to its molecules by their pairs of atoms, which is what they cost.
+    No geometry whose bonds are not its molecule's is handed on. What the model does not know, breaks, or is
+    unsure of is relaxed with GFN2-xTB instead, in `workers` processes, with the status `fallback`. With
+    `fallback` none it keeps its input geometry and the status of the failure, and doubts are told in the
+    message alone. Rows that do not proceed are copied unchanged. A training's folder with an `epoch` that it
+    did not keep gives `skipped` rows, since other epochs' figures can still be made. The seconds of a batch
+    are shared among its molecules by their pairs of atoms, which is what they cost.
     Raises ModelError for a model that cannot be loaded and ShardError for a broken input.
     """
     records = read_shard(inp)
     try:
-        folder = model if epoch is None else kept_epoch(model, epoch)
+        folder = options.model if options.epoch is None else kept_epoch(options.model, options.epoch)
     except ModelError as error:
         write_shard(out, [_skipped(record, start, str(error)) for record in records])
         if trajectory is not None:
             write_frames(trajectory, [])
         return
     scratch = out.with_name(f".{out.stem}-fallback")
-    rows, results = denoised(
-        records, folder, start, fallback, scratch, workers, trajectory is not None, **options
-    )
+    made_with = options.model_copy(update={"model": str(folder), "epoch": None})
+    rows, results = denoised(records, made_with, start, scratch, workers, trajectory is not None)
     write_shard(out, rows)
     if trajectory is not None:
         shown = [i for i in results if rows[i].status != "fallback"]
@@ -66,35 +60,33 @@ def diffuse_shard(
 
 def denoised(
     records: Sequence[Record],
-    model: str | Path,
+    options: DiffuseOptions,
     start: str,
-    fallback: Fallback,
     scratch: Path,
     workers: int = 1,
     keep_trajectory: bool = False,
-    **options: Any,
 ) -> tuple[list[Record], dict[int, SampleResult]]:
     """The rows of `diffuse_shard`, and what the sampler made of those that it was given, by row.
 
     `scratch` is a folder that the fallback makes and removes.
     """
-    denoiser = load_model(model)
+    model = load_model(options.model)
     subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
-    outcomes, results = _denoise(records, subjects, denoiser, start, fallback, keep_trajectory, options)
-    doubtful = [i for i, outcome in outcomes.items() if outcome.doubt and fallback != "none"]
+    outcomes, results = _Denoising(model, options, start, keep_trajectory).run(records, subjects)
+    doubtful = [i for i, outcome in outcomes.items() if outcome.doubt and options.fallback != "none"]
     given = [replace(outcomes[i].record, positions=records[i].positions) for i in doubtful]
     doubts = [outcomes[i].doubt for i in doubtful]
     instead = fall_back(given, [subjects[i] for i in doubtful], doubts, start, workers, scratch)
-    settings = _settings(model, options)
+    settings = _settings(options)
     found = {i: replace(outcome.record, settings=settings) for i, outcome in outcomes.items()}
     found |= dict(zip(doubtful, instead, strict=True))
     return [found.get(i, record) for i, record in enumerate(records)], results
 
 
-def _settings(model: str | Path, options: dict[str, Any]) -> str:
+def _settings(options: DiffuseOptions) -> str:
     """Options as given (None: the model's own, which its digest covers), whatever the model's name."""
-    folder = find_model(model)
-    said = {name: value for name, value in options.items() if value is not None}
+    folder = find_model(options.model)
+    said = options.model_dump(include=set(SamplerOptions.model_fields), exclude_none=True)
     digest = sha256_of_files(folder / WEIGHTS, folder / CONFIG)
     return settings_text({"verb": "diffuse", "model": folder.name, "model_sha256": digest, **said}, "torch")
 
@@ -111,34 +103,58 @@ class _Outcome:
     doubt: str = ""
 
 
-def _denoise(
-    records: Sequence[Record],
-    subjects: dict[int, Subject],
-    denoiser: LoadedModel,
-    start: str,
-    fallback: Fallback,
-    keep_trajectory: bool,
-    options: dict[str, Any],
-) -> tuple[dict[int, _Outcome], dict[int, SampleResult]]:
-    """Outcomes of the rows in `subjects`, and the sampler's results of those that it was given."""
-    given = {name: value for name, value in options.items() if value is not None}
-    asked = [
-        i
-        for i, subject in subjects.items()
-        if not subject.contradiction and (fallback == "none" or not subject.objection)
-    ]
-    inputs = [_sampler_input(records[i], subjects[i]) for i in asked]
-    began = time.perf_counter()
-    results = sample(denoiser, inputs, keep_trajectory=keep_trajectory, **given)
-    judge = judge_of(denoiser)
-    residuals = _residuals_ang(denoiser, judge.network, inputs, results, given)
-    seconds = _shared_out(time.perf_counter() - began, [len(molecule.numbers) for molecule in inputs])
-    outcomes = {i: _not_asked(records[i], subject, start) for i, subject in subjects.items()}
-    for i, result, residual, wall_s in zip(asked, results, residuals, seconds, strict=True):
-        tried = records[i].after_stage(start, wall_s, start=start, residual_ang=residual, fallback=None)
-        tried = replace(tried, n_iterations=_n_iterations(result), first_step=_first_step(result))
-        outcomes[i] = _judged(tried, subjects[i], result, judge.limit_ang(len(tried.numbers)))
-    return outcomes, dict(zip(asked, results, strict=True))
+@dataclass(frozen=True)
+class _Denoising:
+    """What turns rows into denoised ones."""
+
+    model: LoadedModel
+    options: DiffuseOptions
+    start: str
+    keep_trajectory: bool
+
+    def run(
+        self, records: Sequence[Record], subjects: dict[int, Subject]
+    ) -> tuple[dict[int, _Outcome], dict[int, SampleResult]]:
+        """Outcomes of the rows in `subjects`, and the sampler's results of those that it was given."""
+        asked = [i for i, subject in subjects.items() if self._is_asked(subject)]
+        inputs = [_sampler_input(records[i], subjects[i]) for i in asked]
+        began = time.perf_counter()
+        results = sample(self.model, inputs, self.options, keep_trajectory=self.keep_trajectory)
+        limit = limit_of(self.model)
+        residuals = self._residuals_ang(limit.reference_model, inputs, results)
+        seconds = _shared_out(time.perf_counter() - began, [len(molecule.numbers) for molecule in inputs])
+        outcomes = {i: _not_asked(records[i], subject, self.start) for i, subject in subjects.items()}
+        for i, result, residual, wall_s in zip(asked, results, residuals, seconds, strict=True):
+            row = records[i].after_stage(
+                self.start,
+                wall_s,
+                start=self.start,
+                residual_ang=residual,
+                fallback=None,
+                n_iterations=_n_iterations(result),
+                first_step=_first_step(result),
+            )
+            outcomes[i] = _outcome(row, subjects[i], result, limit.limit_ang(len(row.numbers)))
+        return outcomes, dict(zip(asked, results, strict=True))
+
+    def _is_asked(self, subject: Subject) -> bool:
+        """Whether a molecule is given to the sampler."""
+        return not subject.contradiction and (self.options.fallback == "none" or not subject.objection)
+
+    def _residuals_ang(
+        self, reference_model: LoadedModel, inputs: Sequence[SamplerInput], results: Sequence[SampleResult]
+    ) -> list[float | None]:
+        """None where there is no denoised geometry."""
+        rows = [row for row, result in enumerate(results) if result.status in PROCEED]
+        ends = [replace(inputs[row], positions=results[row].positions) for row in rows]
+        noisy = sampler_name(self.options, self.model) == "edm" and not self.options.noise_free
+        residuals = residuals_ang(
+            reference_model, ends, self.options.batch_size, self.options.device, noisy=noisy
+        )
+        found: list[float | None] = [None] * len(inputs)
+        for row, residual in zip(rows, residuals, strict=True):
+            found[row] = float(residual) if np.isfinite(residual) else None
+        return found
 
 
 def _n_iterations(result: SampleResult) -> int:
@@ -159,37 +175,19 @@ def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
     )
 
 
-def _residuals_ang(
-    denoiser: LoadedModel,
-    judge: LoadedModel,
-    inputs: Sequence[SamplerInput],
-    results: Sequence[SampleResult],
-    options: dict[str, Any],
-) -> list[float | None]:
-    """None where there is no denoised geometry to judge."""
-    judged = [row for row, result in enumerate(results) if result.status in PROCEED]
-    ends = [replace(inputs[row], positions=results[row].positions) for row in judged]
-    where = {name: options[name] for name in ("batch_size", "device") if name in options}
-    sampler = options.get("sampler") or denoiser.sampler_defaults.get("name", "edm")
-    noisy = sampler == "edm" and not options.get("noise_free")
-    found: list[float | None] = [None] * len(inputs)
-    for row, residual in zip(judged, residuals_ang(judge, ends, noisy=noisy, **where), strict=True):
-        found[row] = float(residual) if np.isfinite(residual) else None
-    return found
-
-
 def _not_asked(record: Record, subject: Subject, start: str) -> _Outcome:
-    nothing: dict[str, Any] = dict.fromkeys(("residual_ang", "fallback", "n_iterations", "first_step"))
-    row = record.after_stage(start, 0.0, start=start, **nothing)
+    row = record.after_stage(
+        start, 0.0, start=start, residual_ang=None, fallback=None, n_iterations=None, first_step=None
+    )
     if subject.contradiction:
         return _Outcome(replace(row, status="input_error", message=subject.contradiction))
     return _Outcome(row, subject.objection)
 
 
-def _judged(row: Record, subject: Subject, result: SampleResult, limit_ang: float | None) -> _Outcome:
+def _outcome(row: Record, subject: Subject, result: SampleResult, limit_ang: float | None) -> _Outcome:
     """A row, still at its input geometry, and what the sampler made of it."""
     if result.status not in PROCEED:
-        row = replace(row, status=cast(Status, result.status), message=result.message)
+        row = replace(row, status=result.status, message=result.message)
         return _Outcome(row, "" if result.status == "input_error" else result.message)
     if not bonds_unchanged(subject.bonded, row.numbers, result.positions):
         doubt = "denoising broke or made a bond"

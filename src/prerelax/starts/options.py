@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from prerelax.diffusion.options import SamplerOptions
+from prerelax.settings import Settings
 
 ForceField = Literal["mmff94", "uff", "mmff94-openbabel"]
 Fallback = Literal["gfn2", "none"]
@@ -12,10 +13,8 @@ Fallback = Literal["gfn2", "none"]
 DEFAULT_MODEL = "edm-qm9-small"
 
 
-class ForcefieldOptions(BaseModel):
+class ForcefieldOptions(Settings):
     """How a force field minimises the embedded geometries."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: ForceField = Field(
         "mmff94", description="Force field; mmff94-openbabel needs the extra `openbabel`"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from prerelax.diffusion.options import Device
+
 if TYPE_CHECKING:
     from prerelax.starts.conformers.sample_shard import Outcome
 
@@ -25,7 +27,7 @@ def sample(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the moves.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="GFN2-xTB processes side by side.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
 ) -> None:
     """Find conformers of every molecule and their GFN2-xTB energies; resumes where it was stopped."""
     from prerelax.starts.conformers.sample_shard import sample_shard

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prerelax.diffusion.options import Device, Sampler
+from prerelax.diffusion.options import Device, Sampler, SamplerOptions
 
 SamplerName = Annotated[
     Sampler | None,
@@ -67,12 +67,8 @@ def evaluate(
         evaluate_model(
             model,
             data,
-            steps=steps,
-            limit=limit,
-            sampler=sampler,
-            noise_free=without,
-            calls=calls,
-            device=device,
+            SamplerOptions(sampler=sampler, steps=steps, calls=calls, noise_free=without, device=device),
+            limit,
         )
         for without in ([True, False] if both else [noise_free is not False])
     ]
@@ -86,17 +82,17 @@ def calibrate_model(
     ],
     limit: Annotated[int, typer.Option(min=1, help="Molecules denoised, from all over the set.")] = 1000,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
-    judge: Annotated[
-        str | None, typer.Option(help="A denoiser trained on noise, asked instead of the model itself.")
+    reference_model: Annotated[
+        str | None, typer.Option(help="A denoiser trained on noise, whose residuals count instead.")
     ] = None,
 ) -> None:
-    """Find out how sure a denoiser is of molecules that it knows, and write the limit into its config.
+    """Calibrate a denoiser's confidence limit on molecules that it knows, and write it into its config.
 
-    `prerelax diffuse --fallback gfn2` does not trust results of which it is less sure.
+    `prerelax diffuse --fallback gfn2` does not trust geometries beyond the limit.
     """
     from prerelax.diffusion.confidence import calibrate
 
-    typer.echo(json.dumps(calibrate(name, data, limit, device, judge)))
+    typer.echo(json.dumps(calibrate(name, data, limit, device, reference_model)))
 
 
 def import_edm_weights(

@@ -14,6 +14,7 @@ from rdkit import Chem
 
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
 from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.diffusion.options import Device, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, refusal
 from prerelax.diffusion.samplers import sample as denoised
 from prerelax.engines import Level
@@ -30,7 +31,7 @@ from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.shard import settings_of
 from prerelax.starts.conformers.moves import Conformation, conformation
 from prerelax.starts.conformers.replica_exchange import Geometry
-from prerelax.starts.conformers.search import Denoise, Found, Search, SearchPlan, SearchResult
+from prerelax.starts.conformers.search import Calculations, Denoise, Found, Search, SearchPlan, SearchResult
 from prerelax.starts.fallback import subject_of
 
 START = "sample"
@@ -112,7 +113,7 @@ def sample_shard(
     model: str,
     plan: SearchPlan,
     workers: int = 1,
-    device: str = "auto",
+    device: Device = "auto",
     report: Callable[[Outcome], None] = lambda outcome: None,
 ) -> "Counter[str]":
     """Look for the conformers of the molecule of every row of `inp` that proceeds, from its geometry on.
@@ -157,7 +158,7 @@ def sampled(
     plan: SearchPlan,
     xtb: Xtb,
     workers: int = 1,
-    device: str = "auto",
+    device: Device = "auto",
     clock: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
     """The conformers of one molecule. `clock` is what the plan's seconds are measured by.
@@ -189,17 +190,13 @@ def sampled(
         denoise, doubt = _denoise(denoiser, record, molecule, device)
     if not molecule.has_mmff94:
         doubt = "; ".join(filter(None, (doubt, "MMFF94 has no parameters for it")))
-    search = Search(
-        molecule,
-        record.positions,
-        plan,
-        _generator(record.id, plan.seed),
+    calculations = Calculations(
         denoise,
         lambda geometries: xtb.energies(record, geometries),
         lambda geometries: xtb.minimised(record, geometries),
         workers,
-        clock,
     )
+    search = Search(molecule, record.positions, plan, _generator(record.id, plan.seed), calculations, clock)
     result = search.run()
     wall_s = clock() - search.began
     if not result.conformers:
@@ -216,7 +213,7 @@ def _mol(record: Record) -> Chem.Mol:
 
 
 def _denoise(
-    denoiser: LoadedModel, record: Record, molecule: Conformation, device: str
+    denoiser: LoadedModel, record: Record, molecule: Conformation, device: Device
 ) -> tuple[Denoise | None, str]:
     """What denoises the molecule, or why nothing does."""
     topology = topological_distances(molecule.bonded)
@@ -225,9 +222,11 @@ def _denoise(
     if refused is not None:
         return None, refused.message if refused.status != "ok" else ""
 
+    options = SamplerOptions(sampler="few", device=device)
+
     def denoise(geometries: Sequence[Geometry]) -> list[Geometry]:
         inputs = [replace(given, positions=positions) for positions in geometries]
-        return [result.positions for result in denoised(denoiser, inputs, sampler="few", device=device)]
+        return [result.positions for result in denoised(denoiser, inputs, options)]
 
     return denoise, ""
 

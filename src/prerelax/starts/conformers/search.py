@@ -83,8 +83,20 @@ class SearchResult:
     """what the last minimisation that failed said"""
 
 
+@dataclass(frozen=True)
+class Calculations:
+    """What a search has computed for it."""
+
+    denoise: Denoise | None
+    """None: geometries stay at MMFF94's minimum"""
+    energies: Energies
+    minimise: Minimise
+    batch: int = 1
+    """geometries minimised side by side"""
+
+
 class Search:
-    """Searches one molecule. `denoise` None leaves geometries at MMFF94's minimum."""
+    """Searches one molecule."""
 
     def __init__(
         self,
@@ -92,15 +104,11 @@ class Search:
         start: Geometry,
         plan: SearchPlan,
         rng: np.random.Generator,
-        denoise: Denoise | None,
-        energies: Energies,
-        minimise: Minimise,
-        batch: int = 1,
+        calculations: Calculations,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.molecule, self.start, self.plan, self.rng = molecule, start, plan, rng
-        self.denoise, self.minimise, self.batch, self.clock = denoise, minimise, batch, clock
-        self._energies = energies
+        self.calculations, self.clock = calculations, clock
         self.began = clock()
         self.skeleton = Skeleton.of(molecule.mol)
         self.visited: list[tuple[Geometry, float]] = []
@@ -145,7 +153,7 @@ class Search:
         return result
 
     def energies(self, geometries: Sequence[Geometry]) -> Sequence[float]:
-        found = self._energies(geometries)
+        found = self.calculations.energies(geometries)
         self.counts["broken"] += sum(not math.isfinite(energy) for energy in found)
         self.counts["gradients"] += len(found)
         return found
@@ -189,7 +197,8 @@ class Search:
     def _made(self, geometries: Sequence[Geometry]) -> list[Geometry | None]:
         """Cleaned and denoised geometries, one for each level; None where a bond broke or formed."""
         cleaned = [moves.at_mmff94_minimum(self.molecule, positions) for positions in geometries]
-        made = cleaned if self.denoise is None else self.denoise(cleaned)
+        denoise = self.calculations.denoise
+        made = cleaned if denoise is None else denoise(cleaned)
         whole = [positions if self.molecule.is_whole(positions) else None for positions in made]
         self.counts["broken"] += sum(positions is None for positions in whole)
         return whole
@@ -205,9 +214,9 @@ class Search:
         chosen = [geometries[index] for index in lowest if self._is_new(geometries[index])]
         chosen = chosen[: self.plan.minimised - len(self.tried)]
         while chosen and not (self.found and self._later_than(self.plan.seconds)):
-            group, chosen = chosen[: self.batch], chosen[self.batch :]
+            group, chosen = chosen[: self.calculations.batch], chosen[self.calculations.batch :]
             self.tried += group
-            for result in self.minimise(group):
+            for result in self.calculations.minimise(group):
                 self.counts["minimised"] += 1
                 self.counts["gradients"] += result.n_gradients
                 conformer = self._conformer(result)

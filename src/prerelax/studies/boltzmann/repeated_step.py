@@ -21,6 +21,7 @@ from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion import edm
 from prerelax.diffusion.noise import NoiseStream, SeededNoise
+from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import MAX_PAIRS, SamplerInput, as_batch, batches, refusal, resolve_device
 from prerelax.errors import UserError
 from prerelax.molecules.graph import bond_limits_ang
@@ -173,7 +174,7 @@ class _Chains:
             alpha, variance = edm.transition(self.schedule, self.plan.step)
             fresh = edm.fresh_noise(self.noise, self.rows, self.state.batch)
             self.state.positions = alpha * self.state.positions + variance**0.5 * fresh
-        types_reset = edm.TailOptions(fixed_types=True)
+        types_reset = SamplerOptions(fixed_types=True)
         self.state = edm.ancestral_step(
             self.network, self.schedule, self.state, self.plan.step, self.noise, self.rows, types_reset
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from prerelax.datasets.structures import Structures
 from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
-from prerelax.diffusion.morered import Molecule, Relaxed, relax, sampler_of
+from prerelax.diffusion.morered import Limits, Molecule, Relaxed, relax, sampler_of
 from prerelax.diffusion.noise import NoiseStream, SeededNoise
 from prerelax.diffusion.samplers import resolve_device
 from prerelax.errors import UserError
@@ -84,9 +84,11 @@ def sample_from_noise(
         molecules,
         sampler_of(model, sampling.sampler, steps if fixed else None),
         stream,
-        max_iterations=steps if fixed else sampling.max_iterations,
-        convergence_step=int(model.sampler_defaults.get("convergence_step", 0)),
-        batch_size=sampling.batch_size,
+        Limits(
+            max_iterations=steps if fixed else sampling.max_iterations,
+            convergence_step=int(model.sampler_defaults.get("convergence_step", 0)),
+            batch_size=sampling.batch_size,
+        ),
         device=chosen,
         keep_trajectory=bool(sampling.limits),
         when_done=look,

@@ -117,7 +117,7 @@ def _run(
     blank = [(np.ones(n, dtype=np.int64), np.zeros((n, 3))) for n in n_atoms]
     batch = make_batch([z for z, _ in blank], [x for _, x in blank]).to(device)
     watched.begin(batch)
-    network, schedule, options = denoiser.denoiser, denoiser.edm_schedule, edm.TailOptions()
+    network, schedule, options = denoiser.denoiser, denoiser.edm_schedule, edm.AS_PUBLISHED
     assert diffuses_types(network)
     width = network.n_types
     positions = centred(noise.positions(rows, n_atoms).to(batch.positions), batch)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from prerelax.datasets.structures import Structures
 from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
-from prerelax.diffusion.morered import Molecule, Relaxed, relax, sampler_of
+from prerelax.diffusion.morered import Limits, Molecule, Relaxed, relax, sampler_of
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.errors import UserError
 from prerelax.molecules.superposition import rmsd
@@ -169,8 +169,7 @@ def compare_schedules(
             molecules,
             sampler_of(model, sampler),
             noise,
-            max_iterations=max_iterations,
-            batch_size=BATCH_SIZE,
+            Limits(max_iterations=max_iterations, batch_size=BATCH_SIZE),
             keep_trajectory=True,
         )
         for place, result in enumerate(results):
