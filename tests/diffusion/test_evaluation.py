@@ -36,9 +36,9 @@ def test_errors_are_of_bonds_and_of_pairs_two_bonds_apart() -> None:
     stretched = reference.copy()
     stretched[1, 0] += 0.02
     comparison = compare([numbers], [reference], [stretched])
-    assert comparison.means("")["bond_mae_ang"] == pytest.approx(0.01)
+    assert comparison.bond_mae_ang == pytest.approx(0.01)
     angle = np.linalg.norm(stretched[1] - stretched[2]) - np.linalg.norm(reference[1] - reference[2])
-    assert comparison.means("")["angle_mae_ang"] == pytest.approx(abs(angle))
+    assert comparison.angle_mae_ang == pytest.approx(abs(angle))
 
 
 def _set(path: Path) -> Path:
