@@ -47,7 +47,9 @@ def trained_weights(wildcards):
 
 def force_field_weights(part):
     """What relaxations with a force field of the campaign's own wait for."""
-    own = engine_named(part.engine).method_is_model and part.method in campaign.denoisers
+    own = (
+        engine_named(part.engine).method_is_model and part.method in campaign.denoisers
+    )
     return weights_of(part.method) if own else []
 
 

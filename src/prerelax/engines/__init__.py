@@ -5,12 +5,14 @@ process with torch. A new engine is a class (`engine.Engine`) and a line in ENGI
 """
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prerelax.engines.calculator import EngineCalculator
 from prerelax.engines.engine import Engine
 from prerelax.engines.failures import EngineError, check_molecule
 from prerelax.engines.level import Level
-from prerelax.errors import nearest
+from prerelax.errors import MissingProgramError, nearest
 
 __all__ = [
     "ENGINES",
@@ -50,7 +52,8 @@ def engine_named(name: str) -> Engine:
 def validate_level(level: Level) -> None:
     """Raise ValueError with one sentence where a word of the level does not exist or fit the others.
 
-    Imports the engine's program: not for a process that holds torch.
+    MissingProgramError is one, where the engine's package is not installed. Imports the engine's program: not
+    for a process that holds torch.
     """
     level = resolved(level)
     engine = engine_named(level.engine)
@@ -63,13 +66,14 @@ def validate_level(level: Level) -> None:
         engine.solvent_model(level)
     elif level.solvent_model:
         raise ValueError(f"the solvent model {level.solvent_model} needs a solvent, e.g. water")
-    engine.validate(level)
+    with _installed(level):
+        engine.validate(level)
 
 
 def level_settings(level: Level) -> dict[str, object]:
     """Everything the engine's numbers depend on, its version and thresholds included, ready for JSON.
 
-    Imports no engine's program.
+    Imports no engine's program. Raises ValueError as `validate_level` does, without looking at every word.
     """
     level = resolved(level)
     engine = engine_named(level.engine)
@@ -82,7 +86,8 @@ def level_settings(level: Level) -> dict[str, object]:
     if level.solvent:
         _check_has_solvents(engine, level)
         settings |= {"solvent": level.solvent.lower(), "solvent_model": engine.solvent_model(level)}
-    return settings | engine.settings(level)
+    with _installed(level):
+        return settings | engine.settings(level)
 
 
 def make_calculator(
@@ -100,6 +105,14 @@ def make_calculator(
 def resolved(level: Level) -> Level:
     """The level with the engine that evaluates it on this machine (see `Engine.resolved`)."""
     return engine_named(level.engine).resolved(level)
+
+
+@contextmanager
+def _installed(level: Level) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingProgramError(f"the engine {level.engine} is not installed here ({error})") from error
 
 
 def _check_has_solvents(engine: Engine, level: Level) -> None:

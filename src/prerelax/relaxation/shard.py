@@ -164,9 +164,6 @@ def settings_of(relaxation: Relaxation) -> dict[str, Any]:
         raise
     except ValueError as error:
         raise UserError(str(error)) from error
-    except ImportError as error:
-        engine = relaxation.level.engine
-        raise MissingProgramError(f"the engine {engine} is not installed here ({error})") from error
 
 
 def shard_without_program(

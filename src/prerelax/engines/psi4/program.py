@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from prerelax.engines.processes import cause_of_death
 from prerelax.errors import MissingProgramError
 from prerelax.molecules.status import Status
 
@@ -103,14 +103,8 @@ class Psi4Process:
         if text.endswith(b"\n"):
             return Psi4Error("unknown_error", f"Psi4's answer is not JSON: {text[:80]!r}")
         code = self._process.wait()
-        if code == -signal.SIGKILL:
-            return Psi4Error(
-                "resource_error",
-                "Psi4 was killed from outside, most likely for its memory; give the job more",
-            )
-        name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         words = _last_words(self.folder / "stderr") or _last_words(self.folder / "psi4.out")
-        return Psi4Error("unknown_error", f"Psi4 died ({name}): {words}")
+        return Psi4Error(*cause_of_death(code, words, "Psi4"))
 
 
 def _memory_bytes() -> int:

@@ -1,35 +1,25 @@
 """Metropolis chains of the molecules of a shard at several temperatures, in worker processes, resumable."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from prerelax.engines import ENGINES, Level, level_settings
-from prerelax.errors import MissingProgramError, UserError
+from prerelax.engines import Level, level_settings
+from prerelax.engines.workers import Line, Lost, Workers
+from prerelax.errors import UserError
 from prerelax.molecules.status import Status
 from prerelax.records.atomic_write import write_atomically
 from prerelax.records.shard import Record, ShardError, read_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
-from prerelax.relaxation.pool import cause_of_death, thread_variables
 from prerelax.relaxation.preconditioned import internal_space
 from prerelax.starts.fallback import subject_of
 from prerelax.studies.boltzmann.metropolis import Chain, MetropolisPlan, load_chain
-
-STDERR_TAIL = 300
 
 
 @dataclass(frozen=True)
@@ -78,135 +68,93 @@ def metropolis_chains(
         raise UserError("at least one temperature and one worker are needed")
     settings = _settings(level, burn_in, seed)
     plans = [MetropolisPlan(t, steps, burn_in, seed) for t in sorted(set(temperatures_k))]
-    tasks = [(record, plan) for record in read_shard(inp) for plan in plans]
-    with (
-        Journal(journal_path(out)),
-        _Workers(level, settings, threads) as pool,
-        ThreadPoolExecutor(workers) as executor,
-    ):
-        jobs = {
-            executor.submit(pool.chain_row, record, plan, out): place
-            for place, (record, plan) in enumerate(tasks)
-        }
-        rows: dict[int, ChainRow] = {}
-        try:
-            for job in as_completed(jobs):
-                rows[jobs[job]] = job.result()
-                report(rows[jobs[job]])
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            pool.kill()
-            raise
-    ordered = [rows[place] for place in range(len(tasks))]
-    write_chain_rows(out, ordered)
-    return ordered
+    chains = [
+        _Chain(record, plan, settings, out.with_suffix(".chains"))
+        for record in read_shard(inp)
+        for plan in plans
+    ]
+    setup = {"level": asdict(level)}
+    module = "prerelax.studies.boltzmann.metropolis_worker"
+    with Journal(journal_path(out)), Workers(module, setup, workers, threads) as pool:
+        for chain in chains:
+            if not chain.has_to_run:
+                report(chain.row())
+        running = [chain for chain in chains if chain.has_to_run]
+        for index, answer in pool.run([chain.task() for chain in running]):
+            chain = running[index]
+            if isinstance(answer, Lost):
+                chain.end(answer.status, answer.message)
+            else:
+                chain.end(answer["status"], answer["message"])
+            report(chain.row())
+    rows = [chain.row() for chain in chains]
+    write_chain_rows(out, rows)
+    return rows
 
 
-def _settings(level: Level, burn_in: int, seed: int) -> dict[str, Any]:
+def _settings(level: Level, burn_in: int, seed: int) -> dict[str, object]:
     """What a chain's numbers rest on beside the molecule and the temperature."""
     try:
         return {**level_settings(level), "verb": "metropolis", "burn_in": burn_in, "seed": seed}
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(str(error)) from error
-    except ImportError as error:
-        raise MissingProgramError(f"the engine {level.engine} is not installed here ({error})") from error
 
 
-class _Workers:
-    """Starts a process for every chain; use as a context, at whose end none is left."""
+class _Chain:
+    """The chain of a row at a temperature, kept in `folder`."""
 
-    def __init__(self, level: Level, settings: dict[str, Any], threads: int) -> None:
-        self.level, self.settings, self.threads = level, settings, threads
-        self.running: list[subprocess.Popen[bytes]] = []
+    def __init__(
+        self, record: Record, plan: MetropolisPlan, settings: dict[str, object], folder: Path
+    ) -> None:
+        self.record, self.plan = record, plan
+        self.settings = json.dumps({**settings, "steps": plan.steps}, sort_keys=True)
+        self.status: Status = "ok" if record.proceeds else record.status
+        self.message = "" if record.proceeds else record.message
+        self.name = f"{record.id}/{record.conformer}"
+        self._subject = subject_of(record) if record.proceeds else None
+        if self._subject and self._subject.contradiction:
+            self.end("input_error", self._subject.contradiction)
+        key = molecule_key(record, {**settings, "temperature_k": plan.temperature_k, "name": self.name})
+        self.path = folder / f"{key[:32]}.npz"
+        found = load_chain(self.path) if self.status == "ok" else None
+        self.has_to_run = self.status == "ok" and (found is None or found.n_done < plan.steps)
 
-    def __enter__(self) -> "_Workers":
-        return self
+    def end(self, status: Status, message: str) -> None:
+        self.status, self.message = status, message
 
-    def __exit__(self, *exception: object) -> None:
-        self.kill()
+    def task(self) -> Line:
+        """What a worker is told of it."""
+        assert self._subject is not None
+        return {
+            "name": self.name,
+            "numbers": self.record.numbers.tolist(),
+            "positions": self.record.positions.tolist(),
+            "charge": self.record.charge,
+            "multiplicity": self.record.multiplicity,
+            "bonded": self._subject.bonded.tolist(),
+            "plan": asdict(self.plan),
+            "chain": str(self.path.absolute()),
+        }
 
-    def kill(self) -> None:
-        for process in list(self.running):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-    def chain_row(self, record: Record, plan: MetropolisPlan, out: Path) -> ChainRow:
-        """The chain of a row at a temperature, run as far as it has not been."""
-        row = _no_chain(record, plan, json.dumps({**self.settings, "steps": plan.steps}, sort_keys=True))
-        if not record.proceeds:
-            return row
-        subject = subject_of(record)
-        if subject.contradiction:
-            return replace(row, status="input_error", message=subject.contradiction)
-        name = f"{record.id}/{record.conformer}"
-        key = molecule_key(record, {**self.settings, "temperature_k": plan.temperature_k, "name": name})
-        path = out.with_suffix(".chains") / f"{key[:32]}.npz"
-        chain = load_chain(path)
-        if chain is None or chain.n_done < plan.steps:
-            answer = self._run(
-                {
-                    "name": name,
-                    "numbers": record.numbers.tolist(),
-                    "positions": record.positions.tolist(),
-                    "charge": record.charge,
-                    "multiplicity": record.multiplicity,
-                    "bonded": subject.bonded.tolist(),
-                    "level": asdict(self.level),
-                    "plan": asdict(plan),
-                    "chain": str(path.absolute()),
-                    "threads": self.threads,
-                    "engines": ENGINES,
-                    "path": sys.path,
-                }
-            )
-            if answer["kind"] == "refused":
-                raise UserError(answer["message"])
-            row = replace(row, status=cast(Status, answer["status"]), message=answer["message"])
-            chain = load_chain(path)
-        if row.status != "ok" or chain is None:
-            return row
-        return _with_chain(row, chain, plan)
-
-    def _run(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The worker's answer; of one that died, how."""
-        with tempfile.TemporaryFile() as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "prerelax.studies.boltzmann.metropolis_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=os.environ | thread_variables(self.threads),
-                start_new_session=True,
-            )
-            self.running.append(process)
-            assert process.stdin is not None and process.stdout is not None
-            with suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(task).encode() + b"\n")
-                process.stdin.flush()
-            answer = process.stdout.read()  # standard input stays open: its end would stop the chain
-            code = process.wait()
-            self.running.remove(process)
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-            process.stdout.close()
-            if answer.endswith(b"\n"):
-                line: dict[str, Any] = json.loads(answer)
-                return line
-            stderr.seek(0)
-            words = " ".join(stderr.read().decode(errors="replace").strip()[-STDERR_TAIL:].split())
-            status, message = cause_of_death(code, words)
-            return {"kind": "end", "status": status, "message": message}
+    def row(self) -> ChainRow:
+        """What is known of it at its end; without energies where it failed."""
+        row = _no_chain(self.record, self.plan, self.settings)
+        chain = load_chain(self.path) if self.status == "ok" else None
+        if chain is None:
+            return replace(row, status=self.status, message=self.message)
+        return _with_chain(row, chain, self.plan)
 
 
 def _no_chain(record: Record, plan: MetropolisPlan, settings: str) -> ChainRow:
     n_modes = internal_space(record.positions).shape[1] if len(record.numbers) > 1 else 0
-    status: Status = "ok" if record.proceeds else record.status
     return ChainRow(
         id=record.id,
         conformer=record.conformer,
         temperature_k=plan.temperature_k,
-        status=status,
-        message=record.message if status != "ok" else "",
+        status="ok",
+        message="",
         n_modes=n_modes,
         energies_ev=np.zeros(0),
         acceptance=np.nan,

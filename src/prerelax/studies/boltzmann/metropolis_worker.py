@@ -1,30 +1,20 @@
-"""One Metropolis chain in a process of its own, so that a QM engine never meets torch or its caller.
+"""A worker process that runs one Metropolis chain after the other (`engines.workers`).
 
-Started as `python -m prerelax.studies.boltzmann.metropolis_worker`: one line of JSON in, the task; one line
-out, the end. The chain is kept on disk after every block and taken up from there. The end of standard input,
-i.e. the parent's death, stops it.
+A chain is kept on disk after every block and taken up from there.
 """
 
-import json
 import math
-import os
-import sys
-import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from prerelax.engines import (
-    ENGINES,
-    EngineError,
-    Level,
-    make_calculator,
-    validate_level,
-)
+from prerelax.engines import EngineCalculator, EngineError, Level, make_calculator, validate_level
+from prerelax.engines.serving import Line, Tell, serve
 from prerelax.molecules.graph import bonds_unchanged
 from prerelax.studies.boltzmann.metropolis import (
     Energy,
@@ -42,36 +32,31 @@ MOST_WITHOUT_ENERGY = 0.01
 """share of proposals without an energy above which a chain is no sample"""
 
 
-class _NoMoleculeError(Exception):
-    """Why a chain cannot go on: a status and a message."""
+def _prepare(setup: Line) -> Callable[[Line, Tell], Line]:
+    level = Level(**setup["level"])
+    validate_level(level)
+    return partial(_run, level, setup["threads"])
 
 
-def run(task: dict[str, Any]) -> dict[str, Any]:
-    """Run the chain of `task` to its end; its status and message as the line to answer with."""
-    level, plan = Level(**task["level"]), MetropolisPlan(**task["plan"])
+def _run(level: Level, threads: int, task: Line, tell: Tell) -> Line:
+    """Run the chain of `task` to its end; its status and message."""
     try:
-        validate_level(level)
-    except ValueError as error:
-        return {"kind": "refused", "message": str(error)}
-    except ImportError as error:
-        return {"kind": "refused", "message": f"the engine {level.engine} is not installed here ({error})"}
-    try:
-        _run_blocks(task, level, plan)
+        _run_blocks(task, level, threads)
     except EngineError as error:
-        return {"kind": "end", "status": error.status, "message": str(error)}
-    except _NoMoleculeError as error:
-        return {"kind": "end", "status": error.args[0], "message": error.args[1]}
-    return {"kind": "end", "status": "ok", "message": ""}
+        return {"status": error.status, "message": error.message}
+    return {"status": "ok", "message": ""}
 
 
-def _run_blocks(task: dict[str, Any], level: Level, plan: MetropolisPlan) -> None:
+def _run_blocks(task: Line, level: Level, threads: int) -> None:
+    """Raises EngineError where the chain cannot go on."""
+    plan = MetropolisPlan(**task["plan"])
     numbers, bonded = np.array(task["numbers"], dtype=int), np.array(task["bonded"], dtype=bool)
     path = Path(task["chain"])
     chain = load_chain(path)
     while chain is None or chain.n_done < plan.steps:
         began = time.perf_counter()
         calculator = make_calculator(
-            level, charge=task["charge"], multiplicity=task["multiplicity"], threads=task["threads"]
+            level, charge=task["charge"], multiplicity=task["multiplicity"], threads=threads
         )
         try:
             energy = _energy(Atoms(numbers), calculator)
@@ -84,19 +69,19 @@ def _run_blocks(task: dict[str, Any], level: Level, plan: MetropolisPlan) -> Non
             calculator.close()
         if not bonds_unchanged(bonded, numbers, chain.positions):
             message = f"a bond broke or formed within {chain.n_done} proposals at {plan.temperature_k:g} K"
-            raise _NoMoleculeError("connectivity_changed", message)
+            raise EngineError("connectivity_changed", message)
         if chain.n_done >= BLOCK and chain.n_without_energy > MOST_WITHOUT_ENERGY * chain.n_done:
             message = f"{chain.n_without_energy} of {chain.n_done} proposals have no energy"
-            raise _NoMoleculeError("scf_failed", message)
+            raise EngineError("scf_failed", message)
         chain.wall_s += time.perf_counter() - began
         save_chain(path, chain)
 
 
-def _energy(atoms: Atoms, calculator: Any) -> Energy:
+def _energy(atoms: Atoms, calculator: EngineCalculator) -> Energy:
     def energy_ev(positions: NDArray[np.float64]) -> float:
         atoms.positions = positions
         calculator.calculate(atoms, ["energy"])
-        return float(calculator.results["energy"])
+        return calculator.results["energy"]
 
     return energy_ev
 
@@ -111,21 +96,5 @@ def _or_infinite(energy: Energy) -> Energy:
     return energy_ev
 
 
-def main() -> None:
-    """Serve the one task."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what engines print goes to standard error
-    task = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.path[:] = task["path"]
-    ENGINES.update(task["engines"])
-    print(json.dumps(run(task)), file=answers, flush=True)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    serve(_prepare)
