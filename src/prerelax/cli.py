@@ -311,7 +311,12 @@ def figures(
 
 @app.command(rich_help_panel=DENOISERS)
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Network, data, loss and budget.")],
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG.yaml", help="Network, data, loss and budget.")
+    ] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="The config itself as JSON, as a campaign hands it on.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in the run's folder.")] = False,
     max_hours: Annotated[
         float | None, typer.Option(help="Wall-clock budget, in place of the config's.")
@@ -322,8 +327,9 @@ def train(
 ) -> None:
     """Train a denoiser; the learning rate reaches its end when the budget does."""
     from prerelax.training import train as train_denoiser
+    from prerelax.training.config import chosen_config
 
-    train_denoiser(config, resume, max_hours, folder)
+    train_denoiser(chosen_config(config, settings), resume, max_hours, folder)
 
 
 @app.command(rich_help_panel=CAMPAIGNS)

@@ -14,19 +14,37 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails
 
 from prerelax.errors import UserError, nearest
 
 EXTENDS = "extends"
-"""The key that names the file a mapping builds on."""
+"""The key that names what a mapping builds on."""
 
 
 class Settings(BaseModel):
     """A part of a config: it refuses keys that it does not know, and does not change once it is read."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+class SettingsFile(Settings):
+    """Settings that may extend others; their JSON schema says so, for editors."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        whole = handler.resolve_ref_schema(schema)
+        what = "a YAML file, relative to this one, or what stands beside this; what is said here goes first"
+        whole["properties"] = {EXTENDS: {"type": "string", "description": what}, **whole["properties"]}
+        # What is needed may stand in what is extended.
+        needed = {"required": whole.pop("required", [])}
+        whole |= {"if": {"required": [EXTENDS]}, "else": needed}
+        return schema
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -39,22 +57,38 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def resolved(settings: Mapping[str, Any], folder: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """`settings` with every `extends: FILE` replaced by what the file says.
+    """`settings` with every `extends` replaced by what it names.
 
-    FILE is relative to `folder`, where the settings stand, and may extend another one. What the settings say
-    goes before what FILE says: mappings are merged key by key, lists and single values replaced, and `null`
-    removes a key. `extends` may stand at the top or in any mapping below it.
+    That is a YAML file, relative to `folder`, where the settings stand; or, within a mapping of mappings, the
+    key of another one beside it. What the settings say goes before what they extend: mappings are merged key
+    by key, lists and single values replaced, and `null` removes a key. What is extended may itself extend.
     """
-    own = {
-        str(key): resolved(value, folder, chain) if isinstance(value, Mapping) else value
-        for key, value in settings.items()
-        if key != EXTENDS
-    }
-    if settings.get(EXTENDS) is None:
+    own: dict[str, Any] = {}
+
+    def resolve(key: str, waiting: tuple[str, ...] = ()) -> None:
+        said = settings[key]
+        if key in own or not isinstance(said, Mapping):
+            own.setdefault(key, said)
+            return
+        beside = said.get(EXTENDS)
+        if not isinstance(beside, str) or not isinstance(settings.get(beside), Mapping):
+            own[key] = resolved(said, folder, chain)
+            return
+        if beside in (*waiting, key):
+            raise UserError(f"{' extends '.join([*waiting, key, beside])}: nothing can extend itself")
+        resolve(beside, (*waiting, key))
+        own[key] = merged(own[beside], resolved({**said, EXTENDS: None}, folder, chain))
+
+    for key in settings:
+        if key != EXTENDS:
+            resolve(key)
+    own = {key: own[key] for key in settings if key != EXTENDS}
+    file = settings.get(EXTENDS)
+    if file is None:
         return own
-    if not isinstance(settings[EXTENDS], str):
-        raise UserError(f"{EXTENDS} must be the path of one YAML file, not {settings[EXTENDS]!r}")
-    return merged(_read(folder / expand_path(settings[EXTENDS]), chain), own)
+    if not isinstance(file, str):
+        raise UserError(f"{EXTENDS} must be the path of one YAML file, not {file!r}")
+    return merged(_read(folder / expand_path(file), chain), own)
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +107,7 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in (each.resolve() for each in chain):
         circle = " extends ".join(str(each) for each in (*chain, path))
-        raise UserError(f"{circle}: a file cannot extend itself")
+        raise UserError(f"{circle}: nothing can extend itself")
     what = f"{path}, which {chain[-1]} extends," if chain else str(path)
     try:
         raw = yaml.safe_load(path.read_text())

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from prerelax.campaign.config import (
     ConfigError,
@@ -16,6 +15,8 @@ from prerelax.campaign.config import (
     load_campaign,
     options,
 )
+from prerelax.campaign.stages import read_campaign
+from prerelax.campaign.trainings import training
 from prerelax.studies import json_schema, load_studies
 from prerelax.studies.relaxation.config import RelaxationStudy
 from prerelax.training.config import read_config
@@ -101,9 +102,18 @@ def test_shipped_schema_is_the_models(repository: Path) -> None:
 
 
 def test_shipped_configs_are_valid(repository: Path) -> None:
-    campaigns = [repository / "config.yaml", *(repository / "config").glob("campaign-*.yaml")]
-    for path in campaigns:
-        load_studies(load_campaign(yaml.safe_load(path.read_text())))
+    files = list((repository / "config").rglob("*.yaml"))
+    campaigns = list((repository / "config/campaigns").glob("*.yaml"))
+    trainings = list((repository / "config/training").glob("*.yaml"))
+    assert campaigns and trainings and sorted(files) == sorted([*campaigns, *trainings])
+    assert len(files) <= 22
+    for path in [repository / "config.yaml", *campaigns]:
+        campaign = read_campaign(path)
+        load_studies(campaign)
+        for name in campaign.denoisers:
+            training(campaign, name)
+    for path in trainings:
+        read_config(path)
 
 
 def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:
@@ -125,7 +135,7 @@ RELAXATION: dict[str, Any] = MINIMAL | {
     "targets": {},
     "baseline": "displaced",
     "sets": SETS,
-    "denoisers": {"ff": "config/train-mlff-qm7x-small.yaml"},
+    "denoisers": {"ff": "config/training/mlff-qm7x-small.yaml"},
     "starts": {
         "displaced": {"kind": "displaced", "from": "rdkit", "set": "labelled"},
         "ff-displaced": {"kind": "relax", "from": "displaced", "engine": "mlff", "method": "ff"},
@@ -186,9 +196,9 @@ def test_wrong_sets_and_studies_are_one_sentence(config: dict[str, Any], sentenc
 
 
 @pytest.mark.parametrize("name", ["morered-mini", "morered-qm7x"])
-def test_the_papers_campaigns_are_whole(name: str, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(repository)
-    campaign = load_campaign(yaml.safe_load((repository / f"config/{name}.yaml").read_text()))
+def test_the_papers_campaigns_are_whole(name: str, repository: Path) -> None:
+    campaign = read_campaign(repository / f"config/campaigns/{name}.yaml")
     assert "relaxation" in load_studies(campaign) and not campaign.targets
-    for config in campaign.denoisers.values():
-        assert read_config(repository / config).run.folder.startswith(f"results/{name}/training")
+    retrained = training(campaign, "jt-mlff")
+    assert retrained.data.path == f"results/{name}/sets/mlff-minima.npz"
+    assert retrained.run.folder == f"results/{name}/training/jt-mlff"

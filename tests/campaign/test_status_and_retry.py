@@ -179,11 +179,11 @@ def test_wrong_retries_are_one_sentence(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, "no such config"),
+        (None, "cannot be read: No such file"),
         ("campaign: [", "not YAML"),
-        ("just words", "not a campaign"),
+        ("just words", "must be a mapping of keys"),
         ("campaign: x\nmolecules: m.csv\nshardsize: 3\n", "did you mean shard_size"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (b"\xff\xfe\x00", "not YAML"),
     ],
 )
 @pytest.mark.parametrize("verb", [["plan"], ["status"], ["retry", "--status", "timeout"]])

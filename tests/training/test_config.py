@@ -39,13 +39,6 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
     assert config.loss.max_step is None
 
 
-def test_committed_configs_are_valid(repository: Path) -> None:
-    configs = sorted((repository / "config").glob("train-*.yaml"))
-    assert configs
-    for path in configs:
-        read_config(path)
-
-
 @pytest.mark.parametrize(
     ("part", "key", "value", "message"),
     [

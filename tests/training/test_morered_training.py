@@ -23,9 +23,9 @@ from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork, TimeNetwork
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
 from prerelax.training import losses as training_losses
+from prerelax.training import train
 from prerelax.training.config import LossConfig
 from prerelax.training.losses import LOSSES
-from prerelax.training.run import train
 
 SCHEDULE = MoreRedSchedule.polynomial(1000)
 

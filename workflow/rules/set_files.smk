@@ -5,10 +5,6 @@ sets_of_minima = [name for name in campaign.sets if name not in sets_with_labels
 sets_of_molecules = [name for name, made in campaign.sets.items() if made.molecules]
 
 
-def set_file(name):
-    return f"{RESULTS}/sets/{name}.npz"
-
-
 def molecules_of_set(wildcards):
     """The molecules themselves, or another set's minima."""
     source = campaign.sets[wildcards.set].from_
@@ -18,16 +14,17 @@ def molecules_of_set(wildcards):
     return f"{RESULTS}/sets/{folder}/{name}.extxyz"
 
 
-def trained_on(config):
-    """The sets and the models of this campaign that a training begins with."""
-    training = read_config(Path(config))
-    made = {set_file(name): set_file(name) for name in campaign.sets}
-    made |= {
-        str(Path(weights_of(name)).parent): weights_of(name)
-        for name in campaign.denoisers
-    }
-    named = [training.data.path, training.weights]
-    return [made[path] for path in named if path in made]
+def trained_on(wildcards):
+    """The set and the model of this campaign that a training begins with."""
+    said = campaign.denoisers[wildcards.denoiser]
+    made = [set_file(campaign, said.data.set)] if said.data.set else []
+    return made + [
+        weights_of(name) for name in campaign.denoisers if name == said.weights
+    ]
+
+
+def training_settings(wildcards):
+    return training(campaign, wildcards.denoiser).to_json()
 
 
 def displaced_options(wildcards):

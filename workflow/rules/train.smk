@@ -1,7 +1,6 @@
 rule train:
     input:
-        config=lambda wildcards: campaign.denoisers[wildcards.denoiser],
-        made=lambda wildcards: trained_on(campaign.denoisers[wildcards.denoiser]),
+        made=trained_on,
     output:
         weights=f"{RESULTS}/training/{{denoiser}}/model/weights.safetensors",
         config=f"{RESULTS}/training/{{denoiser}}/model/config.yaml",
@@ -15,7 +14,6 @@ rule train:
         "../../envs/prerelax.yaml"
     threads: 2
     params:
-        folder=f"{RESULTS}/training/{{denoiser}}",
+        settings=training_settings,
     shell:
-        "OMP_NUM_THREADS={threads} prerelax train {input.config:q} --resume"
-        " --folder {params.folder:q} > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} prerelax train --settings {params.settings:q} --resume > {log:q} 2>&1"

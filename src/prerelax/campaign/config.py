@@ -4,17 +4,18 @@ The JSON schema in workflow/schemas/ is generated from these models (`prerelax s
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from prerelax.campaign.data_path import DataPath, expanded
+from prerelax.campaign.spelled_out import spelled_out
 from prerelax.choices import CheckMinimum, Dispersion, Engine, Hessian, Optimizer
 from prerelax.diffusion.options import Device, Sampler
 from prerelax.errors import UserError, nearest
-from prerelax.settings import Settings, sentences
+from prerelax.settings import Settings, SettingsFile, sentences
 from prerelax.starts.options import Fallback, ForceField
+from prerelax.training.config import Training
 
 if TYPE_CHECKING:  # engines are looked at only where a level stands
     from prerelax.engines import Level
@@ -216,7 +217,7 @@ class Target(_Level):
     starts: list[Name] | None = Field(None, description="starts relaxed at this target; default: all")
 
 
-class Campaign(Settings):
+class Campaign(SettingsFile):
     """Everything that one config describes."""
 
     campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -225,8 +226,9 @@ class Campaign(Settings):
     conformers: int = Field(1, ge=1)
     seed: int = Field(42, description="of the embedding")
     shard_size: int = Field(100, ge=1, description="molecules that one job treats")
-    denoisers: dict[Name, Path] = Field(
-        default_factory=dict, description="models trained by the campaign itself: name and training config"
+    denoisers: dict[Name, Training] = Field(
+        default_factory=dict,
+        description="models trained by the campaign itself: a training, or the file of one",
     )
     sets: dict[Name, TrainingSet] = Field(
         default_factory=dict, description="training data made by the campaign itself"
@@ -234,7 +236,8 @@ class Campaign(Settings):
     starts: dict[Name, Start] = Field(
         default_factory=lambda: dict[str, Start](
             {"mmff94": ForcefieldStart(kind="forcefield"), "edm-n50": DiffuseStart(kind="diffuse")}
-        )
+        ),
+        description="a key in braces in a name, `jt-{from}`, makes a start for each of its values",
     )
     targets: dict[Name, Target] = Field(
         default_factory=lambda: {"gfn2": Target(engine="tblite", method="GFN2-xTB")},
@@ -265,6 +268,10 @@ class Campaign(Settings):
         for name, made in self.sets.items():
             if made.from_ is not None and (made.from_ not in self.sets or self.sets[made.from_].labels):
                 yield f"sets.{name}.from: {made.from_} is not among the sets without labels"
+        for name, training in self.denoisers.items():
+            if training.data.set is not None and training.data.set not in self.sets:
+                hint = nearest(training.data.set, self.sets)
+                yield f"denoisers.{name}.data.set: {training.data.set} is not among the sets{hint}"
         for name, start in self.starts.items():
             if not isinstance(start, DisplacedStart) or start.set.endswith(".npz"):
                 continue
@@ -369,7 +376,8 @@ def _words(said: Mapping[str, Any]) -> list[str]:
 
 def load_campaign(config: Mapping[str, Any]) -> Campaign:
     """The config as a Campaign. Raises ConfigError with one sentence for each thing that is wrong."""
+    whole = spelled_out(config)
     try:
-        return Campaign.model_validate(dict(config))
+        return Campaign.model_validate(whole)
     except ValidationError as error:
-        raise ConfigError(sentences(error, Campaign, config)) from None
+        raise ConfigError(sentences(error, Campaign, whole)) from None

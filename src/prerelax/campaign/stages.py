@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from prerelax.campaign.config import EMBEDDING, Campaign, DiffuseStart, RelaxStart, load_campaign
 from prerelax.campaign.sharding import shard_name
 from prerelax.engines import engine_named
-from prerelax.errors import UserError
+from prerelax.settings import read_settings
 
 
 @dataclass(frozen=True)
@@ -33,17 +31,7 @@ class Stage:
 
 def read_campaign(path: Path) -> Campaign:
     """The campaign of a config file. Raises UserError in one sentence for whatever is wrong with it."""
-    try:
-        config = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such config") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: not a campaign; it needs the keys campaign and molecules")
-    return load_campaign(config)
+    return load_campaign(read_settings(path))
 
 
 def stages(campaign: Campaign) -> list[Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +24,7 @@ from pydantic import (
 from prerelax.diffusion.options import Device, Sampler
 from prerelax.errors import UserError, nearest
 from prerelax.networks import NETWORKS
-from prerelax.settings import Settings, expand_path, read_settings, sentences
+from prerelax.settings import Settings, SettingsFile, expand_path, read_settings, sentences
 
 
 def _number(value: object) -> object:
@@ -242,7 +243,7 @@ class SamplerDefaults(AsWritten):
     convergence_step: int | None = Field(None, description="Predicted step at which itp, as and jt end")
 
 
-class TrainingConfig(Part):
+class TrainingConfig(Part, SettingsFile):
     """Everything that one training needs to know."""
 
     network: dict[str, JsonValue] = Field(description="`name` and options of the network")
@@ -272,6 +273,22 @@ class TrainingConfig(Part):
         """The config as a trained model records it, and as YAML or JSON may hold it."""
         return self.model_dump(exclude={"data": {"set"}})
 
+    def to_json(self) -> str:
+        """What `prerelax train --settings` is given: whatever differs from the defaults."""
+        return self.model_dump_json(exclude_defaults=True)
+
+
+def from_file(said: object) -> object:
+    """A training's settings where only their file is named, relative to the working directory.
+
+    Raises UserError for a file that cannot be read.
+    """
+    return read_settings(expand_path(said)) if isinstance(said, str) else said
+
+
+Training = Annotated[TrainingConfig, BeforeValidator(from_file, json_schema_input_type=str | TrainingConfig)]
+"""A training in a campaign: all of it, or the path of its file."""
+
 
 def read_config(path: Path) -> TrainingConfig:
     """Read and check a training config, and the files that it extends.
@@ -280,6 +297,19 @@ def read_config(path: Path) -> TrainingConfig:
     the nearest known one, missing keys, values of the wrong type.
     """
     return checked_config(read_settings(path), str(path))
+
+
+def chosen_config(path: Path | None, settings: str | None) -> TrainingConfig:
+    """The training of a file, or of `settings` in JSON. Raises UserError unless one of them is given."""
+    if (path is None) == (settings is None):
+        raise UserError("give either CONFIG.yaml or --settings")
+    if path is not None:
+        return read_config(path)
+    try:
+        said = json.loads(settings or "")
+    except json.JSONDecodeError as error:
+        raise UserError(f"--settings is not JSON: {error}") from None
+    return checked_config(said, "--settings")
 
 
 def checked_config(settings: Mapping[str, object], where: str) -> TrainingConfig:

@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    config_path: Path, resume: bool = False, max_hours: float | None = None, folder: Path | None = None
+    config: TrainingConfig, resume: bool = False, max_hours: float | None = None, folder: Path | None = None
 ) -> None:
-    """Train as the YAML config at `config_path` says, into `folder` or else its `run.folder`.
+    """Train as the config says, into `folder` or else its `run.folder`.
 
     Leaves there `last.ckpt` (for `resume`), `model/` (newest averaged weights as a model folder),
     `epoch-NNNN/` for the kept epochs, `logs/` (CSV and TensorBoard). `resume` continues from `last.ckpt`, or
@@ -46,7 +46,6 @@ def train(
 
     Raises UserError for a config that cannot be run, or where a training would be overwritten.
     """
-    config = read_config(config_path)
     if max_hours is not None:
         optimization = config.optimization.model_copy(update={"max_hours": max_hours})
         config = config.model_copy(update={"optimization": optimization})

@@ -1,0 +1,65 @@
+"""A campaign's config with all that its short forms stand for: what campaigns run with, and keep.
+
+Three things are short: a file that `extends` another, a training that is named by its file, and a start whose
+name holds keys in braces, which stands for one start for each of their values.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prerelax.errors import UserError
+from prerelax.settings import resolved
+from prerelax.training.config import from_file
+
+KEY_IN_NAME = re.compile(r"\{(\w+)\}")
+
+
+def spelled_out(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict[str, Any]:
+    """A config without short forms; one that has none is returned as it is.
+
+    `files` are those that the config was read from: what the last of them, or where there is none the working
+    directory, holds is what `extends` is relative to. Raises UserError for files that cannot be read, for
+    values that a start does not have, and for starts that are made twice.
+    """
+    folder = Path(files[-1]).parent if files else Path()
+    whole = resolved(config, folder)
+    if isinstance(whole.get("denoisers"), Mapping):
+        whole["denoisers"] = {name: from_file(each) for name, each in whole["denoisers"].items()}
+    if isinstance(whole.get("starts"), Mapping):
+        whole["starts"] = _each_start(whole["starts"])
+    return whole
+
+
+def _each_start(starts: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for pattern, start in starts.items():
+        for name, each in _those_named(pattern, start):
+            if name in made:
+                raise UserError(f"starts.{pattern}: there is already a start {name}")
+            made[name] = each
+    return made
+
+
+def _those_named(pattern: str, start: Any) -> Iterator[tuple[str, Any]]:
+    """The starts that a name stands for: `n{steps}` with `steps: [20, 50]` for `n20` and `n50`.
+
+    With several keys there is a start for every combination; the last key changes fastest.
+    """
+    keys = KEY_IN_NAME.findall(pattern)
+    for key in keys:
+        if not isinstance(start, Mapping) or not isinstance(start.get(key), list):
+            raise UserError(f"starts.{pattern}: {key} must be a list, with a value for each of the starts")
+    for values in itertools.product(*(start[key] for key in keys)):
+        chosen = dict(zip(keys, values, strict=True))
+        name = pattern
+        for key, value in chosen.items():
+            name = name.replace(f"{{{key}}}", _in_a_name(value))
+        yield name, {**start, **chosen} if keys else start
+
+
+def _in_a_name(value: object) -> str:
+    """A value as a part of a start's name, where letters, digits and hyphens may stand: 0.25 is 0-25."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{value}".lower())
