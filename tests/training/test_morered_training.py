@@ -22,6 +22,7 @@ from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.morered import JointNetwork, MoreRedOptions, NoiseNetwork, TimeNetwork
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
+from prerelax.settings import read_settings
 from prerelax.training import losses as training_losses
 from prerelax.training import train
 from prerelax.training.config import LossConfig
@@ -33,7 +34,7 @@ SCHEDULE = MoreRedSchedule.polynomial(1000)
 def shrunk_config(
     path: Path, folder: Path, data: Path, n_steps: int = 3, **data_options: Any
 ) -> dict[str, Any]:
-    config = yaml.safe_load(path.read_text())
+    config = read_settings(path)
     config["network"]["n_features"] = 8
     config.pop("weights", None)
     config["data"] = {"path": str(data), "validation": 10, **data_options}
@@ -51,7 +52,7 @@ def run(config: dict[str, Any], tmp_path: Path, **options: Any) -> Path:
 
 @pytest.mark.parametrize("kind", ["jt", "noise", "time"])
 def test_shipped_configs_train(kind: str, repository: Path, data_folder: Path, tmp_path: Path) -> None:
-    path = repository / "config" / f"train-morered-{kind}-qm9-small.yaml"
+    path = repository / "config" / "training" / f"morered-{kind}-qm9-small.yaml"
     data = data_folder / "qm9_small_test.npz"
     model = load_model(run(shrunk_config(path, tmp_path / "run", data), tmp_path))
     assert type(model.network) is {"jt": JointNetwork, "noise": NoiseNetwork, "time": TimeNetwork}[kind]
@@ -68,15 +69,15 @@ def test_shipped_configs_train(kind: str, repository: Path, data_folder: Path, t
 def test_a_training_begins_with_the_weights_of_a_model(
     repository: Path, data_folder: Path, tmp_path: Path
 ) -> None:
-    data, configs = data_folder / "qm9_small_test.npz", repository / "config"
-    joint = run(shrunk_config(configs / "train-morered-jt-qm9-small.yaml", tmp_path / "jt", data), tmp_path)
-    time = shrunk_config(configs / "train-morered-time-qm9-small.yaml", tmp_path / "time", data)
+    data, configs = data_folder / "qm9_small_test.npz", repository / "config/training"
+    joint = run(shrunk_config(configs / "morered-jt-qm9-small.yaml", tmp_path / "jt", data), tmp_path)
+    time = shrunk_config(configs / "morered-time-qm9-small.yaml", tmp_path / "time", data)
     time |= {"weights": str(joint)}
     time["optimization"] |= {"learning_rate": 0.0, "max_steps": 1}
     begun = load_model(run(time, tmp_path)).network.state_dict()
     given = load_model(joint).network.state_dict()
     assert all(torch.equal(tensor, given[name]) for name, tensor in begun.items())
-    noise = shrunk_config(configs / "train-morered-noise-qm9-small.yaml", tmp_path / "noise", data)
+    noise = shrunk_config(configs / "morered-noise-qm9-small.yaml", tmp_path / "noise", data)
     noise |= {"weights": str(tmp_path / "time" / "model")}
     with pytest.raises(UserError, match=r"weights: .* has no noise_head"):
         run(noise, tmp_path)
@@ -186,7 +187,7 @@ def test_a_batch_with_a_hopeless_loss_is_skipped(
         return {**made, "loss": made["loss"] * 0 + bad} if len(calls) == 2 else made
 
     monkeypatch.setitem(training_losses.LOSSES, "morered-joint", sometimes_bad)
-    path = repository / "config" / "train-morered-jt-qm9-small.yaml"
+    path = repository / "config" / "training" / "morered-jt-qm9-small.yaml"
     config = shrunk_config(path, tmp_path / "run", data_folder / "qm9_small_test.npz", n_steps=4)
     run(config, tmp_path)
     first, second, third, fourth = calls
@@ -197,7 +198,7 @@ def test_a_batch_with_a_hopeless_loss_is_skipped(
 
 
 def force_field_config(repository: Path, folder: Path, data: Path, n_steps: int) -> dict[str, Any]:
-    path = repository / "config" / "train-mlff-qm7x-small.yaml"
+    path = repository / "config" / "training" / "mlff-qm7x-small.yaml"
     return shrunk_config(path, folder, data, n_steps, format="qm7x")
 
 

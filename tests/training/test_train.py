@@ -142,7 +142,7 @@ def test_evaluation_sets_do_not_overlap_with_the_training_set(data_folder: Path,
     from prerelax.training.config import read_config
     from prerelax.training.training_sets import read_training_set
 
-    config = read_config(repository / "config/train-edm-qm9-small.yaml")
+    config = read_config(repository / "config/training/edm-qm9-small.yaml")
     trained: Structures = read_training_set(config.data, (1, 6, 7, 8))
     for name in ("qm9_val.npz", "qm9_small_test.npz"):
         assert not np.isin(trained.ids, read_npz(data_folder / name).ids).any()

@@ -33,7 +33,7 @@ def check_generates(model: LoadedModel) -> None:
     if model.network.uses_bond_graph:
         raise UserError(
             f"{model.name} needs the bonds of a known molecule (bond graph) and generates none; "
-            "train a model without, as config/train-morered-jt-qm9-generation-small.yaml does"
+            "train a model without, as config/campaigns/morered-qm9-mini.yaml does"
         )
     last = model.last_trained_step
     if last is not None and last < model.schedule.timesteps - 1:

@@ -74,7 +74,7 @@ def _check(denoiser: LoadedModel) -> None:
     if not diffuses_types(network) or network.uses_bond_graph:
         raise UserError(
             f"{denoiser.name} relaxes known molecules (fixed elements or a bond graph) and generates none; "
-            "train one with `types: diffused`, as config/train-edm-qm9-generation-small.yaml does"
+            "train one with `types: diffused`, as config/campaigns/edm-qm9-mini.yaml does"
         )
     last = denoiser.last_trained_step
     if last is not None and last < denoiser.schedule.timesteps:
