@@ -38,7 +38,6 @@ from prerelax.diffusion.confidence import ConfidenceLimit, limit_of, residuals_a
 from prerelax.diffusion.edm import State
 from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
-from prerelax.engines import Level
 from prerelax.molecules.graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.superposition import rmsd
 from prerelax.molecules.topology import topological_distances
@@ -46,7 +45,8 @@ from prerelax.networks.batch import make_batch
 from prerelax.networks.morered import JointNetwork, molecule_time
 from prerelax.networks.staged import StagedNetwork
 from prerelax.records.shard import Record, read_shard
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.embed import embed_again, embed_shard
 from prerelax.starts.forcefield import forcefield_shard
 
@@ -126,7 +126,8 @@ def cases(name: str, folder: Path, limit: int, with_gfn2: bool) -> list[Case]:
         else:
             forcefield_shard(paths["reference"], paths["start"], "mmff94", None, "mmff94")
     if with_gfn2 and not paths["gfn2"].exists():
-        relax_shard(paths["start"], paths["gfn2"], level=Level("tblite", "GFN2-xTB"), start="gfn2")
+        gfn2 = Relaxation(engine="tblite", method="GFN2-xTB", optimizer="bfgs")
+        relax_shard(paths["start"], paths["gfn2"], gfn2, named=Named(start="gfn2"))
     relaxed = read_shard(paths["gfn2"]) if paths["gfn2"].exists() else []
     minima = {record.id: record.positions for record in relaxed if record.status == "ok"}
     pairs = zip(read_shard(paths["reference"]), read_shard(paths["start"]), strict=True)

@@ -70,7 +70,7 @@ def relaxation_path(arguments: argparse.Namespace, size: int) -> list[Atoms]:
     atoms = molecule_of_size(arguments.data, size)
     rows = [row for row in read(arguments.results) if row["kind"] == "path" and row["atoms"] == size]
     if not rows or len(rows[-1]["positions"]) < arguments.geometries:
-        atoms.calc = make_calculator(Level("pyscf", "qm9"))
+        atoms.calc = make_calculator(Level(engine="pyscf", method="qm9"))
         optimizer = BFGS(atoms, logfile=None)
         steps = arguments.geometries - 1
         positions = [atoms.positions.tolist() for _ in optimizer.irun(fmax=0.0, steps=steps)]
@@ -102,7 +102,7 @@ class Ours:
     memory = 6
 
     def __init__(self) -> None:
-        self.calculator: Any = make_calculator(Level("pyscf", "qm9"))
+        self.calculator: Any = make_calculator(Level(engine="pyscf", method="qm9"))
 
     def __call__(self, atoms: Atoms) -> Measured:
         cpu, wall = time.process_time(), time.perf_counter()

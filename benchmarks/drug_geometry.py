@@ -23,12 +23,12 @@ from denoiser_confidence import sdf_molecules
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from prerelax.engines import Level
 from prerelax.molecules.graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.superposition import rmsd
 from prerelax.molecules.topology import topological_distances
 from prerelax.records.shard import Record, read_shard
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
@@ -56,8 +56,8 @@ def main() -> None:
     methods = ["MMFF94", *arguments.models]
     if not arguments.no_gfn2:
         methods.append("GFN2-xTB")
-        options = {"optimizer": "bfgs-hessian", "start": "gfn2"}
-        relax_shard(start, folder / "GFN2-xTB.extxyz", level=Level("tblite", "GFN2-xTB"), **options)
+        gfn2 = Relaxation(engine="tblite", method="GFN2-xTB")
+        relax_shard(start, folder / "GFN2-xTB.extxyz", gfn2, named=Named(start="gfn2"))
     for model in arguments.models:
         diffuse_shard(
             start, folder / f"{model}.extxyz", DiffuseOptions(model=model, fallback="none"), "denoised"

@@ -11,9 +11,9 @@ molecule in 200 has: all of those in the file, parts with bromine that is made i
 molecules. No molecular graph of the first two or of `druglike_b3lyp_d3bj.sdf.gz` is in the others.
 FOLDER/gdb17.npz are the GFN2-xTB minima of `gdb17_gfn2.sdf.gz`. Then (models/relaxer-drugs-small/card.md):
 
-    prerelax minima FOLDER/rare.smi FOLDER/rare.npz --workers 2
-    prerelax minima FOLDER/parts.smi FOLDER/parts.npz --workers 2
-    prerelax add-starts FOLDER/gdb17.npz FOLDER/gdb17_mmff94.npz
+    prerelax data minima FOLDER/rare.smi FOLDER/rare.npz --workers 2
+    prerelax data minima FOLDER/parts.smi FOLDER/parts.npz --workers 2
+    prerelax data add-starts FOLDER/gdb17.npz FOLDER/gdb17_mmff94.npz
 
 Ids are rows of the file, counted from 1; parts are counted from 100 001, rare ones from 200 001, GDB-17 from
 300 001.

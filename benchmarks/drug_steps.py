@@ -26,13 +26,14 @@ from prerelax.engines import Level
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.superposition import superimposed
 from prerelax.records.shard import Record, read_shard, write_shard
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
 from prerelax.starts.options import DiffuseOptions
 
-GFN2 = Level("tblite", "GFN2-xTB")
+GFN2 = Level(engine="tblite", method="GFN2-xTB")
 BASELINE, DENOISED, MINIMUM = "mmff94", "denoised", "minimum"
 Positions = NDArray[np.float64]
 
@@ -51,7 +52,8 @@ def main() -> None:
     forcefield_shard(folder / "rdkit.extxyz", mmff94, "mmff94", None, BASELINE)
     options = DiffuseOptions(model=arguments.model, fallback="none")
     diffuse_shard(mmff94, folder / f"{DENOISED}.extxyz", options, DENOISED)
-    relax_shard(mmff94, minimum, level=GFN2, optimizer="bfgs-hessian", fmax=0.003, target=MINIMUM)
+    tight = Relaxation(**GFN2.model_dump(), optimizer="bfgs-hessian", fmax=0.003)
+    relax_shard(mmff94, minimum, tight, named=Named(target=MINIMUM))
 
     geometries = {name: read_shard(folder / f"{name}.extxyz") for name in (BASELINE, DENOISED, MINIMUM)}
     made = [BASELINE, DENOISED]
@@ -66,9 +68,10 @@ def main() -> None:
             ]
             write_shard(folder / f"{file_name(name)}.extxyz", rows)
             made.append(name)
+    plain = Relaxation(**GFN2.model_dump(), optimizer="bfgs")
     for name in made:
         path = folder / f"{file_name(name)}.extxyz"
-        relax_shard(path, relaxed_path(path), level=GFN2, optimizer="bfgs", target="gfn2")
+        relax_shard(path, relaxed_path(path), plain, named=Named(target="gfn2"))
     print_table(folder, made, geometries[MINIMUM])
 
 

@@ -30,7 +30,13 @@ def main() -> None:
     print("engine      geometry  processor s    wall s  energy Eh")
     for engine in arguments.engines:
         measure(
-            Level(engine, arguments.method, arguments.basis, density_fitting=not arguments.exact), arguments
+            Level(
+                engine=engine,
+                method=arguments.method,
+                basis=arguments.basis,
+                density_fitting=not arguments.exact,
+            ),
+            arguments,
         )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from prerelax.engines import Level
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
 
 
@@ -22,7 +21,7 @@ def main(path: Path, n_molecules: int, optimizers: list[str]) -> None:
     chosen = np.linspace(0, len(ends), n_molecules, endpoint=False).astype(int)
     for start in ("positions_mmff94", "positions"):
         for optimizer in optimizers:
-            relaxation = Relaxation(Level("tblite", "GFN2-xTB"), optimizer)
+            relaxation = Relaxation(engine="tblite", method="GFN2-xTB", optimizer=optimizer)
             began = time.process_time()
             results = []
             for i in chosen:

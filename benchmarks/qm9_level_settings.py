@@ -28,7 +28,7 @@ CANDIDATES = {
         grid_level=3, radial_grid_level=3, partition="becke", conv_tol_eh=1e-9, conv_tol_gradient=3.2e-5
     ),
     "chosen": ScfSettings(),
-    "tight": scf_settings(Level("pyscf", "qm9", tight=True)),
+    "tight": scf_settings(Level(engine="pyscf", method="qm9", tight=True)),
     "looser SCF": ScfSettings(conv_tol_gradient=3e-4),
     "grid 1": ScfSettings(grid_level=1),
     "grid 2": ScfSettings(radial_grid_level=2),
@@ -65,7 +65,7 @@ def measure(atoms: Atoms) -> None:
     moved = atoms.copy()
     moved.rattle(0.02, seed=0)
     for name, settings in CANDIDATES.items():
-        calculator = PySCF(Level("pyscf", "qm9"), 0, 1, 1, settings)
+        calculator = PySCF(Level(engine="pyscf", method="qm9"), 0, 1, 1, settings)
         energy, forces, scf_s, gradient_s, cycles = evaluate(atoms, settings, calculator)
         *_, repeat_scf_s, repeat_gradient_s, repeat_cycles = evaluate(moved, settings, calculator)
         print(
@@ -80,7 +80,7 @@ def evaluate(
     atoms: Atoms, settings: ScfSettings, calculator: PySCF | None = None
 ) -> tuple[float, np.ndarray, float, float, int]:
     """Energy (Eh), forces (a.u.), seconds of SCF and gradient, SCF cycles."""
-    calculator = calculator or PySCF(Level("pyscf", "qm9"), 0, 1, 1, settings)
+    calculator = calculator or PySCF(Level(engine="pyscf", method="qm9"), 0, 1, 1, settings)
     began = time.process_time()
     calculator.calculate(atoms)
     total_s = time.process_time() - began

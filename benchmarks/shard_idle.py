@@ -14,10 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from prerelax.engines import Level
 from prerelax.records.shard import read_shard
 from prerelax.relaxation.progress import Progress
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.settings import Relaxation, Resources
+from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
 
@@ -54,10 +54,10 @@ def relax(start: Path, out: Path, workers: int, optimizer: str) -> None:
     def note(_: Progress) -> None:
         ends.append(time.perf_counter())
 
-    options = {"optimizer": optimizer, "hessian": "lindh"} if optimizer == "bfgs-hessian" else {}
     began = time.perf_counter()
-    level = Level("tblite", "GFN2-xTB")
-    relax_shard(start, out, level=level, workers=workers, target="gfn2", progress=note, **options)
+    gfn2 = Relaxation(engine="tblite", method="GFN2-xTB", optimizer=optimizer)
+    resources = Resources(workers=workers)
+    relax_shard(start, out, gfn2, named=Named(target="gfn2"), resources=resources, progress=note)
     ended = time.perf_counter()
     rows = [row for row in read_shard(out) if row.n_gradients]
     sizes = sorted(len(row.numbers) for row in rows)

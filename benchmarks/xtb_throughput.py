@@ -29,9 +29,10 @@ from ase.optimize import BFGS
 from prerelax.engines import Level, make_calculator
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.optimizers import GradientCounter
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.settings import Relaxation, Resources
+from prerelax.relaxation.shard import Named, relax_shard
 
-GFN2 = Level("tblite", "GFN2-xTB")
+GFN2 = Level(engine="tblite", method="GFN2-xTB")
 
 
 def main() -> None:
@@ -89,15 +90,12 @@ def _processor_seconds() -> float:
 
 
 def shard_as_a_user_runs_it(records: list[Record], workers: int, optimizer: str) -> Seconds:
-    options = {"optimizer": optimizer, "hessian": "lindh"} if optimizer == "bfgs-hessian" else {}
+    gfn2 = Relaxation(**GFN2.model_dump(), optimizer=optimizer)
+    options = {"named": Named(target="gfn2"), "resources": Resources(workers=workers)}
     with tempfile.TemporaryDirectory() as folder:
         inp, out = Path(folder) / "in.extxyz", Path(folder) / "out.extxyz"
         write_shard(inp, records)
-        seconds = Seconds.of(
-            lambda: relax_shard(
-                inp, out, level=GFN2, workers=workers, target="gfn2", progress=lambda _: None, **options
-            )
-        )
+        seconds = Seconds.of(lambda: relax_shard(inp, out, gfn2, progress=lambda _: None, **options))
         rows = read_shard(out)
     print(seconds.line(f"prerelax, {optimizer}, {workers} workers", len(records)))
     gradients = np.array([row.n_gradients for row in rows])

@@ -14,7 +14,7 @@ def test_samplers() -> None:
 def test_optimizers_and_levels(in_engine_process) -> None:
     optimizers, hessians, engines = in_engine_process(_known)
     assert set(get_args(choices.Optimizer)) == optimizers
-    assert set(get_args(choices.Hessian)) == hessians | {"auto"}
+    assert set(get_args(choices.CheapLevel)) == hessians | {"auto"}
     assert set(get_args(choices.Engine)) == engines
 
 

@@ -37,7 +37,7 @@ from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.molecule import Relaxation
 from prerelax.relaxation.optimizers import WITH_CHEAP_LEVEL, GradientCounter, make_optimizer
 
-LEVEL = Level("pyscf", "hf", "6-31G**")
+LEVEL = Level(engine="pyscf", method="hf", basis="6-31G**")
 GRADIENT_RMS, GRADIENT_MAX, STEP_RMS, STEP_MAX = 1.5e-4, 4.5e-4, 1.2e-3, 1.8e-3
 """a.u.; pyberny's defaults"""
 MAX_GRADIENTS = 60
@@ -105,11 +105,11 @@ def with_pyberny(atoms: Atoms, _: str, counter: GradientCounter) -> bool:
 
 def with_our(atoms: Atoms, name: str, counter: GradientCounter) -> bool:
     """An optimizer of the package, judged after every gradient by the step it takes next."""
-    choice = Relaxation(LEVEL, name)
+    choice = Relaxation(**LEVEL.model_dump(), optimizer=name)
     surface = factors = None
     if name in WITH_CHEAP_LEVEL:
         surface, factors = (
-            CheapSurface(choice.cheap_level(), atoms.numbers, 0, 1),
+            CheapSurface(choice.chosen_cheap_level, atoms.numbers, 0, 1),
             choice.force_constant_factors(),
         )
     optimizer = make_optimizer(name, atoms, surface, factors)

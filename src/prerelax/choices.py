@@ -7,5 +7,5 @@ Dispersion = Literal["d3bj", "d4"]
 Optimizer = Literal[
     "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
 ]
-Hessian = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
+CheapLevel = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
 CheckMinimum = Literal["none", "cheap", "target"]

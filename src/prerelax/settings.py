@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
@@ -20,8 +20,13 @@ from pydantic_core import CoreSchema, ErrorDetails
 
 from prerelax.errors import UserError, nearest
 
+RENAMED_KEYS = {"hessian": "cheap_level"}
+"""Keys of earlier versions, and what they are called now."""
 EXTENDS = "extends"
 """The key that names what a mapping builds on."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -136,6 +141,14 @@ def expand_path(text: str) -> Path:
     return Path(re.sub(pattern, value, text)).expanduser()
 
 
+def model_from(model: type[Model], said: Mapping[str, object], where: str = "") -> Model:
+    """A model from options or settings. Raises UserError with one sentence for each value that is wrong."""
+    try:
+        return model.model_validate(said)
+    except ValidationError as error:
+        raise UserError(where + sentences(error, model, said)) from None
+
+
 def sentences(error: ValidationError, model: type[BaseModel], raw: object, where: str = "") -> str:
     """What is wrong with settings `raw` for a `model`: one sentence for each key.
 
@@ -162,6 +175,8 @@ def _in_one(complaints: list[str]) -> str:
 def _sentence(error: ErrorDetails, path: list[str | int], known: list[str]) -> str:
     key, value, context = _dotted(path), error["input"], error.get("ctx", {})
     match error["type"]:
+        case "extra_forbidden" if RENAMED_KEYS.get(str(path[-1])) in known:
+            return f"the key {key} is now called {RENAMED_KEYS[str(path[-1])]}"
         case "extra_forbidden":
             return f"unknown key {key}{nearest(str(path[-1]), known)}"
         case "missing":
@@ -177,11 +192,13 @@ def _sentence(error: ErrorDetails, path: list[str | int], known: list[str]) -> s
             chosen_by = context["discriminator"].strip("'").removesuffix("()")
             hint = nearest(str(context.get("tag", "")), words)
             return f"{key}.{chosen_by} must be one of {', '.join(words)}{hint}"
+        case "finite_number":
+            return f"{key} must be finite, not {value!r}"
         case kind if kind in KINDS:
             return f"{key or 'the config'} must be {KINDS[kind]}, not {_shown(value)}"
         case kind if kind in LIMITS:
             comparison, limit = LIMITS[kind]
-            return f"{key} must be {comparison} {context[limit]}, not {value!r}"
+            return f"{key} must be {comparison} {context[limit]:g}, not {value!r}"
         case _:
             return f"{key}: {error['msg']} (got {value!r})"
 

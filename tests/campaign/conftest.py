@@ -9,8 +9,9 @@ import pytest
 from prerelax.campaign.config import Campaign, load_campaign
 from prerelax.campaign.sharding import Sharding
 from prerelax.campaign.stages import shard_path, stages
-from prerelax.engines import ENGINES, Level
-from prerelax.relaxation.shard import relax_shard
+from prerelax.engines import ENGINES
+from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
 
@@ -58,8 +59,9 @@ def run_stages(
                 if stage.kind == "forcefield":
                     forcefield_shard(inp, out, "mmff94", None, "mmff94")
                     continue
-                level = Level("instant", method)
-                done = relax_shard(inp, out, level=level, target="gfn2", progress=lambda _: None)
+                relaxation = Relaxation(engine="instant", method=method, optimizer="bfgs")
+                named = Named(target="gfn2")
+                done = relax_shard(inp, out, relaxation, named=named, progress=lambda _: None)
                 computed[out.stem] = done.n_computed
         return computed
 

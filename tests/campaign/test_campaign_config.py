@@ -7,16 +7,23 @@ from typing import Any
 
 import pytest
 
-from prerelax.campaign.config import (
-    ConfigError,
-    Target,
-    displacing_options,
-    level_options,
-    load_campaign,
-    options,
+from prerelax.campaign.config import load_campaign
+from prerelax.campaign.handing_on import (
+    displacing,
+    embedding,
+    evaluating,
+    making_start,
+    own_models,
+    relaxing,
 )
+from prerelax.campaign.layout import Layout
+from prerelax.campaign.section import ConfigError
 from prerelax.campaign.stages import read_campaign
+from prerelax.campaign.targets import Target
 from prerelax.campaign.trainings import training
+from prerelax.relaxation.settings import Relaxation
+from prerelax.set_making.options import LIKE_QM7X, DisplacementOptions
+from prerelax.settings import model_from
 from prerelax.studies import json_schema, load_studies
 from prerelax.studies.relaxation.config import RelaxationStudy
 from prerelax.training.config import read_config
@@ -56,7 +63,15 @@ def test_two_keys_are_enough() -> None:
         (MINIMAL | {"starts": STARTS | {"cold": {"kind": "embed"}}}, "the start named rdkit"),
         (with_target(fmx=0.01), "unknown key targets.t.fmx; did you mean fmax?"),
         (with_target(only={"max_atom": 6}), "unknown key targets.t.only.max_atom; did you mean max_atoms?"),
-        (with_target(fmax=-1), "targets.t.fmax"),
+        (with_target(fmax=-1), "targets.t.fmax must be more than 0, not -1"),
+        (with_target(fmax=float("inf")), "targets.t.fmax must be finite"),
+        (with_target(fmax=float("nan")), "targets.t.fmax must be finite"),
+        (with_target(hessian="gfn2"), "the key targets.t.hessian is now called cheap_level"),
+        (with_target(cheap_level="gnf2"), "did you mean gfn2?"),
+        (with_target(optimizer="bgfs"), "unknown optimizer 'bgfs'; did you mean bfgs?"),
+        (with_target(kick=True), "kick leaves saddle points that check_minimum finds"),
+        (MINIMAL | {"seed": -1}, "seed must be at least 0, not -1"),
+        (MINIMAL | {"conformers": 10_001}, "conformers must be at most 10000, not 10001"),
         (with_target(method="GFN3-xTB"), "GFN3-xTB"),
         (with_target(engine="pyscf", method="B3LYPP", basis="def2-SVP"), "B3LYPP"),
         (with_target(engine="pyscf", method="PBE0", basis="def2-TZVPX"), "def2-TZVPX"),
@@ -71,7 +86,10 @@ def test_each_mistake_is_one_sentence(config: dict[str, Any], sentence: str) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_options_are_those_that_differ_from_the_defaults() -> None:
+LAYOUT = Layout.of("x")
+
+
+def test_verbs_are_handed_what_differs_from_the_defaults() -> None:
     campaign = load_campaign(
         MINIMAL
         | {"starts": STARTS}
@@ -81,12 +99,35 @@ def test_options_are_those_that_differ_from_the_defaults() -> None:
             }
         }
     )
-    assert options(campaign.starts["mmff94"]) == []
-    assert options(campaign.starts["edm-n50"]) == ["--steps", "50", "--noise-free"]
-    assert options(campaign.targets["b3lyp"]) == [
-        *("--engine", "pyscf", "--method", "qm9", "--timeout", "60.0"),
-        *("--max-atoms", "6"),
-    ]
+    assert json.loads(embedding(campaign)) == {}
+    assert json.loads(making_start(campaign, LAYOUT, "mmff94")) == {}
+    assert json.loads(making_start(campaign, LAYOUT, "edm-n50")) == {"steps": 50, "noise_free": True}
+    handed = relaxing(campaign, LAYOUT, campaign.targets["b3lyp"])
+    relaxation = model_from(Relaxation, json.loads(handed))
+    assert (relaxation.engine, relaxation.method, relaxation.timeout_s) == ("pyscf", "qm9", 60)
+    assert relaxation.only.max_atoms == 6
+    assert set(json.loads(handed)) == {"engine", "method", "timeout_s", "only"}
+
+
+def test_models_of_the_campaigns_own_are_named_by_their_folders(repository: Path) -> None:
+    recipe = str(repository / "config/training/mlff-qm7x-small.yaml")
+    own = {"denoisers": dict.fromkeys(("net", "when", "ff"), recipe)}
+    starts = STARTS | {
+        "own": {"kind": "diffuse", "model": "net", "time_model": "when"},
+        "early": {"kind": "diffuse", "model": "net", "epoch": 3},
+    }
+    targets = {"ff": {"engine": "mlff", "method": "ff"}}
+    campaign = load_campaign(MINIMAL | own | {"starts": starts, "targets": targets})
+    handed = json.loads(making_start(campaign, LAYOUT, "own"))
+    assert handed == {
+        "model": "results/x/training/net/model",
+        "time_model": "results/x/training/when/model",
+    }
+    early = json.loads(making_start(campaign, LAYOUT, "early"))
+    assert early == {"model": "results/x/training/net", "epoch": 3}, "where the verb looks for epochs"
+    at_target = json.loads(relaxing(campaign, LAYOUT, campaign.targets["ff"]))
+    assert at_target["method"] == "results/x/training/ff/model"
+    assert own_models(campaign, campaign.starts["own"]) == ["net", "when"]
 
 
 def test_starts_know_their_source_and_targets_their_starts() -> None:
@@ -118,8 +159,8 @@ def test_shipped_configs_are_valid(repository: Path) -> None:
 
 def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:
     target = Target(engine="tblite", method="GFN2-xTB", solvent="water", only={"max_atoms": 9})
-    words = level_options(target)
-    assert words[words.index("--solvent") + 1] == "water" and words[words.index("--max-atoms") + 1] == "9"
+    handed = json.loads(evaluating(target))
+    assert handed["solvent"] == "water" and handed["only"] == {"max_atoms": 9}
 
 
 SETS: dict[str, Any] = {
@@ -153,12 +194,10 @@ def test_sets_and_relaxations_hang_together() -> None:
     relaxation = load_studies(campaign)["relaxation"]
     assert isinstance(relaxation, RelaxationStudy)
     assert relaxation.tables(campaign.starts)["methods"].inputs == {"displaced": ["ff"]}
-    words = displacing_options(campaign.sets["labelled"], 7)
-    assert words[:4] == ["--engine", "tblite", "--method", "GFN1-xTB"] and words[-2:] == [
-        "--displacements",
-        "7",
-    ]
-    assert words[words.index("--label-method") + 1] == "GFN2-xTB"
+    options = model_from(DisplacementOptions, json.loads(displacing(campaign, "labelled", 7)))
+    assert options.minima.method == "GFN1-xTB" and options.labels.method == "GFN2-xTB"
+    assert options.displacements == 7 and options.minima.fmax == 0.03
+    assert options.minima.only == LIKE_QM7X
 
 
 @pytest.mark.parametrize(

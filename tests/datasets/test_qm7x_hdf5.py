@@ -186,7 +186,7 @@ def test_names_of_readme_and_files() -> None:
 
 def test_the_verbs_say_what_they_wrote_and_what_is_left_out(original: Path, tmp_path: Path) -> None:
     def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "prerelax", *map(str, words)]
+        command = [sys.executable, "-m", "prerelax", "data", *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     done = run("qm7x", tmp_path / "a.npz", edited(original, drop_labels))

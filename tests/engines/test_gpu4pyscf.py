@@ -7,10 +7,10 @@ from ase.build import molecule
 from prerelax.engines import Level, level_settings, make_calculator, resolved, validate_level
 from prerelax.engines.gpu4pyscf import engine as gpu4pyscf
 
-QM9 = Level("dft", "qm9")
-PBE = Level("dft", "PBE", "def2-SVP")
+QM9 = Level(engine="dft", method="qm9")
+PBE = Level(engine="dft", method="PBE", basis="def2-SVP")
 card = pytest.mark.skipif(
-    gpu4pyscf.objection(Level("gpu4pyscf", "PBE", "def2-SVP")) is not None,
+    gpu4pyscf.objection(Level(engine="gpu4pyscf", method="PBE", basis="def2-SVP")) is not None,
     reason="GPU4PySCF or a graphics card is missing (docs/guide/levels.md)",
 )
 
@@ -32,8 +32,8 @@ def installed(monkeypatch, package, cards):
         (True, 1, QM9, "pyscf"),
         (True, 0, PBE, "pyscf"),
         (False, 1, PBE, "pyscf"),
-        (True, 1, Level("pyscf", "PBE", "def2-SVP"), "pyscf"),
-        (False, 0, Level("gpu4pyscf", "PBE", "def2-SVP"), "gpu4pyscf"),
+        (True, 1, Level(engine="pyscf", method="PBE", basis="def2-SVP"), "pyscf"),
+        (False, 0, Level(engine="gpu4pyscf", method="PBE", basis="def2-SVP"), "gpu4pyscf"),
     ],
 )
 def test_dft_takes_the_card_where_there_is_one(monkeypatch, package, cards, level, engine):
@@ -48,7 +48,7 @@ def test_dft_takes_the_card_where_there_is_one(monkeypatch, package, cards, leve
 def test_without_card_or_package_the_engine_is_one_sentence(monkeypatch, package, cards, words):
     installed(monkeypatch, package, cards)
     with pytest.raises(ValueError, match=words):
-        level_settings(Level("gpu4pyscf", "PBE", "def2-SVP"))
+        level_settings(Level(engine="gpu4pyscf", method="PBE", basis="def2-SVP"))
 
 
 def test_settings_name_the_engine_that_was_taken(monkeypatch):
@@ -63,11 +63,11 @@ def test_settings_name_the_engine_that_was_taken(monkeypatch):
 @pytest.mark.parametrize(
     ("level", "words"),
     [
-        (Level("gpu4pyscf", "qm9"), "use the engine pyscf"),
-        (Level("gpu4pyscf", "b3lip", "def2-SVP"), "did you mean B3LYP"),
-        (Level("gpu4pyscf", "PBE", "def2-SVP", solvent="watr"), "did you mean water"),
-        (Level("dft", "PBE"), "needs a basis"),
-        (Level("dtf", "PBE"), "did you mean dft"),
+        (Level(engine="gpu4pyscf", method="qm9"), "use the engine pyscf"),
+        (Level(engine="gpu4pyscf", method="b3lip", basis="def2-SVP"), "did you mean B3LYP"),
+        (Level(engine="gpu4pyscf", method="PBE", basis="def2-SVP", solvent="watr"), "did you mean water"),
+        (Level(engine="dft", method="PBE"), "needs a basis"),
+        (Level(engine="dtf", method="PBE"), "did you mean dft"),
     ],
 )
 def test_wrong_levels_are_one_clear_sentence(in_engine_process, level, words):
@@ -88,7 +88,7 @@ def statuses_of_errors():
         np.linalg.LinAlgError("not positive definite"),
         NotImplementedError("h functions"),
     ]
-    calculator = GPU4PySCF(Level("gpu4pyscf", "HF", "STO-3G"), 0, 1, 1, gpu_settings())
+    calculator = GPU4PySCF(Level(engine="gpu4pyscf", method="HF", basis="STO-3G"), 0, 1, 1, gpu_settings())
     return [calculator.engine_error(error).status for error in errors]
 
 
@@ -110,7 +110,9 @@ def first_density_at_a_moved_geometry():
 
     counts = []
     for name, other, multiplicity in (("H2O", "CH4", 1), ("NH2", "CH3", 2)):
-        calculator = GPU4PySCF(Level("gpu4pyscf", "HF", "STO-3G"), 0, multiplicity, 1, gpu_settings())
+        calculator = GPU4PySCF(
+            Level(engine="gpu4pyscf", method="HF", basis="STO-3G"), 0, multiplicity, 1, gpu_settings()
+        )
         atoms = molecule(name)
         calculator._occupied = _occupied(scf.HF(calculator._molecule(atoms)).run())
         atoms.rattle(0.02, seed=0)
@@ -129,7 +131,8 @@ def test_the_guess_has_all_electrons(in_engine_process):
 def energies_and_forces(engine, method, basis, dispersion, solvent, multiplicity):
     atoms = molecule("CH3OH" if multiplicity == 1 else "CH3")
     calculator = make_calculator(
-        Level(engine, method, basis, dispersion, solvent=solvent), multiplicity=multiplicity
+        Level(engine=engine, method=method, basis=basis, dispersion=dispersion, solvent=solvent),
+        multiplicity=multiplicity,
     )
     calculator.calculate(atoms)
     atoms.rattle(0.02, seed=0)

@@ -39,12 +39,12 @@ def test_impossible_molecules_are_input_errors(numbers, positions, charge, multi
 @pytest.mark.parametrize(
     ("level", "words"),
     [
-        (Level("tblit", "GFN2-xTB"), "did you mean tblite"),
-        (Level("orca", "B3LYP"), "known are tblite, pyscf"),
-        (Level("tblite", "GFN3-xTB"), "did you mean GFN"),
-        (Level("tblite", "GFN2-xTB", "def2-SVP"), "leave out the basis"),
-        (Level("tblite", "GFN2-xTB", dispersion="d4"), "contains its dispersion"),
-        (Level("pyscf", "qm9", "def2-SVP"), "fixes functional"),
+        (Level(engine="tblit", method="GFN2-xTB"), "did you mean tblite"),
+        (Level(engine="orca", method="B3LYP"), "known are tblite, pyscf"),
+        (Level(engine="tblite", method="GFN3-xTB"), "did you mean GFN"),
+        (Level(engine="tblite", method="GFN2-xTB", basis="def2-SVP"), "leave out the basis"),
+        (Level(engine="tblite", method="GFN2-xTB", dispersion="d4"), "contains its dispersion"),
+        (Level(engine="pyscf", method="qm9", basis="def2-SVP"), "fixes functional"),
     ],
 )
 def test_wrong_levels_are_one_clear_sentence(level, words):
@@ -53,8 +53,10 @@ def test_wrong_levels_are_one_clear_sentence(level, words):
 
 
 def test_settings_tell_levels_and_their_thresholds_apart():
-    assert level_settings(Level("pyscf", "qm9"))["grid_level"] >= 2
-    assert level_settings(Level("tblite", "GFN2-xTB")) != level_settings(Level("tblite", "GFN1-xTB"))
-    assert level_settings(Level("pyscf", "qm9")) != level_settings(
-        Level("pyscf", "qm9", density_fitting=False)
+    assert level_settings(Level(engine="pyscf", method="qm9"))["grid_level"] >= 2
+    assert level_settings(Level(engine="tblite", method="GFN2-xTB")) != level_settings(
+        Level(engine="tblite", method="GFN1-xTB")
+    )
+    assert level_settings(Level(engine="pyscf", method="qm9")) != level_settings(
+        Level(engine="pyscf", method="qm9", density_fitting=False)
     )

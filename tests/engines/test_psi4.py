@@ -29,12 +29,13 @@ from prerelax.engines.psi4.program import EXECUTABLE_VARIABLE, MEMORY_VARIABLE, 
 from prerelax.engines.psi4.settings import Psi4Settings
 from prerelax.errors import UserError
 from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import relax_shard
 
 psi4 = pytest.mark.skipif(
     find_psi4() is None, reason="the program psi4 is not installed (docs/guide/levels.md)"
 )
-HF = Level("psi4", "HF", "STO-3G")
+HF = Level(engine="psi4", method="HF", basis="STO-3G")
 STRETCHED = Atoms("COH3", [[0, 0, 0], [0, 0, 2.9], [1.0, 0, -0.3], [-0.5, 0.9, -0.3], [-0.5, -0.9, -0.3]])
 
 
@@ -61,14 +62,14 @@ def evaluate(level, atoms, charge=0, multiplicity=1, settings=None, generated_ba
 @pytest.mark.parametrize(
     ("level", "words"),
     [
-        (Level("psi4", "qm9"), "use the engine pyscf"),
-        (Level("psi4", "GFN2-xTB"), "engine tblite"),
-        (Level("psi4", "PBE0"), "needs a basis"),
-        (Level("psi4", "B3LYP-D3BJ", "def2-SVP"), "functional alone and dispersion"),
-        (Level("psi4", "PBE0", "def2-SVP", "d5"), "unknown dispersion"),
-        (Level("psi4", "PBE0", "../../etc/passwd"), "no name of a basis"),
-        (Level("psi4", "PBE0", "def2-SVP\nset x y"), "no name of a basis"),
-        (Level("psi4", "hf'); import os #", "def2-SVP"), "no name of a method"),
+        (Level(engine="psi4", method="qm9"), "use the engine pyscf"),
+        (Level(engine="psi4", method="GFN2-xTB"), "engine tblite"),
+        (Level(engine="psi4", method="PBE0"), "needs a basis"),
+        (Level(engine="psi4", method="B3LYP-D3BJ", basis="def2-SVP"), "functional alone and dispersion"),
+        (Level(engine="psi4", method="PBE0", basis="def2-SVP", dispersion="d5"), "unknown dispersion"),
+        (Level(engine="psi4", method="PBE0", basis="../../etc/passwd"), "no name of a basis"),
+        (Level(engine="psi4", method="PBE0", basis="def2-SVP\nset x y"), "no name of a basis"),
+        (Level(engine="psi4", method="hf'); import os #", basis="def2-SVP"), "no name of a method"),
     ],
 )
 def test_wrong_words_are_refused_without_the_program(level, words):
@@ -80,11 +81,20 @@ def test_wrong_words_are_refused_without_the_program(level, words):
 @pytest.mark.parametrize(
     ("level", "words"),
     [
-        (Level("psi4", "b3lip", "def2-SVP"), "Did you mean\\? b3lyp"),
-        (Level("psi4", "B2PLYP", "def2-SVP"), "cannot compute gradients with B2PLYP"),
-        (Level("psi4", "HF", "def2-TZVPX"), "neither Psi4 nor PySCF knows .* did you mean def2-TZVP"),
-        pytest.param(Level("psi4", "MP2", "def2-SVP"), "cannot compute", marks=pytest.mark.slow),
-        pytest.param(Level("psi4", "M06-2X", "def2-SVP", "d4"), "no d4 parameters", marks=pytest.mark.slow),
+        (Level(engine="psi4", method="b3lip", basis="def2-SVP"), "Did you mean\\? b3lyp"),
+        (Level(engine="psi4", method="B2PLYP", basis="def2-SVP"), "cannot compute gradients with B2PLYP"),
+        (
+            Level(engine="psi4", method="HF", basis="def2-TZVPX"),
+            "neither Psi4 nor PySCF knows .* did you mean def2-TZVP",
+        ),
+        pytest.param(
+            Level(engine="psi4", method="MP2", basis="def2-SVP"), "cannot compute", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            Level(engine="psi4", method="M06-2X", basis="def2-SVP", dispersion="d4"),
+            "no d4 parameters",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_psi4_lacks_is_refused_before_a_shard_begins(in_engine_process, level, words):
@@ -113,7 +123,7 @@ def test_settings_name_the_programs_behind_the_numbers():
     settings = level_settings(HF)
     assert settings["versions"]["psi4"] and settings["basis_from"] == "psi4"
     assert settings["density_fitting"] is True
-    exact = level_settings(Level("psi4", "HF", "STO-3G", density_fitting=False))
+    exact = level_settings(Level(engine="psi4", method="HF", basis="STO-3G", density_fitting=False))
     assert exact["density_fitting"] is False
 
 
@@ -153,7 +163,7 @@ def test_energies_and_forces_are_pyscfs(in_engine_process, xc, basis, name, mult
     settings = Psi4Settings(
         radial_points=grid[0], spherical_points=grid[1], e_convergence_eh=1e-9, d_convergence=1e-8
     )
-    level = Level("psi4", xc or "HF", basis, density_fitting=False)
+    level = Level(engine="psi4", method=xc or "HF", basis=basis, density_fitting=False)
     energy, forces = in_engine_process(evaluate, level, atoms, 0, multiplicity, settings, generated)
     expected = in_engine_process(plain_pyscf, atoms, xc, basis, multiplicity, grid)
     assert energy == pytest.approx(expected[0], abs=1e-5)
@@ -188,7 +198,9 @@ def test_dispersion_is_its_energys_derivative(in_engine_process, version):
 def dispersion_of_the_engine(engine, version):
     energies = []
     for dispersion in (None, version):
-        calculator = make_calculator(Level(engine, "HF", "STO-3G", dispersion, density_fitting=False))
+        calculator = make_calculator(
+            Level(engine=engine, method="HF", basis="STO-3G", dispersion=dispersion, density_fitting=False)
+        )
         calculator.calculate(molecule("CH4"))
         calculator.close()
         energies.append((calculator.results["energy"], calculator.results["forces"]))
@@ -279,7 +291,7 @@ def test_a_broken_program_refuses_the_shard(tmp_path, monkeypatch):
     monkeypatch.setenv(EXECUTABLE_VARIABLE, program(tmp_path / "psi4", "echo no license >&2; exit 3\n"))
     write_shard(tmp_path / "in.extxyz", [water("a")])
     with pytest.raises(UserError, match="no license"):
-        relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", level=HF, target="hf")
+        relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", Relaxation(**HF.model_dump()))
 
 
 def test_wrong_memory_is_one_sentence(tmp_path, monkeypatch):
@@ -315,7 +327,7 @@ def test_a_hopeless_scf_is_scf_failed():
 @pytest.mark.slow
 def test_a_stretched_radical_is_rescued():
     """Plain DIIS needs 20 iterations; with 18, second order takes over."""
-    level = Level("psi4", "B3LYP", "STO-3G")
+    level = Level(engine="psi4", method="B3LYP", basis="STO-3G")
     energy, _ = evaluate(level, STRETCHED, 0, 2)
     rescued, _ = evaluate(level, STRETCHED, 0, 2, Psi4Settings(max_cycles=18))
     assert rescued == pytest.approx(energy, abs=1e-5)
@@ -344,9 +356,8 @@ def test_a_molecule_that_takes_too_long_leaves_no_psi4_running(tmp_path, scratch
     benzene = molecule("C6H6")
     rows = [water("benzene", numbers=benzene.numbers, positions=benzene.positions), water("water")]
     write_shard(tmp_path / "in.extxyz", rows)
-    level = Level("psi4", "B3LYP", "def2-TZVP")
-    options = {"level": level, "target": "b3lyp", "timeout_s": 4}
-    relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", **options)
+    relaxation = Relaxation(engine="psi4", method="B3LYP", basis="def2-TZVP", optimizer="bfgs", timeout_s=4)
+    relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", relaxation)
     first = read_shard(tmp_path / "out.extxyz")[0]
     assert first.status == "timeout" and "limit of 4 s" in first.message
     deadline = time.monotonic() + 10

@@ -12,7 +12,7 @@ from ase.units import Bohr, Hartree
 from prerelax.engines import EngineError, Level, level_settings, make_calculator, validate_level
 from prerelax.engines.pyscf.settings import ScfSettings, scf_settings
 
-QM9 = Level("pyscf", "qm9")
+QM9 = Level(engine="pyscf", method="qm9")
 TIGHT = ScfSettings(grid_level=4, radial_grid_level=4, conv_tol_eh=1e-10, conv_tol_gradient=1e-6)
 
 
@@ -47,7 +47,8 @@ def test_level_qm9_gives_the_data_sets_energies_at_its_minima(in_engine_process,
 # Methanol's published geometry has 0.021 eV/Å, the largest here; its energy is met all the same.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("settings", "within"), [(ScfSettings(), 3e-5), (scf_settings(Level("pyscf", "qm9", tight=True)), 2e-5)]
+    ("settings", "within"),
+    [(ScfSettings(), 3e-5), (scf_settings(Level(engine="pyscf", method="qm9", tight=True)), 2e-5)],
 )
 @pytest.mark.parametrize("row", [7, 8, 10, 12, 13, 17, 20])
 def test_level_qm9_on_more_molecules(in_engine_process, qm9_molecules, row, settings, within):
@@ -62,7 +63,7 @@ def test_level_qm9_on_more_molecules(in_engine_process, qm9_molecules, row, sett
 def test_the_built_in_basis_of_that_name_is_another_one(in_engine_process, qm9_molecules):
     atoms = qm9_molecules[5]
     plain = Atoms(atoms.numbers, atoms.positions)
-    level = Level("pyscf", "b3lypg", "6-31G(2df,p)")
+    level = Level(engine="pyscf", method="b3lypg", basis="6-31G(2df,p)")
     energy, forces, _ = in_engine_process(evaluate, level, plain)
     assert abs(energy - (atoms.info["U0"] - atoms.info["zpve"])) > 5e-4
     assert largest_force(forces) > 0.02
@@ -127,11 +128,17 @@ def analytic_and_numerical(level, atoms, charge, multiplicity, components):
     [
         (QM9, "H2O", 0, 1),
         pytest.param(QM9, "NH2", 0, 2, marks=pytest.mark.slow),
-        pytest.param(Level("pyscf", "PBE", "def2-SVP", "d4"), "H2O", 0, 1, marks=pytest.mark.slow),
-        (Level("pyscf", "hf", "def2-SVP", "d3bj"), "CH3", 0, 2),
-        (Level("pyscf", "PBE0", "def2-SVP"), "H2O", 1, 2),
         pytest.param(
-            Level("pyscf", "B3LYP", "6-31G*", "d3bj", density_fitting=False),
+            Level(engine="pyscf", method="PBE", basis="def2-SVP", dispersion="d4"),
+            "H2O",
+            0,
+            1,
+            marks=pytest.mark.slow,
+        ),
+        (Level(engine="pyscf", method="hf", basis="def2-SVP", dispersion="d3bj"), "CH3", 0, 2),
+        (Level(engine="pyscf", method="PBE0", basis="def2-SVP"), "H2O", 1, 2),
+        pytest.param(
+            Level(engine="pyscf", method="B3LYP", basis="6-31G*", dispersion="d3bj", density_fitting=False),
             *("H2O", 0, 1),
             marks=pytest.mark.slow,
         ),
@@ -160,7 +167,7 @@ def plain_pyscf(atoms, charge, spin):
 @pytest.mark.parametrize(("name", "charge", "multiplicity"), [("CH3", 0, 2), ("O2", 0, 3), ("OH", -1, 1)])
 def test_charged_and_open_shell_molecules(in_engine_process, name, charge, multiplicity):
     atoms = molecule(name)
-    level = Level("pyscf", "PBE0", "def2-SVP", density_fitting=False)
+    level = Level(engine="pyscf", method="PBE0", basis="def2-SVP", density_fitting=False)
     energy, _, _ = in_engine_process(evaluate, level, atoms, charge, multiplicity)
     assert energy == pytest.approx(in_engine_process(plain_pyscf, atoms, charge, multiplicity - 1), abs=2e-5)
 
@@ -197,7 +204,9 @@ def test_earlier_geometries_save_cycles_and_change_nothing(in_engine_process):
     assert cycles < fresh_cycles
 
 
-@pytest.mark.parametrize(("max_cycles", "level"), [(4, QM9), (4, Level("pyscf", "PBE0", "def2-SVP"))])
+@pytest.mark.parametrize(
+    ("max_cycles", "level"), [(4, QM9), (4, Level(engine="pyscf", method="PBE0", basis="def2-SVP"))]
+)
 def test_an_scf_that_diis_leaves_is_rescued(in_engine_process, max_cycles, level):
     settings = ScfSettings(max_cycles=max_cycles)
     energy, forces, cycles = in_engine_process(evaluate, level, molecule("H2O"), 0, 1, settings)
@@ -214,7 +223,7 @@ def test_an_scf_that_diis_leaves_is_rescued(in_engine_process, max_cycles, level
 )
 def test_hard_molecules_end_in_one_state_by_any_way(in_engine_process, name, distance, multiplicity):
     atoms = Atoms(name, [[0, 0, 0], [0, 0, distance]])
-    level = Level("pyscf", "PBE0", "def2-SVP")
+    level = Level(engine="pyscf", method="PBE0", basis="def2-SVP")
     normal = in_engine_process(evaluate, level, atoms, 0, multiplicity)
     rescued = in_engine_process(evaluate, level, atoms, 0, multiplicity, ScfSettings(max_cycles=10))
     assert rescued[2] > 10
@@ -225,7 +234,12 @@ def test_a_hopeless_scf_is_scf_failed(in_engine_process):
     stretched = Atoms("COH3", [[0, 0, 0], [0, 0, 2.9], [1.0, 0, -0.3], [-0.5, 0.9, -0.3], [-0.5, -0.9, -0.3]])
     with pytest.raises(EngineError, match="did not converge") as caught:
         in_engine_process(
-            evaluate, Level("pyscf", "B3LYP", "STO-3G"), stretched, 0, 2, ScfSettings(max_cycles=2)
+            evaluate,
+            Level(engine="pyscf", method="B3LYP", basis="STO-3G"),
+            stretched,
+            0,
+            2,
+            ScfSettings(max_cycles=2),
         )
     assert caught.value.status == "scf_failed"
 
@@ -238,7 +252,7 @@ def in_little_memory():
     from prerelax.engines.pyscf.scf import PySCF
 
     chain = Atoms("C40", [[1.5 * i, 0, 0] for i in range(40)])
-    calculator = PySCF(Level("pyscf", "PBE", "def2-TZVPP"), 0, 1, 1, ScfSettings())
+    calculator = PySCF(Level(engine="pyscf", method="PBE", basis="def2-TZVPP"), 0, 1, 1, ScfSettings())
     limits = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 300_000_000, limits[1]))
@@ -260,7 +274,9 @@ def test_a_molecule_too_large_for_memory_is_resource_error(in_engine_process):
 
 
 def test_a_tight_level_has_settings_of_its_own():
-    normal, tight = (level_settings(Level("pyscf", "qm9", tight=tight)) for tight in (False, True))
+    normal, tight = (
+        level_settings(Level(engine="pyscf", method="qm9", tight=tight)) for tight in (False, True)
+    )
     assert tight["radial_grid_level"] > normal["radial_grid_level"]
     assert tight["conv_tol_gradient"] < normal["conv_tol_gradient"]
 
@@ -269,8 +285,8 @@ def test_a_tight_level_has_settings_of_its_own():
     ("level", "atoms", "missing"),
     [
         (QM9, Atoms("SiH4", np.vstack([[0, 0, 0], molecule("CH4").positions[1:] * 1.35])), "Si"),
-        (Level("pyscf", "PBE", "6-31G*"), Atoms("HI", [[0, 0, 0], [0, 0, 1.61]]), "I"),
-        (Level("pyscf", "PBE", "def2-SVP"), Atoms("U"), "U"),
+        (Level(engine="pyscf", method="PBE", basis="6-31G*"), Atoms("HI", [[0, 0, 0], [0, 0, 1.61]]), "I"),
+        (Level(engine="pyscf", method="PBE", basis="def2-SVP"), Atoms("U"), "U"),
     ],
 )
 def test_elements_without_functions_are_unsupported(in_engine_process, level, atoms, missing):
@@ -280,7 +296,7 @@ def test_elements_without_functions_are_unsupported(in_engine_process, level, at
 
 
 def electrons_treated(atoms):
-    calculator = make_calculator(Level("pyscf", "PBE", "def2-SVP"))
+    calculator = make_calculator(Level(engine="pyscf", method="PBE", basis="def2-SVP"))
     return calculator._molecule(atoms).nelectron
 
 
@@ -298,23 +314,34 @@ def dispersion_alone(atoms):
 
 def test_d4_adds_the_dispersion_of_b3lyp_to_its_vwn3_variant(in_engine_process):
     atoms = molecule("CH4")
-    without, _, _ = in_engine_process(evaluate, Level("pyscf", "B3LYPG", "6-31G*"), atoms)
-    with_d4, _, _ = in_engine_process(evaluate, Level("pyscf", "B3LYPG", "6-31G*", "d4"), atoms)
+    without, _, _ = in_engine_process(evaluate, Level(engine="pyscf", method="B3LYPG", basis="6-31G*"), atoms)
+    with_d4, _, _ = in_engine_process(
+        evaluate, Level(engine="pyscf", method="B3LYPG", basis="6-31G*", dispersion="d4"), atoms
+    )
     assert with_d4 - without == pytest.approx(in_engine_process(dispersion_alone, atoms), abs=1e-7)
 
 
 @pytest.mark.parametrize(
     ("level", "words"),
     [
-        (Level("pyscf", "b3lip", "def2-SVP"), "no functional 'b3lip'; did you mean B3LYP"),
-        (Level("pyscf", "", "def2-SVP"), "no functional"),
-        (Level("pyscf", "GFN2-xTB"), "tblite"),
-        (Level("pyscf", "PBE0"), "needs a basis"),
-        (Level("pyscf", "PBE0", "def2-TZVPX"), "did you mean def2-TZVP"),
-        (Level("pyscf", "PBE0", "6-31G(foo)"), "no basis"),
-        (Level("pyscf", "PBE0", "def2-SVP", "d5"), "unknown dispersion"),
-        (Level("pyscf", "M06-2X", "def2-SVP", "d4"), "no d4 parameters for M06-2X"),
-        (Level("pyscf", "wb97x-d3bj", "def2-SVP", "d3bj"), "names its dispersion already"),
+        (
+            Level(engine="pyscf", method="b3lip", basis="def2-SVP"),
+            "no functional 'b3lip'; did you mean B3LYP",
+        ),
+        (Level(engine="pyscf", method="", basis="def2-SVP"), "no functional"),
+        (Level(engine="pyscf", method="GFN2-xTB"), "tblite"),
+        (Level(engine="pyscf", method="PBE0"), "needs a basis"),
+        (Level(engine="pyscf", method="PBE0", basis="def2-TZVPX"), "did you mean def2-TZVP"),
+        (Level(engine="pyscf", method="PBE0", basis="6-31G(foo)"), "no basis"),
+        (Level(engine="pyscf", method="PBE0", basis="def2-SVP", dispersion="d5"), "unknown dispersion"),
+        (
+            Level(engine="pyscf", method="M06-2X", basis="def2-SVP", dispersion="d4"),
+            "no d4 parameters for M06-2X",
+        ),
+        (
+            Level(engine="pyscf", method="wb97x-d3bj", basis="def2-SVP", dispersion="d3bj"),
+            "names its dispersion already",
+        ),
     ],
 )
 def test_wrong_levels_are_one_clear_sentence(in_engine_process, level, words):
@@ -324,9 +351,13 @@ def test_wrong_levels_are_one_clear_sentence(in_engine_process, level, words):
 
 @pytest.mark.parametrize(
     "level",
-    [QM9, Level("pyscf", "r2SCAN", "def2-TZVP", "d4"), Level("pyscf", "HF", "STO-3G"),
-     Level("pyscf", "b3lypg", "6-31G(2df,p)", "d3bj")],
-)  # fmt: skip
+    [
+        QM9,
+        Level(engine="pyscf", method="r2SCAN", basis="def2-TZVP", dispersion="d4"),
+        Level(engine="pyscf", method="HF", basis="STO-3G"),
+        Level(engine="pyscf", method="b3lypg", basis="6-31G(2df,p)", dispersion="d3bj"),
+    ],
+)
 def test_good_levels_pass(in_engine_process, level):
     in_engine_process(validate_level, level)
 
@@ -335,7 +366,7 @@ def fast_and_plain(functional):
     """Energies and forces (a.u.) of the calculator and of PySCF alone on the same grid."""
     from prerelax.engines.pyscf.scf import PySCF
 
-    calculator = PySCF(Level("pyscf", functional, "def2-SVP"), 0, 1, 1, TIGHT)
+    calculator = PySCF(Level(engine="pyscf", method=functional, basis="def2-SVP"), 0, 1, 1, TIGHT)
     atoms = molecule("H2O")
     atoms.rattle(0.05, seed=1)
     calculator.calculate(atoms)

@@ -1,11 +1,15 @@
 """Implicit solvents: their forces, their names, and what they do to a molecule's energy."""
 
+import json
+
 import numpy as np
 import pytest
 from ase.build import molecule
 from ase.units import Bohr, Hartree, kcal, mol
 
-from prerelax.campaign.config import ConfigError, load_campaign, options
+from prerelax.campaign.config import load_campaign
+from prerelax.campaign.handing_on import at_level
+from prerelax.campaign.section import ConfigError
 from prerelax.engines import Level, level_settings, make_calculator, validate_level
 from prerelax.engines.pyscf.settings import ScfSettings
 from prerelax.engines.solvents import TBLITE_NAMES, smd_name, tblite_name
@@ -43,7 +47,7 @@ def analytic_and_numerical(level, name, multiplicity, components, step_ang):
 @pytest.mark.parametrize("method", ["GFN2-xTB", "GFN1-xTB"])
 @pytest.mark.parametrize(("solvent", "model"), [("water", None), ("dmso", "gbsa"), ("toluene", "c-pcm")])
 def test_xtb_forces_are_the_energys_derivative(in_engine_process, method, solvent, model):
-    level = Level("tblite", method, solvent=solvent, solvent_model=model)
+    level = Level(engine="tblite", method=method, solvent=solvent, solvent_model=model)
     components = [(0, 0), (1, 1), (3, 2)]
     analytic, numerical = in_engine_process(analytic_and_numerical, level, "CH3OH", 1, components, 2e-3)
     np.testing.assert_allclose(analytic, numerical, atol=2e-3)
@@ -62,7 +66,14 @@ def test_xtb_forces_are_the_energys_derivative(in_engine_process, method, solven
 def test_dft_forces_are_the_energys_derivative(
     in_engine_process, method, solvent, model, name, multiplicity, density_fitting
 ):
-    level = Level("pyscf", method, "6-31G*", None, density_fitting, solvent=solvent, solvent_model=model)
+    level = Level(
+        engine="pyscf",
+        method=method,
+        basis="6-31G*",
+        density_fitting=density_fitting,
+        solvent=solvent,
+        solvent_model=model,
+    )
     analytic, numerical = in_engine_process(
         analytic_and_numerical, level, name, multiplicity, [(1, 2)], 1e-3 * Bohr
     )
@@ -76,7 +87,9 @@ def solvation_energy(level, name):
     atoms = molecule(name)
     energies = []
     for solvent in (None, "water"):
-        calculation = make_calculator(Level(level.engine, level.method, level.basis, solvent=solvent))
+        calculation = make_calculator(
+            Level(engine=level.engine, method=level.method, basis=level.basis, solvent=solvent)
+        )
         calculation.calculate(atoms)
         energies.append(calculation.results["energy"])
     return (energies[1] - energies[0]) / (kcal / mol)
@@ -85,8 +98,8 @@ def solvation_energy(level, name):
 @pytest.mark.parametrize(
     "level",
     [
-        Level("tblite", "GFN2-xTB"),
-        pytest.param(Level("pyscf", "HF", "6-31G*"), marks=pytest.mark.slow),
+        Level(engine="tblite", method="GFN2-xTB"),
+        pytest.param(Level(engine="pyscf", method="HF", basis="6-31G*"), marks=pytest.mark.slow),
     ],
 )
 def test_water_dissolves_in_water_and_methane_does_not(in_engine_process, level):
@@ -98,17 +111,29 @@ def test_water_dissolves_in_water_and_methane_does_not(in_engine_process, level)
 @pytest.mark.parametrize(
     ("level", "words"),
     [
-        (Level("tblite", "GFN2-xTB", solvent="watr"), "tblite has no solvent 'watr'; did you mean water"),
-        (Level("pyscf", "HF", "6-31G*", solvent="etanol"), "no solvent 'etanol'; did you mean ethanol"),
         (
-            Level("tblite", "GFN1-xTB", solvent="ethanol", solvent_model="gbsa"),
+            Level(engine="tblite", method="GFN2-xTB", solvent="watr"),
+            "tblite has no solvent 'watr'; did you mean water",
+        ),
+        (
+            Level(engine="pyscf", method="HF", basis="6-31G*", solvent="etanol"),
+            "no solvent 'etanol'; did you mean ethanol",
+        ),
+        (
+            Level(engine="tblite", method="GFN1-xTB", solvent="ethanol", solvent_model="gbsa"),
             "no gbsa parameters of ethanol",
         ),
-        (Level("tblite", "GFN2-xTB", solvent="water", solvent_model="smd"), "known are alpb, gbsa, c-pcm"),
-        (Level("pyscf", "HF", "6-31G*", solvent="water", solvent_model="sdm"), "did you mean smd"),
-        (Level("pyscf", "HF", "6-31G*", solvent_model="smd"), "needs a solvent"),
-        (Level("pyscf", "qm9", solvent="water"), "gas phase"),
-        (Level("psi4", "HF", "6-31G*", solvent="water"), "psi4 has no implicit solvent"),
+        (
+            Level(engine="tblite", method="GFN2-xTB", solvent="water", solvent_model="smd"),
+            "known are alpb, gbsa, c-pcm",
+        ),
+        (
+            Level(engine="pyscf", method="HF", basis="6-31G*", solvent="water", solvent_model="sdm"),
+            "did you mean smd",
+        ),
+        (Level(engine="pyscf", method="HF", basis="6-31G*", solvent_model="smd"), "needs a solvent"),
+        (Level(engine="pyscf", method="qm9", solvent="water"), "gas phase"),
+        (Level(engine="psi4", method="HF", basis="6-31G*", solvent="water"), "psi4 has no implicit solvent"),
     ],
 )
 def test_wrong_solvents_are_one_clear_sentence(in_engine_process, level, words):
@@ -121,7 +146,7 @@ def names_not_understood():
     missing = []
     for pair in TBLITE_NAMES.items():
         for name in pair:
-            validate_level(Level("tblite", "GFN2-xTB", solvent=name))
+            validate_level(Level(engine="tblite", method="GFN2-xTB", solvent=name))
             try:
                 smd_name(name.upper())
             except ValueError:
@@ -142,16 +167,15 @@ def test_one_name_serves_both_engines(in_engine_process):
 
 def test_the_gas_phases_settings_have_no_word_of_solvents():
     """So that journals of gas-phase relaxations stay valid."""
-    gas = level_settings(Level("tblite", "GFN2-xTB"))
+    gas = level_settings(Level(engine="tblite", method="GFN2-xTB"))
     assert not any("solvent" in key for key in gas)
-    water = level_settings(Level("tblite", "GFN2-xTB", solvent="Water"))
+    water = level_settings(Level(engine="tblite", method="GFN2-xTB", solvent="Water"))
     assert water == gas | {"solvent": "water", "solvent_model": "alpb"}
 
 
 def test_a_campaign_may_be_wet():
     target = {"engine": "tblite", "method": "GFN2-xTB", "solvent": "water", "solvent_model": "gbsa"}
     campaign = {"campaign": "c", "molecules": "m.csv", "targets": {"wet": target}}
-    words = options(load_campaign(campaign).targets["wet"])
-    assert words[-4:] == ["--solvent", "water", "--solvent-model", "gbsa"]
+    assert json.loads(at_level(load_campaign(campaign).targets["wet"])) == target
     with pytest.raises(ConfigError, match=r"targets\.wet: tblite has no solvent 'wine'"):
         load_campaign(campaign | {"targets": {"wet": target | {"solvent": "wine"}}})

@@ -7,7 +7,7 @@ from ase.build import molecule
 
 from prerelax.engines import EngineError, Level, make_calculator
 
-GFN2 = Level("tblite", "GFN2-xTB")
+GFN2 = Level(engine="tblite", method="GFN2-xTB")
 
 
 def energy_and_forces(level, atoms, charge=0, multiplicity=1):
@@ -33,7 +33,9 @@ def tblite_itself(method, atoms, charge, multiplicity):
 @pytest.mark.parametrize("method", ["GFN2-xTB", "GFN1-xTB"])
 def test_energy_and_forces_are_tblites_own(in_engine_process, method, name, charge, multiplicity):
     atoms = molecule(name)
-    ours = in_engine_process(energy_and_forces, Level("tblite", method), atoms, charge, multiplicity)
+    ours = in_engine_process(
+        energy_and_forces, Level(engine="tblite", method=method), atoms, charge, multiplicity
+    )
     theirs = in_engine_process(tblite_itself, method, atoms, charge, multiplicity)
     assert ours[0] == pytest.approx(theirs[0], abs=1e-6)
     np.testing.assert_allclose(ours[1], theirs[1], atol=1e-5)

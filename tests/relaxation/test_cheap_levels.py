@@ -19,8 +19,12 @@ from prerelax.relaxation.preconditioned import internal_space, largest_displacem
 from prerelax.relaxation.shard import relax_shard
 from prerelax.relaxation.two_level import relative_update
 
-GFN2 = Level("tblite", "GFN2-xTB")
-DFT = Level("pyscf", "PBE", "def2-SVP")
+GFN2 = Level(engine="tblite", method="GFN2-xTB")
+DFT = Level(engine="pyscf", method="PBE", basis="def2-SVP")
+
+
+def at(level, **settings):
+    return Relaxation(**level.model_dump(), **settings)
 
 
 def rattled(name, amplitude=0.05):
@@ -30,7 +34,7 @@ def rattled(name, amplitude=0.05):
 
 
 def relaxed(atoms, charge=0, multiplicity=1, **settings):
-    relaxation = Relaxation(GFN2, **{"hessian": "gfn1"} | settings)
+    relaxation = Relaxation(**GFN2.model_dump(), **{"optimizer": "bfgs", "cheap_level": "gfn1"} | settings)
     return relax_molecule(atoms.numbers, atoms.positions, charge, multiplicity, relaxation)
 
 
@@ -60,7 +64,7 @@ def test_tight_convergence(in_engine_process, optimizer):
 
 
 def tightly(optimizer):
-    return relaxed(rattled("CH3OH"), optimizer=optimizer, fmax_ev_ang=3e-4)
+    return relaxed(rattled("CH3OH"), optimizer=optimizer, fmax=3e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["bfgs-hessian", "two-level"])
@@ -125,28 +129,28 @@ def fail_after(n_gradients):
 
 def test_which_level_is_cheap():
     assert cheap_level("auto", DFT) == cheap_level("auto", GFN2) == "gfn1"
-    assert cheap_level("auto", Level("tblite", "GFN1-xTB")) == "gfn2"
-    assert Relaxation(GFN2, "bfgs-hessian").cheap_level() == "lindh", "free; GFN1's costs a relaxation"
-    assert Relaxation(GFN2, "two-level").cheap_level() == "gfn1", "which needs a surface"
-    assert Relaxation(GFN2, "bfgs-hessian", check_minimum="cheap").cheap_level() == "gfn1"
-    assert cheap_level("auto", Level("mlff", "some-model")) == "lindh"
+    assert cheap_level("auto", Level(engine="tblite", method="GFN1-xTB")) == "gfn2"
+    assert at(GFN2, optimizer="bfgs-hessian").chosen_cheap_level == "lindh", "free; GFN1's costs a relaxation"
+    assert at(GFN2, optimizer="two-level").chosen_cheap_level == "gfn1", "which needs a surface"
+    assert at(GFN2, optimizer="bfgs-hessian", check_minimum="cheap").chosen_cheap_level == "gfn1"
+    assert cheap_level("auto", Level(engine="mlff", method="some-model")) == "lindh"
     with pytest.raises(ValueError, match="did you mean gfn2"):
         cheap_level("gnf2", DFT)
     with pytest.raises(ValueError, match="uncounted"):
         cheap_level("gfn2", GFN2)
     with pytest.raises(ValueError, match="lindh"):
-        cheap_level("gfn1", Level("mlff", "some-model"))
+        cheap_level("gfn1", Level(engine="mlff", method="some-model"))
 
 
 def test_settings_tell_optimizers_apart():
-    plain = Relaxation(GFN2).settings()
+    plain = at(GFN2, optimizer="bfgs").settings()
     assert "hessian" not in plain and "check_minimum" not in plain
     settings = [
-        Relaxation(DFT, name, hessian=h).settings() for name in ("two-level",) for h in ("gfn1", "gfn2")
+        at(DFT, optimizer=name, cheap_level=h).settings() for name in ("two-level",) for h in ("gfn1", "gfn2")
     ]
     assert [s["hessian"] for s in settings] == ["gfn1", "gfn2"]
     assert settings[0]["force_constant_factors"]["stretch"] > 1
-    assert Relaxation(GFN2, "two-level").settings()["force_constant_factors"] == {}
+    assert at(GFN2, optimizer="two-level").settings()["force_constant_factors"] == {}
 
 
 @pytest.mark.parametrize("name", ["CO2", "C2H2", "CH3CH2OH", "C6H6"])
@@ -234,7 +238,7 @@ def test_frequencies_of_water(in_engine_process):
 
 def frequencies_of(name):
     atoms = molecule(name)
-    atoms.positions = relaxed(atoms, fmax_ev_ang=0.001).positions
+    atoms.positions = relaxed(atoms, fmax=0.001).positions
     surface = CheapSurface("gfn2", atoms.numbers, 0, 1)
     hessian = finite_difference_hessian(lambda x: surface(x)[1], atoms.positions.ravel(), central=True)
     return vibrations(hessian, atoms.numbers, atoms.positions)[0]
@@ -264,6 +268,6 @@ def test_a_missing_package_is_one_sentence_before_the_shard(tmp_path, monkeypatc
     write_shard(tmp_path / "in.extxyz", [Record(id="w", numbers=atoms.numbers, positions=atoms.positions)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'prerelax\[optimizers\]'"):
-        relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", level=GFN2, optimizer="sella")
-    with pytest.raises(UserError, match="check_minimum"):
-        relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", level=GFN2, kick=True)
+        relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", at(GFN2, optimizer="sella"))
+    with pytest.raises(ValueError, match="check_minimum"):
+        at(GFN2, kick=True)

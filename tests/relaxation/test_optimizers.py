@@ -9,7 +9,7 @@ from prerelax.relaxation.external import PACKAGES
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
 from prerelax.relaxation.optimizers import OPTIMIZERS, validate_optimizer
 
-GFN2 = Level("tblite", "GFN2-xTB")
+GFN2 = Level(engine="tblite", method="GFN2-xTB")
 
 
 def start(name="C2H6CHOH"):
@@ -19,7 +19,8 @@ def start(name="C2H6CHOH"):
 
 
 def ours(atoms, charge=0, multiplicity=1, **settings):
-    return relax_molecule(atoms.numbers, atoms.positions, charge, multiplicity, Relaxation(GFN2, **settings))
+    relaxation = Relaxation(**GFN2.model_dump(), **{"optimizer": "bfgs", **settings})
+    return relax_molecule(atoms.numbers, atoms.positions, charge, multiplicity, relaxation)
 
 
 def ase_by_hand(atoms, optimizer):

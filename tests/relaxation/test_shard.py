@@ -18,17 +18,25 @@ from prerelax.engines import ENGINES, Level
 from prerelax.errors import UserError
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.journal import Journal, ShardLockedError, journal_path
-from prerelax.relaxation.shard import OnlyFilter, relax_shard
+from prerelax.relaxation.settings import Only, Relaxation, Resources
+from prerelax.relaxation.shard import Named, relax_shard
+from prerelax.settings import model_from
 
-GFN2 = Level("tblite", "GFN2-xTB")
+GFN2 = Level(engine="tblite", method="GFN2-xTB")
+GFN2_ROWS = Named(target="gfn2")
+SLOW = Relaxation(engine="odd", method="slow", optimizer="bfgs")
+ODD_ROWS = Named(target="odd")
 RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from prerelax.engines import ENGINES, Level
-from prerelax.relaxation.shard import relax_shard
+from prerelax.engines import ENGINES
+from prerelax.relaxation.settings import Relaxation, Resources
+from prerelax.relaxation.shard import Named, relax_shard
 ENGINES["odd"] = "odd_engines:OddEngine"
-relax_shard(Path(sys.argv[2]), Path(sys.argv[3]), level=Level("odd", sys.argv[4]), workers=2, target="odd")
+relaxation = Relaxation(engine="odd", method=sys.argv[4], optimizer="bfgs")
+shards = (Path(path) for path in sys.argv[2:4])
+relax_shard(*shards, relaxation, named=Named(target="odd"), resources=Resources(workers=2))
 """
 
 
@@ -45,10 +53,17 @@ def record(name, seed=0, **changes):
     return Record(**(fields | changes))
 
 
-def relaxed(tmp_path, records, level=GFN2, **options):
+def relaxed(tmp_path, records, level=GFN2, named=GFN2_ROWS, workers=2, trajectory=None, **settings):
     write_shard(tmp_path / "in.extxyz", records)
-    options = {"target": "gfn2", "workers": 2, **options}
-    summary = relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", level=level, **options)
+    relaxation = model_from(Relaxation, {**level.model_dump(), "optimizer": "bfgs", **settings})
+    summary = relax_shard(
+        tmp_path / "in.extxyz",
+        tmp_path / "out.extxyz",
+        relaxation,
+        named=named,
+        resources=model_from(Resources, {"workers": workers}),
+        trajectory=trajectory,
+    )
     return read_shard(tmp_path / "out.extxyz"), summary
 
 
@@ -83,7 +98,7 @@ def test_every_bad_row_gets_a_status_and_the_others_finish(tmp_path):
         record("H", multiplicity=2), record("CH3CH2OH"),
         record("CH4", status="not_converged", message="MMFF94 stopped at 200 iterations"),
     ]  # fmt: skip
-    rows, _ = relaxed(tmp_path, records, only=OnlyFilter(max_atoms=5))
+    rows, _ = relaxed(tmp_path, records, only=Only(max_atoms=5))
     assert [row.id for row in rows] == [record.id for record in records]
     assert [row.status for row in rows] == [
         "input_error", "input_error", "embed_failed", "unsupported_element", "ok", "ok",
@@ -98,16 +113,16 @@ def test_every_bad_row_gets_a_status_and_the_others_finish(tmp_path):
 
 def test_only_by_heavy_atoms_and_elements():
     ethanol = record("CH3CH2OH")
-    assert OnlyFilter().objection(ethanol) is None
-    assert "3 heavy atoms" in OnlyFilter(max_heavy_atoms=2).objection(ethanol)
-    assert OnlyFilter(elements=("H", "C")).objection(ethanol) == "the target does not take O"
-    assert OnlyFilter(max_heavy_atoms=3, elements=("H", "C", "O")).objection(ethanol) is None
+    assert Only().objection(ethanol.numbers) is None
+    assert "3 heavy atoms" in Only(max_heavy_atoms=2).objection(ethanol.numbers)
+    assert Only(elements=("H", "C")).objection(ethanol.numbers) == "the target does not take O"
+    assert Only(max_heavy_atoms=3, elements=("H", "C", "O")).objection(ethanol.numbers) is None
 
 
 def test_a_start_counts_its_gradients_as_cheap(tmp_path):
     others_bonds = "[O:1].[H:2][H:3]"
     records = [record("CH4", n_gradients_cheap=4), record("CH3CH2OH"), record("H2O", smiles=others_bonds)]
-    rows, _ = relaxed(tmp_path, records, target=None, start="gfn2", max_steps=3)
+    rows, _ = relaxed(tmp_path, records, named=Named(start="gfn2"), max_steps=3)
     assert [row.start for row in rows] == ["gfn2"] * 3
     assert [row.status for row in rows[:2]] == ["not_converged", "not_converged"]
     assert rows[0].n_gradients_cheap == 4 + 4 and rows[1].n_gradients_cheap == 4
@@ -148,10 +163,10 @@ def test_a_rerun_computes_nothing_and_other_settings_everything(tmp_path):
 @pytest.mark.parametrize(("behaviour", "status"), [("crash", "unknown_error"), ("kill", "resource_error")])
 def test_a_crash_takes_one_molecule_along(tmp_path, behaviour, status):
     records = [record("CH4"), record("NH3"), record("H2O"), record("CH3CONH2"), record("CH3CH2OH")]
-    rows, summary = relaxed(tmp_path, records, Level("odd", behaviour))
+    rows, summary = relaxed(tmp_path, records, Level(engine="odd", method=behaviour))
     assert [row.status for row in rows] == ["ok", status, "ok", status, "ok"]
     assert summary.n_computed == 5
-    _, summary = relaxed(tmp_path, records, Level("odd", behaviour))
+    _, summary = relaxed(tmp_path, records, Level(engine="odd", method=behaviour))
     assert summary.n_computed == 2  # the two that crashed are tried again
 
 
@@ -159,7 +174,7 @@ def test_a_molecule_that_is_killed_whenever_it_is_tried_is_given_up(tmp_path, mo
     monkeypatch.setenv("ODD_ENGINE_LOG", str(tmp_path / "begun"))
     records = [record("CH4"), record("NH3"), record("H2O")]
     for begun in (3, 4, 5, 5, 6):  # after a row was given up, a later run may try it again
-        rows, _ = relaxed(tmp_path, records, Level("odd", "kill"))
+        rows, _ = relaxed(tmp_path, records, Level(engine="odd", method="kill"))
         assert [row.status for row in rows] == ["ok", "resource_error", "ok"]
         assert len((tmp_path / "begun").read_text().splitlines()) == begun
     assert "ask for more memory" not in rows[1].message
@@ -167,11 +182,11 @@ def test_a_molecule_that_is_killed_whenever_it_is_tried_is_given_up(tmp_path, mo
 
 def test_a_molecule_that_hangs_is_stopped_with_what_is_known_of_it(tmp_path):
     records = [record("CH4"), record("NH3"), record("H2O")]
-    rows, _ = relaxed(tmp_path, records, Level("odd", "hang"), timeout_s=3, workers=1)
+    rows, _ = relaxed(tmp_path, records, Level(engine="odd", method="hang"), timeout_s=3, workers=1)
     assert [row.status for row in rows] == ["ok", "timeout", "ok"]
     assert rows[1].n_gradients == 1 and "after 1 gradients" in rows[1].message
     assert 3 < rows[1].wall_s < 10
-    _, summary = relaxed(tmp_path, records, Level("odd", "hang"), timeout_s=2, workers=1)
+    _, summary = relaxed(tmp_path, records, Level(engine="odd", method="hang"), timeout_s=2, workers=1)
     assert summary.n_computed == 0  # less time would not help
 
 
@@ -213,13 +228,13 @@ def test_a_killed_shard_resumes_and_ends_with_the_same_table(tmp_path, twenty, m
     time.sleep(1.0)
     assert not any(runs(pid) for pid in workers)  # nobody goes on without the job
 
-    summary = relax_shard(twenty, out, level=Level("odd", "slow"), workers=2, target="odd")
+    summary = relax_shard(twenty, out, SLOW, named=ODD_ROWS, resources=Resources(workers=2))
     assert (summary.n_resumed, summary.n_computed) == (finished, 20 - finished)
     begun = Counter(line.rsplit(maxsplit=1)[0] for line in log.read_text().splitlines())
     assert len(begun) == 20
     assert sum(begun.values()) - 20 <= 2  # only those in the two workers' hands at the kill
 
-    relax_shard(twenty, undisturbed, level=Level("odd", "slow"), workers=2, target="odd")
+    relax_shard(twenty, undisturbed, SLOW, named=ODD_ROWS, resources=Resources(workers=2))
     for ours, theirs in zip(read_shard(out), read_shard(undisturbed), strict=True):
         timeless = {"wall_s": 0.0, "stages_s": {}}
         assert ours.scalars() | timeless == theirs.scalars() | timeless
@@ -233,7 +248,7 @@ def test_two_jobs_never_work_on_one_shard(tmp_path, twenty):
         while not journal_path(out).exists() or b'"key"' not in journal_path(out).read_bytes():
             time.sleep(0.02)
         with pytest.raises(ShardLockedError, match=f"process {job.pid}"):
-            relax_shard(twenty, out, level=Level("odd", "slow"), target="odd", lock_wait_s=0.3)
+            relax_shard(twenty, out, SLOW, named=ODD_ROWS, lock_wait_s=0.3)
     finally:
         job.kill()
         job.wait()
@@ -242,13 +257,13 @@ def test_two_jobs_never_work_on_one_shard(tmp_path, twenty):
 @pytest.mark.parametrize(
     ("level", "options", "words"),
     [
-        (Level("tblite", "GFN9"), {}, "no method 'GFN9'"),
-        (Level("tblit", "GFN2-xTB"), {}, "did you mean tblite"),
-        (Level("pyscf", "b3lip", "def2-SVP"), {}, "did you mean B3LYP"),
+        (Level(engine="tblite", method="GFN9"), {}, "no method 'GFN9'"),
+        (Level(engine="tblit", method="GFN2-xTB"), {}, "did you mean tblite"),
+        (Level(engine="pyscf", method="b3lip", basis="def2-SVP"), {}, "did you mean B3LYP"),
         (GFN2, {"optimizer": "bfsg"}, "did you mean bfgs"),
         (GFN2, {"fmax": 0.0}, "fmax"),
         (GFN2, {"workers": 0}, "workers"),
-        (GFN2, {"timeout_s": -1.0}, "time limit"),
+        (GFN2, {"timeout_s": -1.0}, "timeout_s must be more than 0"),
     ],
 )
 def test_wrong_calls_are_one_sentence_and_write_nothing(tmp_path, level, options, words):

@@ -10,10 +10,10 @@ import pytest
 from prerelax.engines import Level
 from prerelax.records.shard import Record, ShardError, write_frames
 from prerelax.relaxation.journal import journal_path
-from prerelax.relaxation.shard import OnlyFilter
-from prerelax.relaxation.single_points import read_frames, single_points
+from prerelax.relaxation.settings import Only
+from prerelax.relaxation.single_points import Chosen, read_frames, single_points
 
-GFN2 = Level("tblite", "GFN2-xTB")
+GFN2 = Level(engine="tblite", method="GFN2-xTB")
 
 
 def trajectory(path: Path) -> Path:
@@ -35,7 +35,7 @@ def trajectory(path: Path) -> Path:
 
 def test_every_geometry_has_its_energy_and_forces(tmp_path: Path) -> None:
     path = trajectory(tmp_path / "path.extxyz")
-    statuses = single_points(path, tmp_path / "out.extxyz", level=GFN2)
+    statuses = single_points(path, tmp_path / "out.extxyz", GFN2)
     assert statuses == {"ok": 7, "input_error": 1}
     frames = read_frames(tmp_path / "out.extxyz")
     assert [(f.molecule[0], f.call) for f in frames] == [("H2O", i) for i in range(5)] + [
@@ -53,11 +53,11 @@ def test_every_geometry_has_its_energy_and_forces(tmp_path: Path) -> None:
 
 def test_known_energies_are_not_computed_again(tmp_path: Path) -> None:
     path, out = trajectory(tmp_path / "path.extxyz"), tmp_path / "out.extxyz"
-    single_points(path, out, level=GFN2, every=2)
+    single_points(path, out, GFN2, chosen=Chosen(every=2))
     lines = [line for line in journal_path(out).read_text().splitlines() if '"key"' in line]
     assert [f.call for f in read_frames(out)] == [0, 2, 4, 0, 2]
     out.unlink()
-    single_points(path, out, level=GFN2)
+    single_points(path, out, GFN2)
     again = [line for line in journal_path(out).read_text().splitlines() if '"key"' in line]
     assert len(again) == len(lines) + 3
     assert again[: len(lines)] == lines
@@ -65,9 +65,9 @@ def test_known_energies_are_not_computed_again(tmp_path: Path) -> None:
 
 def test_molecules_are_chosen_and_limited(tmp_path: Path) -> None:
     path, out = trajectory(tmp_path / "path.extxyz"), tmp_path / "out.extxyz"
-    single_points(path, out, level=GFN2, only=OnlyFilter(max_atoms=2), every=3)
+    single_points(path, out, GFN2, chosen=Chosen(every=3, only=Only(max_atoms=2)))
     assert [(f.molecule[0], f.call) for f in read_frames(out)] == [("H2", 0), ("H2", 2)]
-    single_points(path, out, level=GFN2, molecules=1, every=4)
+    single_points(path, out, GFN2, chosen=Chosen(every=4, molecules=1))
     assert [(f.molecule[0], f.call) for f in read_frames(out)] == [("H2O", 0), ("H2O", 4)]
 
 

@@ -30,11 +30,10 @@ def test_saddle_points_have_none() -> None:
 @pytest.mark.parametrize("name", ["H2O", "CO2", "H2"])
 def test_relaxed_at_the_target(name: str) -> None:
     """Enthalpy of an ideal gas: 4 kT, or 7/2 kT where linear, above the zero point; stiff vibrations rest."""
-    level = Level("tblite", "GFN2-xTB")
+    level = Level(engine="tblite", method="GFN2-xTB")
     atoms: Atoms = molecule(name)
-    relaxed = relax_molecule(
-        atoms.numbers, atoms.positions, 0, 1, Relaxation(level, check_minimum="target", fmax_ev_ang=0.01)
-    )
+    relaxation = Relaxation(**level.model_dump(), optimizer="bfgs", check_minimum="target", fmax=0.01)
+    relaxed = relax_molecule(atoms.numbers, atoms.positions, 0, 1, relaxation)
     found = relaxed.thermochemistry
     assert found is not None and relaxed.energy_ev is not None
     thermal = found["enthalpy_298_ev"] - relaxed.energy_ev - found["zero_point_ev"]

@@ -11,10 +11,12 @@ from prerelax.engines import ENGINES, Level
 from prerelax.errors import UserError
 from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.relaxation.journal import journal_path
-from prerelax.set_making.displaced import Outcome, Sampling, displace
+from prerelax.relaxation.settings import Only, Relaxation
+from prerelax.set_making.displaced import Outcome, displace
+from prerelax.set_making.options import DisplacementOptions
 from prerelax.starts.embed import embed_shard
 
-GFN1, GFN2 = Level("tblite", "GFN1-xTB"), Level("tblite", "GFN2-xTB")
+GFN1, GFN2 = Level(engine="tblite", method="GFN1-xTB"), Level(engine="tblite", method="GFN2-xTB")
 SMILES = {"water": "O", "hcn": "C#N", "broken": "C1CC", "butane": "CCCC", "silane": "[SiH4]"}
 
 
@@ -28,15 +30,14 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(shard: Path, out: Path, minima: Level = GFN1, labels: Level = GFN2, **changes: float) -> Outcome:
-    from prerelax.relaxation.shard import OnlyFilter
-
+    only = Only(max_heavy_atoms=3, elements=("H", "C", "N", "O", "S", "Cl"))
+    options = {"displacements": 6, **changes}
     return displace(
         shard,
         out,
-        minima=minima,
-        labels=labels,
-        sampling=Sampling(**{"n": 6, **changes}),
-        only=OnlyFilter(max_heavy_atoms=3, elements=("H", "C", "N", "O", "S", "Cl")),
+        DisplacementOptions(
+            minima=Relaxation(**minima.model_dump(), fmax=0.005, only=only), labels=labels, **options
+        ),
         progress=lambda progress: None,
     )
 
@@ -57,7 +58,7 @@ def test_a_set_of_minima_and_displacements_resumes_and_grows(
 ) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("ODD_ENGINE_LOG", str(log))
-    out, labels = tmp_path / "set.npz", Level("odd", "count")
+    out, labels = tmp_path / "set.npz", Level(engine="odd", method="count")
     outcome = made(shard, out, labels=labels)
     assert (outcome.n_equilibria, outcome.n_structures, outcome.n_computed) == (2, 14, 14)
     assert outcome.structures_per_s > 0 and outcome.minima_per_s > 0
@@ -83,7 +84,7 @@ def test_a_set_of_minima_and_displacements_resumes_and_grows(
     torn = [line for line in lines if '"key"' in line]
     journal_path(out).write_text("".join(torn[:-3]) + torn[-3][:100])  # killed in the midst of writing
     assert made(shard, out, labels=labels).n_computed == 3
-    grown = made(shard, out, labels=labels, n=8)
+    grown = made(shard, out, labels=labels, displacements=8)
     assert grown.n_computed == 4 and grown.n_structures == 18
     np.testing.assert_array_equal(read_qm7x(out).energies[:7], whole.energies[:7])
     assert made(shard, tmp_path / "set.npz", labels=labels, seed=1).n_computed == 14 - 2 + 2
@@ -92,7 +93,9 @@ def test_a_set_of_minima_and_displacements_resumes_and_grows(
 def test_what_fails_is_a_row_and_the_rest_goes_on(shard: Path, tmp_path: Path) -> None:
     out = tmp_path / "set.npz"
     # The program of the minima crashes on nitrogen, and at this temperature water falls apart now and then.
-    outcome = made(shard, out, minima=Level("odd", "crash"), temperature_k=60_000.0, n=30)
+    outcome = made(
+        shard, out, minima=Level(engine="odd", method="crash"), temperature_k=60_000.0, displacements=30
+    )
     table = rows_of(out)
     failed = {r["id"]: r for r in table if r["displacement"] == "0"}
     assert failed["hcn"]["status"] == "unknown_error" and "SIGSEGV" in failed["hcn"]["message"]
@@ -128,8 +131,7 @@ def test_imaginary_frequencies_and_other_bonds_leave_a_minimum_out() -> None:
 
 
 def test_a_shard_without_a_molecule_that_can_be_used_says_so(shard: Path, tmp_path: Path) -> None:
-    from prerelax.relaxation.shard import OnlyFilter
-
+    options = DisplacementOptions(minima=Relaxation(**GFN1.model_dump(), only=Only(max_atoms=1)))
     with pytest.raises(UserError, match="no structure has energies and forces"):
-        displace(shard, tmp_path / "none.npz", minima=GFN1, labels=GFN2, only=OnlyFilter(max_atoms=1))
+        displace(shard, tmp_path / "none.npz", options)
     assert {r["status"] for r in rows_of(tmp_path / "none.npz")} == {"skipped", "input_error"}

@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from prerelax.datasets.structures import read_npz
-from prerelax.engines import Level
 from prerelax.molecules.superposition import rmsd
 from prerelax.records.shard import read_shard
 from prerelax.set_making.minima import make_minima
+from prerelax.set_making.options import MinimaOptions
 from prerelax.starts.embed import embed_shard
-
-GFN2 = Level("tblite", "GFN2-xTB")
 
 
 def test_minima_come_with_the_start_of_their_own(tmp_path: Path) -> None:
@@ -21,9 +19,9 @@ def test_minima_come_with_the_start_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "test.smi").write_text("C(C)O tested\n")
     embed_shard(tmp_path / "test.smi", tmp_path / "test.extxyz", None, 1, 42)
     out = tmp_path / "sets" / "drugs.npz"
-    made = make_minima(
-        tmp_path / "in.smi", out, level=GFN2, conformers=2, unlike=[tmp_path / "test.extxyz"], timeout_s=60
-    )
+    gfn2 = MinimaOptions().relaxation.model_copy(update={"timeout_s": 60.0})
+    options = MinimaOptions(relaxation=gfn2, conformers=2)
+    made = make_minima(tmp_path / "in.smi", out, options, unlike=[tmp_path / "test.extxyz"])
     found = read_npz(out)
     assert 12 in found.ids and 15 in found.ids and 11 not in found.ids, "ethanol is a test molecule"
     assert made.n_minima == len(found) and made.molecules_per_hour > 0
@@ -42,7 +40,5 @@ def test_minima_come_with_the_start_of_their_own(tmp_path: Path) -> None:
     assert rmsd(found.positions_start[atoms], own) < 1e-4
     assert 0.001 < rmsd(own, lowest.positions) < 0.5
 
-    again = make_minima(
-        tmp_path / "in.smi", out, level=GFN2, conformers=2, unlike=[tmp_path / "test.extxyz"], timeout_s=60
-    )
+    again = make_minima(tmp_path / "in.smi", out, options, unlike=[tmp_path / "test.extxyz"])
     assert again.molecules_per_hour == 0.0 and again.n_minima == made.n_minima, "all from the journal"

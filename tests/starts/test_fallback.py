@@ -14,16 +14,14 @@ import yaml
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS
 from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.records.shard import Record, read_shard, write_shard
-from prerelax.relaxation.optimizers import default_optimizer
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
-from prerelax.starts.fallback import FALLBACK_LEVEL, MAX_ATOMS
+from prerelax.starts.fallback import FALLBACK, MAX_ATOMS
 from prerelax.starts.forcefield import forcefield_shard
 from prerelax.starts.options import DiffuseOptions
 
 MODEL = "edm-qm9-small"
-OPTIMIZER = default_optimizer(FALLBACK_LEVEL.engine)
 
 ROWS = {
     "ethanol": "CCO,0,1",
@@ -88,13 +86,7 @@ def test_molecules_that_no_denoiser_knows_are_relaxed_with_gfn2(
     assert why in row.message and "GFN2-xTB" in row.message
     assert row.fallback is not None and row.fallback in row.message
     assert row.n_gradients_cheap >= 1
-    relax_shard(
-        tmp_path / "in.extxyz",
-        tmp_path / "gfn2.extxyz",
-        level=FALLBACK_LEVEL,
-        optimizer=OPTIMIZER,
-        start="gfn2",
-    )
+    relax_shard(tmp_path / "in.extxyz", tmp_path / "gfn2.extxyz", FALLBACK, named=Named(start="gfn2"))
     minimum = read_shard(tmp_path / "gfn2.extxyz")[0]
     np.testing.assert_allclose(row.positions, minimum.positions, atol=1e-4)
 
@@ -252,13 +244,7 @@ def test_fallbacks_are_named_behind_the_next_stages(
     molecules: dict[str, Record], denoise: Denoise, tmp_path: Path
 ) -> None:
     thiol, ethanol = denoise(molecules["thiol"], molecules["ethanol"])
-    relax_shard(
-        tmp_path / "out.extxyz",
-        tmp_path / "r.extxyz",
-        level=FALLBACK_LEVEL,
-        optimizer=OPTIMIZER,
-        target="gfn2",
-    )
+    relax_shard(tmp_path / "out.extxyz", tmp_path / "r.extxyz", FALLBACK, named=Named(target="gfn2"))
     relaxed = read_shard(tmp_path / "r.extxyz")
     assert [row.status for row in relaxed] == ["ok", "ok"]
     assert [row.fallback for row in relaxed] == [thiol.fallback, None]
@@ -272,7 +258,7 @@ def test_a_killed_job_finds_its_fallbacks_again(
     left = tmp_path / ".out-fallback"
     left.mkdir()
     write_shard(left / "in.extxyz", [molecules["thiol"]])
-    relax_shard(left / "in.extxyz", left / "out.extxyz", level=FALLBACK_LEVEL, optimizer=OPTIMIZER, start="s")
+    relax_shard(left / "in.extxyz", left / "out.extxyz", FALLBACK, named=Named(start="s"))
     before = read_shard(left / "out.extxyz")[0]
     capfd.readouterr()
     row = denoise(molecules["thiol"])[0]

@@ -209,7 +209,7 @@ def test_force_field_trains_and_serves_as_an_engine(
     config = force_field_config(repository, tmp_path / "run", data, n_steps=4)
     config["data"]["limit"] = 64
     folder = run(config, tmp_path)
-    level = Level("mlff", str(folder))
+    level = Level(engine="mlff", method=str(folder))
     validate_level(level)
     assert len(level_settings(level)["weights_sha256"]) == 64
 
@@ -228,7 +228,7 @@ def test_force_field_trains_and_serves_as_an_engine(
     slope = (up - moved.get_potential_energy()) / (2 * step)
     assert atoms.get_forces()[3, 1] == pytest.approx(-slope, rel=0.05, abs=0.01)
 
-    relaxation = Relaxation(level, "lbfgs", fmax_ev_ang=0.03, max_steps=5)
+    relaxation = Relaxation(**level.model_dump(), optimizer="lbfgs", max_steps=5)
     relaxed = relax_molecule(atoms.numbers, atoms.positions, 0, 1, relaxation)
     assert relaxed.status in ("ok", "not_converged") and relaxed.n_gradients == relaxed.n_steps + 1
     assert relaxed.start_energy_ev == pytest.approx(atoms.get_potential_energy())
@@ -251,13 +251,13 @@ def test_the_engine_refuses_what_it_cannot_evaluate(
         (Atoms("HF", [[0, 0, 0], [0, 0, 1]]), 0, "no parameters for F"),
         (Atoms("OH", [[0, 0, 0], [0, 0, 1]]), -1, "neutral closed-shell"),
     ):
-        atoms.calc = make_calculator(Level("mlff", str(folder)), charge=charge)
+        atoms.calc = make_calculator(Level(engine="mlff", method=str(folder)), charge=charge)
         with pytest.raises(Exception, match=words):
             atoms.get_potential_energy()
     with pytest.raises(ValueError, match="no model"):
-        validate_level(Level("mlff", "no-such-force-field"))
+        validate_level(Level(engine="mlff", method="no-such-force-field"))
     with pytest.raises(ValueError, match="neither basis"):
-        validate_level(Level("mlff", str(folder), basis="sto-3g"))
+        validate_level(Level(engine="mlff", method=str(folder), basis="sto-3g"))
 
 
 def test_a_level_is_checked_without_torch(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_what_is_set_aside_can_be_had(
     from prerelax.cli import app
 
     config = tiny_training()
-    ran = CliRunner().invoke(app, ["set-aside", str(config), str(tmp_path / "aside.npz")])
+    ran = CliRunner().invoke(app, ["data", "set-aside", str(config), str(tmp_path / "aside.npz")])
     assert ran.exit_code == 0 and ran.output == "10 molecules\n", ran.output
     _, validation = _split(read_config(config), build_network(read_config(config).network))
     assert read_npz(tmp_path / "aside.npz").ids.tolist() == validation.ids.tolist()

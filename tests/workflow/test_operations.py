@@ -35,10 +35,13 @@ def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {rule: int(n) for rule, n in found if rule not in ("total", "all")}
 
 
-def test_what_is_planned_is_asked_for(tmp_path: Path, snakemake: Any) -> None:
+def test_what_is_planned_is_asked_for(
+    tmp_path: Path, snakemake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "molecules.csv").write_text(MOLECULES)
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(CONFIG))
-    verb = ["plan", str(tmp_path / "c.yaml"), "--minutes", "30", "--write", "--directory", str(tmp_path)]
+    verb = ["plan", "c.yaml", "--minutes", "30", "--write"]
     planned = CliRunner().invoke(app, verb)
     assert planned.exit_code == 0, planned.output
     assert "3 molecules in 1 shards of 3 to 3" in planned.output
@@ -89,20 +92,15 @@ PACKAGES = [{"prerelax", "rdkit"}, {"prerelax", "rdkit"}, {"prerelax", "tblite"}
 
 
 @pytest.mark.slow
-def test_a_failure_is_tried_again_alone(tmp_path: Path, snakemake: Any) -> None:
+def test_a_failure_is_tried_again_alone(
+    tmp_path: Path, snakemake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "molecules.csv").write_text(MOLECULES)
     # Two steps converge nothing, and `not_converged` is as good a status as any to try again.
     config = CONFIG | {"targets": {"gfn2": CONFIG["targets"]["gfn2"] | {"max_steps": 2}}}
     assert snakemake(config, *TARGET).returncode == 0
-    verb = [
-        "retry",
-        str(tmp_path / "campaign.yaml"),
-        "--status",
-        "not_converged",
-        "--directory",
-        str(tmp_path),
-    ]
-    said = CliRunner().invoke(app, verb)
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(app, ["retry", "campaign.yaml", "--status", "not_converged"])
     assert "relaxed/gfn2/mmff94: 3 molecules in 2 shards" in said.output
     assert jobs(snakemake(config, *TARGET)) == {"relax_xtb": 2, "compare": 1}
     log = (tmp_path / "results/grows/logs/relax_xtb/gfn2/mmff94/0000.log").read_text()

@@ -1,9 +1,9 @@
 rule diffuse:
     input:
         frames=source_frames,
-        weights=trained_weights,
+        weights=start_weights,
     output:
-        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+        frames=layout.start("{start}", "{shard}"),
     log:
         f"{LOGS}/diffuse/{{start}}/{{shard}}.log",
     benchmark:
@@ -14,9 +14,7 @@ rule diffuse:
         "../../envs/prerelax.yaml"
     threads: 2
     params:
-        options=start_options,
-        model=model_of,
-        time_model=time_model_options,
+        settings=start_settings,
     shell:
-        "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.frames:q} {params.options:q}"
-        " --model {params.model:q} {params.time_model:q} --start {wildcards.start} --workers {threads} > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.frames:q} --settings {params.settings:q}"
+        " --start {wildcards.start} --workers {threads} > {log:q} 2>&1"

@@ -3,7 +3,7 @@ rule embed:
         # Not its date but each shard's rows decide what is made again, so that rows can be added.
         ancient(campaign.molecules),
     output:
-        frames=f"{RESULTS}/molecules/{{shard}}.extxyz",
+        frames=layout.start("rdkit", "{shard}"),
     log:
         f"{LOGS}/embed/{{shard}}.log",
     benchmark:
@@ -13,18 +13,17 @@ rule embed:
     params:
         rows=lambda wildcards: sharding.rows(wildcards.shard),
         digest=lambda wildcards: sharding.digest(wildcards.shard),
-        conformers=campaign.conformers,
-        seed=campaign.seed,
+        settings=embedding(campaign),
     shell:
         "prerelax embed {input:q} {output.frames:q} --rows {params.rows}"
-        " --conformers {params.conformers} --seed {params.seed} > {log:q} 2>&1"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule embed_again:
     input:
         source_frames,
     output:
-        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+        frames=layout.start("{start}", "{shard}"),
     log:
         f"{LOGS}/embed_again/{{start}}/{{shard}}.log",
     benchmark:
@@ -34,7 +33,7 @@ rule embed_again:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        options=start_options,
+        settings=start_settings,
     shell:
-        "prerelax embed --again {input:q} {output.frames:q} {params.options:q}"
+        "prerelax embed --again {input:q} {output.frames:q} --settings {params.settings:q}"
         " --start {wildcards.start} > {log:q} 2>&1"

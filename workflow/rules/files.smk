@@ -1,4 +1,4 @@
-"""Where everything lies, and what is made from what."""
+"""What is made from what; where everything lies is said in `prerelax.campaign.layout`."""
 
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
@@ -18,85 +18,33 @@ def flags(name, values):
     return [word for value in values for word in (f"--{name}", str(value))]
 
 
-def frames_of_start(start, shard):
-    folder = "molecules" if start == "rdkit" else f"starts/{start}"
-    return f"{RESULTS}/{folder}/{shard}.extxyz"
-
-
 def source_frames(wildcards):
-    return frames_of_start(campaign.source(wildcards.start), wildcards.shard)
+    return layout.start(campaign.source(wildcards.start), wildcards.shard)
 
 
 def start_frames(wildcards):
-    return frames_of_start(wildcards.start, wildcards.shard)
+    return layout.start(wildcards.start, wildcards.shard)
 
 
-def weights_of(denoiser):
-    return f"{RESULTS}/training/{denoiser}/model/weights.safetensors"
+def weights_of_own_models(part):
+    """What a part waits for when the campaign itself trains its models."""
+    return [layout.weights(name) for name in own_models(campaign, part)]
 
 
-def trained_weights(wildcards):
-    """What a start waits for when the campaign itself trains its models."""
-    start = campaign.starts[wildcards.start]
-    return [
-        weights_of(model)
-        for model in (start.model, start.time_model)
-        if model in campaign.denoisers
-    ]
-
-
-def force_field_weights(part):
-    """What relaxations with a force field of the campaign's own wait for."""
-    own = (
-        engine_named(part.engine).method_is_model and part.method in campaign.denoisers
-    )
-    return weights_of(part.method) if own else []
-
-
-def model_of(wildcards):
-    """A start's model folder; with an epoch the folder of the training, in which the verb looks for it."""
-    start = campaign.starts[wildcards.start]
-    if start.model not in campaign.denoisers:
-        return start.model
-    folder = Path(weights_of(start.model)).parent
-    return str(folder if start.epoch is None else folder.parent)
-
-
-def start_options(wildcards):
-    return options(campaign.starts[wildcards.start])
-
-
-def time_model_options(wildcards):
-    """`--time-model FOLDER` where a start names one."""
-    name = campaign.starts[wildcards.start].time_model
-    if name is None:
-        return []
-    own = name in campaign.denoisers
-    return ["--time-model", str(Path(weights_of(name)).parent) if own else name]
-
-
-def relax_options(part):
-    """Options of `prerelax relax`; a force field that the campaign trains is named by its folder."""
-    words = options(part)
-    if force_field_weights(part):
-        words[words.index("--method") + 1] = str(Path(weights_of(part.method)).parent)
-    return words
-
-
-def relaxed_start_options(wildcards):
-    return relax_options(campaign.starts[wildcards.start])
-
-
-def relaxed_start_weights(wildcards):
-    return force_field_weights(campaign.starts[wildcards.start])
-
-
-def target_options(wildcards):
-    return relax_options(campaign.targets[wildcards.target])
+def start_weights(wildcards):
+    return weights_of_own_models(campaign.starts[wildcards.start])
 
 
 def target_weights(wildcards):
-    return force_field_weights(campaign.targets[wildcards.target])
+    return weights_of_own_models(campaign.targets[wildcards.target])
+
+
+def start_settings(wildcards):
+    return making_start(campaign, layout, wildcards.start)
+
+
+def target_settings(wildcards):
+    return relaxing(campaign, layout, campaign.targets[wildcards.target])
 
 
 def targets_of(cheap):
@@ -108,7 +56,7 @@ def targets_of(cheap):
 
 
 RELAXED_FOLDERS = [
-    f"{RESULTS}/relaxed/{target}/{start}"
+    layout.relaxations(target, start)
     for target in campaign.targets
     for start in campaign.starts_of(target)
 ]

@@ -2,7 +2,7 @@ rule forcefield:
     input:
         source_frames,
     output:
-        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+        frames=layout.start("{start}", "{shard}"),
     log:
         f"{LOGS}/forcefield/{{start}}/{{shard}}.log",
     benchmark:
@@ -12,7 +12,7 @@ rule forcefield:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        options=start_options,
+        settings=start_settings,
     shell:
-        "prerelax forcefield {input:q} {output.frames:q} {params.options:q}"
+        "prerelax forcefield {input:q} {output.frames:q} --settings {params.settings:q}"
         " --start {wildcards.start} > {log:q} 2>&1"

@@ -5,9 +5,9 @@
 rule prerelax_xtb:
     input:
         frames=source_frames,
-        weights=relaxed_start_weights,
+        weights=start_weights,
     output:
-        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+        frames=layout.start("{start}", "{shard}"),
     log:
         f"{LOGS}/prerelax_xtb/{{start}}/{{shard}}.log",
     benchmark:
@@ -21,9 +21,9 @@ rule prerelax_xtb:
         runtime=requests.runtime("starts/{start}", 60),
         mem_mb=requests.memory("starts/{start}", 8000),
     params:
-        options=relaxed_start_options,
+        settings=start_settings,
     shell:
-        "prerelax relax {input.frames:q} {output.frames:q} {params.options:q}"
+        "prerelax relax {input.frames:q} {output.frames:q} --settings {params.settings:q}"
         " --workers {threads} --start {wildcards.start} > {log:q} 2>&1"
 
 
@@ -32,7 +32,7 @@ rule relax_xtb:
         frames=start_frames,
         weights=target_weights,
     output:
-        frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
+        frames=layout.relaxed("{target}", "{start}", "{shard}"),
     log:
         f"{LOGS}/relax_xtb/{{target}}/{{start}}/{{shard}}.log",
     benchmark:
@@ -46,9 +46,9 @@ rule relax_xtb:
         runtime=requests.runtime("relaxed/{target}/{start}", 60),
         mem_mb=requests.memory("relaxed/{target}/{start}", 8000),
     params:
-        options=target_options,
+        settings=target_settings,
     shell:
-        "prerelax relax {input.frames:q} {output.frames:q} {params.options:q}"
+        "prerelax relax {input.frames:q} {output.frames:q} --settings {params.settings:q}"
         " --workers {threads} --target {wildcards.target} > {log:q} 2>&1"
 
 
@@ -56,7 +56,7 @@ rule relax_dft:
     input:
         start_frames,
     output:
-        frames=f"{RESULTS}/relaxed/{{target}}/{{start}}/{{shard}}.extxyz",
+        frames=layout.relaxed("{target}", "{start}", "{shard}"),
     log:
         f"{LOGS}/relax_dft/{{target}}/{{start}}/{{shard}}.log",
     benchmark:
@@ -70,7 +70,7 @@ rule relax_dft:
         runtime=requests.runtime("relaxed/{target}/{start}", 1440),
         mem_mb=requests.memory("relaxed/{target}/{start}", 64000),
     params:
-        options=target_options,
+        settings=target_settings,
     shell:
-        "prerelax relax {input:q} {output.frames:q} {params.options:q}"
+        "prerelax relax {input:q} {output.frames:q} --settings {params.settings:q}"
         " --workers {threads} --target {wildcards.target} --go-on-without-program > {log:q} 2>&1"

@@ -11,15 +11,15 @@ def molecules_of_set(wildcards):
     folder, name = (
         (wildcards.set, "molecules") if source is None else (source, "minima")
     )
-    return f"{RESULTS}/sets/{folder}/{name}.extxyz"
+    return layout.set_shard(folder, name)
 
 
 def trained_on(wildcards):
     """The set and the model of this campaign that a training begins with."""
     said = campaign.denoisers[wildcards.denoiser]
-    made = [set_file(campaign, said.data.set)] if said.data.set else []
+    made = [layout.set(said.data.set)] if said.data.set else []
     return made + [
-        weights_of(name) for name in campaign.denoisers if name == said.weights
+        layout.weights(name) for name in campaign.denoisers if name == said.weights
     ]
 
 
@@ -27,14 +27,14 @@ def training_settings(wildcards):
     return training(campaign, wildcards.denoiser).to_json()
 
 
-def displaced_options(wildcards):
+def displaced_settings(wildcards):
     start = campaign.starts[wildcards.start]
-    return displacing_options(campaign.sets[start.set], start.displacements)
+    return displacing(campaign, start.set, start.displacements)
 
 
 def set_of_displaced(wildcards):
     """The set that a start's displacements come from: given, or made of the molecules of the shard."""
     given = campaign.starts[wildcards.start].set
     if given in campaign.sets:
-        return f"{RESULTS}/displaced/{wildcards.start}/{wildcards.shard}.npz"
+        return layout.displacements(wildcards.start, wildcards.shard)
     return expand_path(given)

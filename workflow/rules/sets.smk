@@ -4,9 +4,9 @@
 rule set_molecules:
     input:
         molecules=lambda wildcards: campaign.sets[wildcards.set].molecules,
-        tested=expand(f"{RESULTS}/molecules/{{shard}}.extxyz", shard=SHARDS),
+        tested=expand(layout.start("rdkit", "{shard}"), shard=SHARDS),
     output:
-        frames=f"{RESULTS}/sets/{{set}}/molecules.extxyz",
+        frames=layout.set_shard("{set}", "molecules"),
     log:
         f"{LOGS}/sets/{{set}}/molecules.log",
     benchmark:
@@ -26,9 +26,9 @@ rule set_molecules:
 rule set_minima:
     input:
         frames=molecules_of_set,
-        weights=lambda wildcards: force_field_weights(campaign.sets[wildcards.set]),
+        weights=lambda wildcards: weights_of_own_models(campaign.sets[wildcards.set]),
     output:
-        frames=f"{RESULTS}/sets/{{set}}/minima.extxyz",
+        frames=layout.set_shard("{set}", "minima"),
     log:
         f"{LOGS}/sets/{{set}}/minima.log",
     benchmark:
@@ -39,17 +39,19 @@ rule set_minima:
         "../../envs/prerelax.yaml"
     threads: 2
     params:
-        options=lambda wildcards: relax_options(campaign.sets[wildcards.set]),
+        settings=lambda wildcards: relaxing(
+            campaign, layout, campaign.sets[wildcards.set]
+        ),
     shell:
-        "prerelax relax {input.frames:q} {output.frames:q} {params.options:q}"
+        "prerelax relax {input.frames:q} {output.frames:q} --settings {params.settings:q}"
         " --workers {threads} --target {wildcards.set} > {log:q} 2>&1"
 
 
 rule set_of_minima:
     input:
-        f"{RESULTS}/sets/{{set}}/minima.extxyz",
+        layout.set_shard("{set}", "minima"),
     output:
-        f"{RESULTS}/sets/{{set}}.npz",
+        layout.set("{set}"),
     log:
         f"{LOGS}/sets/{{set}}/set.log",
     benchmark:
@@ -59,14 +61,14 @@ rule set_of_minima:
     conda:
         "../../envs/prerelax.yaml"
     shell:
-        "prerelax dataset {output:q} {input:q} > {log:q} 2>&1"
+        "prerelax data dataset {output:q} {input:q} > {log:q} 2>&1"
 
 
 rule set_of_displacements:
     input:
-        f"{RESULTS}/sets/{{set}}/molecules.extxyz",
+        layout.set_shard("{set}", "molecules"),
     output:
-        f"{RESULTS}/sets/{{set}}.npz",
+        layout.set("{set}"),
     log:
         f"{LOGS}/sets/{{set}}/set.log",
     benchmark:
@@ -77,18 +79,16 @@ rule set_of_displacements:
         "../../envs/prerelax.yaml"
     threads: 2
     params:
-        options=lambda wildcards: displacing_options(
-            campaign.sets[wildcards.set], campaign.sets[wildcards.set].displacements
-        ),
+        settings=lambda wildcards: displacing(campaign, wildcards.set),
     shell:
-        "prerelax displace {input:q} {output:q} {params.options:q} --workers {threads} > {log:q} 2>&1"
+        "prerelax data displace {input:q} {output:q} --settings {params.settings:q} --workers {threads} > {log:q} 2>&1"
 
 
 rule displace_molecules:
     input:
         source_frames,
     output:
-        f"{RESULTS}/displaced/{{start}}/{{shard}}.npz",
+        layout.displacements("{start}", "{shard}"),
     log:
         f"{LOGS}/displace/{{start}}/{{shard}}.log",
     benchmark:
@@ -99,9 +99,9 @@ rule displace_molecules:
         "../../envs/prerelax.yaml"
     threads: 2
     params:
-        options=displaced_options,
+        settings=displaced_settings,
     shell:
-        "prerelax displace {input:q} {output:q} {params.options:q} --workers {threads} > {log:q} 2>&1"
+        "prerelax data displace {input:q} {output:q} --settings {params.settings:q} --workers {threads} > {log:q} 2>&1"
 
 
 rule displaced:
@@ -109,7 +109,7 @@ rule displaced:
         frames=source_frames,
         displacements=set_of_displaced,
     output:
-        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+        frames=layout.start("{start}", "{shard}"),
     log:
         f"{LOGS}/displaced/{{start}}/{{shard}}.log",
     benchmark:
@@ -119,7 +119,7 @@ rule displaced:
     conda:
         "../../envs/prerelax.yaml"
     shell:
-        "prerelax displaced {input.frames:q} {output.frames:q} --set {input.displacements:q}"
+        "prerelax data displaced {input.frames:q} {output.frames:q} --set {input.displacements:q}"
         " --start {wildcards.start} > {log:q} 2>&1"
 
 
@@ -127,7 +127,7 @@ rule diffused:
     input:
         source_frames,
     output:
-        frames=f"{RESULTS}/starts/{{start}}/{{shard}}.extxyz",
+        frames=layout.start("{start}", "{shard}"),
     log:
         f"{LOGS}/diffused/{{start}}/{{shard}}.log",
     benchmark:
@@ -137,8 +137,7 @@ rule diffused:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        steps=lambda wildcards: flags("step", campaign.starts[wildcards.start].steps),
-        seed=lambda wildcards: campaign.starts[wildcards.start].seed,
+        settings=start_settings,
     shell:
-        "prerelax diffused {input:q} {output.frames:q} {params.steps} --seed {params.seed}"
+        "prerelax data diffused {input:q} {output.frames:q} --settings {params.settings:q}"
         " --start {wildcards.start} > {log:q} 2>&1"

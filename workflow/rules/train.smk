@@ -2,8 +2,8 @@ rule train:
     input:
         made=trained_on,
     output:
-        weights=f"{RESULTS}/training/{{denoiser}}/model/weights.safetensors",
-        config=f"{RESULTS}/training/{{denoiser}}/model/config.yaml",
+        weights=layout.weights("{denoiser}"),
+        config=f"{layout.model('{denoiser}')}/config.yaml",
     log:
         f"{LOGS}/train/{{denoiser}}.log",
     benchmark:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prerelax.campaign.config import EMBEDDING, Campaign, DiffuseStart, RelaxStart, load_campaign
+from prerelax.campaign.config import Campaign, load_campaign
+from prerelax.campaign.layout import Layout, relaxed_folder, start_folder
+from prerelax.campaign.section import EMBEDDING
 from prerelax.campaign.sharding import shard_name
+from prerelax.campaign.starts import DiffuseStart, RelaxStart
 from prerelax.engines import engine_named
 from prerelax.settings import read_settings
 
@@ -36,7 +39,7 @@ def read_campaign(path: Path) -> Campaign:
 
 def stages(campaign: Campaign) -> list[Stage]:
     """All stages, each behind the one that it is made from."""
-    found = [Stage("molecules", "embed", "embed", None)]
+    found = [Stage(start_folder(EMBEDDING), "embed", "embed", None)]
     for start in _in_order(campaign):
         part = campaign.starts[start]
         rule: str = "prerelax_xtb" if isinstance(part, RelaxStart) else part.kind
@@ -44,12 +47,12 @@ def stages(campaign: Campaign) -> list[Stage]:
         method = part.method if isinstance(part, RelaxStart) else ""
         if isinstance(part, DiffuseStart):
             method = part.sampler or ""
-        source = _folder(campaign.source(start))
-        found.append(Stage(_folder(start), part.kind, rule, source, engine, method))
+        source = start_folder(campaign.source(start))
+        found.append(Stage(start_folder(start), part.kind, rule, source, engine, method))
     for target, at in campaign.targets.items():
         rule = "relax_xtb" if engine_named(at.engine).is_cheap else "relax_dft"
         found += [
-            Stage(f"relaxed/{target}/{start}", "relax", rule, _folder(start), at.engine, at.method)
+            Stage(relaxed_folder(target, start), "relax", rule, start_folder(start), at.engine, at.method)
             for start in campaign.starts_of(target)
         ]
     return found
@@ -57,7 +60,7 @@ def stages(campaign: Campaign) -> list[Stage]:
 
 def shard_path(results: Path, stage: Stage, number: int) -> Path:
     """Frames of a shard."""
-    return results / stage.name / f"{shard_name(number)}.extxyz"
+    return Path(Layout(str(results)).shard(stage.name, shard_name(number)))
 
 
 def finished_shards(results: Path, stage: Stage, n_shards: int) -> list[int]:
@@ -65,10 +68,6 @@ def finished_shards(results: Path, stage: Stage, n_shards: int) -> list[int]:
     folder = results / stage.name
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return [number for number in range(n_shards) if f"{shard_name(number)}.extxyz" in names]
-
-
-def _folder(start: str) -> str:
-    return "molecules" if start == EMBEDDING else f"starts/{start}"
 
 
 def _in_order(campaign: Campaign) -> Sequence[str]:

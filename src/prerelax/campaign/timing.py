@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from prerelax.campaign.config import Campaign, RelaxStart, Target
+from prerelax.campaign.config import Campaign
 from prerelax.campaign.cost import PowerLaw, gradient_law
+from prerelax.campaign.starts import RelaxStart
+from prerelax.campaign.targets import Target
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.shard import Record, read_shard, write_shard
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
 
@@ -55,8 +58,8 @@ def _timed(part: Target | RelaxStart, records: list[Record]) -> PowerLaw:
     with tempfile.TemporaryDirectory() as folder:
         inp, out = Path(folder) / "in.extxyz", Path(folder) / "out.extxyz"
         write_shard(inp, records)
-        level = part.level()
-        relax_shard(inp, out, level=level, max_steps=N_STEPS, target="timing", progress=lambda _: None)
+        steps = Relaxation(**part.level.model_dump(), optimizer="bfgs", max_steps=N_STEPS)
+        relax_shard(inp, out, steps, named=Named(target="timing"), progress=lambda _: None)
         rows = [row for row in read_shard(out) if row.n_gradients]
     electrons = np.array([row.numbers.sum() for row in rows], dtype=float)
     seconds = np.array([row.wall_s / (row.n_gradients or 1) for row in rows])

@@ -44,6 +44,6 @@ class SamplerOptions(Settings):
     noise_free: bool = Field(
         False, description="Take the mean of every reverse step instead of drawing noise"
     )
-    seed: int = Field(0, description="Random seed of the noise, used together with each molecule's id")
+    seed: int = Field(0, ge=0, description="Random seed of the noise, used together with each molecule's id")
     batch_size: int = Field(128, ge=1, description="Molecules in one network call")
     device: Device = Field("auto", description="Where the network runs; auto: on the GPU if there is one")

@@ -1,32 +1,51 @@
 """What a level of theory is."""
 
 import importlib.metadata
-from dataclasses import dataclass
+from typing import Annotated, get_args
+
+from pydantic import Field, WithJsonSchema
+
+from prerelax.choices import Dispersion, Engine
+from prerelax.settings import Settings
 
 TIGHT_FMAX_EV_ANG = 0.01
 """relaxations that go below this ask for a tight level"""
 
 
-@dataclass(frozen=True)
-class Level:
-    """Method, basis and dispersion, and the engine that evaluates them.
+EngineName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Engine))})]
+DispersionName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Dispersion))})]
 
-    `method` is a functional, `hf`, an xTB Hamiltonian, or `qm9`, the data set's own level. `dispersion` is
-    `d3bj`, `d3zero`, `d4`, ...; None means none beyond what the method itself contains.
+
+class Level(Settings):
+    """Method, basis and dispersion, and the engine that evaluates them: declared here for every door.
+
+    YAML, command line and JSON schema follow from these fields. Whether their words exist and fit each other
+    is known to the engine alone (`prerelax.engines.validate_level`).
     """
 
-    engine: str
-    method: str
-    basis: str | None = None
-    dispersion: str | None = None
-    density_fitting: bool = True
-    """Coulomb and exchange by density fitting, where the engine has the choice"""
-    solvent: str | None = None
-    """an implicit solvent by name, e.g. water; None is the gas phase"""
-    solvent_model: str | None = None
-    """smd, alpb, ...; None is the engine's default (`solvents.MODELS`)"""
-    tight: bool = False
-    """forces good enough to converge below `TIGHT_FMAX_EV_ANG`, where the engine has the choice"""
+    engine: EngineName = Field(
+        description="Program that evaluates the level; dft: GPU4PySCF on a machine that has it, else PySCF"
+    )
+    method: str = Field(
+        description="GFN2-xTB, GFN1-xTB, HF, a functional such as PBE0, qm9 (the data set's own level), or a "
+        "model of mlff",
+    )
+    basis: str | None = Field(None, description="Basis set of a DFT method")
+    dispersion: DispersionName | None = Field(
+        None, description="Dispersion correction beyond what the method itself contains"
+    )
+    solvent: str | None = Field(None, min_length=1, description="Implicit solvent, e.g. water")
+    solvent_model: str | None = Field(
+        None, description="smd, c-pcm, ief-pcm (pyscf); alpb, gbsa, c-pcm (tblite). Default: the first"
+    )
+    density_fitting: bool = Field(
+        True, description="Coulomb and exchange by density fitting, where the engine has the choice"
+    )
+    tight: bool = Field(
+        False,
+        description=f"Forces good enough to converge below {TIGHT_FMAX_EV_ANG} eV/Å, where the engine has "
+        "the choice",
+    )
 
     def __str__(self) -> str:
         dispersion = f"-{self.dispersion.upper()}" if self.dispersion else ""

@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 from prerelax.engines import EngineError, Level, engine_named, make_calculator
 from prerelax.errors import nearest
 
-XTB = {"gfn2": Level("tblite", "GFN2-xTB"), "gfn1": Level("tblite", "GFN1-xTB")}
+XTB = {
+    "gfn2": Level(engine="tblite", method="GFN2-xTB"),
+    "gfn1": Level(engine="tblite", method="GFN1-xTB"),
+}
 MODEL = "lindh"
 CHEAP_LEVELS = (*XTB, "mmff94", MODEL)
 """`lindh` is a model Hessian without a potential energy surface behind it."""

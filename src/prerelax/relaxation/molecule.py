@@ -2,28 +2,21 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
-from ase import Atoms, __version__
+from ase import Atoms
 from ase.calculators.calculator import all_changes
 from numpy.typing import NDArray
 
-from prerelax.choices import CheckMinimum
 from prerelax.engines import (
     EngineError,
-    Level,
     check_molecule,
-    engine_named,
-    level_settings,
     make_calculator,
 )
-from prerelax.engines.level import TIGHT_FMAX_EV_ANG
 from prerelax.molecules.status import Status
-from prerelax.relaxation.cheap_surface import MODEL, CheapSurface, cheap_level
-from prerelax.relaxation.force_constants import DFT_FACTORS
+from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.minimum import (
     KICK_ANG,
     MAX_KICKS,
@@ -37,75 +30,7 @@ from prerelax.relaxation.optimizers import (
     GradientCounter,
     make_optimizer,
 )
-
-DEFAULT_FMAX_EV_ANG = 0.03
-DEFAULT_MAX_STEPS = 1000
-METHOD_VERSION = 1
-"""Raised when a change here alters results, so that journals of before are not taken for today's."""
-HESSIAN_VERSION = 6
-"""The same for the optimizers with a cheap level."""
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """How molecules are relaxed: level, optimizer and convergence."""
-
-    level: Level
-    optimizer: str = "bfgs"
-    fmax_ev_ang: float = DEFAULT_FMAX_EV_ANG
-    """converged when no atom feels a larger force"""
-    max_steps: int = DEFAULT_MAX_STEPS
-    hessian: str = "auto"
-    """the cheap level of the optimizers that use one: auto or one of CHEAP_LEVELS"""
-    check_minimum: CheckMinimum = "none"
-    """whether the end is a minimum, by the cheap level's Hessian or by the target's"""
-    kick: bool = False
-    """leave a saddle point along its mode and relax again"""
-
-    def settings(self) -> dict[str, Any]:
-        """Everything a result depends on beside the molecule, ready for JSON."""
-        settings = {
-            **level_settings(self.evaluated_level),
-            "optimizer": self.optimizer,
-            "fmax_ev_ang": self.fmax_ev_ang,
-            "max_steps": self.max_steps,
-            "ase": __version__,
-            "method_version": METHOD_VERSION,
-        }
-        if self.optimizer in WITH_CHEAP_LEVEL:
-            settings |= {
-                "hessian": self.cheap_level(),
-                "hessian_version": HESSIAN_VERSION,
-                "force_constant_factors": self.force_constant_factors(),
-            }
-        if self.check_minimum != "none":
-            settings |= {
-                "check_minimum": self.check_minimum,
-                "kick": self.kick,
-                "hessian": self.cheap_level(),
-            }
-        return settings
-
-    @property
-    def evaluated_level(self) -> Level:
-        """The level, tight where the forces are to become very small."""
-        return replace(self.level, tight=self.level.tight or self.fmax_ev_ang < TIGHT_FMAX_EV_ANG)
-
-    def cheap_level(self) -> str:
-        """The cheap level that the option `hessian` means at this target. Raises ValueError.
-
-        Where `auto` stands for a first Hessian at a cheap target it is the model: the Hessian of an xTB
-        costs as much as the relaxation.
-        """
-        only_a_hessian = self.optimizer == "bfgs-hessian" and self.check_minimum != "cheap"
-        if self.hessian == "auto" and engine_named(self.level.engine).is_cheap and only_a_hessian:
-            return MODEL
-        return cheap_level(self.hessian, self.level)
-
-    def force_constant_factors(self) -> dict[str, float]:
-        """By which the cheap level's force constants are multiplied; none where the target is cheap too."""
-        is_cheap = engine_named(self.level.engine).is_cheap
-        return {} if is_cheap else DFT_FACTORS.get(self.cheap_level(), {})
+from prerelax.relaxation.settings import Relaxation
 
 
 @dataclass(frozen=True)
@@ -160,7 +85,7 @@ def relax_molecule(
         run.relax()
         final: Evaluation | None = run.last()
     except Exception as error:
-        failure = _as_engine_error(error, relaxation.optimizer)
+        failure = _as_engine_error(error, relaxation.chosen_optimizer)
         final = run.counter.evaluations[-1] if run.counter.evaluations else None
     finally:
         run.counter.inner.close()
@@ -209,7 +134,7 @@ class _Run:
         self._cheap = partial(
             CheapSurface, numbers=self.atoms.numbers, charge=charge, multiplicity=multiplicity
         )
-        self.surface = self._surface() if relaxation.optimizer in WITH_CHEAP_LEVEL else None
+        self.surface = self._surface() if relaxation.chosen_optimizer in WITH_CHEAP_LEVEL else None
         self.curvature: Curvature | None = None
         self.n_steps = 0
         self.n_gradients_check = 0
@@ -220,10 +145,7 @@ class _Run:
         """Relax, and where it is asked for check the end and leave a saddle point."""
         self._optimize()
         for kicks in range(MAX_KICKS + 1):
-            if (
-                self.relaxation.check_minimum == "none"
-                or self.last().fmax_ev_ang >= self.relaxation.fmax_ev_ang
-            ):
+            if self.relaxation.check_minimum == "none" or self.last().fmax_ev_ang >= self.relaxation.fmax:
                 return
             self.curvature = self._check()
             if self.curvature is None or not self.curvature.n_imaginary:
@@ -264,15 +186,15 @@ class _Run:
 
     def _optimize(self) -> None:
         factors = self.relaxation.force_constant_factors() if self.surface else None
-        optimizer = make_optimizer(self.relaxation.optimizer, self.atoms, self.surface, factors)
+        optimizer = make_optimizer(self.relaxation.chosen_optimizer, self.atoms, self.surface, factors)
         try:
-            optimizer.run(fmax=self.relaxation.fmax_ev_ang, steps=self.relaxation.max_steps - self.n_steps)
+            optimizer.run(fmax=self.relaxation.fmax, steps=self.relaxation.max_steps - self.n_steps)
         finally:
             self.n_steps += optimizer.nsteps
             self._optimizer_note = getattr(optimizer, "note", "")
 
     def _surface(self) -> CheapSurface | None:
-        name = self.relaxation.cheap_level()
+        name = self.relaxation.chosen_cheap_level
         return None if name == MODEL else self._cheap(name)
 
     def _check(self) -> Curvature | None:
@@ -317,9 +239,9 @@ def _verdict(
     if failure is not None or final is None:
         assert failure is not None
         return failure.status, failure.message
-    if final.fmax_ev_ang < relaxation.fmax_ev_ang:
+    if final.fmax_ev_ang < relaxation.fmax:
         return "ok", ""
     return "not_converged", (
         f"fmax is {final.fmax_ev_ang:.3f} eV/Å after at most {relaxation.max_steps} steps "
-        f"(asked: {relaxation.fmax_ev_ang:g}); allow more steps or start nearer"
+        f"(asked: {relaxation.fmax:g}); allow more steps or start nearer"
     )

@@ -1,35 +1,32 @@
 """Relaxations side by side in worker processes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from prerelax.engines.workers import Lost, Workers
 from prerelax.records.shard import Record
-from prerelax.relaxation.molecule import Relaxation, RelaxationResult
+from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import OPTIMIZERS
+from prerelax.relaxation.settings import Relaxation, Resources
 from prerelax.relaxation.worker import result_from_line
 
 
 class WorkerPool:
-    """Relaxes molecules in `n_workers` processes of `threads` threads each; use as a context.
+    """Relaxes molecules side by side in processes of their own; use as a context.
 
-    `timeout_s` is enforced from outside: the worker is killed and replaced. `keep_paths` makes results bring
-    every evaluation along.
+    The relaxation's time limit is enforced from outside: the worker is killed and replaced. `keep_paths`
+    makes results bring every evaluation along.
     """
 
     def __init__(
-        self,
-        relaxation: Relaxation,
-        n_workers: int = 1,
-        threads: int = 1,
-        timeout_s: float | None = None,
-        keep_paths: bool = False,
+        self, relaxation: Relaxation, resources: Resources | None = None, keep_paths: bool = False
     ) -> None:
         self.keep_paths = keep_paths
-        setup = {"relaxation": asdict(relaxation), "optimizers": OPTIMIZERS, "keep_paths": keep_paths}
-        self._workers = Workers("prerelax.relaxation.worker", setup, n_workers, threads, timeout_s)
+        said = relaxation.model_dump(mode="json")
+        setup = {"relaxation": said, "optimizers": OPTIMIZERS, "keep_paths": keep_paths}
+        workers, threads = (resources.workers, resources.threads) if resources else (1, 1)
+        self._workers = Workers("prerelax.relaxation.worker", setup, workers, threads, relaxation.timeout_s)
 
     def __enter__(self) -> "WorkerPool":
         return self

@@ -12,24 +12,17 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import chemical_symbols
 
-from prerelax.choices import CheckMinimum
-from prerelax.engines import Level
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import Record, read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
-from prerelax.relaxation.molecule import (
-    DEFAULT_FMAX_EV_ANG,
-    DEFAULT_MAX_STEPS,
-    Relaxation,
-    RelaxationResult,
-)
+from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
+from prerelax.relaxation.settings import Only, Relaxation, Resources
 from prerelax.relaxation.worker import result_from_line, result_line
 
 MAX_KILLS = 3
@@ -37,29 +30,6 @@ MAX_KILLS = 3
 
 FINAL: frozenset[Status] = PROCEED | {"input_error", "unsupported_element", "scf_failed"}
 """Results that would come out the same again; others (a crash, too little memory) are tried anew."""
-
-
-@dataclass(frozen=True)
-class OnlyFilter:
-    """Which molecules a target treats; None allows all. The others get the status `skipped`."""
-
-    max_atoms: int | None = None
-    max_heavy_atoms: int | None = None
-    elements: tuple[str, ...] | None = None
-    """symbols of the elements allowed"""
-
-    def objection(self, record: Record) -> str | None:
-        """Why a molecule is not treated, or None."""
-        n_atoms, n_heavy = len(record.numbers), int(np.count_nonzero(record.numbers > 1))
-        if self.max_atoms is not None and n_atoms > self.max_atoms:
-            return f"{n_atoms} atoms, the target takes at most {self.max_atoms}"
-        if self.max_heavy_atoms is not None and n_heavy > self.max_heavy_atoms:
-            return f"{n_heavy} heavy atoms, the target takes at most {self.max_heavy_atoms}"
-        if self.elements is not None:
-            others = {chemical_symbols[z] for z in record.numbers} - set(self.elements)
-            if others:
-                return f"the target does not take {', '.join(sorted(others))}"
-        return None
 
 
 @dataclass(frozen=True)
@@ -73,13 +43,33 @@ class ShardSummary:
     """molecules whose results the journal had"""
 
 
+@dataclass(frozen=True)
+class Named:
+    """What the rows out are: of a target, or a start made by relaxing.
+
+    A start's gradients count as cheap, and changed bonds are its status `connectivity_changed`.
+    """
+
+    target: str | None = None
+    start: str | None = None
+
+    @property
+    def stage(self) -> str:
+        """The name by which the seconds of this stage are kept."""
+        return self.start or self.target or "relax"
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Fields of the rows that say so."""
+        return {"target": self.target} if self.start is None else {"start": self.start}
+
+
 @dataclass
 class _Shard:
     """The rows of a shard and what is known of them."""
 
     records: list[Record]
-    labels: dict[str, Any]
-    """`target` or `start` of the rows out"""
+    named: Named
     keys: dict[int, str] = field(default_factory=dict)
     """journal keys of the rows to relax, by row"""
     results: dict[str, RelaxationResult] = field(default_factory=dict)
@@ -89,50 +79,35 @@ class _Shard:
 def relax_shard(
     inp: Path,
     out: Path,
+    relaxation: Relaxation,
     *,
-    level: Level,
-    optimizer: str = "bfgs",
-    hessian: str = "auto",
-    check_minimum: CheckMinimum = "none",
-    kick: bool = False,
-    fmax: float = DEFAULT_FMAX_EV_ANG,
-    max_steps: int = DEFAULT_MAX_STEPS,
-    timeout_s: float | None = None,
-    workers: int = 1,
-    threads: int = 1,
+    named: Named | None = None,
+    resources: Resources | None = None,
     trajectory: Path | None = None,
-    target: str | None = None,
-    start: str | None = None,
-    only: OnlyFilter | None = None,
     progress: Callable[[Progress], None] | None = None,
     lock_wait_s: float = LOCK_WAIT_S,
 ) -> ShardSummary:
-    """Relax the rows of `inp` that proceed and pass `only`, and write them as the shard `out`.
+    """Relax the rows of `inp` that proceed and pass `relaxation.only`, and write them as the shard `out`.
 
-    `hessian` is the cheap level of `check_minimum` and of the optimizers that use one; fmax in eV/Å;
-    `timeout_s` seconds for each molecule; `workers` molecules side by side, `threads` threads each. `target`
-    names the target of the rows out; `start` instead makes them a start: their gradients count as cheap, and
-    changed bonds are the status `connectivity_changed`. `trajectory`, an .extxyz file, gets every evaluation.
-    Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and called again, the shard goes
-    on where it was. What was in hand at a kill comes last then, and what was so MAX_KILLS times becomes a row
-    of status `resource_error`. No engine is imported in this process.
+    `named` says whether the rows out are those of a target or a start of their own. `trajectory`, an .extxyz
+    file, gets every evaluation. Finished molecules are kept in `OUT.journal.jsonl`: killed at any moment and
+    called again, the shard goes on where it was. Molecules interrupted by a kill run last; after MAX_KILLS
+    attempts they become `resource_error`. No engine is imported in this process.
 
-    Raises UserError for a wrong level, optimizer or number, for a broken input shard, and where another job
-    holds the shard for longer than `lock_wait_s`; MissingProgramError, before anything is written, where the
-    program behind the engine is not installed.
+    Raises UserError for a wrong level, optimizer or cheap level, for a broken input shard, and where another
+    job holds the shard for longer than `lock_wait_s`; MissingProgramError, before anything is written, where
+    the program behind the engine is not installed.
     """
-    relaxation = Relaxation(level, optimizer, fmax, max_steps, hessian, check_minimum, kick)
-    _check_call(relaxation, workers, threads, timeout_s)
-    labels = {"start": start} if start is not None else {"target": target}
-    shard = _Shard(read_shard(inp), labels)
+    _check(relaxation)
+    shard = _Shard(read_shard(inp), named or Named())
     settings = settings_of(relaxation)
     with Journal(journal_path(out), lock_wait_s) as journal, _released_at_sigterm():
-        _take_known_results(shard, journal, settings, only or OnlyFilter(), timeout_s, trajectory is not None)
+        _take_known_results(shard, journal, settings, relaxation, trajectory is not None)
         n_resumed = len(shard.results)
         with console_progress(progress, len(set(shard.keys.values())), n_resumed) as report:
-            pool = WorkerPool(relaxation, workers, threads, timeout_s, bool(trajectory))
+            pool = WorkerPool(relaxation, resources, trajectory is not None)
             _relax_the_rest(shard, journal, pool, report)
-        rows = _rows(shard, settings_text(settings), only or OnlyFilter())
+        rows = _rows(shard, settings_text(settings), relaxation.only)
         write_shard(out, rows)
         if trajectory is not None:
             _write_trajectory(trajectory, shard)
@@ -140,20 +115,12 @@ def relax_shard(
     return ShardSummary(Counter(row.status for row in rows), n_computed, n_resumed)
 
 
-def _check_call(relaxation: Relaxation, workers: int, threads: int, timeout_s: float | None) -> None:
+def _check(relaxation: Relaxation) -> None:
     try:
-        validate_optimizer(relaxation.optimizer)
-        relaxation.cheap_level()
+        validate_optimizer(relaxation.chosen_optimizer)
+        _ = relaxation.chosen_cheap_level
     except ValueError as error:
         raise UserError(str(error)) from error
-    if not (relaxation.fmax_ev_ang > 0 and np.isfinite(relaxation.fmax_ev_ang)):
-        raise UserError(f"fmax must be a positive force in eV/Å, not {relaxation.fmax_ev_ang}")
-    if relaxation.kick and relaxation.check_minimum == "none":
-        raise UserError("kick leaves saddle points that check_minimum finds; choose cheap or target for it")
-    if relaxation.max_steps < 0 or workers < 1 or threads < 1:
-        raise UserError("max_steps must be at least 0, workers and threads at least 1")
-    if timeout_s is not None and not timeout_s > 0:
-        raise UserError(f"the time limit must be positive, not {timeout_s} s")
 
 
 def settings_of(relaxation: Relaxation) -> dict[str, Any]:
@@ -167,7 +134,7 @@ def settings_of(relaxation: Relaxation) -> dict[str, Any]:
 
 
 def shard_without_program(
-    inp: Path, out: Path, *, target: str, only: OnlyFilter, error: MissingProgramError
+    inp: Path, out: Path, *, target: str, only: Only, error: MissingProgramError
 ) -> None:
     """Write what `relax_shard` would, where it cannot: molecules to relax have the status `resource_error`.
 
@@ -175,31 +142,26 @@ def shard_without_program(
     """
     if journal_path(out).exists():
         raise error
-    shard = _Shard(read_shard(inp), {"target": target})
+    shard = _Shard(read_shard(inp), Named(target=target))
     shard.results[""] = RelaxationResult(status="resource_error", message=str(error))
     shard.keys = {
         row: ""
         for row, record in enumerate(shard.records)
-        if record.proceeds and only.objection(record) is None
+        if record.proceeds and only.objection(record.numbers) is None
     }
     write_shard(out, _rows(shard, None, only))
 
 
 def _take_known_results(
-    shard: _Shard,
-    journal: Journal,
-    settings: dict[str, Any],
-    only: OnlyFilter,
-    timeout_s: float | None,
-    path_wanted: bool,
+    shard: _Shard, journal: Journal, settings: dict[str, Any], relaxation: Relaxation, path_wanted: bool
 ) -> None:
     """Fill in the keys of the rows to relax, and those results that the journal has and that still hold."""
     entries = journal.entries()
     for row, record in enumerate(shard.records):
-        if not record.proceeds or only.objection(record) is not None:
+        if not record.proceeds or relaxation.only.objection(record.numbers) is not None:
             continue
         key = shard.keys[row] = molecule_key(record, settings)
-        if key in entries and _still_holds(entries[key], timeout_s, path_wanted):
+        if key in entries and _still_holds(entries[key], relaxation.timeout_s, path_wanted):
             shard.results[key] = result_from_line(entries[key])
 
 
@@ -280,42 +242,39 @@ def _released_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _rows(shard: _Shard, settings: str | None, only: OnlyFilter) -> list[Record]:
+def _rows(shard: _Shard, settings: str | None, only: Only) -> list[Record]:
     # A start's settings are not those of the target at which a row was not relaxed.
-    untreated = {**shard.labels, "settings": None}
+    untreated: dict[str, Any] = {**shard.named.changes, "settings": None}
     rows = []
     for row, record in enumerate(shard.records):
         if row in shard.keys:
-            rows.append(_relaxed_row(record, shard.results[shard.keys[row]], shard.labels, settings))
+            rows.append(_relaxed_row(record, shard.results[shard.keys[row]], shard.named, settings))
         elif record.proceeds:
-            objection = only.objection(record) or ""
+            objection = only.objection(record.numbers) or ""
             rows.append(replace(record, status="skipped", message=objection, wall_s=0.0, **untreated))
         else:
             rows.append(replace(record, **untreated))
     return rows
 
 
-def _relaxed_row(
-    record: Record, result: RelaxationResult, labels: dict[str, Any], settings: str | None
-) -> Record:
+def _relaxed_row(record: Record, result: RelaxationResult, named: Named, settings: str | None) -> Record:
     positions = record.positions if result.positions is None else result.positions
     unchanged = _connectivity_unchanged(record, positions) if result.status in PROCEED else None
-    stage = str(labels.get("start") or labels.get("target") or "relax")
     changes: dict[str, Any] = {
-        **labels,
+        **named.changes,
         "positions": positions,
         "status": result.status,
         "message": result.message,
         "settings": settings,
         "connectivity_unchanged": unchanged,
     }
-    if "start" in labels:
+    if named.start is not None:
         spent = result.n_gradients + result.n_gradients_cheap
         changes["n_gradients_cheap"] = record.n_gradients_cheap + spent
         if unchanged is False:
             changes["status"] = "connectivity_changed"
-            changes["message"] = f"bonds were broken or formed while relaxing to the start {stage}"
-        return record.after_stage(stage, result.wall_s, **changes)
+            changes["message"] = f"bonds were broken or formed while relaxing to the start {named.start}"
+        return record.after_stage(named.stage, result.wall_s, **changes)
     changes |= {
         "converged": result.converged,
         "n_gradients": result.n_gradients,
@@ -332,7 +291,7 @@ def _relaxed_row(
     }
     if result.status in PROCEED:
         changes |= _rmsds(record, positions)
-    return record.after_stage(stage, result.wall_s, **changes)
+    return record.after_stage(named.stage, result.wall_s, **changes)
 
 
 def _connectivity_unchanged(record: Record, positions: np.ndarray) -> bool | None:
@@ -371,7 +330,7 @@ def _frames(shard: _Shard, row: int, result: RelaxationResult) -> Sequence[Atoms
     for place, evaluation in enumerate(result.path, start=1):
         record = replace(
             shard.records[row],
-            **shard.labels,
+            **shard.named.changes,
             positions=evaluation.positions,
             n_gradients=place,
             energy_ev=evaluation.energy_ev,

@@ -17,10 +17,11 @@ from prerelax.engines import Level
 from prerelax.errors import MissingProgramError
 from prerelax.records.shard import Record, ShardError, record_of_frame, write_frames
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
-from prerelax.relaxation.molecule import Relaxation, RelaxationResult
+from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
-from prerelax.relaxation.shard import FINAL, OnlyFilter, settings_of
+from prerelax.relaxation.settings import Only, Relaxation, Resources
+from prerelax.relaxation.shard import FINAL, settings_of
 from prerelax.relaxation.worker import result_from_line, result_line
 
 
@@ -62,27 +63,37 @@ def _frame(atoms: Atoms, path: Path, place: int) -> Frame:
     return Frame(record, call, float(atoms.get_potential_energy()), atoms.get_forces())
 
 
+EVERYTHING = Only()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which frames of a trajectory are evaluated."""
+
+    every: int = 1
+    """keep every N-th frame of a molecule, and its last one"""
+    molecules: int | None = None
+    """the first so many that pass `only`"""
+    only: Only = EVERYTHING
+
+
 def single_points(
     inp: Path,
     out: Path,
-    *,
     level: Level,
-    every: int = 1,
-    molecules: int | None = None,
-    only: OnlyFilter | None = None,
-    workers: int = 1,
-    threads: int = 1,
+    *,
+    chosen: Chosen | None = None,
+    resources: Resources | None = None,
     go_on_without_program: bool = False,
 ) -> "Counter[str]":
-    """Write the frames of the trajectory `inp` with energies and forces to `out`; count their statuses.
+    """Write the `chosen` frames of the trajectory `inp` with energies and forces; count their statuses.
 
-    Of every molecule each `every`-th frame, the last one among them; of the trajectory the first `molecules`
-    that pass `only`. A frame without an energy keeps its place, with a status and a message. What is known is
-    kept in `OUT.journal.jsonl`: killed and called again, the rest is done. Raises as `relax_shard` does, but
-    with `go_on_without_program` all frames say that the program behind the engine is not installed.
+    A frame without an energy keeps its place, with a status and a message. What is known is kept in
+    `OUT.journal.jsonl`: killed and called again, the rest is done. Raises as `relax_shard` does, but with
+    `go_on_without_program` all frames say that the program behind the engine is not installed.
     """
-    frames = list(_chosen(read_frames(inp), every, molecules, only or OnlyFilter()))
-    evaluation = Relaxation(level, max_steps=0)
+    frames = list(_chosen(read_frames(inp), chosen or Chosen()))
+    evaluation = Relaxation.single_point(level)
     try:
         settings = {**settings_of(evaluation), "single_point": True}
     except MissingProgramError as error:
@@ -95,7 +106,7 @@ def single_points(
         entries = journal.entries()
         known = {k: result_from_line(entries[k]) for k in keys if entries.get(k, {}).get("status") in FINAL}
         waiting = {key: frame.record for key, frame in zip(keys, frames, strict=True) if key not in known}
-        pool = WorkerPool(evaluation, workers, threads, keep_paths=True)
+        pool = WorkerPool(evaluation, resources, keep_paths=True)
         with pool, console_progress(None, len(frames), len(known)) as report:
             order = list(waiting)
             for index, result in pool.relax([waiting[key] for key in order]):
@@ -111,11 +122,13 @@ def _write(out: Path, frames: Sequence[Frame], settings: str | None) -> "Counter
     return Counter(frame.record.status for frame in frames)
 
 
-def _chosen(frames: Sequence[Frame], every: int, molecules: int | None, only: OnlyFilter) -> Iterator[Frame]:
+def _chosen(frames: Sequence[Frame], chosen: Chosen) -> Iterator[Frame]:
     last = {frame.molecule: frame.call for frame in frames}
-    allowed = [f.molecule for f in frames if f.call == 0 and only.objection(f.record) is None][:molecules]
+    treated = (f for f in frames if f.call == 0 and chosen.only.objection(f.record.numbers) is None)
+    allowed = [frame.molecule for frame in treated][: chosen.molecules]
     for frame in frames:
-        if frame.molecule in allowed and (frame.call % every == 0 or frame.call == last[frame.molecule]):
+        at_its_turn = frame.call % chosen.every == 0 or frame.call == last[frame.molecule]
+        if frame.molecule in allowed and at_its_turn:
             yield frame
 
 

@@ -9,10 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from prerelax.engines import Level, validate_level
+from prerelax.engines import validate_level
 from prerelax.engines.serving import Line, Tell, serve
-from prerelax.relaxation.molecule import Relaxation, RelaxationResult, relax_molecule
+from prerelax.relaxation.molecule import RelaxationResult, relax_molecule
 from prerelax.relaxation.optimizers import OPTIMIZERS, Evaluation, validate_optimizer
+from prerelax.relaxation.settings import Relaxation
 
 EVALUATION_INTERVAL_S = 0.5
 """Evaluations that follow faster are not told."""
@@ -71,10 +72,9 @@ class _EvaluationReport:
 
 def _prepare(setup: Line) -> Callable[[Line, Tell], Line]:
     OPTIMIZERS.update(setup["optimizers"])
-    level = Level(**setup["relaxation"].pop("level"))
-    relaxation = Relaxation(level=level, **setup["relaxation"])
-    validate_level(level)
-    validate_optimizer(relaxation.optimizer)
+    relaxation = Relaxation.model_validate(setup["relaxation"])
+    validate_level(relaxation.level)
+    validate_optimizer(relaxation.chosen_optimizer)
     return partial(_relax, relaxation, setup["threads"], setup["keep_paths"])
 
 

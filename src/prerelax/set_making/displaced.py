@@ -23,7 +23,6 @@ from scipy.sparse.csgraph import connected_components
 
 from prerelax.datasets.graph_split import graph_key
 from prerelax.datasets.qm7x import LabelledStructures, write_qm7x
-from prerelax.engines import Level
 from prerelax.errors import UserError
 from prerelax.molecules.graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.status import Status
@@ -33,40 +32,21 @@ from prerelax.records.atomic_write import write_text_atomically
 from prerelax.records.shard import Record, read_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.minimum import IMAGINARY_CM
-from prerelax.relaxation.molecule import Relaxation, RelaxationResult
+from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
-from prerelax.relaxation.shard import FINAL, OnlyFilter, settings_of
+from prerelax.relaxation.settings import Only, Relaxation, Resources
+from prerelax.relaxation.shard import FINAL, settings_of
 from prerelax.relaxation.worker import result_from_line, result_line
-from prerelax.set_making.normal_modes import SOFT_CM, TEMPERATURE_K, displacements, normal_modes
+from prerelax.set_making.normal_modes import SOFT_CM, displacements, normal_modes
+from prerelax.set_making.options import DisplacementOptions
 
-FMAX_EV_ANG = 0.005
 APART = 2.0
 TOO_CLOSE = 0.6
 """Multiples of the sum of covalent radii: no atoms of a displaced structure are nearer, and no gap between
 its parts is wider. Of 2 500 structures of QM7-X 21 have such a gap, and none has atoms nearer than 0.74."""
 DISPLACED_VERSION = 1
 """Raised when a change here alters geometries, so that journals of before are not taken for today's."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How minima are displaced."""
-
-    n: int = 100
-    """displacements of each minimum"""
-    temperature_k: float = TEMPERATURE_K
-    seed: int = 0
-    """a molecule's displacements follow from it and from the molecule, not from its neighbours in the file"""
-
-    def settings(self) -> dict[str, Any]:
-        """What a displaced geometry depends on beside the minimum and its modes; not how many there are."""
-        return {
-            "temperature_k": self.temperature_k,
-            "seed": self.seed,
-            "soft_cm": SOFT_CM,
-            "displaced_version": DISPLACED_VERSION,
-        }
 
 
 @dataclass
@@ -118,35 +98,31 @@ class _Structure:
 def displace(
     inp: Path,
     out: Path,
+    options: DisplacementOptions,
     *,
-    minima: Level,
-    labels: Level,
-    sampling: Sampling | None = None,
-    fmax_ev_ang: float = FMAX_EV_ANG,
-    only: OnlyFilter | None = None,
-    workers: int = 1,
-    threads: int = 1,
-    timeout_s: float | None = None,
+    resources: Resources | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Outcome:
     """Write the set `out` (npz of `read_qm7x`) and its rows, the failed ones too, as `OUT.csv`.
 
-    The rows of the shard `inp` that proceed and pass `only` are relaxed at the level `minima` to
-    `fmax_ev_ang`, saddle points left along their modes, and displaced; the minima and all displacements get
-    energies and forces at `labels`. Left out, with a status and a message: rows whose relaxation fails, has
-    imaginary frequencies in the end or other bonds than the molecule, displacements that fall apart, and
-    those whose energy the engine does not find. Raises UserError as `relax_shard` does, and where nothing is
-    left.
+    The rows of the shard `inp` that proceed and pass `options.minima.only` are relaxed, saddle points left
+    along their modes, and displaced; the minima and all displacements get energies and forces at
+    `options.labels`. Left out, with a status and a message: rows whose relaxation fails, has imaginary
+    frequencies in the end or other bonds than the molecule, displacements that fall apart, and those whose
+    energy the engine does not find. Raises UserError as `relax_shard` does, and where nothing is left.
     """
-    sampling = sampling or Sampling()
-    relaxation = Relaxation(minima, "bfgs-hessian", fmax_ev_ang, check_minimum="target", kick=True)
-    evaluation = Relaxation(labels, max_steps=0)
-    records = [(record, _objection(record, only or OnlyFilter())) for record in read_shard(inp)]
+    resources = resources or Resources()
+    found_minimum = {"optimizer": "bfgs-hessian", "check_minimum": "target", "kick": True}
+    relaxation = options.minima.model_copy(update=found_minimum)
+    evaluation = Relaxation.single_point(options.labels).model_copy(
+        update={"timeout_s": options.minima.timeout_s}
+    )
+    records = [(record, _objection(record, options.minima.only)) for record in read_shard(inp)]
     settings = {**settings_of(relaxation), "hessian_kept": True}
     label_settings = {**settings_of(evaluation), "single_point": True}
     out.parent.mkdir(parents=True, exist_ok=True)
     with Journal(journal_path(out)) as journal:
-        stage = _Stage(journal, workers, threads, timeout_s, progress)
+        stage = _Stage(journal, resources, progress)
         keys = [molecule_key(record, settings) for record, _ in records]
         wanted = {k: r for k, (r, row) in zip(keys, records, strict=True) if row.status == "ok"}
         began = time.monotonic()
@@ -162,7 +138,7 @@ def displace(
             row.status, row.message = _verdict(record, result)
             if row.status != "ok":
                 continue
-            found = list(_displaced(record, result, key, row, number, sampling, label_settings))
+            found = list(_displaced(record, result, key, row, number, options, label_settings))
             rows += [structure.row for structure in found if structure.row is not row]
             structures += [structure for structure in found if structure.row.status == "ok"]
         began = time.monotonic()
@@ -191,9 +167,7 @@ class _Stage:
     """Relaxes molecules in worker processes; what is finished is in the journal."""
 
     journal: Journal
-    workers: int
-    threads: int
-    timeout_s: float | None
+    resources: Resources
     progress: Callable[[Progress], None] | None
 
     def run(
@@ -207,7 +181,7 @@ class _Stage:
         del entries
         order = [key for key in molecules if key not in known]
         resumed = len(known)
-        pool = WorkerPool(relaxation, self.workers, self.threads, self.timeout_s, keep_paths)
+        pool = WorkerPool(relaxation, self.resources, keep_paths)
         with pool, console_progress(self.progress, len(molecules), resumed) as report:
             for index, result in pool.relax([molecules[key] for key in order]):
                 key = order[index]
@@ -234,15 +208,25 @@ def _shown(
     return Progress(done, total, record.id, status, result.n_gradients, result.wall_s, message)
 
 
-def _objection(record: Record, only: OnlyFilter) -> Row:
+def _objection(record: Record, only: Only) -> Row:
     """The row of a minimum to be; its status says whether it is tried."""
     row = Row(record.id, record.conformer, 0)
-    objection = only.objection(record)
+    objection = only.objection(record.numbers)
     if not record.proceeds:
         row.status, row.message = record.status, record.message
     elif objection is not None:
         row.status, row.message = "skipped", objection
     return row
+
+
+def _sampling_settings(options: DisplacementOptions) -> dict[str, Any]:
+    """What a displaced geometry depends on beside the minimum and its modes; not how many there are."""
+    return {
+        "temperature_k": options.temperature_k,
+        "seed": options.seed,
+        "soft_cm": SOFT_CM,
+        "displaced_version": DISPLACED_VERSION,
+    }
 
 
 def _verdict(record: Record, result: RelaxationResult) -> tuple[Status, str]:
@@ -267,17 +251,19 @@ def _displaced(
     key: str,
     row: Row,
     number: int,
-    sampling: Sampling,
+    options: DisplacementOptions,
     label_settings: dict[str, Any],
 ) -> Iterator[_Structure]:
     """The minimum itself as `row`, then its displacements; those that fall apart say so in their rows."""
     assert result.positions is not None and result.hessian is not None
     numbers, minimum = record.numbers, result.positions
     graph = graph_key(numbers, bonded_matrix(mol_from_mapped_smiles(record.smiles)))
-    digest = hashlib.sha256(json.dumps([key, sampling.settings()], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps([key, _sampling_settings(options)], sort_keys=True).encode()
+    ).hexdigest()
     rng = np.random.default_rng(int(digest[:32], 16))
     modes = normal_modes(result.hessian, numbers, minimum)
-    shifts, harmonic = displacements(modes, sampling.n, sampling.temperature_k, rng)
+    shifts, harmonic = displacements(modes, options.displacements, options.temperature_k, rng)
     row.harmonic_ev = row.rmsd_ang = 0.0
     for place, geometry in enumerate([minimum, *(minimum + shifts)]):
         here = row

@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prerelax.engines import Level
 from prerelax.molecules.status import Status
+from prerelax.relaxation.settings import Resources
 from prerelax.relaxation.shard import relax_shard
+from prerelax.set_making.options import MinimaOptions
 from prerelax.set_making.relaxed import collect_relaxed
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard
-
-FMAX_EV_ANG = 0.01
-"""At 0.03 eV/Å the energies of 40 drug-like molecules are 0.14 kcal/mol above those at 0.01 (largest: 0.7),
-and soft torsions have not settled; it costs 1.4 times the seconds (Hessian of Lindh's model)."""
-MAX_STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -41,20 +37,14 @@ class MinimaMade:
 def make_minima(
     molecules: Path,
     out: Path,
+    options: MinimaOptions,
     *,
-    level: Level,
-    conformers: int = 1,
-    seed: int = 42,
     unlike: Sequence[Path] = (),
-    fmax_ev_ang: float = FMAX_EV_ANG,
-    max_steps: int = MAX_STEPS,
-    workers: int = 1,
-    threads: int = 1,
-    timeout_s: float | None = None,
+    resources: Resources | None = None,
 ) -> MinimaMade:
-    """Write the set `out` (.npz) of the molecules' minima at `level`, with `positions_mmff94` and `graphs`.
+    """Write the set `out` (.npz) of the molecules' minima, with `positions_mmff94` and `graphs`.
 
-    Of several `conformers` the lowest minimum. `unlike` are shards of test molecules, whose graphs are left
+    Of several conformers the lowest minimum. `unlike` are shards of test molecules, whose graphs are left
     out. The stages are kept beside `out` as shards (`OUT.rdkit`, `OUT.mmff94`, `OUT.minima`), where rows that
     could not be used say why; a call that was killed goes on from the journal of the last one. Raises
     UserError as the stages do.
@@ -63,21 +53,11 @@ def make_minima(
         out.with_name(f"{out.stem}.{stage}.extxyz") for stage in ("rdkit", "mmff94", "minima")
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    embed_shard(molecules, embedded, None, conformers, seed, unlike=unlike)
+    embed_shard(molecules, embedded, None, options.conformers, options.seed, unlike=unlike)
     forcefield_shard(embedded, minimised, "mmff94", None, "mmff94")
     began = time.monotonic()
-    summary = relax_shard(
-        minimised,
-        relaxed,
-        level=level,
-        optimizer="bfgs-hessian",
-        fmax=fmax_ev_ang,
-        max_steps=max_steps,
-        timeout_s=timeout_s,
-        workers=workers,
-        threads=threads,
-    )
+    summary = relax_shard(minimised, relaxed, options.relaxation, resources=resources)
     seconds = time.monotonic() - began
     n_minima, n_left_out = collect_relaxed(out, [relaxed], [minimised])
-    per_hour = 3600.0 * summary.n_computed / conformers / seconds if summary.n_computed else 0.0
+    per_hour = 3600.0 * summary.n_computed / options.conformers / seconds if summary.n_computed else 0.0
     return MinimaMade(n_minima, n_left_out, summary.statuses, per_hour)

@@ -19,7 +19,6 @@ from prerelax.relaxation.minimum import frequency_cm, vibrations
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-TEMPERATURE_K = 1500.0
 """of QM7-X"""
 SOFT_CM = 300.0
 """Modes below it are displaced as if they were at it: a straight line is no rotation of a methyl group.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from prerelax.engines import EngineError, Level, check_molecule
+from prerelax.engines import EngineError, check_molecule
 from prerelax.molecules.graph import (
     bonded_matrix,
     bonds_unchanged,
@@ -23,10 +23,10 @@ from prerelax.molecules.graph import (
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import COVALENT_RADII_ANG, bonds_from_geometry
 from prerelax.records.shard import Record, read_shard, write_shard
-from prerelax.relaxation.optimizers import default_optimizer
-from prerelax.relaxation.shard import relax_shard
+from prerelax.relaxation.settings import Relaxation, Resources
+from prerelax.relaxation.shard import Named, relax_shard
 
-FALLBACK_LEVEL = Level("tblite", "GFN2-xTB")
+FALLBACK = Relaxation(engine="tblite", method="GFN2-xTB")
 
 MAX_ATOMS = 100
 """Denoisers trained on up to 29 atoms were measured on up to 60 (docs/results/denoisers.md)."""
@@ -121,8 +121,7 @@ def fall_back(
     folder.mkdir(parents=True, exist_ok=True)
     inp, out = folder / "in.extxyz", folder / "out.extxyz"
     write_shard(inp, given)
-    optimizer = default_optimizer(FALLBACK_LEVEL.engine)
-    relax_shard(inp, out, level=FALLBACK_LEVEL, optimizer=optimizer, start=start, workers=workers)
+    relax_shard(inp, out, FALLBACK, named=Named(start=start), resources=Resources(workers=workers))
     relaxed = read_shard(out)
     shutil.rmtree(folder, ignore_errors=True)
     return [_fallback_row(*each) for each in zip(records, relaxed, subjects, reasons, strict=True)]

@@ -1,6 +1,6 @@
 """How the starts are made: options that the command line and a campaign's YAML share. Imports no torch."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,16 @@ ForceField = Literal["mmff94", "uff", "mmff94-openbabel"]
 Fallback = Literal["gfn2", "none"]
 
 DEFAULT_MODEL = "edm-qm9-small"
+
+Seed = Annotated[int, Field(ge=0)]
+Conformers = Annotated[int, Field(ge=1, le=10_000, description="Conformers of each molecule")]
+
+
+class EmbedOptions(Settings):
+    """How molecules are embedded: RDKit's ETKDGv3."""
+
+    conformers: Conformers = 1
+    seed: Seed = Field(42, description="Random seed of the embedding")
 
 
 class ForcefieldOptions(Settings):
@@ -40,3 +50,12 @@ class DiffuseOptions(SamplerOptions):
         description="What relaxes a molecule that the model does not know, breaks or is unsure of: "
         "GFN2-xTB, or nothing",
     )
+
+
+class DiffusedOptions(Settings):
+    """At which steps of MoreRed's schedule minima are noised: one geometry for each."""
+
+    steps: list[Annotated[int, Field(ge=1, le=999)]] = Field(
+        min_length=1, description="Step of MoreRed's 1000; once for each geometry"
+    )
+    seed: Seed = Field(0, description="Random seed of the noise, used together with each molecule's id")

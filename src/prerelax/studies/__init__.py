@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from prerelax.campaign.config import Campaign, ConfigError
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.section import ConfigError
 from prerelax.settings import Settings, sentences
 from prerelax.studies.study import Study
 

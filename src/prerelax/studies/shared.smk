@@ -7,11 +7,11 @@ PATHS_EVALUATED = paths_evaluated(studies.values())
 
 def weights_if_trained(model):
     """What a model's user waits for when the campaign itself trains it."""
-    return weights_of(model) if model in campaign.denoisers else []
+    return layout.weights(model) if model in campaign.denoisers else []
 
 
 def folder_if_trained(model):
-    return str(Path(weights_of(model)).parent) if model in campaign.denoisers else model
+    return layout.model(model) if model in campaign.denoisers else model
 
 
 def relaxed_with_baseline(target, starts):
@@ -50,7 +50,7 @@ def molecules_of_shard(wildcards):
 rule trace:
     input:
         frames=source_frames,
-        weights=trained_weights,
+        weights=start_weights,
     output:
         trajectory=f"{RESULTS}/paths/{{start}}/{{shard}}.extxyz",
         ends=temp(f"{RESULTS}/paths/{{start}}/ends-{{shard}}.extxyz"),
@@ -64,11 +64,10 @@ rule trace:
     conda:
         ENVIRONMENT
     params:
-        options=start_options,
-        model=model_of,
+        settings=start_settings,
     shell:
-        "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.ends:q} {params.options:q}"
-        " --model {params.model:q} --start {wildcards.start} --trajectory {output.trajectory:q} > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.ends:q} --settings {params.settings:q}"
+        " --start {wildcards.start} --trajectory {output.trajectory:q} > {log:q} 2>&1"
 
 
 rule energies:
@@ -86,9 +85,9 @@ rule energies:
         ENVIRONMENT
     threads: 2
     params:
-        options=lambda wildcards: level_options(campaign.targets[wildcards.target]),
+        settings=lambda wildcards: evaluating(campaign.targets[wildcards.target]),
         every=lambda wildcards: PATHS_EVALUATED[wildcards.target, wildcards.start].every,
         molecules=molecules_of_shard,
     shell:
-        "prerelax energies {input:q} {output:q} {params.options:q} --every {params.every}"
+        "prerelax energies {input:q} {output:q} --settings {params.settings:q} --every {params.every}"
         " --molecules {params.molecules} --workers {threads} --go-on-without-program > {log:q} 2>&1"

@@ -6,7 +6,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, RootModel
 
-from prerelax.campaign.config import Campaign, DiffuseStart
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.starts import DiffuseStart
 
 
 def as_json(settings: BaseModel) -> str:

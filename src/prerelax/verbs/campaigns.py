@@ -1,19 +1,18 @@
-"""`prerelax init | plan | status | retry`: a campaign as a whole, before, while and after it runs."""
+"""`prerelax init | plan | status | retry | schema`: a campaign before, while and after it runs."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The campaign's config.")]
-Directory = Annotated[
-    Path, typer.Option(help="Where Snakemake runs: `results/` and relative paths of the config lie there.")
-]
 
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(help="The folder to make; the current one may be given.")
+        Path, typer.Argument(metavar="FOLDER", help="The folder to make; the current one may be given.")
     ] = Path(),
 ) -> None:
     """Start a folder for campaigns: Snakefile, the example's config, the papers' configs, a SLURM profile."""
@@ -42,7 +41,6 @@ def plan(
     write: Annotated[
         bool, typer.Option(help="Let the campaign use these shards, minutes and memory from now on.")
     ] = False,
-    directory: Directory = Path(),
 ) -> None:
     """Jobs, core hours and the end of a campaign, before anything runs."""
     from prerelax.campaign.plan import make_plan, plan_text, write_plan
@@ -56,8 +54,8 @@ def plan(
     if measure:
         from prerelax.campaign.timing import timed_gradients
 
-        timed = timed_gradients(campaign, directory, lambda line: typer.echo(line, err=True))
-    planned = make_plan(campaign, directory, wanted_minutes=minutes, threads=said.threads, timed=timed)
+        timed = timed_gradients(campaign, Path(), lambda line: typer.echo(line, err=True))
+    planned = make_plan(campaign, wanted_minutes=minutes, threads=said.threads, timed=timed)
     typer.echo(plan_text(planned, Machines(cpus, gpus, jobs or said.jobs or 200), said.groups))
     if write:
         write_plan(planned, said.longest_minutes or 1440, said.node_mem_mb or 128_000)
@@ -67,13 +65,12 @@ def plan(
 def status(
     config: Config,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    directory: Directory = Path(),
 ) -> None:
     """How far a campaign is: shards, failures, rows per hour and the expected end, from its files alone."""
     from prerelax.campaign.stages import read_campaign
     from prerelax.campaign.status import campaign_status, status_json, status_text
 
-    found = campaign_status(read_campaign(config), directory)
+    found = campaign_status(read_campaign(config))
     typer.echo(status_json(found) if as_json else status_text(found))
 
 
@@ -85,7 +82,6 @@ def retry(
     target: Annotated[str | None, typer.Option(help="Only relaxations at this target.")] = None,
     start: Annotated[str | None, typer.Option(help="Only relaxations from (or to) this start.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
-    directory: Directory = Path(),
 ) -> None:
     """Have relaxations that ended with a status computed again by the next run; the others are kept."""
     from prerelax.campaign.retry import retry as retry_relaxations
@@ -94,6 +90,28 @@ def retry(
 
     names = [name for each in statuses for name in each.split(",") if name]
     retried = retry_relaxations(
-        read_campaign(config), directory, names, target=target, start=start, dry_run=dry_run
+        read_campaign(config), Path(), names, target=target, start=start, dry_run=dry_run
     )
     typer.echo(retry_text(retried, dry_run))
+
+
+def schema(
+    out: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: standard output.")] = None,
+) -> None:
+    """Print the JSON schema of a campaign config, for editors."""
+    from prerelax.studies import json_schema
+
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text)
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "init": init,
+    "plan": plan,
+    "status": status,
+    "retry": retry,
+    "schema": schema,
+}

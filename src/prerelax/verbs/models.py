@@ -142,6 +142,28 @@ def join(
     )
 
 
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG.yaml", help="Network, data, loss and budget.")
+    ] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="The config itself as JSON, as a campaign hands it on")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in the run's folder")
+    ] = False,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Wall-clock budget in hours, in place of the config's")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the run lives, in place of the config's")] = None,
+) -> None:
+    """Train a denoiser; the learning rate reaches its end when the budget does."""
+    from prerelax.training import train as train_denoiser
+    from prerelax.training.config import chosen_config
+
+    train_denoiser(chosen_config(config, settings), resume, max_hours, folder)
+
+
 VERBS: dict[str, Callable[..., None]] = {
     "list": list_models,
     "show": show_model,

@@ -17,7 +17,7 @@ from prerelax.errors import UserError
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.journal import journal_path
-from prerelax.starts.conformers.sample_shard import START, Xtb, sample_shard, sampled
+from prerelax.starts.conformers.sample_shard import GFN2, START, Xtb, sample_shard, sampled
 from prerelax.starts.conformers.search import SearchPlan
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
@@ -121,7 +121,7 @@ def test_what_the_denoiser_does_not_know_is_searched_without_it(
 def test_200_atoms(tmp_path: Path) -> None:
     (record,) = records(tmp_path, "C" * 66)
     assert len(record.numbers) == 200
-    with Xtb(max_steps=1) as xtb:
+    with Xtb(relaxation=GFN2.model_copy(update={"max_steps": 1})) as xtb:
         found = sampled(record, load_model(MODEL), SearchPlan(cycles=0, minimised=1, steps=(20,)), xtb)
     assert found.status == "fallback" and "200 atoms" in found.message
     assert found.rows("")[0].status == "fallback" and found.rows("")[0].converged is False

@@ -156,7 +156,7 @@ WATER = Record("water", NUMBERS, MINIMUM, start="b3lyp")
 @pytest.fixture
 def springs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Level]:
     monkeypatch.setitem(ENGINES, "springs", "harmonic_engine:HarmonicEngine")
-    return lambda method: Level("springs", method)
+    return lambda method: Level(engine="springs", method=method)
 
 
 def test_chains_of_a_shard_in_worker_processes(tmp_path: Path, springs) -> None:
@@ -213,7 +213,7 @@ def test_water_at_gfn2_is_nearly_harmonic(tmp_path: Path) -> None:
     rows = metropolis_chains(
         shard,
         out,
-        level=Level("tblite", "GFN2-xTB"),
+        level=Level(engine="tblite", method="GFN2-xTB"),
         temperatures_k=[10.0, 300.0],
         steps=6000,
         burn_in=1000,

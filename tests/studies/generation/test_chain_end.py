@@ -69,7 +69,9 @@ def test_length_and_number_are_limited() -> None:
 def test_energies_fall_towards_the_molecule(tmp_path: Path) -> None:
     write_chain_ends(tmp_path / "end.extxyz", chain_ends(chains_of(molecules()), 8, 2))
     assert len(read_frames(tmp_path / "end.extxyz")) == 40
-    single_points(tmp_path / "end.extxyz", tmp_path / "energies.extxyz", level=Level("tblite", "GFN2-xTB"))
+    single_points(
+        tmp_path / "end.extxyz", tmp_path / "energies.extxyz", Level(engine="tblite", method="GFN2-xTB")
+    )
     table, left_out = read_chain_energies(tmp_path / "energies.extxyz")
     assert left_out == {}
     assert set(table["id"]) == {"generated-1", "generated-2"}
@@ -84,7 +86,9 @@ def test_energies_fall_towards_the_molecule(tmp_path: Path) -> None:
 
 def test_nothing_to_evaluate_is_said(tmp_path: Path) -> None:
     write_chain_ends(tmp_path / "end.extxyz", [])
-    single_points(tmp_path / "end.extxyz", tmp_path / "energies.extxyz", level=Level("tblite", "GFN2-xTB"))
+    single_points(
+        tmp_path / "end.extxyz", tmp_path / "energies.extxyz", Level(engine="tblite", method="GFN2-xTB")
+    )
     table, left_out = read_chain_energies(tmp_path / "energies.extxyz")
     figure, _ = chain_end(table, left_out, "gfn2")
     assert "no chain ended in one piece" in figure.axes[0].texts[0].get_text()

@@ -53,7 +53,7 @@ class AnyDftEngine(PyscfEngine):
     name = "dft"
 
     def resolved(self, level: Level) -> Level:
-        return dataclasses.replace(level, engine="pyscf" if objection(level) else "gpu4pyscf")
+        return level.model_copy(update={"engine": "pyscf" if objection(level) else "gpu4pyscf"})
 
 
 def objection(level: Level) -> str | None:

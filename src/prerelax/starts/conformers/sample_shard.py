@@ -17,7 +17,6 @@ from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.options import Device, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, refusal
 from prerelax.diffusion.samplers import sample as denoised
-from prerelax.engines import Level
 from prerelax.errors import UserError
 from prerelax.molecules.graph import mol_from_mapped_smiles, perceived_molecule
 from prerelax.molecules.status import Status
@@ -25,9 +24,9 @@ from prerelax.molecules.topology import topological_distances
 from prerelax.records.settings import settings_text, sha256_of_files
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
-from prerelax.relaxation.molecule import Relaxation, RelaxationResult
-from prerelax.relaxation.optimizers import default_optimizer
+from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.pool import WorkerPool
+from prerelax.relaxation.settings import Relaxation, Resources
 from prerelax.relaxation.shard import settings_of
 from prerelax.starts.conformers.moves import Conformation, conformation
 from prerelax.starts.conformers.replica_exchange import Geometry
@@ -35,7 +34,7 @@ from prerelax.starts.conformers.search import Calculations, Denoise, Found, Sear
 from prerelax.starts.fallback import subject_of
 
 START = "sample"
-LEVEL = Level("tblite", "GFN2-xTB")
+GFN2 = Relaxation(engine="tblite", method="GFN2-xTB", max_steps=300)
 METHOD_VERSION = 1
 """Raised when a change here alters results, so that journals of before are not taken for today's."""
 
@@ -79,11 +78,10 @@ class Outcome:
 class Xtb:
     """GFN2-xTB in worker processes: energies, and minimisations; use as a context."""
 
-    def __init__(self, workers: int = 1, fmax_ev_ang: float = 0.03, max_steps: int = 300) -> None:
-        optimizer = default_optimizer(LEVEL.engine)
-        self.relaxation = Relaxation(LEVEL, optimizer, fmax_ev_ang, max_steps)
-        self.points = WorkerPool(Relaxation(LEVEL, max_steps=0), workers)
-        self.minimiser = WorkerPool(self.relaxation, workers)
+    def __init__(self, workers: int = 1, relaxation: Relaxation = GFN2) -> None:
+        self.relaxation, resources = relaxation, Resources(workers=workers)
+        self.points = WorkerPool(Relaxation.single_point(relaxation.level), resources)
+        self.minimiser = WorkerPool(relaxation, resources)
 
     def __enter__(self) -> "Xtb":
         return self

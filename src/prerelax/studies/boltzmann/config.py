@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prerelax.campaign.config import EMBEDDING, Campaign
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.section import EMBEDDING
 from prerelax.engines.level import Level
 from prerelax.settings import Settings
 from prerelax.studies.study import Study, target_complaints

@@ -73,7 +73,7 @@ def metropolis_chains(
         for record in read_shard(inp)
         for plan in plans
     ]
-    setup = {"level": asdict(level)}
+    setup = {"level": level.model_dump()}
     module = "prerelax.studies.boltzmann.metropolis_worker"
     with Journal(journal_path(out)), Workers(module, setup, workers, threads) as pool:
         for chain in chains:

@@ -20,7 +20,7 @@ STUDY_FIGURES += expand(f"{RESULTS}/figures/{{name}}.png", name=BOLTZMANN_FIGURE
 
 rule boltzmann_molecules:
     input:
-        [frames_of_start(boltzmann.minima, shard) for shard in SHARDS],
+        [layout.start(boltzmann.minima, shard) for shard in SHARDS],
     output:
         frames=f"{BOLTZMANN}/minima.extxyz",
         table=f"{BOLTZMANN}/minima.parquet",
@@ -55,7 +55,7 @@ rule metropolis:
     params:
         settings=lambda wildcards: as_json(
             boltzmann.metropolis(
-                campaign.targets[boltzmann.target].level(),
+                campaign.targets[boltzmann.target].level,
                 float(wildcards.temperature),
             )
         ),
@@ -109,9 +109,9 @@ rule repeated_step_energies:
         ENVIRONMENT
     threads: 2
     params:
-        options=engine_options(campaign.targets[boltzmann.target]),
+        settings=at_level(campaign.targets[boltzmann.target]),
     shell:
-        "prerelax energies {input:q} {output:q} {params.options:q} --workers {threads} > {log:q} 2>&1"
+        "prerelax energies {input:q} {output:q} --settings {params.settings:q} --workers {threads} > {log:q} 2>&1"
 
 
 rule boltzmann_figures:

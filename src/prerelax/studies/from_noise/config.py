@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prerelax.campaign.config import Name
 from prerelax.campaign.data_path import DataPath
+from prerelax.campaign.section import Name
 from prerelax.settings import Settings
 from prerelax.studies.study import Study
 

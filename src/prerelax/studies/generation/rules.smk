@@ -85,10 +85,10 @@ if generation.end:
             ENVIRONMENT
         threads: 2
         params:
-            options=level_options(campaign.targets[generation.end.target]),
+            settings=evaluating(campaign.targets[generation.end.target]),
             every=generation.end.every,
         shell:
-            "prerelax energies {input:q} {output:q} {params.options:q} --every {params.every}"
+            "prerelax energies {input:q} {output:q} --settings {params.settings:q} --every {params.every}"
             " --workers {threads} --go-on-without-program > {log:q} 2>&1"
 
     rule chain_end_figure:

@@ -8,8 +8,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from prerelax.campaign.config import EMBEDDING, Campaign, Name
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.section import EMBEDDING, Name
 from prerelax.choices import Dispersion, Engine
+from prerelax.relaxation.settings import Only, SinglePoints
 from prerelax.settings import Settings
 from prerelax.studies.study import Study
 
@@ -30,9 +32,9 @@ class MethodEnergies(Settings):
 
     @model_validator(mode="after")
     def _known_level(self) -> "MethodEnergies":
-        from prerelax.engines import Level, validate_level
+        from prerelax.engines import validate_level
 
-        validate_level(Level(self.engine, self.method, self.basis, self.dispersion))
+        validate_level(self.points.level)
         return self
 
     @property
@@ -41,13 +43,11 @@ class MethodEnergies(Settings):
         level = self.method if self.basis is None else f"{self.method}/{self.basis}"
         return level if self.dispersion is None else f"{level} with {self.dispersion.upper()}"
 
-    def options(self) -> list[str]:
-        """The command-line options of `prerelax energies`."""
-        words = ["--engine", self.engine, "--method", self.method]
-        for flag in ("basis", "dispersion", "max_heavy_atoms"):
-            if (value := getattr(self, flag)) is not None:
-                words += ["--" + flag.replace("_", "-"), str(value)]
-        return words
+    @property
+    def points(self) -> SinglePoints:
+        """What `prerelax energies` is asked for."""
+        level = self.model_dump(include={"engine", "method", "basis", "dispersion"})
+        return SinglePoints(**level, only=Only(max_heavy_atoms=self.max_heavy_atoms))
 
 
 FigureKind = Literal["ratios", "steps", "bins", "seconds", "sizes"]

@@ -17,7 +17,7 @@ STUDY_FIGURES += [f"{RESULTS}/figures/training_curves.png"] if relaxation.curves
 
 def relaxation_shards(wildcards):
     starts = RELAXATION_TABLES[wildcards.table].starts
-    return [frames_of_start(start, shard) for start in starts for shard in SHARDS]
+    return [layout.start(start, shard) for start in starts for shard in SHARDS]
 
 
 rule relaxation_table:
@@ -122,10 +122,10 @@ if relaxation.energies:
             ENVIRONMENT
         threads: 2
         params:
-            options=relaxation.energies.options(),
+            settings=as_json(relaxation.energies.points),
             molecules=lambda wildcards: ENERGY_STARTS[wildcards.start],
         shell:
-            "prerelax energies {input:q} {output:q} {params.options:q} --molecules {params.molecules}"
+            "prerelax energies {input:q} {output:q} --settings {params.settings:q} --molecules {params.molecules}"
             " --workers {threads} --go-on-without-program > {log:q} 2>&1"
 
     rule relaxation_energies:
@@ -167,7 +167,7 @@ if relaxation.curves:
 
     rule training_curves:
         input:
-            [weights_of(name) for name in relaxation.curves],
+            [layout.weights(name) for name in relaxation.curves],
         output:
             report(
                 f"{RESULTS}/figures/training_curves.png",
@@ -185,9 +185,7 @@ if relaxation.curves:
         conda:
             ENVIRONMENT
         params:
-            folders=[
-                str(Path(weights_of(name)).parent.parent) for name in relaxation.curves
-            ],
+            folders=[layout.training(name) for name in relaxation.curves],
             figure=subpath(output[0], strip_suffix=".png"),
         shell:
             "prerelax study relaxation curves {params.folders:q} {params.figure:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prerelax.campaign.config import EMBEDDING
+from prerelax.campaign.layout import start_folder
 from prerelax.errors import UserError
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED
@@ -25,7 +25,7 @@ MEASURED = ("rmsd_before_ang", "rmsd_after_ang", "rmsd_symmetry_before_ang", "rm
 
 def rows_of_start(results: Path, start: str) -> list[Record]:
     """All rows of a start of a campaign. Raises UserError where it has none."""
-    folder = results / ("molecules" if start == EMBEDDING else f"starts/{start}")
+    folder = results / start_folder(start)
     shards = sorted(folder.glob("[0-9]*.extxyz"))
     if not shards:
         raise UserError(f"{folder}: no shards; run the campaign's start {start} first")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from pydantic import ConfigDict, Field, RootModel
 
-from prerelax.campaign.config import Campaign, DiffuseStart
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.starts import DiffuseStart
 from prerelax.settings import Settings
 from prerelax.studies.study import Study, target_complaints
 

@@ -1,4 +1,4 @@
-"""Verbs of data sets: QM7-X and GEOM as published, sets like them, splits by molecule."""
+"""`prerelax data`: QM7-X and GEOM as published, sets like them, splits, inputs of known minima."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,7 +8,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from prerelax.errors import UserError
+from prerelax.relaxation.settings import Resources
+from prerelax.set_making.options import DisplacementOptions, MinimaOptions
+from prerelax.starts.options import DiffusedOptions
+from prerelax.verbs.chain import ShardOut, Unlike
+from prerelax.verbs.options import FromSettings, takes_models
 
+ShardIn = Annotated[Path, typer.Argument(metavar="IN.extxyz", help="A shard of minima.")]
 SetOut = Annotated[Path, typer.Argument(metavar="OUT.npz", help="The set to write.")]
 SplitBy = Literal["molecule", "conformer"]
 SHOWN = 20
@@ -41,51 +47,19 @@ def qm7x(
     )
 
 
+@takes_models
 def displace(
     shard: Annotated[
         Path, typer.Argument(metavar="IN.extxyz", help="Geometries near minima: a force field's or relaxed.")
     ],
     out: SetOut,
-    engine: Annotated[str, typer.Option(help="Program of the minima and their normal modes.")] = "tblite",
-    method: Annotated[str, typer.Option(help="Method of the minima, as for `prerelax relax`.")] = "GFN1-xTB",
-    basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
-    dispersion: Annotated[str | None, typer.Option(help="Dispersion correction: d3bj or d4.")] = None,
-    label_engine: Annotated[str, typer.Option(help="Program of energies and forces.")] = "tblite",
-    label_method: Annotated[str, typer.Option(help="Method of energies and forces.")] = "GFN2-xTB",
-    label_basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
-    label_dispersion: Annotated[str | None, typer.Option(help="Dispersion correction.")] = None,
-    displacements: Annotated[int, typer.Option(min=0, help="Of every minimum.")] = 100,
-    temperature: Annotated[
-        float, typer.Option(min=0.0, help="K; on average a mode has k_B T/2. QM7-X: 1500.")
-    ] = 1500.0,
-    seed: Annotated[int, typer.Option(help="Of the displacements.")] = 0,
-    fmax: Annotated[float, typer.Option(help="Largest force on an atom of a minimum, eV/Å.")] = 0.005,
-    max_heavy_atoms: Annotated[
-        int | None, typer.Option(min=0, help="Skip molecules with more heavy atoms.")
-    ] = 7,
-    elements: Annotated[str | None, typer.Option(help="Skip molecules with others.")] = "H,C,N,O,S,Cl",
-    timeout: Annotated[float | None, typer.Option(help="Seconds for one molecule at most.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Molecules side by side.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
+    options: Annotated[DisplacementOptions, FromSettings(options=False)],
+    resources: Resources,
 ) -> None:
     """Make a set like QM7-X: minima, displacements along their normal modes, energies and forces; resumes."""
-    from prerelax.engines import Level
-    from prerelax.relaxation.shard import OnlyFilter
-    from prerelax.set_making.displaced import Sampling, displace
+    from prerelax.set_making.displaced import displace
 
-    symbols = tuple(symbol.strip() for symbol in elements.split(",")) if elements else None
-    outcome = displace(
-        shard,
-        out,
-        minima=Level(engine, method, basis, dispersion),
-        labels=Level(label_engine, label_method, label_basis, label_dispersion),
-        sampling=Sampling(displacements, temperature, seed),
-        fmax_ev_ang=fmax,
-        only=OnlyFilter(max_heavy_atoms=max_heavy_atoms, elements=symbols),
-        workers=workers,
-        threads=threads,
-        timeout_s=timeout,
-    )
+    outcome = displace(shard, out, options, resources=resources)
     typer.echo(_counted(outcome.statuses))
     typer.echo(f"{outcome.n_structures} structures of {outcome.n_equilibria} minima")
     typer.echo(
@@ -117,7 +91,7 @@ def geom(
     lowest: Annotated[
         int, typer.Option(min=1, help="Conformers of a molecule, by energy; the paper: 30.")
     ] = 30,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many molecules.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first N molecules alone")] = None,
     test: Annotated[
         str, typer.Option(help="Share of the structures set aside as OUT-test.npz, e.g. 10%.")
     ] = "0%",
@@ -152,61 +126,34 @@ def geom(
     write_npz(out.with_name(f"{out.stem}-test.npz"), parts[split].test)
 
 
-def parts(
+def fragments(
     molecules: Annotated[Path, typer.Argument(metavar="MOLECULES.smi", help="One SMILES a line.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.smi", help="One part a line, each once.")],
-    grown_to: Annotated[int, typer.Option(min=1, help="Heavy atoms that a part grows to.")] = 16,
-    largest: Annotated[int, typer.Option(min=1, help="Heavy atoms of a part at most.")] = 24,
-    unlike: Annotated[
-        list[Path] | None, typer.Option(help="Cut no molecule with the graph of one in this shard.")
-    ] = None,
+    out: Annotated[Path, typer.Argument(metavar="OUT.smi", help="One fragment a line, each once.")],
+    grown_to: Annotated[int, typer.Option(min=1, help="Heavy atoms that a fragment grows to")] = 16,
+    largest: Annotated[int, typer.Option(min=1, help="Largest number of heavy atoms of a fragment")] = 24,
+    unlike: Unlike = None,
 ) -> None:
-    """Cut drug-like molecules into parts around their BRICS bonds: cheap training structures."""
+    """Cut drug-like molecules into fragments around their BRICS bonds: cheap training structures."""
     from prerelax.set_making.fragments import write_parts
 
-    n_parts, n_molecules = write_parts(molecules, out, grown_to, largest, unlike or ())
-    typer.echo(f"{n_parts} parts of {n_molecules} molecules")
+    n_fragments, n_molecules = write_parts(molecules, out, grown_to, largest, unlike or ())
+    typer.echo(f"{n_fragments} fragments of {n_molecules} molecules")
 
 
+@takes_models
 def minima(
     molecules: Annotated[
         Path, typer.Argument(metavar="MOLECULES", help="What `prerelax embed` reads: .smi, .csv, .sdf.")
     ],
     out: SetOut,
-    conformers: Annotated[
-        int, typer.Option(min=1, help="Embedded of each molecule; the lowest is kept.")
-    ] = 1,
-    unlike: Annotated[
-        list[Path] | None, typer.Option(help="Leave out molecules with the graph of one in this shard.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="Program, as for `prerelax relax`.")] = "tblite",
-    method: Annotated[str, typer.Option(help="Method of the minima.")] = "GFN2-xTB",
-    basis: Annotated[str | None, typer.Option(help="Basis set of a DFT method.")] = None,
-    dispersion: Annotated[str | None, typer.Option(help="Dispersion correction: d3bj or d4.")] = None,
-    fmax: Annotated[float, typer.Option(help="Largest force on an atom of a minimum, eV/Å.")] = 0.01,
-    max_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps at most.")] = 300,
-    seed: Annotated[int, typer.Option(help="Of the embedding.")] = 42,
-    timeout: Annotated[float | None, typer.Option(help="Seconds for one molecule at most.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Molecules side by side.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
+    options: Annotated[MinimaOptions, FromSettings(options=False)],
+    resources: Resources,
+    unlike: Unlike = None,
 ) -> None:
     """Make a training set of a level's minima, each with the MMFF94 minimum it was reached from; resumes."""
-    from prerelax.engines import Level
     from prerelax.set_making.minima import make_minima
 
-    made = make_minima(
-        molecules,
-        out,
-        level=Level(engine, method, basis, dispersion),
-        conformers=conformers,
-        seed=seed,
-        unlike=unlike or (),
-        fmax_ev_ang=fmax,
-        max_steps=max_steps,
-        workers=workers,
-        threads=threads,
-        timeout_s=timeout,
-    )
+    made = make_minima(molecules, out, options, unlike=unlike or (), resources=resources)
     typer.echo(_counted(made.statuses))
     typer.echo(f"{made.n_minima} minima, {made.n_left_out} rows left out")
     if made.molecules_per_hour:
@@ -236,13 +183,39 @@ def add_starts(
     inp: Annotated[Path, typer.Argument(metavar="IN", help="A training set of minima: npz or xyz.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same with positions_mmff94.")],
     processes: Annotated[int, typer.Option(min=1, help="Processes; a molecule takes some 10 ms.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
 ) -> None:
     """Give every minimum of a training set the MMFF94 minimum beside it, for the loss `refinement`."""
     from prerelax.set_making.force_field_starts import add_mmff94_starts
 
-    kept, left_out = add_mmff94_starts(inp, out, processes, limit)
+    kept, left_out = add_mmff94_starts(inp, out, processes)
     typer.echo(f"{kept} molecules, {left_out} without an MMFF94 minimum of their own bonds left out")
+
+
+def displaced(
+    shard: ShardIn,
+    out: ShardOut,
+    set_path: Annotated[
+        Path, typer.Option("--set", help="npz of `data displace` or `data qm7x` with these minima")
+    ],
+    start: Annotated[str, typer.Option(help="Name of the start")] = "displaced",
+) -> None:
+    """Three displacements of every minimum that a set has: smallest, middle and largest RMSD."""
+    from prerelax.starts.known_minima import displaced_shard
+
+    displaced_shard(shard, out, set_path, start)
+
+
+@takes_models
+def diffused(
+    shard: ShardIn,
+    out: ShardOut,
+    options: Annotated[DiffusedOptions, FromSettings()],
+    start: Annotated[str, typer.Option(help="Name of the start")] = "diffused",
+) -> None:
+    """Every minimum with the noise that MoreRed's schedule has at some steps."""
+    from prerelax.starts.known_minima import diffused_shard
+
+    diffused_shard(shard, out, options.steps, start, options.seed)
 
 
 def set_aside(
@@ -275,9 +248,11 @@ def _counted(statuses: "Counter[Any]") -> str:
 VERBS: dict[str, Callable[..., None]] = {
     "qm7x": qm7x,
     "displace": displace,
+    "displaced": displaced,
+    "diffused": diffused,
     "split": split,
     "geom": geom,
-    "parts": parts,
+    "fragments": fragments,
     "minima": minima,
     "dataset": dataset,
     "add-starts": add_starts,

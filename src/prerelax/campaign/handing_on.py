@@ -1,0 +1,83 @@
+"""What the rules hand on to the verbs: parts of the campaign as the JSON that `--settings` takes.
+
+A model that the campaign trains itself is named by its folder there.
+"""
+
+from pydantic import BaseModel
+
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.layout import Layout
+from prerelax.campaign.section import handed_on
+from prerelax.campaign.starts import DiffusedStart, DiffuseStart, ForcefieldStart, RelaxStart, Start
+from prerelax.campaign.targets import Target
+from prerelax.engines import engine_named
+from prerelax.engines.level import Level
+from prerelax.relaxation.settings import Relaxation, SinglePoints
+from prerelax.set_making.options import DisplacementOptions
+from prerelax.starts.options import DiffusedOptions, DiffuseOptions, EmbedOptions, ForcefieldOptions
+
+OPTIONS: dict[type[BaseModel], type[BaseModel]] = {
+    ForcefieldStart: ForcefieldOptions,
+    RelaxStart: Relaxation,
+    DiffuseStart: DiffuseOptions,
+    DiffusedStart: DiffusedOptions,
+}
+"""What the verbs that make starts take; embedding again takes EmbedOptions."""
+
+
+def embedding(campaign: Campaign) -> str:
+    """For `prerelax embed`."""
+    return handed_on(campaign, EmbedOptions)
+
+
+def making_start(campaign: Campaign, layout: Layout, name: str) -> str:
+    """For the verb that makes a start."""
+    start = campaign.starts[name]
+    return handed_on(_with_own_models(campaign, layout, start), OPTIONS.get(type(start), EmbedOptions))
+
+
+def relaxing(campaign: Campaign, layout: Layout, part: Relaxation) -> str:
+    """For `prerelax relax` at a target, for a start or for a set."""
+    return handed_on(_with_own_models(campaign, layout, part), Relaxation)
+
+
+def evaluating(target: Target) -> str:
+    """For `prerelax energies` at a target's level, of the molecules that it treats."""
+    return handed_on(target, SinglePoints)
+
+
+def at_level(target: Target) -> str:
+    """For verbs that evaluate whatever molecules they are given at a target's level."""
+    return handed_on(target, Level)
+
+
+def displacing(campaign: Campaign, name: str, displacements: int | None = None) -> str:
+    """For `prerelax data displace`, as a set is made; `displacements` of each minimum if not as many."""
+    return handed_on(campaign.sets[name].displacing(displacements), DisplacementOptions)
+
+
+def own_models(campaign: Campaign, part: Start | Relaxation) -> list[str]:
+    """The denoisers of the campaign's own that a part of it uses."""
+    if isinstance(part, DiffuseStart):
+        return [name for name in (part.model, part.time_model) if name in campaign.denoisers and name]
+    if isinstance(part, Relaxation) and engine_named(part.engine).method_is_model:
+        return [part.method] if part.method in campaign.denoisers else []
+    return []
+
+
+def _with_own_models(campaign: Campaign, layout: Layout, part: Start | Relaxation) -> Start | Relaxation:
+    """The same, models of the campaign's own named by their folders.
+
+    With an epoch that is the folder of the training, in which the verb looks for what was kept then.
+    """
+    own = own_models(campaign, part)
+    folders: dict[str, str] = {}
+    if isinstance(part, DiffuseStart):
+        if part.model in own:
+            in_training = part.epoch is not None
+            folders["model"] = layout.training(part.model) if in_training else layout.model(part.model)
+        if part.time_model is not None and part.time_model in own:
+            folders["time_model"] = layout.model(part.time_model)
+    elif isinstance(part, Relaxation) and own:
+        folders["method"] = layout.model(part.method)
+    return part.model_copy(update=folders)

@@ -1,0 +1,96 @@
+"""Where the files of a campaign lie: said here alone, for the rules and for whatever reads the results.
+
+`results/<campaign>/` holds `molecules/<shard>`, `starts/<start>/<shard>`, `relaxed/<target>/<start>/<shard>`,
+`sets/<set>…`, `training/<denoiser>/`, the comparison and its figures.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prerelax.campaign.section import EMBEDDING
+
+
+def start_folder(start: str) -> str:
+    """The folder of a start in the results: `molecules`, `starts/gfn2`."""
+    return "molecules" if start == EMBEDDING else f"starts/{start}"
+
+
+def relaxed_folder(target: str, start: str) -> str:
+    """The folder of a start's relaxations at a target in the results: `relaxed/qm9/mmff94`."""
+    return f"relaxed/{target}/{start}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Files of the campaign whose results lie in `results`; any name may be a wildcard such as `{shard}`."""
+
+    results: str
+
+    @classmethod
+    def of(cls, campaign: str) -> "Layout":
+        """The layout of a campaign, relative to where Snakemake runs."""
+        return cls(f"results/{campaign}")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.results)
+
+    @property
+    def comparison(self) -> str:
+        return f"{self.results}/comparison.csv"
+
+    @property
+    def summary(self) -> str:
+        return f"{self.results}/summary.csv"
+
+    def shard(self, folder: str, shard: str) -> str:
+        """Frames of a shard in a folder of the results."""
+        return f"{self.results}/{folder}/{shard}.extxyz"
+
+    def start(self, start: str, shard: str) -> str:
+        """Frames of a start's shard."""
+        return self.shard(start_folder(start), shard)
+
+    def relaxed(self, target: str, start: str, shard: str) -> str:
+        """Frames of a shard relaxed at a target."""
+        return self.shard(relaxed_folder(target, start), shard)
+
+    def relaxations(self, target: str, start: str) -> str:
+        """The folder of a start's relaxations at a target."""
+        return f"{self.results}/{relaxed_folder(target, start)}"
+
+    def training(self, denoiser: str) -> str:
+        """The folder in which a denoiser of the campaign's own is trained."""
+        return f"{self.results}/training/{denoiser}"
+
+    def model(self, denoiser: str) -> str:
+        """The model folder of a denoiser of the campaign's own."""
+        return f"{self.training(denoiser)}/model"
+
+    def weights(self, denoiser: str) -> str:
+        """The file that a denoiser's users wait for."""
+        return f"{self.model(denoiser)}/weights.safetensors"
+
+    def set(self, name: str) -> str:
+        """A training set of the campaign's own."""
+        return f"{self.results}/sets/{name}.npz"
+
+    def set_shard(self, name: str, stage: str) -> str:
+        """Frames of a set's `molecules` or `minima`."""
+        return f"{self.results}/sets/{name}/{stage}.extxyz"
+
+    def displacements(self, start: str, shard: str) -> str:
+        """The displacements that a start's inputs are chosen from, made of the molecules of a shard."""
+        return f"{self.results}/displaced/{start}/{shard}.npz"
+
+    def figure(self, name: str, kind: str = "png") -> str:
+        """A file of a figure."""
+        return f"{self.results}/figures/{name}.{kind}"
+
+    def log(self, name: str) -> str:
+        """The log of a rule's job."""
+        return f"{self.results}/logs/{name}.log"
+
+    def benchmark(self, name: str) -> str:
+        """The benchmark of a rule's job."""
+        return f"{self.results}/benchmarks/{name}.tsv"

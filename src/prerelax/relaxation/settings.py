@@ -1,0 +1,171 @@
+"""How molecules are relaxed, which ones, and on what: declared here for Python, YAML and the command line.
+
+Imports no engine and no optimizer, so that `prerelax --help` and the Snakefile's parse stay quick.
+"""
+
+from typing import Annotated, Any, Self, get_args
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+from pydantic import Field, WithJsonSchema, model_validator
+
+from prerelax.choices import CheapLevel, CheckMinimum, Optimizer
+from prerelax.engines.level import TIGHT_FMAX_EV_ANG, Level
+from prerelax.settings import Settings
+
+METHOD_VERSION = 1
+"""Raised when a change of how molecules are relaxed alters results, so that journals of before are not taken
+for today's."""
+HESSIAN_VERSION = 6
+"""The same for the optimizers with a cheap level."""
+
+OptimizerName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Optimizer))})]
+
+
+class Only(Settings):
+    """Which molecules are treated; the others get the status `skipped`. None allows all."""
+
+    max_atoms: int | None = Field(None, ge=1, description="Skip molecules with more atoms")
+    max_heavy_atoms: int | None = Field(None, ge=0, description="Skip molecules with more heavy atoms")
+    elements: tuple[str, ...] | None = Field(None, description="Skip molecules with other elements")
+
+    def objection(self, numbers: NDArray[np.integer]) -> str | None:
+        """Why a molecule of these atomic numbers [n_atoms] is not treated, or None."""
+        n_atoms, n_heavy = len(numbers), int(np.count_nonzero(numbers > 1))
+        if self.max_atoms is not None and n_atoms > self.max_atoms:
+            return f"{n_atoms} atoms, the target takes at most {self.max_atoms}"
+        if self.max_heavy_atoms is not None and n_heavy > self.max_heavy_atoms:
+            return f"{n_heavy} heavy atoms, the target takes at most {self.max_heavy_atoms}"
+        if self.elements is not None:
+            others = {chemical_symbols[z] for z in numbers} - set(self.elements)
+            if others:
+                return f"the target does not take {', '.join(sorted(others))}"
+        return None
+
+
+class Resources(Settings):
+    """What a shard's relaxations may use at once."""
+
+    workers: int = Field(1, ge=1, description="Molecules side by side")
+    threads: int = Field(1, ge=1, description="Threads of each molecule")
+
+
+class SinglePoints(Level):
+    """A level, and the molecules whose geometries are evaluated."""
+
+    only: Only = Only()
+
+    @property
+    def level(self) -> Level:
+        """The level alone."""
+        return Level(**{name: getattr(self, name) for name in Level.model_fields})
+
+
+class Relaxation(SinglePoints):
+    """A level, how its minima are searched for, and when a geometry counts as one."""
+
+    optimizer: OptimizerName | None = Field(
+        None,
+        description="Default: two-level with a DFT program, otherwise bfgs-hessian. The papers' is bfgs",
+    )
+    cheap_level: CheapLevel = Field(
+        "auto",
+        description="Cheap level of bfgs-hessian, two-level and check_minimum. auto: GFN1-xTB, or what is "
+        "nearly free beside the target",
+    )
+    check_minimum: CheckMinimum = Field(
+        "none",
+        description="Check that the end is a minimum: by the cheap level's Hessian, or by the target's own",
+    )
+    kick: bool = Field(
+        False, description="Leave a saddle point that check_minimum found, and relax again from there"
+    )
+    fmax: float = Field(
+        0.03, gt=0, allow_inf_nan=False, description="Largest force on an atom at convergence, eV/Å"
+    )
+    max_steps: int = Field(
+        1000, ge=0, description="Largest number of optimizer steps; the papers had no limit"
+    )
+    timeout_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Seconds for one molecule. Default: no limit"
+    )
+
+    @model_validator(mode="after")
+    def _kick_is_asked_for_with_a_check(self) -> Self:
+        if self.kick and self.check_minimum == "none":
+            raise ValueError(
+                "kick leaves saddle points that check_minimum finds; choose cheap or target for it"
+            )
+        return self
+
+    @classmethod
+    def single_point(cls, level: Level) -> "Relaxation":
+        """One evaluation at a level, nothing moved."""
+        return Relaxation(**level.model_dump(), optimizer="bfgs", max_steps=0)
+
+    @property
+    def evaluated_level(self) -> Level:
+        """The level, tight where the forces are to become very small."""
+        tight = self.tight or self.fmax < TIGHT_FMAX_EV_ANG
+        return self.level.model_copy(update={"tight": tight})
+
+    @property
+    def chosen_optimizer(self) -> str:
+        """The optimizer, where none is named the engine's default."""
+        from prerelax.relaxation.optimizers import default_optimizer
+
+        return self.optimizer or default_optimizer(self.engine)
+
+    @property
+    def chosen_cheap_level(self) -> str:
+        """The cheap level that `cheap_level` means at this target.
+
+        Where `auto` stands for a first Hessian at a cheap target it is Lindh's model: the Hessian of an xTB
+        costs as much as the relaxation. Raises ValueError for one that is the target itself or cannot
+        share its process.
+        """
+        from prerelax.engines import engine_named
+        from prerelax.relaxation.cheap_surface import MODEL, cheap_level
+
+        only_a_hessian = self.chosen_optimizer == "bfgs-hessian" and self.check_minimum != "cheap"
+        if self.cheap_level == "auto" and engine_named(self.engine).is_cheap and only_a_hessian:
+            return MODEL
+        return cheap_level(self.cheap_level, self.level)
+
+    def force_constant_factors(self) -> dict[str, float]:
+        """By which the cheap level's force constants are multiplied; none where the target is cheap too."""
+        from prerelax.engines import engine_named
+        from prerelax.relaxation.force_constants import DFT_FACTORS
+
+        is_cheap = engine_named(self.engine).is_cheap
+        return {} if is_cheap else DFT_FACTORS.get(self.chosen_cheap_level, {})
+
+    def settings(self) -> dict[str, Any]:
+        """Everything a result depends on beside the molecule, ready for JSON."""
+        from ase import __version__
+
+        from prerelax.engines import level_settings
+        from prerelax.relaxation.optimizers import WITH_CHEAP_LEVEL
+
+        settings = {
+            **level_settings(self.evaluated_level),
+            "optimizer": self.chosen_optimizer,
+            "fmax_ev_ang": self.fmax,
+            "max_steps": self.max_steps,
+            "ase": __version__,
+            "method_version": METHOD_VERSION,
+        }
+        if self.chosen_optimizer in WITH_CHEAP_LEVEL:
+            settings |= {
+                "hessian": self.chosen_cheap_level,
+                "hessian_version": HESSIAN_VERSION,
+                "force_constant_factors": self.force_constant_factors(),
+            }
+        if self.check_minimum != "none":
+            settings |= {
+                "check_minimum": self.check_minimum,
+                "kick": self.kick,
+                "hessian": self.chosen_cheap_level,
+            }
+        return settings

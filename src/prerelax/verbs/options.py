@@ -1,0 +1,180 @@
+"""Options of the command line from typed models: names, help, bounds, choices and defaults of their fields.
+
+A verb says in its signature which models it takes; `takes_models` turns each into an option for every field,
+and hands the verb the validated model. YAML, command line and JSON schema so follow from one declaration.
+"""
+
+import functools
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import yaml
+from pydantic import BaseModel, WithJsonSchema
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from prerelax.errors import UserError
+from prerelax.settings import model_from
+
+UNITS = ("_s", "_k")
+"""Endings of fields that stand in the help and not in the option's name."""
+
+
+@dataclass(frozen=True)
+class FromSettings:
+    """Marks a verb's model that `--settings` gives as well, as the JSON that a campaign's rules hand on."""
+
+    options: bool = True
+    """False: nothing but `--settings` gives it"""
+    without: frozenset[str] = frozenset()
+    """fields that only `--settings` gives, since few people ask for them"""
+
+
+def takes_models(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with options in place of those of its parameters whose type is a pydantic model.
+
+    One of them may be marked with `FromSettings`.
+    """
+    signature = inspect.signature(verb, eval_str=True)
+    parameters: dict[str, inspect.Parameter] = {}
+    models: dict[str, _Expanded] = {}
+    for name, parameter in signature.parameters.items():
+        model, mark = _model_of(parameter.annotation)
+        if model is None:
+            parameters[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            continue
+        models[name] = expanded = _Expanded(model, mark)
+        parameters |= expanded.parameters()
+
+    @functools.wraps(verb)
+    def with_models(**given: Any) -> None:
+        made = {name: expanded.made(given) for name, expanded in models.items()}
+        verb(**given, **made)
+
+    changed: Any = with_models  # what typer reads in place of the verb's own
+    changed.__signature__ = signature.replace(parameters=list(parameters.values()))
+    changed.__annotations__ = {name: each.annotation for name, each in parameters.items()}
+    return with_models
+
+
+def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, FromSettings | None]:
+    mark = next((m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, FromSettings)), None)
+    kind = typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return (kind, mark) if is_model else (None, None)
+
+
+@dataclass(frozen=True)
+class _Expanded:
+    """A model among a verb's parameters."""
+
+    model: type[BaseModel]
+    mark: FromSettings | None
+
+    @property
+    def fields(self) -> dict[str, FieldInfo]:
+        """Those that are options."""
+        if self.mark is None:
+            return dict(self.model.model_fields)
+        assert self.mark.without <= set(self.model.model_fields), self.mark
+        said = self.model.model_fields.items() if self.mark.options else ()
+        return {name: field for name, field in said if name not in self.mark.without}
+
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        made = {name: _option(name, field) for name, field in self.fields.items()}
+        if self.mark is not None:
+            made["settings"] = _settings_option(bool(made))
+        return made
+
+    def made(self, given: dict[str, Any]) -> BaseModel:
+        """The model, its options taken out of `given`. Raises UserError naming the option that is wrong."""
+        said = {name: given.pop(name) for name in self.fields}
+        said = {name: value for name, value in said.items() if value not in (None, [])}
+        settings = given.pop("settings") if self.mark is not None else None
+        if settings is None:
+            return model_from(self.model, said)
+        if said:
+            names = ", ".join(option_name(name) for name in said)
+            raise UserError(f"--settings says it all; leave {names} out, or --settings")
+        return model_from(self.model, read_settings(settings), "--settings: ")
+
+
+def read_settings(text: str) -> Mapping[str, object]:
+    """What `--settings` gives: JSON, or a .json or .yaml file. Raises UserError where it is no mapping."""
+    where = "--settings"
+    if not text.lstrip().startswith("{"):
+        where = text
+        try:
+            text = Path(text).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"--settings {where}: neither JSON nor a file that can be read ({error})"
+            ) from None
+    try:
+        settings = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{where}: needs keys and values, for example engine and method")
+    return settings
+
+
+def option_name(field: str) -> str:
+    """The option of a field: `max_steps` is `--max-steps`, `timeout_s` is `--timeout`."""
+    for unit in UNITS:
+        field = field.removesuffix(unit)
+    return "--" + field.replace("_", "-")
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    kind = _kind(field.annotation, field.metadata)
+    is_list = typing.get_origin(kind) is list
+    shown = "" if field.default in (None, PydanticUndefined) or kind is bool else str(field.default)
+    info = typer.Option(
+        option_name(name.removesuffix("s") if is_list else name),
+        help=field.description,
+        show_default=shown or False,
+        **_bounds(field.metadata),
+    )
+    annotation: Any = Annotated[kind | None, info]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _settings_option(beside_others: bool) -> inspect.Parameter:
+    text = (
+        "The same as JSON, or a .json or .yaml file of it." if beside_others else "As JSON, or a file of it."
+    )
+    info = typer.Option("--settings", metavar="JSON|FILE", help=text)
+    annotation = Annotated[str | None, info]
+    return inspect.Parameter("settings", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _kind(annotation: Any, metadata: list[Any]) -> Any:
+    """The type that typer parses: without None and pydantic's marks, a JSON schema's words as a Literal."""
+    words = next(
+        (m.json_schema["enum"] for m in metadata if isinstance(m, WithJsonSchema) and m.json_schema), None
+    )
+    if words:
+        return Literal[tuple(words)]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0], list(arguments[1:]))
+    if origin in (typing.Union, types.UnionType):
+        return next(_kind(each, []) for each in arguments if each is not type(None))
+    if origin in (list, tuple):
+        return list[_kind(arguments[0], [])]  # type: ignore[misc]
+    return annotation
+
+
+def _bounds(metadata: list[Any]) -> dict[str, Any]:
+    """Bounds as typer has them; those that exclude their limit are left to the model."""
+    lowest = next((m.ge for m in metadata if getattr(m, "ge", None) is not None), None)
+    highest = next((m.le for m in metadata if getattr(m, "le", None) is not None), None)
+    return {"min": lowest, "max": highest}
