@@ -94,7 +94,7 @@ def test_a_training_lies_in_the_campaign_or_in_a_file(
     campaign = read_campaign(path)
     assert training(campaign, "file").to_dict()["data"]["path"] == "a.npz"
     large = training(campaign, "large")
-    assert large.network == {"name": "egnn", "n_layers": 9}
+    assert large.network.model_dump() == {"name": "egnn", "n_layers": 9}
     assert large.to_dict()["data"]["path"] == "results/x/sets/minima.npz"
     assert large.weights == "results/x/training/file/model"
     assert large.run.folder == "results/x/training/large"

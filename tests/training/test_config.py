@@ -1,14 +1,17 @@
 """Configs of trainings: what is read, and how mistakes are named."""
 
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from prerelax.errors import UserError
+from prerelax.networks import NETWORKS
 from prerelax.settings import expand_path
-from prerelax.training.config import read_config
+from prerelax.training.config import NetworkConfig, read_config
 
 MINIMAL: dict[str, Any] = {
     "network": {"name": "egnn"},
@@ -60,7 +63,7 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
         ("run", "device", "gpu", "run.device must be auto, cpu or cuda, not 'gpu'"),
         ("loss", "name", "noisy", "loss.name must be one of .*; did you mean noise"),
         ("loss", "options", {"noise_weight": 1}, "unknown key loss.options.noise_weight"),
-        ("network", "name", "egn", "network: unknown network 'egn'; did you mean egnn"),
+        ("network", "name", "egn", "network.name must be egnn, .* or staged, not 'egn'; did you mean egnn"),
         ("loss", "max_step", True, "loss.max_step must be a whole number"),
     ],
 )
@@ -83,6 +86,16 @@ def test_mistakes_name_file_and_key(part: str, key: str, value: Any, message: st
 def test_other_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         read_config(_write(tmp_path, text))
+
+
+def test_every_network_can_be_named() -> None:
+    names = NetworkConfig.model_fields["name"].annotation
+    assert set(get_args(names)) == set(NETWORKS)
+
+
+def test_reading_a_config_imports_nothing_heavy() -> None:
+    code = "import sys, prerelax.training.config; assert not {'torch', 'rdkit', 'ase'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_absent_config_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_equilibria_are_set_aside_by_graph(
 ) -> None:
     config = read_config(tiny_training())
     write_npz(Path(config.data.path), replace(small_set, graphs=small_set.ids.astype(np.int64) // 4))
-    training, validation = _split(config, build_network(config.network))
+    training, validation = _split(config, build_network(config.network.model_dump()))
     assert training.graphs is not None and validation.graphs is not None
     assert not set(training.graphs) & set(validation.graphs)
     assert len(validation) == 12 and len(training) == 48  # three whole graphs of four for the ten asked for
@@ -60,5 +60,5 @@ def test_what_is_set_aside_can_be_had(
     config = tiny_training()
     ran = CliRunner().invoke(app, ["data", "set-aside", str(config), str(tmp_path / "aside.npz")])
     assert ran.exit_code == 0 and ran.output == "10 molecules\n", ran.output
-    _, validation = _split(read_config(config), build_network(read_config(config).network))
+    _, validation = _split(read_config(config), build_network(read_config(config).network.model_dump()))
     assert read_npz(tmp_path / "aside.npz").ids.tolist() == validation.ids.tolist()

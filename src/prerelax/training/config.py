@@ -16,14 +16,12 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     Tag,
     ValidationError,
-    field_validator,
     model_serializer,
     model_validator,
 )
 
 from prerelax.diffusion.options import Device, Sampler
-from prerelax.errors import UserError, nearest
-from prerelax.networks import NETWORKS
+from prerelax.errors import UserError
 from prerelax.settings import Settings, SettingsFile, expand_path, read_settings, sentences
 
 
@@ -243,10 +241,19 @@ class SamplerDefaults(AsWritten):
     convergence_step: int | None = Field(None, description="Predicted step at which itp, as and jt end")
 
 
+class NetworkConfig(Part):
+    """The network: its name, and beside it the options that the network itself knows and checks."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
+
+    name: Literal["egnn", "force-field", "morered-joint", "morered-noise", "morered-time", "staged"]
+
+
 class TrainingConfig(Part, SettingsFile):
     """Everything that one training needs to know."""
 
-    network: dict[str, JsonValue] = Field(description="`name` and options of the network")
+    network: NetworkConfig
     data: DataConfig
     run: RunConfig = RunConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -258,16 +265,6 @@ class TrainingConfig(Part, SettingsFile):
         description="Begin with the weights of this model, a name or a folder, or in a campaign one of its "
         "`denoisers`; what else the model holds is left out",
     )
-
-    @field_validator("network")
-    @classmethod
-    def _known_network(cls, network: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if "name" not in network:
-            raise ValueError("the key name is missing")
-        known = nearest(str(network["name"]), NETWORKS)
-        if network["name"] not in NETWORKS:
-            raise ValueError(f"unknown network {network['name']!r}{known}")
-        return network
 
     def to_dict(self) -> dict[str, Any]:
         """The config as a trained model records it, and as YAML or JSON may hold it."""

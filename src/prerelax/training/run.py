@@ -59,7 +59,7 @@ def train(
         torch.set_num_threads(config.run.threads)
     L.seed_everything(config.optimization.seed, verbose=False)
 
-    network = build_network(config.network)
+    network = build_network(config.network.model_dump())
     if config.weights is not None:
         _begin_with(network, config.weights)
     training, validation = _streams(config, network)
@@ -84,7 +84,7 @@ def set_aside(config_path: Path) -> Structures:
     config = read_config(config_path)
     if config.data.format == LABELLED:
         raise UserError(f"{config_path}: sets of format {LABELLED} are split by `prerelax split`")
-    return _split(config, build_network(config.network))[1]
+    return _split(config, build_network(config.network.model_dump()))[1]
 
 
 def _folder(config: TrainingConfig) -> Path:
