@@ -80,6 +80,9 @@ def complaint(words: list[str], tree: Any) -> str | None:
             return f"{' '.join(verbs)} has no verb {word}"
         command = command.commands[word]
         verbs.append(word)
+    steps = [p.type.choices for p in command.params if p.name == "step" and hasattr(p.type, "choices")]
+    if steps and words and words[0] not in steps[0] and not PLACEHOLDER.match(words[0]):
+        return f"{' '.join(verbs)} has no step {words[0]}"
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     for word in words:
         option = word.partition("=")[0]
@@ -165,13 +168,14 @@ def test_every_page_that_the_repository_names_exists(repository: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=False)
     if tracked.returncode != 0:
         pytest.skip("not a git checkout")
+    names = tracked.stdout.splitlines()
     text = {".py", ".smk", ".yaml", ".yml", ".md", ".rst", ".toml", ".cff", ".sh", ""}
     wrong = []
-    for name in tracked.stdout.splitlines():
+    for name in names:
         path = repository / name
         if path.suffix in text and path.is_file() and name != "tests/test_readme.py":
             pages = PAGE.findall(path.read_text())
-            wrong += [f"{name}: {page}" for page in pages if not (repository / page).is_file()]
+            wrong += [f"{name}: {page}" for page in pages if page not in names]
     assert not wrong, "\n".join(wrong)
 
 
