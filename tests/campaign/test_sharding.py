@@ -61,6 +61,15 @@ def test_a_job_of_a_running_campaign_needs_no_input(tmp_path: Path) -> None:
     assert job.digests == noted
 
 
+def test_a_job_knows_shards_that_are_not_noted_yet(tmp_path: Path) -> None:
+    inp = table(tmp_path / "m.csv", 5)
+    Sharding(inp, 2, tmp_path).save()
+    table(inp, 9)  # begun with 7 rows, and edited since
+    job = Sharding(inp, 2, tmp_path, job_of_running_campaign=True, known_rows=7)
+    assert [shard.rows for shard in job.shards] == ["0:2", "2:4", "4:5", "5:7"]
+    assert len(set(job.digests)) == 4
+
+
 @pytest.mark.parametrize(
     "text",
     [

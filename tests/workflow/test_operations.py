@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from prerelax.campaign.provenance import RUNNING, hand_to_jobs
 from prerelax.cli import app
 from prerelax.records.shard import read_shard
 
@@ -58,21 +59,21 @@ def test_only_what_is_new_is_computed(tmp_path: Path, snakemake: Any) -> None:
     inp.write_text(MOLECULES)
     first = snakemake(CONFIG, *TARGET)
     assert first.returncode == 0, first.stderr
-    assert jobs(first) == {"embed": 2, "forcefield": 2, "relax_xtb": 2, "compare": 1}
+    assert jobs(first) == {"begin": 1, "embed": 2, "forcefield": 2, "relax_xtb": 2, "compare": 1}
     assert jobs(snakemake(CONFIG, *TARGET)) == {}
 
     inp.write_text(MOLECULES + "d,CC\ne,O\nf,CF\n")
     added = snakemake(CONFIG, *TARGET)
-    assert jobs(added) == {"embed": 2, "forcefield": 2, "relax_xtb": 2, "compare": 1}
+    assert jobs(added) == {"begin": 1, "embed": 2, "forcefield": 2, "relax_xtb": 2, "compare": 1}
     shards = (tmp_path / "results/grows/shards.csv").read_text().splitlines()
     assert [line.split(",")[1:3] for line in shards[1:]] == [["0", "2"], ["2", "3"], ["3", "5"], ["5", "6"]]
 
     config = CONFIG | {"starts": CONFIG["starts"] | {"uff": {"kind": "forcefield", "method": "uff"}}}
-    assert jobs(snakemake(config, *TARGET)) == {"forcefield": 4, "relax_xtb": 4, "compare": 1}
+    assert jobs(snakemake(config, *TARGET)) == {"begin": 1, "forcefield": 4, "relax_xtb": 4, "compare": 1}
 
     inp.write_text(inp.read_text().replace("c,CN", "c,CCl"))
     edited = snakemake(config, *TARGET)
-    assert jobs(edited) == {"embed": 1, "forcefield": 2, "relax_xtb": 2, "compare": 1}
+    assert jobs(edited) == {"begin": 1, "embed": 1, "forcefield": 2, "relax_xtb": 2, "compare": 1}
 
     inp.write_text(MOLECULES)
     lost = snakemake(config, *TARGET)
@@ -122,7 +123,7 @@ def test_results_that_were_moved_go_on(tmp_path: Path, snakemake: Any, repositor
     old.rename(new)
     done = snakemake(CONFIG, "--directory", str(new), COMPARISON)
     assert done.returncode == 0, done.stderr
-    assert jobs(done) == {"embed": 1, "forcefield": 1, "relax_xtb": 2, "compare": 1}
+    assert jobs(done) == {"begin": 1, "embed": 1, "forcefield": 1, "relax_xtb": 2, "compare": 1}
     log = (new / "results/grows/logs/relax_xtb/gfn2/mmff94/0000.log").read_text()
     assert "2 of 2 molecules are in the journal already" in log
 
@@ -144,13 +145,17 @@ def test_two_campaigns_in_one_folder_run_at_once(tmp_path: Path, repository: Pat
 
 
 @pytest.mark.slow
-def test_a_job_of_a_running_campaign_keeps_its_config(tmp_path: Path, snakemake: Any) -> None:
+def test_a_job_of_a_running_campaign_keeps_its_config(
+    tmp_path: Path, snakemake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "molecules.csv").write_text(MOLECULES)
     shard = "results/grows/relaxed/gfn2/mmff94/0000.extxyz"
     assert snakemake(CONFIG, "--printshellcmds", shard).returncode == 0
     (tmp_path / shard).unlink()
     edited = CONFIG | {"targets": {"gfn2": CONFIG["targets"]["gfn2"] | {"fmax": 0.5}}}
-    # What a job on a cluster is: Snakemake again, for this one job.
+    # What a job on a cluster is: Snakemake again, for this one job, with what the first one handed on.
+    monkeypatch.setenv(RUNNING, "{}")
+    hand_to_jobs(CONFIG, 3)
     job = ["--mode", "remote", "--target-jobs", "relax_xtb:target=gfn2,start=mmff94,shard=0000"]
     done = snakemake(edited, *job, "--allowed-rules", "relax_xtb", "--nolock", "--force")
     assert done.returncode == 0, done.stderr

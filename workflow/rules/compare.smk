@@ -1,6 +1,7 @@
 rule compare:
     input:
         expand("{folder}/{shard}.extxyz", folder=RELAXED_FOLDERS, shard=SHARDS),
+        kept=rules.begin.output,
     output:
         comparison=f"{RESULTS}/comparison.csv",
         summary=f"{RESULTS}/summary.csv",

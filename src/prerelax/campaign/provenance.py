@@ -1,45 +1,57 @@
-"""The config that a campaign runs with, kept in its results with the versions of what reads it.
+"""The config that a campaign runs with: kept in its results with the versions of what reads it.
 
-A job on a cluster starts by reading the workflow and its config again. It takes this copy, so that a config
-edited while the campaign runs changes nothing before the next call of Snakemake.
+A job on a cluster starts by reading the workflow and its config again. It takes the config from the call of
+Snakemake that it belongs to, so that a config edited while the campaign runs changes nothing before the next.
 """
 
 import importlib.metadata
+import json
+import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from prerelax.errors import UserError
 from prerelax.records.atomic_write import write_text_atomically
 
-CONFIG_COPY = "campaign.yaml"
+RUNNING = "PRERELAX_RUNNING"
+"""The environment variable that tells jobs of the campaigns they belong to: JSON, by the campaigns' names."""
 
 
-def keep_config(config: Mapping[str, Any], folder: Path) -> None:
-    """Write the config to `folder`, with versions in comments."""
+class Running(NamedTuple):
+    """What a job takes from the call of Snakemake that it belongs to."""
+
+    config: Mapping[str, Any]
+    n_rows: int | None
+    """rows of the input; None where nobody counted them yet"""
+
+
+def keep_config(config: Mapping[str, Any], path: Path) -> None:
+    """Write the config to `path`, with versions in comments."""
     packages = ("prerelax", "snakemake")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     head = f"# The config of the last run: {', '.join(versions)}, Python {platform.python_version()}.\n"
     text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
-    write_text_atomically(folder / CONFIG_COPY, head + text)
+    write_text_atomically(path, head + text)
 
 
-def config_of_running_campaign(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-    """The config that the campaign in `folder` runs with; `config` where none was kept.
+def hand_to_jobs(config: Mapping[str, Any], n_rows: int) -> None:
+    """Put the campaign into this process's environment, which Snakemake's jobs inherit."""
+    campaigns: dict[str, Any] = json.loads(os.environ.get(RUNNING, "{}"))
+    campaigns[str(config.get("campaign"))] = Running(_plain(config), n_rows)
+    os.environ[RUNNING] = json.dumps(campaigns)
 
-    Raises UserError where the copy cannot be read.
+
+def running_campaign(config: Mapping[str, Any]) -> Running:
+    """The campaign that this job belongs to, whatever its config's file says by now.
+
+    Several campaigns run in one call as modules of a workflow: there the name in `config` tells which.
     """
-    path = folder / CONFIG_COPY
-    try:
-        kept = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        return config
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); start Snakemake again") from None
-    return kept if isinstance(kept, dict) else config
+    campaigns: dict[str, tuple[dict[str, Any], int]] = json.loads(os.environ[RUNNING])
+    only, *others = campaigns.values()
+    return Running(*(campaigns[str(config.get("campaign"))] if others else only))
 
 
 def _plain(value: Any) -> Any:

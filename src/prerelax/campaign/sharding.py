@@ -46,6 +46,8 @@ class Sharding:
     """results of the campaign"""
     job_of_running_campaign: bool = False
     """take shards and digests as the running campaign noted them, without looking at the input"""
+    known_rows: int | None = None
+    """rows of the input, where the running campaign counted them; shards.csv may lag behind"""
 
     @cached_property
     def recorded(self) -> list[Shard]:
@@ -55,16 +57,21 @@ class Sharding:
     @cached_property
     def shards(self) -> list[Shard]:
         """All shards. Raises UserError where the input is unusable or lost rows since the campaign began."""
-        if self.job_of_running_campaign and self.recorded:
-            return self.recorded
-        n_rows = count_rows(self.molecules)
         done = self.recorded[-1].last if self.recorded else 0
+        if self.job_of_running_campaign and self.recorded and done >= (self.known_rows or 0):
+            return self.recorded
+        n_rows = count_rows(self.molecules) if self.known_rows is None else self.known_rows
         if n_rows < done:
             raise UserError(
                 f"{self.molecules}: {n_rows} rows, but the campaign began with {done} "
                 f"({self.folder / SHARDS_FILE}); put the missing rows back, or give the campaign another name"
             )
         return [*self.recorded, *cut(done, n_rows, self.shard_size)]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the input in all shards."""
+        return self.shards[-1].last if self.shards else 0
 
     @property
     def names(self) -> list[str]:
@@ -78,7 +85,7 @@ class Sharding:
     @cached_property
     def digests(self) -> list[str]:
         """Digest of each shard's rows as the input has them now: an edited row is noticed by it."""
-        if self.job_of_running_campaign and self.recorded:
+        if self.job_of_running_campaign and self.shards == self.recorded:
             return [shard.digest for shard in self.recorded]
         return list(row_digests(self.molecules, self.shards))
 
@@ -86,10 +93,14 @@ class Sharding:
         """Digest of a shard's rows."""
         return self.digests[int(name)]
 
+    @property
+    def text(self) -> str:
+        """The shards.csv to write when the campaign begins: from then on these are its shards."""
+        return shards_text([replace(s, digest=d) for s, d in zip(self.shards, self.digests, strict=True)])
+
     def save(self) -> None:
-        """Write shards.csv: from now on these are the campaign's shards."""
-        shards = [replace(s, digest=d) for s, d in zip(self.shards, self.digests, strict=True)]
-        write_shards(self.folder / SHARDS_FILE, shards)
+        """Write shards.csv."""
+        write_text_atomically(self.folder / SHARDS_FILE, self.text)
 
 
 def shard_name(number: int) -> str:
@@ -134,6 +145,11 @@ def read_shards(path: Path) -> list[Shard]:
 
 def write_shards(path: Path, shards: Sequence[Shard]) -> None:
     """Write a shards.csv unless it says the same already."""
+    write_text_atomically(path, shards_text(shards))
+
+
+def shards_text(shards: Sequence[Shard]) -> str:
+    """The lines of a shards.csv."""
     lines = [",".join(_COLUMNS)]
     lines += [f"{shard_name(n)},{s.first},{s.last},{s.digest}" for n, s in enumerate(shards)]
-    write_text_atomically(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
