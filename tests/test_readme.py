@@ -192,6 +192,13 @@ def test_campaigns_in_the_docs_are_valid(repository: Path) -> None:
     assert found
 
 
+def test_modules_of_the_api_reference_exist(repository: Path) -> None:
+    for page in sorted((repository / "docs/reference").glob("*.md")):
+        for module in re.findall(r"^::: ([\w.]+)", page.read_text(), re.MULTILINE):
+            path = repository / "src" / module.replace(".", "/")
+            assert path.is_dir() or path.with_suffix(".py").is_file(), f"{page.name} names {module}"
+
+
 @pytest.mark.slow
 def test_python_of_the_docs_runs(repository: Path) -> None:
     for block in blocks(repository / "docs/guide/python.md", "python"):
