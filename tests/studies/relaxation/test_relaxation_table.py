@@ -16,9 +16,10 @@ from prerelax.molecules.molecule import read_molecules
 from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.starts.embed import embedded
 from prerelax.studies.relaxation import figures as draw
+from prerelax.studies.relaxation.drawings import chosen_inputs, drawings
 from prerelax.studies.relaxation.energies import method_energies, summarise_energies
-from prerelax.studies.relaxation.extra_figures import chosen_inputs, curves, drawings, energies
-from prerelax.studies.relaxation.table import counted, left_out, relaxation_table, summarise_ratios
+from prerelax.studies.relaxation.figures import curves, energies
+from prerelax.studies.relaxation.table import counted, in_bins, left_out, relaxation_table, summarise_ratios
 from prerelax.studies.relaxation.training_curves import training_curves
 
 SMILES = {"a": "CCO", "b": "CC", "c": "CCN", "d": "C=O"}
@@ -115,7 +116,7 @@ def test_bins_hold_equally_many_inputs_and_the_spread_over_seeds(table: pd.DataF
     figure, data, numbers = draw.rmsd_in_bins(rows, ["good"], {"good": ["good-seed1"]})
     assert data.n.sum() == 8 and data.n.max() <= 2
     assert data.spread_ang.to_numpy(float) == pytest.approx(0.02 / np.sqrt(2))
-    assert draw.in_bins(counted(rows), ["good"], {}).spread_ang.isna().all()
+    assert in_bins(counted(rows), ["good"], {}).spread_ang.isna().all()
     assert len(numbers) == 1 and all(p.exists() for p in save(figure, data, tmp_path, "bins"))
     assert len(figure.axes) == 2
     assert len(draw.rmsd_in_bins(rows, ["good"], {})[0].axes) == 1, "no panel for a spread that is not known"

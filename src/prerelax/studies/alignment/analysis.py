@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +37,7 @@ def read_alignment(results: Path, target: str, starts: Sequence[str], sums: Sequ
     The minimum is the one that the path's end relaxed to, superimposed on each geometry in turn; molecules
     count as in `read_paths`. Raises ShardError where files are missing.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     left_out: dict[str, dict[str, int]] = {}
     for start in starts:
         minima = read_minima(results / "relaxed" / target / start)
@@ -97,7 +96,7 @@ def summarise_alignment(alignment: Alignment) -> pd.DataFrame:
         molecules = cosines.groupby(["id", "conformer"])[list(MEASURES)].mean()
         difference = (molecules["steps_path"] - molecules["steps_forces"]).to_numpy()
         low, high = mean_interval(difference)
-        row: dict[str, Any] = {"start": start, "k": k, "n": len(molecules)}
+        row: dict[str, object] = {"start": start, "k": k, "n": len(molecules)}
         row |= {name: molecules[name].mean() for name in MEASURES}
         row |= {f"{name}_std": molecules[name].std() for name in MEASURES}
         row |= {"path_minus_forces": difference.mean(), "ci_low": low, "ci_high": high}

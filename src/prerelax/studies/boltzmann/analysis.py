@@ -12,7 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -249,7 +248,9 @@ class _Molecule:
         self.means_ev = np.array([sample.energies_ev.mean() for sample in hot])
 
     def above_ev(self, sample: Sample) -> NDArray[np.float64]:
-        return sample.energies_ev - self.zero_ev - (self.offset_ev if sample.kind == DIFFUSION else 0.0)
+        offset_ev = self.offset_ev if sample.kind == DIFFUSION else 0.0
+        above: NDArray[np.float64] = sample.energies_ev - self.zero_ev - offset_ev
+        return above
 
     def energies(self) -> dict[tuple[str, str, float], NDArray[np.float64]]:
         samples = [*self.hot, *self.steps]
@@ -270,10 +271,10 @@ class _Molecule:
         inside = self.temperatures_k[0] - tolerance <= found <= self.temperatures_k[-1] + tolerance
         return found, not inside
 
-    def distributions(self, factor: float) -> list[dict[str, Any]]:
+    def distributions(self, factor: float) -> list[dict[str, object]]:
         return [self._distribution(sample, factor) for sample in (*self.hot, *self.steps)]
 
-    def _distribution(self, sample: Sample, factor: float) -> dict[str, Any]:
+    def _distribution(self, sample: Sample, factor: float) -> dict[str, object]:
         temperature_k = sample.label if sample.kind == METROPOLIS else factor * sample.label**2
         capacity, error = heat_capacity(sample, temperature_k)
         return {
@@ -293,10 +294,10 @@ class _Molecule:
             "heat_capacity_error": error,
         }
 
-    def pairs(self, factor: float) -> list[dict[str, Any]]:
+    def pairs(self, factor: float) -> list[dict[str, object]]:
         return [self._pair(sample, factor) for sample in self.steps]
 
-    def _pair(self, sample: Sample, factor: float) -> dict[str, Any]:
+    def _pair(self, sample: Sample, factor: float) -> dict[str, object]:
         temperature_k, extrapolated = self.temperature_k(sample)
         nearest = self.hot[int(np.abs(self.temperatures_k - temperature_k).argmin())]
         reference = self.above_ev(nearest)

@@ -21,7 +21,7 @@ def autocorrelation(values: ArrayLike) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(deviations, 2 * n)  # padded: the chain is not periodic
     covariance = np.fft.irfft(spectrum * spectrum.conj(), 2 * n)[:n]
     if covariance[0] <= 0:
-        return np.eye(1, n)[0]
+        return np.eye(1, n, dtype=np.float64).ravel()
     result: NDArray[np.float64] = covariance / covariance[0]
     return result
 

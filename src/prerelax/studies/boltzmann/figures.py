@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,9 @@ def boltzmann_figures(compared: Comparison, folder: Path) -> str:
     return save_with_numbers(*temperature(compared), summarise(compared), folder / "boltzmann_temperature")
 
 
+Side = Literal["low", "high"]
+
+
 @in_house_style
 def violins(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
     """Distributions of energies, a panel for each molecule: steps beside the temperatures nearest to them.
@@ -81,7 +84,8 @@ def _violin_panel(axes: Axes, compared: Comparison, name: str) -> None:
     columns = pairs[["paired_temperature_k", "n", "overlap"]].to_numpy(dtype=float)
     for place, (temperature_k, n, shared) in enumerate(columns):
         keys = (name, METROPOLIS, temperature_k), (name, DIFFUSION, n)
-        for side, key in zip(("low", "high"), keys, strict=True):
+        sides: tuple[Side, Side] = ("low", "high")
+        for side, key in zip(sides, keys, strict=True):
             _half_violin(axes, compared.energies[key], place, side, COLOURS[key[1]])
         ticks.append(f"{temperature_k:g} K\nn = {n:g}\n{number(shared, 2)}")
     axes.set_xticks(range(len(ticks)), ticks)
@@ -101,7 +105,7 @@ def _few(pairs: pd.DataFrame) -> pd.DataFrame:
     return known if len(known) > 1 else pairs.iloc[:: -(-len(pairs) // MAX_PAIRS)]
 
 
-def _half_violin(axes: Axes, energies: NDArray[np.float64], place: float, side: Any, colour: str) -> None:
+def _half_violin(axes: Axes, energies: NDArray[np.float64], place: float, side: Side, colour: str) -> None:
     sign = -1 if side == "low" else 1
     if np.ptp(energies) > 0:
         drawn = axes.violinplot(energies, [place], widths=0.85, showextrema=False, side=side)

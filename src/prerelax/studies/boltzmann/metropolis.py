@@ -53,7 +53,7 @@ class MetropolisPlan:
 
     @property
     def kt_ev(self) -> float:
-        return self.temperature_k * units.kB
+        return float(self.temperature_k * units.kB)
 
 
 @dataclass

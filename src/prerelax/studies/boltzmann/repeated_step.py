@@ -207,7 +207,8 @@ class _Chains:
     def _geometries(self, row: int) -> NDArray[np.float32]:
         n_atoms = len(self.inputs[row].molecule.numbers)
         kept = np.array(self.kept[row], dtype=np.float32).reshape(-1, n_atoms, 3)
-        return kept + self.centres[row].astype(np.float32)
+        geometries: NDArray[np.float32] = kept + self.centres[row].astype(np.float32)
+        return geometries
 
 
 class _NoPrediction(Network):

@@ -9,7 +9,6 @@ SMILES without stereochemistry.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -149,7 +148,7 @@ def judge(samples: Samples) -> pd.DataFrame:
 
     What blew up is not valid. RDKit, which takes long, is asked about the ends alone.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for row, atoms in enumerate(samples.atoms_of()):
         numbers = samples.numbers[atoms]
         about = {

@@ -1,7 +1,6 @@
 """Generated molecules: paper M's table 1 and figures 12, 17 and 18."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,7 @@ _MORE = ("#D55E00", "#CC79A7", "#882255", "#999933")
 LARGEST_DRAWN_ANG = 8.0
 """Pieces of a molecule with an atom further from its centre are drawn side by side."""
 GAP_ANG = 1.2
+FAULT = "#B03A2E"
 
 
 def run_colours(samplers: dict[str, str]) -> dict[str, str]:
@@ -164,42 +164,48 @@ def generated_pictures(
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
-    drawn = {int(row): about for row, about in zip(rows, ends.loc[rows].to_dict("records"), strict=True)}
-    for axes, row in zip(grid, rows, strict=False):
-        _picture(axes, samples.numbers[atoms_of[row]], samples.positions[atoms_of[row]], drawn[int(row)])
-    return figure, ends.loc[rows]
+    drawn = ends.loc[rows]
+    shares = drawn["satisfied"].astype(float)
+    for axes, row, found, share in zip(grid, rows, drawn.itertuples(), shares, strict=False):
+        smiles = found.table_smiles if isinstance(found.table_smiles, str) else None
+        fault = f"{number(100 * share)} %"
+        atoms = atoms_of[row]
+        apart = _picture(axes, samples.numbers[atoms], samples.positions[atoms])
+        if apart is None:
+            say(axes, "blew up")
+            continue
+        if not found.connected:
+            fault += ", pieces far apart" if apart else ", in pieces"
+        _caption(axes, smiles or fault, INK if smiles else FAULT)
+    return figure, drawn
 
 
-def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray, about: dict[Any, Any]) -> None:
-    valid = isinstance(about["table_smiles"], str)
+def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray) -> bool | None:
+    """Draw a molecule; whether its pieces are far apart, None for one that blew up and is not drawn."""
     if not np.isfinite(positions).all() or np.abs(positions).max() > 1e6:
-        say(axes, "blew up")
-        return
+        return None
     bonded = bond_orders(numbers, positions) > 0
     turned = _turned(positions)
-    apart = np.abs(turned).max() > LARGEST_DRAWN_ANG
+    apart = bool(np.abs(turned).max() > LARGEST_DRAWN_ANG)
     if apart:
         turned = _side_by_side(bonded, positions)
     draw_atoms(axes, bonded, numbers, turned)
     reach = np.abs(turned[:, :2]).max() + 0.5
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    words = about["table_smiles"] if valid else _fault(about, apart)
-    axes.text(
-        0.5,
-        0.0,
-        words if len(words) < 24 else words[:22] + "…",
-        transform=axes.transAxes,
-        ha="center",
-        va="top",
-        fontsize=5,
-        color=INK if valid else "#B03A2E",
-    )
+    return apart
+
+
+def _caption(axes: Axes, words: str, colour: str) -> None:
+    shown = words if len(words) < 24 else words[:22] + "…"
+    axes.text(0.5, 0.0, shown, transform=axes.transAxes, ha="center", va="top", fontsize=5, color=colour)
 
 
 def _turned(positions: np.ndarray) -> np.ndarray:
     """Centred and as seen best."""
     centred = positions.astype(float) - positions.mean(axis=0)
-    return centred @ best_view([np.concatenate([centred, np.zeros((3, 3))])])  # single atoms, too
+    with_axes = np.concatenate([centred, np.zeros((3, 3))])  # single atoms have a view, too
+    turned: np.ndarray = centred @ best_view([with_axes])
+    return turned
 
 
 def _side_by_side(bonded: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -217,8 +223,3 @@ def _side_by_side(bonded: np.ndarray, positions: np.ndarray) -> np.ndarray:
         x, row_height = x + width, max(row_height, height)
     placed[:, :2] -= (placed[:, :2].max(axis=0) + placed[:, :2].min(axis=0)) / 2
     return placed
-
-
-def _fault(about: dict[Any, Any], apart: bool) -> str:
-    words = f"{number(100 * about['satisfied'])} %"
-    return words if about["connected"] else f"{words}, {'pieces far apart' if apart else 'in pieces'}"

@@ -102,7 +102,9 @@ def read_samples(path: Path) -> Samples:
         with np.load(path, allow_pickle=False) as arrays:
             found: dict[str, Any] = {name: arrays[name] for name in Samples.__dataclass_fields__}
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: holds no samples ({error}); run `prerelax study from-noise`") from error
+        raise UserError(
+            f"{path}: holds no samples ({error}); run `prerelax study from-noise sample`"
+        ) from error
     scalars: dict[str, Any] = {
         "seconds": float(found.pop("seconds")),
         "model": str(found.pop("model")),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +50,7 @@ def write_chains(path: Path, chains: Chains) -> None:
     """Write what `read_chains` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part.npz")
-    arrays: dict[str, Any] = vars(chains)
-    np.savez(temporary, **arrays)
+    np.savez(temporary, **vars(chains))
     temporary.replace(path)
 
 

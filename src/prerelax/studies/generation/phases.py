@@ -110,7 +110,8 @@ def _bond_errors(positions: NDArray[np.floating], bonded: NDArray[np.bool_]) -> 
     i, j = np.nonzero(np.triu(bonded))
     points = positions.astype(np.float64)
     lengths = np.linalg.norm(points[:, i] - points[:, j], axis=-1)
-    return np.abs(lengths - lengths[-1])
+    errors: NDArray[np.float64] = np.abs(lengths - lengths[-1])
+    return errors
 
 
 def _mean_error(errors: list[NDArray[np.float64]], n_states: int) -> NDArray[np.float64]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,8 +49,8 @@ def generate(
         noise if noise is not None else SeededNoise([f"generated-{i}" for i in range(len(n_atoms))], seed)
     )
     order = np.argsort(n_atoms, kind="stable")[::-1]
-    positions: list[Any] = [None] * len(n_atoms)
-    numbers: list[Any] = [None] * len(n_atoms)
+    positions: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(n_atoms)
+    numbers: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(n_atoms)
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size].tolist()
         watched = _Watched(denoiser)

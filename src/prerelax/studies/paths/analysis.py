@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +38,7 @@ def read_paths(results: Path, target: str, starts: Sequence[str], zero: str | No
     counts where all its geometries have an energy and its minima are converged with bonds kept. Raises
     ShardError where files are missing.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     left_out: dict[str, dict[str, int]] = {}
     zeros = {} if zero is None else read_minima(results / "relaxed" / target / zero)
     for start in starts:
@@ -65,7 +64,7 @@ def _objection(minima: Mapping[str, Minimum | None]) -> str:
 
 def _rows(
     start: str, molecule: Molecule, path: Sequence[Frame], minima: Mapping[str, Minimum | None]
-) -> Iterable[dict[str, Any]]:
+) -> Iterable[dict[str, object]]:
     for zero, minimum in minima.items():
         assert minimum is not None
         for frame in path:

@@ -79,7 +79,7 @@ def _drawings(results: Path, table: Path, figure: Path, settings: DrawingSetting
     import pandas as pd
 
     from prerelax.comparison.figures.style import save_with_numbers
-    from prerelax.studies.relaxation.extra_figures import drawings
+    from prerelax.studies.relaxation.drawings import drawings
 
     rows = pd.read_csv(table, dtype={"id": str})
     drawn = drawings(rows, results, settings.reference, settings.input, settings.methods, settings.by)
@@ -89,7 +89,7 @@ def _drawings(results: Path, table: Path, figure: Path, settings: DrawingSetting
 def _energies(results: Path, figure: Path, settings: EnergySettings) -> None:
     from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.relaxation.energies import method_energies
-    from prerelax.studies.relaxation.extra_figures import energies
+    from prerelax.studies.relaxation.figures import energies
 
     table = method_energies(results, settings.reference, settings.input, settings.methods)
     typer.echo(save_with_numbers(*energies(table, settings.level, settings.input), figure))
@@ -97,7 +97,7 @@ def _energies(results: Path, figure: Path, settings: EnergySettings) -> None:
 
 def _curves(trainings: list[Path], figure: Path) -> None:
     from prerelax.comparison.figures.style import save_with_numbers
-    from prerelax.studies.relaxation.extra_figures import curves
+    from prerelax.studies.relaxation.figures import curves
     from prerelax.studies.relaxation.training_curves import training_curves
 
     table, absent = training_curves({folder.name: folder for folder in trainings})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,7 @@ def method_energies(results: Path, reference: str, input_name: str, methods: Seq
     `reference`, `input_name` and METHOD-INPUT. Raises UserError where a start has none.
     """
     minima = {frame.record.id: frame for frame in _frames(results, reference)}
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for method in ["input", *methods]:
         start = input_name if method == "input" else f"{method}-{input_name}"
         statuses = {(r.id, r.conformer): (r.status, r.message) for r in rows_of_start(results, start)}

@@ -1,6 +1,6 @@
-"""MoreRed's figures of relaxations: RMSD ratios, predicted steps, RMSD in bins, seconds (paper M).
+"""MoreRed's figures of relaxations: RMSD, predicted steps, seconds, energies, training curves (paper M).
 
-Each takes the table of `prerelax.studies.relaxation.table` and gives the figure, the rows behind it and the
+Each takes a table and gives the figure, the rows behind it and the
 numbers to be quoted.
 """
 
@@ -23,11 +23,11 @@ from prerelax.comparison.figures.style import (
     new_figure,
     start_colours,
 )
-from prerelax.studies.relaxation.table import counted, left_out, summarise_ratios
+from prerelax.studies.relaxation.energies import summarise_energies
+from prerelax.studies.relaxation.table import counted, in_bins, left_out, overall, summarise_ratios
+from prerelax.studies.relaxation.training_curves import summarise_curves
 
 Drawn = tuple[Figure, pd.DataFrame, pd.DataFrame]
-N_BINS = 8
-"""of paper M, figures 8, 10 and 11"""
 _COLOURS = {
     "mmff94-ob": "#882255",
     "mmff94": "#CC6677",
@@ -193,44 +193,6 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
     return figure, binned, overall(known, wanted)
 
 
-def overall(known: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
-    """Medians over all inputs of each method."""
-    summary = summarise_ratios(known[known.method.isin(methods)])
-    names = ["input", "method", "n", "rmsd_before_median_ang", "rmsd_after_median_ang", "ratio_median"]
-    return summary[[*names, "failures_percent", "paper_rmsd_ang"]]
-
-
-def in_bins(
-    known: pd.DataFrame, methods: Sequence[str], repeats: Mapping[str, Sequence[str]]
-) -> pd.DataFrame:
-    """Per input kind, method and one of 8 bins with equally many inputs: medians, quartiles, mean spread."""
-    rows = []
-    for name, part in known.groupby("input", sort=False):
-        before = part.drop_duplicates(["id", "conformer"]).rmsd_before_ang
-        edges = np.quantile(before, np.linspace(0, 1, N_BINS + 1)[1:-1])
-        part = part.assign(bin=np.digitize(part.rmsd_before_ang, edges))
-        for method in methods:
-            again = part[part.method.isin([method, *repeats.get(method, [])]) & part.ratio.notna()]
-            seeds = again.groupby(["bin", "id", "conformer"]).rmsd_after_ang.agg(["std", "count"])
-            spread = seeds[seeds["count"] > 1]["std"].groupby("bin").mean()
-            for place, rest in part[(part.method == method) & part.ratio.notna()].groupby("bin"):
-                low, middle, high = rest.rmsd_after_ang.quantile([0.25, 0.5, 0.75])
-                rows.append(
-                    {
-                        "input": name,
-                        "method": method,
-                        "bin": place,
-                        "n": len(rest),
-                        "rmsd_before_ang": rest.rmsd_before_ang.median(),
-                        "rmsd_after_ang": middle,
-                        "quartile_1_ang": low,
-                        "quartile_3_ang": high,
-                        "spread_ang": spread.get(place, np.nan),
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
 @in_house_style
 def seconds(table: pd.DataFrame, methods: Sequence[str], serial: Sequence[str] = ()) -> Drawn:
     """Seconds per step and per relaxation of one structure (paper M, table D).
@@ -350,3 +312,56 @@ def _trend(done: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+@in_house_style
+def energies(table: pd.DataFrame, level: str, input_name: str) -> Drawn:
+    """Energies above the minimum by method (paper M, figure 6)."""
+    numbers = summarise_energies(table)
+    methods = [m for m in dict.fromkeys(table.method) if m != "input"]
+    known = table[table.energy_kcal_mol.notna() & (table.method != "input")]
+    if known.empty:
+        return figure_that_says("No energy is known: the table says why."), table, numbers
+    colours = colours_of(methods)
+    figure = new_figure(DOUBLE_COLUMN_MM, 75)
+    axes = figure.add_subplot()
+    for place, method in enumerate(methods):
+        values = known[known.method == method].energy_kcal_mol.to_numpy(float)
+        if not len(values):
+            continue
+        jitter = np.random.default_rng(0).uniform(-0.18, 0.18, len(values))
+        axes.scatter(place + jitter, values, s=6, color=colours[method], alpha=0.7, lw=0)
+        axes.hlines(np.median(values), place - 0.3, place + 0.3, color=INK, lw=1.2)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.axhline(0, color=GREY, lw=0.6)
+    axes.axhspan(-1, 1, color=GREY, alpha=0.12, lw=0)
+    axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
+    axes.set_ylabel("energy above the minimum (kcal/mol)")
+    n = int(table[table.method == "input"].shape[0])
+    axes.set_title(
+        f"{level} at {n} {input_name} inputs; grey: within 1 kcal/mol", loc="left", fontweight="bold"
+    )
+    return figure, table, numbers
+
+
+@in_house_style
+def curves(table: pd.DataFrame, absent: Mapping[str, str]) -> Drawn:
+    """Validation losses with and without the average of the weights (paper M, figure 16)."""
+    numbers = summarise_curves(table)
+    models = list(dict.fromkeys(table.model))
+    if not models:
+        return figure_that_says("No training has a validation loss."), table, numbers
+    figure: Figure = new_figure(DOUBLE_COLUMN_MM, 55)
+    for axes, model in zip(figure.subplots(1, len(models), squeeze=False)[0], models, strict=True):
+        part = table[table.model == model]
+        axes.plot(part.step, part.current_loss, color="#E69F00", lw=0.9, label="current weights")
+        axes.plot(part.step, part.averaged_loss, color="#0B4F8A", lw=0.9, label="their average")
+        if part.current_loss.max() > 3 * part.current_loss.min():
+            axes.set_yscale("log")
+        axes.set_title(model, loc="left", fontweight="bold")
+        axes.set_xlabel("gradient steps")
+    figure.axes[0].set_ylabel("validation loss")
+    figure.axes[0].legend()
+    if absent:
+        figure.suptitle("; ".join(f"{name}: no curve" for name in absent), fontsize=6, color=GREY)
+    return figure, table, numbers

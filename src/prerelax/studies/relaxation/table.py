@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,8 @@ from prerelax.molecules.superposition import rmsd, symmetric_rmsd
 from prerelax.records.shard import Record, read_shard
 
 MEASURED = ("rmsd_before_ang", "rmsd_after_ang", "rmsd_symmetry_before_ang", "rmsd_symmetry_after_ang")
+N_BINS = 8
+"""of paper M, figures 8, 10 and 11"""
 
 
 def rows_of_start(results: Path, start: str) -> list[Record]:
@@ -43,7 +44,7 @@ def relaxation_table(results: Path, reference: str, inputs: Mapping[str, Sequenc
     Raises UserError where a start's shards are missing.
     """
     minima = {row.id: row for row in rows_of_start(results, reference)}
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for name, methods in inputs.items():
         given = rows_of_start(results, name)
         for method in methods:
@@ -55,8 +56,8 @@ def relaxation_table(results: Path, reference: str, inputs: Mapping[str, Sequenc
     return pd.DataFrame(rows)
 
 
-def _row(begin: Record, end: Record | None, minimum: Record | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(begin: Record, end: Record | None, minimum: Record | None) -> dict[str, object]:
+    row: dict[str, object] = {
         "id": begin.id,
         "conformer": begin.conformer,
         "n_atoms": len(begin.numbers),
@@ -72,12 +73,14 @@ def _row(begin: Record, end: Record | None, minimum: Record | None) -> dict[str,
         if begin.proceeds:
             row |= {"status": "input_error", "message": "there is no minimum to compare with"}
         return row
+    found: dict[str, float] = {}
     for word, geometry in (("before", begin.positions), ("after", end.positions)):
-        row[f"rmsd_{word}_ang"] = rmsd(geometry, minimum.positions)
+        found[word] = rmsd(geometry, minimum.positions)
+        row[f"rmsd_{word}_ang"] = found[word]
         mol = mol_from_mapped_smiles(minimum.smiles)
         row[f"rmsd_symmetry_{word}_ang"] = symmetric_rmsd(mol, geometry, minimum.positions)
     done = end.status in PROCEED
-    ratio = row["rmsd_after_ang"] / row["rmsd_before_ang"] if done else None
+    ratio = found["after"] / found["before"] if done else None
     gradients = end.n_gradients_cheap - begin.n_gradients_cheap
     return row | {
         "ratio": ratio,
@@ -105,7 +108,7 @@ def left_out(table: pd.DataFrame) -> dict[str, int]:
     return {str(k): int(v) for k, v in one[one.rmsd_before_ang.isna()].status.value_counts().items()}
 
 
-PAPER: dict[str, dict[str, Any]] = {
+PAPER: dict[str, dict[str, object]] = {
     "mmff94-ob": {"paper_failures": "> 40 %"},
     "mlff": {"paper_failures": "> 20 %", "paper_ratio": 0.4},
     "gfn2": {"paper_failures": "> 20 %", "paper_ratio": 0.4},
@@ -114,7 +117,7 @@ PAPER: dict[str, dict[str, Any]] = {
     "jt": {"paper_rmsd_ang": 0.06},
 }
 """Figure 4 of the paper for its displaced inputs, by the names that the configs give its methods."""
-PAPER_DIFFUSED: dict[str, dict[str, Any]] = {
+PAPER_DIFFUSED: dict[str, dict[str, object]] = {
     "mmff94-ob": {"paper_failures": "mostly returns its input"},
     "mlff": {"paper_failures": "~ 90 %"},
     "gfn2": {"paper_failures": "> twice those of displaced"},
@@ -136,7 +139,7 @@ def _groups(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame
         yield (str(key[0]), str(key[1])), part
 
 
-def _summary(name: str, method: str, part: pd.DataFrame) -> dict[str, Any]:
+def _summary(name: str, method: str, part: pd.DataFrame) -> dict[str, object]:
     done = part[part.ratio.notna()]
     ratio = done.ratio.astype(float)
     symmetric = done.rmsd_symmetry_after_ang / done.rmsd_symmetry_before_ang
@@ -161,3 +164,41 @@ def _summary(name: str, method: str, part: pd.DataFrame) -> dict[str, Any]:
         **dict.fromkeys(("paper_ratio", "paper_rmsd_ang", "paper_failures")),
         **known.get(method, {}),
     }
+
+
+def overall(known: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Medians over all inputs of each method."""
+    summary = summarise_ratios(known[known.method.isin(methods)])
+    names = ["input", "method", "n", "rmsd_before_median_ang", "rmsd_after_median_ang", "ratio_median"]
+    return summary[[*names, "failures_percent", "paper_rmsd_ang"]]
+
+
+def in_bins(
+    known: pd.DataFrame, methods: Sequence[str], repeats: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Per input kind, method and one of 8 bins with equally many inputs: medians, quartiles, mean spread."""
+    rows = []
+    for name, part in known.groupby("input", sort=False):
+        before = part.drop_duplicates(["id", "conformer"]).rmsd_before_ang
+        edges = np.quantile(before, np.linspace(0, 1, N_BINS + 1)[1:-1])
+        part = part.assign(bin=np.digitize(part.rmsd_before_ang, edges))
+        for method in methods:
+            again = part[part.method.isin([method, *repeats.get(method, [])]) & part.ratio.notna()]
+            seeds = again.groupby(["bin", "id", "conformer"]).rmsd_after_ang.agg(["std", "count"])
+            spread = seeds[seeds["count"] > 1]["std"].groupby("bin").mean()
+            for place, rest in part[(part.method == method) & part.ratio.notna()].groupby("bin"):
+                low, middle, high = rest.rmsd_after_ang.quantile([0.25, 0.5, 0.75])
+                rows.append(
+                    {
+                        "input": name,
+                        "method": method,
+                        "bin": place,
+                        "n": len(rest),
+                        "rmsd_before_ang": rest.rmsd_before_ang.median(),
+                        "rmsd_after_ang": middle,
+                        "quartile_1_ang": low,
+                        "quartile_3_ang": high,
+                        "spread_ang": spread.get(place, np.nan),
+                    }
+                )
+    return pd.DataFrame(rows)

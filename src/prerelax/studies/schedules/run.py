@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -173,7 +172,7 @@ def compare_schedules(
             keep_trajectory=True,
         )
         for place, result in enumerate(results):
-            about: dict[str, Any] = {"schedule": schedule, "start": starts[place], "id": ids[place]}
+            about: dict[str, str | int] = {"schedule": schedule, "start": starts[place], "id": ids[place]}
             along.append(_along(model, sampler, molecules[place], result).assign(**about))
             ends.append(
                 {
@@ -188,9 +187,11 @@ def compare_schedules(
 
 
 def _along(model: LoadedModel, sampler: str, molecule: Molecule, result: Relaxed) -> pd.DataFrame:
-    predicted: Any = result.steps
-    if sampler != "jt":
-        predicted = predicted_steps(model, [replace(molecule, positions=x) for x in result.trajectory])
+    predicted = (
+        np.asarray(result.steps)
+        if sampler == "jt"
+        else predicted_steps(model, [replace(molecule, positions=x) for x in result.trajectory])
+    )
     return pd.DataFrame(
         {"iteration": np.arange(len(result.steps)), "step": result.steps, "predicted": predicted}
     )

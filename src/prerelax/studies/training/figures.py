@@ -1,5 +1,6 @@
 """Steps saved over training, as paper E's figures 10 (right) and 17."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -82,7 +83,7 @@ def _draw_saved(axes: Axes, rows: pd.DataFrame, subset: str) -> None:
     _epoch_axis(axes, rows)
 
 
-_PAPER_TEXT: dict[str, Any] = {
+_PAPER_TEXT: dict[str, Any] = {  # as matplotlib takes it
     "xycoords": ("axes fraction", "data"),
     "ha": "right",
     "va": "bottom",
@@ -90,7 +91,7 @@ _PAPER_TEXT: dict[str, Any] = {
 }
 
 
-def _share_height(panels: Any) -> None:
+def _share_height(panels: Iterable[Axes]) -> None:
     """One height for the panels with numbers, so that they can be compared."""
     drawn = [axes for axes in panels if axes.axison]
     low = min((axes.get_ylim()[0] for axes in drawn), default=0)
