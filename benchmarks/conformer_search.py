@@ -35,9 +35,9 @@ from prerelax.records.shard import Record
 from prerelax.starts.conformers import moves
 from prerelax.starts.conformers.distinct import SAME_ROUGH_RMSD_ANG, Skeleton, distinct
 from prerelax.starts.conformers.sample_shard import Xtb, sampled
-from prerelax.starts.conformers.search import SearchPlan
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
+from prerelax.starts.options import SearchPlan
 from prerelax.studies.boltzmann.flexible import is_flexible
 
 SEARCHES = ("sample", "etkdg", "no-denoiser")

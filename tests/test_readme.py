@@ -91,7 +91,6 @@ def complaint(words: list[str], tree: Any) -> str | None:
     return None
 
 
-@pytest.mark.xfail(reason="the verbs of the groups data and study are on their way", strict=False)
 def test_every_verb_and_option_in_the_docs_exists(repository: Path) -> None:
     tree = command_tree()
     wrong = [

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from prerelax.errors import UserError
 from prerelax.verbs import campaigns, chain, conformers, data, models
-from prerelax.verbs.renamed import RENAMED_VERBS
+from prerelax.verbs.renamed import RENAMED_OPTIONS, RENAMED_VERBS
 from prerelax.verbs.study import study_app
 
 TRAINING = "Denoisers and data"
@@ -29,6 +29,10 @@ class Verbs(TyperGroup):
         path = " ".join([*ctx.command_path.split()[1:], args[0]])
         if path in RENAMED_VERBS and args[0] not in self.commands:
             raise UserError(f"`prerelax {path}` is now `prerelax {RENAMED_VERBS[path]}`")
+        for word in args[1:]:
+            option = word.partition("=")[0]
+            if f"{path} {option}" in RENAMED_OPTIONS:
+                raise UserError(f"the option {option} is now {RENAMED_OPTIONS[f'{path} {option}']}")
         return super().resolve_command(ctx, args)
 
 

@@ -35,5 +35,5 @@ rule embed_again:
     params:
         settings=start_settings,
     shell:
-        "prerelax embed --again {input:q} {output.frames:q} --settings {params.settings:q}"
+        "prerelax embed {input:q} {output.frames:q} --settings {params.settings:q}"
         " --start {wildcards.start} > {log:q} 2>&1"

@@ -119,7 +119,7 @@ rule displaced:
     conda:
         "../../envs/prerelax.yaml"
     shell:
-        "prerelax data displaced {input.frames:q} {output.frames:q} --set {input.displacements:q}"
+        "prerelax data displaced {input.frames:q} {input.displacements:q} {output.frames:q}"
         " --start {wildcards.start} > {log:q} 2>&1"
 
 

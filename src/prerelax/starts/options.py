@@ -1,8 +1,8 @@
 """How the starts are made: options that the command line and a campaign's YAML share. Imports no torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from prerelax.diffusion.options import SamplerOptions
 from prerelax.settings import Settings
@@ -59,3 +59,37 @@ class DiffusedOptions(Settings):
         min_length=1, description="Step of MoreRed's 1000; once for each geometry"
     )
     seed: Seed = Field(0, description="Random seed of the noise, used together with each molecule's id")
+
+
+class SearchPlan(Settings):
+    """How long conformers of a molecule are searched for, and how."""
+
+    steps: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (20, 35, 60, 100),
+        min_length=1,
+        description="Step n of each replica, ascending; they stand for temperatures",
+    )
+    cycles: int = Field(40, ge=0, description="Largest number of moves of every replica")
+    minimised: int = Field(
+        10, ge=1, description="Largest number of the visited geometries that are minimised"
+    )
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Time limit for a molecule; results then depend on the machine. Default: none, and the "
+        "result follows from the seed",
+    )
+    search_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the seconds left that goes to moves; minimisations use up the rest",
+    )
+    seed: Seed = Field(0, description="Random seed of the moves")
+
+    @model_validator(mode="after")
+    def _steps_ascend(self) -> Self:
+        if sorted(set(self.steps)) != list(self.steps):
+            raise ValueError(f"the replicas' steps ascend, not {list(self.steps)}")
+        return self

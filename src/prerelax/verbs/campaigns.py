@@ -26,9 +26,6 @@ def plan(
     config: Config,
     cpus: Annotated[int, typer.Option(min=1, help="Cores that the campaign may use at once.")] = 64,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs for denoising; 0: on cores.")] = 0,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at once; default: the profile's, or 200.")
-    ] = None,
     profile: Annotated[
         Path | None, typer.Option(help="Snakemake profile whose threads and limits hold, for example slurm.")
     ] = None,
@@ -56,7 +53,7 @@ def plan(
 
         timed = timed_gradients(campaign, Path(), lambda line: typer.echo(line, err=True))
     planned = make_plan(campaign, wanted_minutes=minutes, threads=said.threads, timed=timed)
-    typer.echo(plan_text(planned, Machines(cpus, gpus, jobs or said.jobs or 200), said.groups))
+    typer.echo(plan_text(planned, Machines(cpus, gpus, said.jobs or 200), said.groups))
     if write:
         write_plan(planned, said.longest_minutes or 1440, said.node_mem_mb or 128_000)
         typer.echo(f"written: {planned.results}/shards.csv, {planned.results}/plan.json")

@@ -57,7 +57,7 @@ def embed(
     molecules: Annotated[
         Path,
         typer.Argument(
-            metavar="MOLECULES", help="CSV (id,smiles[,charge,multiplicity]), .smi, .sdf or .xyz."
+            metavar="MOLECULES", help="CSV (id,smiles[,charge,multiplicity]), .smi, .sdf, .xyz or a shard."
         ),
     ],
     out: ShardOut,
@@ -65,17 +65,17 @@ def embed(
     rows: Annotated[
         str | None, typer.Option(help="Rows A:B of the input, counted from 0, B not included")
     ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="MOLECULES is a shard, whose molecules are all embedded again")
-    ] = False,
     every: Annotated[int, typer.Option(min=1, help="Keep every N-th row")] = 1,
     unlike: Unlike = None,
     start: StartName = None,
 ) -> None:
-    """Read molecules and give each a 3-D geometry (RDKit, ETKDGv3): the start `rdkit`."""
+    """Read molecules and give each a 3-D geometry (RDKit, ETKDGv3): the start `rdkit`.
+
+    The molecules of a shard (.extxyz) are all embedded again, those that came with a geometry, too.
+    """
     from prerelax.starts.embed import embed_again, embed_shard
 
-    if again:
+    if molecules.suffix == ".extxyz":
         embed_again(molecules, out, options.seed, start or "embedded")
         return
     embed_shard(molecules, out, _rows(rows), options.conformers, options.seed, every, unlike or ())
@@ -96,11 +96,16 @@ def forcefield(
     forcefield_shard(shard, out, method, most, start or default_name)
 
 
+SAMPLED_IN_SETTINGS = frozenset({"epoch", "time_model", "calls", "max_iterations"})
+
+
 @takes_models
 def diffuse(
     shard: ShardIn,
     out: ShardOut,
-    options: Annotated[DiffuseOptions, FromSettings(without=frozenset({"epoch", "time_model"}))],
+    options: Annotated[
+        DiffuseOptions, FromSettings(without=frozenset({"epoch", "time_model", "calls", "max_iterations"}))
+    ],
     trajectory: Trajectory = None,
     workers: Annotated[int, typer.Option(min=1, help="Molecules side by side in the fallback")] = 1,
     start: StartName = None,

@@ -7,34 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prerelax.diffusion.options import Device
+from prerelax.starts.options import SearchPlan
+from prerelax.verbs.options import FromSettings, takes_models
 
 if TYPE_CHECKING:
     from prerelax.starts.conformers.sample_shard import Outcome
 
 
+PLANNED_IN_SETTINGS = frozenset({"steps", "cycles", "minimised", "search_share"})
+
+
+@takes_models
 def sample(
     inp: Annotated[Path, typer.Argument(metavar="IN.extxyz", help="A shard: one geometry of each molecule.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.extxyz", help="Conformers, lowest energy first.")],
-    model: Annotated[str, typer.Option(help="An EDM's name or folder.")] = "relaxer-qm9-small",
-    steps: Annotated[
-        list[int] | None,
-        typer.Option("--step", help="n of a replica; once for each. Default: 20 35 60 100."),
-    ] = None,
-    cycles: Annotated[int, typer.Option(min=0, help="Moves of every replica at most.")] = 40,
-    minimised: Annotated[int, typer.Option(min=1, help="Geometries minimised at most.")] = 10,
-    seconds: Annotated[
-        float | None, typer.Option(help="For one molecule at most; results then depend on the machine.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the moves.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="GFN2-xTB processes side by side.")] = 1,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
+    plan: Annotated[SearchPlan, FromSettings(without=PLANNED_IN_SETTINGS)],
+    model: Annotated[str, typer.Option(help="Name of an EDM, or its folder")] = "relaxer-qm9-small",
+    workers: Annotated[int, typer.Option(min=1, help="GFN2-xTB processes side by side")] = 1,
+    device: Annotated[Device, typer.Option(help="Where the network runs")] = "auto",
 ) -> None:
     """Find conformers of every molecule and their GFN2-xTB energies; resumes where it was stopped."""
     from prerelax.starts.conformers.sample_shard import sample_shard
-    from prerelax.starts.conformers.search import SearchPlan
 
-    ladder = SearchPlan.steps if steps is None else tuple(steps)
-    plan = SearchPlan(ladder, cycles, minimised, seconds, seed=seed)
     statuses = sample_shard(
         inp,
         out,

@@ -129,14 +129,12 @@ def geom(
 def fragments(
     molecules: Annotated[Path, typer.Argument(metavar="MOLECULES.smi", help="One SMILES a line.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.smi", help="One fragment a line, each once.")],
-    grown_to: Annotated[int, typer.Option(min=1, help="Heavy atoms that a fragment grows to")] = 16,
-    largest: Annotated[int, typer.Option(min=1, help="Largest number of heavy atoms of a fragment")] = 24,
     unlike: Unlike = None,
 ) -> None:
     """Cut drug-like molecules into fragments around their BRICS bonds: cheap training structures."""
     from prerelax.set_making.fragments import write_parts
 
-    n_fragments, n_molecules = write_parts(molecules, out, grown_to, largest, unlike or ())
+    n_fragments, n_molecules = write_parts(molecules, out, unlike=unlike or ())
     typer.echo(f"{n_fragments} fragments of {n_molecules} molecules")
 
 
@@ -193,10 +191,10 @@ def add_starts(
 
 def displaced(
     shard: ShardIn,
-    out: ShardOut,
     set_path: Annotated[
-        Path, typer.Option("--set", help="npz of `data displace` or `data qm7x` with these minima")
+        Path, typer.Argument(metavar="SET.npz", help="Of `data displace` or `data qm7x`, with these minima.")
     ],
+    out: ShardOut,
     start: Annotated[str, typer.Option(help="Name of the start")] = "displaced",
 ) -> None:
     """Three displacements of every minimum that a set has: smallest, middle and largest RMSD."""
@@ -209,7 +207,7 @@ def displaced(
 def diffused(
     shard: ShardIn,
     out: ShardOut,
-    options: Annotated[DiffusedOptions, FromSettings()],
+    options: Annotated[DiffusedOptions, FromSettings(options=False)],
     start: Annotated[str, typer.Option(help="Name of the start")] = "diffused",
 ) -> None:
     """Every minimum with the noise that MoreRed's schedule has at some steps."""

@@ -7,20 +7,12 @@ from typing import Annotated
 
 import typer
 
-from prerelax.diffusion.options import Device, Sampler, SamplerOptions
+from prerelax.diffusion.options import Device, SamplerOptions
+from prerelax.verbs.options import FromSettings, takes_models
 
-SamplerName = Annotated[
-    Sampler | None,
-    typer.Option(
-        help="edm: last n steps; few: deterministic; itp, as, jt, ddpm: MoreRed's. Default: the model's."
-    ),
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A shipped denoiser's name or a model folder.")
 ]
-Steps = Annotated[
-    int | None,
-    typer.Option(min=1, help="Step n at which the reverse diffusion is entered. Default: the model's."),
-]
-Calls = Annotated[int | None, typer.Option(min=1, help="Network calls of the sampler few.")]
-ModelName = Annotated[str, typer.Argument(help="A shipped denoiser's name or a model folder.")]
 
 
 def list_models() -> None:
@@ -38,16 +30,16 @@ def show_model(name: ModelName) -> None:
     typer.echo((find_model(name) / CARD).read_text())
 
 
+SAMPLER_IN_SETTINGS = frozenset(SamplerOptions.model_fields) - {"sampler", "steps", "device"}
+
+
+@takes_models
 def evaluate(
     name: ModelName,
     data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
-    steps: Steps = None,
-    sampler: SamplerName = None,
-    noise_free: Annotated[bool | None, typer.Option(help="Without noise, or as the papers.")] = None,
-    calls: Calls = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first molecules.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, noise-free unless told.")] = False,
+    options: Annotated[SamplerOptions, FromSettings(without=SAMPLER_IN_SETTINGS)],
+    limit: Annotated[int | None, typer.Option(min=1, help="The first N molecules alone")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, noise-free unless told")] = False,
 ) -> None:
     """Errors of denoised geometries against their DFT references, beside those of the start.
 
@@ -57,21 +49,15 @@ def evaluate(
     from prerelax.diffusion.evaluation import card_table, evaluate_card, evaluate_model
 
     model = load_model(name)
-    nothing_chosen = steps is None and sampler is None and noise_free is None and calls is None
-    name_of_sampler = sampler or model.sampler_defaults.get("name", "edm")
-    if nothing_chosen and not as_json and name_of_sampler == "edm":
-        typer.echo(card_table(evaluate_card(model, data, limit, device)))
+    said = options.model_fields_set - {"device"}
+    sampler = options.sampler or model.sampler_defaults.get("name", "edm")
+    if not said and not as_json and sampler == "edm":
+        typer.echo(card_table(evaluate_card(model, data, limit, options.device)))
         return
-    both = noise_free is None and not as_json and name_of_sampler != "few"
-    rows = [
-        evaluate_model(
-            model,
-            data,
-            SamplerOptions(sampler=sampler, steps=steps, calls=calls, noise_free=without, device=device),
-            limit,
-        )
-        for without in ([True, False] if both else [noise_free is not False])
-    ]
+    asked = options if "noise_free" in said else options.model_copy(update={"noise_free": True})
+    both = "noise_free" not in said and not as_json and sampler != "few"
+    noisy = [options.model_copy(update={"noise_free": False})] if both else []
+    rows = [evaluate_model(model, data, each, limit) for each in (asked, *noisy)]
     typer.echo(json.dumps(rows[0]) if as_json else card_table(rows))
 
 
@@ -155,13 +141,12 @@ def train(
     max_hours: Annotated[
         float | None, typer.Option(help="Wall-clock budget in hours, in place of the config's")
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where the run lives, in place of the config's")] = None,
 ) -> None:
     """Train a denoiser; the learning rate reaches its end when the budget does."""
     from prerelax.training import train as train_denoiser
     from prerelax.training.config import chosen_config
 
-    train_denoiser(chosen_config(config, settings), resume, max_hours, folder)
+    train_denoiser(chosen_config(config, settings), resume, max_hours)
 
 
 VERBS: dict[str, Callable[..., None]] = {

@@ -44,5 +44,30 @@ RENAMED_VERBS = {
     "shells": "study schedules shells",
     "data parts": "data fragments",
 }
-RENAMED_OPTIONS = {"--hessian": "--cheap-level", "--judge": "--reference-model"}
-"""Options of every verb that has the new one."""
+SETTINGS = "a key of --settings"
+RENAMED_OPTIONS = {
+    "relax --hessian": "--cheap-level",
+    "relax --max-atoms": "max_atoms in `only`, " + SETTINGS,
+    "relax --max-heavy-atoms": "max_heavy_atoms in `only`, " + SETTINGS,
+    "models calibrate --judge": "--reference-model",
+    **{
+        f"energies --{name}": f"{name.replace('-', '_')}, {SETTINGS}"
+        for name in ("engine", "method", "basis", "dispersion", "solvent", "solvent-model")
+    },
+    "energies --max-atoms": "max_atoms in `only`, " + SETTINGS,
+    "energies --max-heavy-atoms": "max_heavy_atoms in `only`, " + SETTINGS,
+    **{
+        f"diffuse --{name}": f"{name.replace('-', '_')}, {SETTINGS}"
+        for name in ("epoch", "time-model", "calls", "max-iterations")
+    },
+    **{f"sample --{name}": f"{name}, {SETTINGS}" for name in ("cycles", "minimised")},
+    "sample --step": f"steps, {SETTINGS}",
+    **{
+        f"models evaluate --{name}": f"{name.replace('-', '_')}, {SETTINGS}"
+        for name in ("calls", "noise-free", "no-noise-free")
+    },
+    "data displaced --set": "the second argument",
+    "train --folder": "run.folder of the config",
+    **{f"{verb} --directory": "the folder where you call it" for verb in ("plan", "status", "retry")},
+}
+"""Options of earlier versions by verb, and what says the same now."""

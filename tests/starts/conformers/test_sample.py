@@ -17,10 +17,11 @@ from prerelax.errors import UserError
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.shard import Record, read_shard, write_shard
 from prerelax.relaxation.journal import journal_path
+from prerelax.settings import model_from
 from prerelax.starts.conformers.sample_shard import GFN2, START, Xtb, sample_shard, sampled
-from prerelax.starts.conformers.search import SearchPlan
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
+from prerelax.starts.options import SearchPlan
 from prerelax.studies.boltzmann.config import RepeatedStep
 from prerelax.studies.boltzmann.repeated_step_shard import repeat_step_shard
 
@@ -149,7 +150,7 @@ def test_rows_that_are_no_molecule(tmp_path: Path, xtb: Xtb) -> None:
 def test_calls_that_make_no_search(tmp_path: Path) -> None:
     for numbers in ({"steps": (30, 20)}, {"cycles": -1}, {"minimised": 0}, {"seconds": 0.0}):
         with pytest.raises(UserError):
-            SearchPlan(**numbers)
+            model_from(SearchPlan, numbers)
     inp = shard(tmp_path, "CCO")
     with pytest.raises(UserError, match="is no EDM"):
         sample_shard(inp, tmp_path / "out.extxyz", model="morered-jt-qm9-small", plan=SHORT)
@@ -157,7 +158,7 @@ def test_calls_that_make_no_search(tmp_path: Path) -> None:
 
 def test_the_verb_tells_what_it_found(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "prerelax", "sample", shard(tmp_path, "CO"), tmp_path / "out.extxyz"]
-    command += ["--cycles", "1", "--minimised", "1", "--step", "20", "--step", "60"]
+    command += ["--settings", '{"cycles": 1, "minimised": 1, "steps": [20, 60]}']
     done = subprocess.run(
         list(map(str, command)),
         capture_output=True,

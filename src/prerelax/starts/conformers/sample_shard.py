@@ -5,7 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ from prerelax.relaxation.settings import Relaxation, Resources
 from prerelax.relaxation.shard import settings_of
 from prerelax.starts.conformers.moves import Conformation, conformation
 from prerelax.starts.conformers.replica_exchange import Geometry
-from prerelax.starts.conformers.search import Calculations, Denoise, Found, Search, SearchPlan, SearchResult
+from prerelax.starts.conformers.search import Calculations, Denoise, Found, Search, SearchResult
 from prerelax.starts.fallback import subject_of
+from prerelax.starts.options import SearchPlan
 
 START = "sample"
 GFN2 = Relaxation(engine="tblite", method="GFN2-xTB", max_steps=300)
@@ -130,7 +131,7 @@ def sample_shard(
     with Xtb(workers) as xtb, Journal(journal_path(out)) as journal:
         settings = {
             **settings_of(xtb.relaxation),
-            **asdict(plan),
+            **plan.model_dump(),
             "verb": "sample",
             "sample_version": METHOD_VERSION,
             "model_sha256": sha256_of_files(folder / WEIGHTS, folder / CONFIG),

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prerelax.errors import UserError
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.starts.conformers import moves
 from prerelax.starts.conformers.distinct import SAME_ROUGH_RMSD_ANG, Skeleton, distinct
@@ -25,36 +24,12 @@ from prerelax.starts.conformers.replica_exchange import (
     ReplicaExchange,
     temperature_of_step_k,
 )
+from prerelax.starts.options import SearchPlan
 
 Denoise = Callable[[Sequence[Geometry]], Sequence[Geometry]]
 Minimise = Callable[[Sequence[Geometry]], list[RelaxationResult]]
 KEPT_GEOMETRIES = 300
 """of all that were evaluated, the lowest, from which those to be minimised are chosen"""
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """How long a molecule is searched, and how. Raises UserError for numbers that make no search."""
-
-    steps: tuple[int, ...] = (20, 35, 60, 100)
-    """n of each replica, ascending, which stand for temperatures"""
-    cycles: int = 40
-    """moves of every replica at most"""
-    minimised: int = 10
-    """of the geometries visited, how many are minimised at most"""
-    seconds: float | None = None
-    """of one molecule; `search_share` of what is left goes to moves, then minimisations follow, until it is
-    used up. None: no limit, one round, and the result follows from the seed alone"""
-    search_share: float = 0.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.steps or sorted(set(self.steps)) != list(self.steps) or self.steps[0] < 1:
-            raise UserError(f"the replicas' steps ascend from at least 1, not {self.steps}")
-        if self.cycles < 0 or self.minimised < 1 or not 0 <= self.search_share <= 1:
-            raise UserError("cycles of at least 0, minima of at least 1 and a share within 0…1 are needed")
-        if self.seconds is not None and not self.seconds > 0:
-            raise UserError(f"a time limit is positive, not {self.seconds} s")
 
 
 @dataclass(frozen=True)
