@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
@@ -52,7 +52,7 @@ class SettingsFile(Settings):
         return schema
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, object]:
     """The mapping that a YAML file holds, whole: what it extends is filled in.
 
     Raises UserError, in one sentence, for a file that cannot be read, is no YAML or holds no mapping, and
@@ -61,33 +61,29 @@ def read_settings(path: Path) -> dict[str, Any]:
     return _read(path, ())
 
 
-def resolved(settings: Mapping[str, Any], folder: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+def resolved(settings: Mapping[str, object], folder: Path, chain: tuple[Path, ...] = ()) -> dict[str, object]:
     """`settings` with every `extends` replaced by what it names.
 
     That is a YAML file, relative to `folder`, where the settings stand; or, within a mapping of mappings, the
     key of another one beside it. What the settings say goes before what they extend: mappings are merged key
     by key, lists and single values replaced, and `null` removes a key. What is extended may itself extend.
     """
-    own: dict[str, Any] = {}
+    parts = {key: value for key, value in settings.items() if isinstance(value, Mapping)}
+    done: dict[str, dict[str, object]] = {}
 
-    def resolve(key: str, waiting: tuple[str, ...] = ()) -> None:
-        said = settings[key]
-        if key in own or not isinstance(said, Mapping):
-            own.setdefault(key, said)
-            return
-        beside = said.get(EXTENDS)
-        if not isinstance(beside, str) or not isinstance(settings.get(beside), Mapping):
-            own[key] = resolved(said, folder, chain)
-            return
-        if beside in (*waiting, key):
-            raise UserError(f"{' extends '.join([*waiting, key, beside])}: nothing can extend itself")
-        resolve(beside, (*waiting, key))
-        own[key] = merged(own[beside], resolved({**said, EXTENDS: None}, folder, chain))
+    def whole(key: str, waiting: tuple[str, ...] = ()) -> dict[str, object]:
+        if key not in done:
+            beside = parts[key].get(EXTENDS)
+            if not isinstance(beside, str) or beside not in parts:
+                done[key] = resolved(parts[key], folder, chain)
+            elif beside in (*waiting, key):
+                raise UserError(f"{' extends '.join([*waiting, key, beside])}: nothing can extend itself")
+            else:
+                own = resolved({**parts[key], EXTENDS: None}, folder, chain)
+                done[key] = merged(whole(beside, (*waiting, key)), own)
+        return done[key]
 
-    for key in settings:
-        if key != EXTENDS:
-            resolve(key)
-    own = {key: own[key] for key in settings if key != EXTENDS}
+    own = {key: whole(key) if key in parts else settings[key] for key in settings if key != EXTENDS}
     file = settings.get(EXTENDS)
     if file is None:
         return own
@@ -96,20 +92,21 @@ def resolved(settings: Mapping[str, Any], folder: Path, chain: tuple[Path, ...] 
     return merged(_read(folder / expand_path(file), chain), own)
 
 
-def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, object], change: Mapping[str, object]) -> dict[str, object]:
     """`base` with the keys of `change`: mappings are merged, anything else replaces, None removes."""
     result = dict(base)
     for key, value in change.items():
+        before = result.get(key)
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
-            result[key] = merged(result[key], value)
+        elif isinstance(value, Mapping) and isinstance(before, Mapping):
+            result[key] = merged(before, value)
         else:
             result[key] = value
     return result
 
 
-def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, object]:
     if path.resolve() in (each.resolve() for each in chain):
         circle = " extends ".join(str(each) for each in (*chain, path))
         raise UserError(f"{circle}: nothing can extend itself")

@@ -8,7 +8,6 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from prerelax.errors import UserError
 from prerelax.settings import resolved
@@ -17,7 +16,7 @@ from prerelax.training.config import from_file
 KEY_IN_NAME = re.compile(r"\{(\w+)\}")
 
 
-def spelled_out(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict[str, Any]:
+def spelled_out(config: Mapping[str, object], files: Sequence[str | Path] = ()) -> dict[str, object]:
     """A config without short forms; one that has none is returned as it is.
 
     `files` are those that the config was read from: what the last of them, or where there is none the working
@@ -26,15 +25,16 @@ def spelled_out(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
     """
     folder = Path(files[-1]).parent if files else Path()
     whole = resolved(config, folder)
-    if isinstance(whole.get("denoisers"), Mapping):
-        whole["denoisers"] = {name: from_file(each) for name, each in whole["denoisers"].items()}
-    if isinstance(whole.get("starts"), Mapping):
-        whole["starts"] = _each_start(whole["starts"])
+    denoisers, starts = whole.get("denoisers"), whole.get("starts")
+    if isinstance(denoisers, Mapping):
+        whole["denoisers"] = {name: from_file(each) for name, each in denoisers.items()}
+    if isinstance(starts, Mapping):
+        whole["starts"] = _each_start(starts)
     return whole
 
 
-def _each_start(starts: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+def _each_start(starts: Mapping[str, object]) -> dict[str, object]:
+    made: dict[str, object] = {}
     for pattern, start in starts.items():
         for name, each in _those_named(pattern, start):
             if name in made:
@@ -43,21 +43,26 @@ def _each_start(starts: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _those_named(pattern: str, start: Any) -> Iterator[tuple[str, Any]]:
+def _those_named(pattern: str, start: object) -> Iterator[tuple[str, object]]:
     """The starts that a name stands for: `n{steps}` with `steps: [20, 50]` for `n20` and `n50`.
 
     With several keys there is a start for every combination; the last key changes fastest.
     """
     keys = KEY_IN_NAME.findall(pattern)
+    if not keys or not isinstance(start, Mapping):
+        yield pattern, start
+        return
+    lists = []
     for key in keys:
-        if not isinstance(start, Mapping) or not isinstance(start.get(key), list):
+        values = start.get(key)
+        if not isinstance(values, list):
             raise UserError(f"starts.{pattern}: {key} must be a list, with a value for each of the starts")
-    for values in itertools.product(*(start[key] for key in keys)):
-        chosen = dict(zip(keys, values, strict=True))
+        lists.append(values)
+    for chosen in itertools.product(*lists):
         name = pattern
-        for key, value in chosen.items():
+        for key, value in zip(keys, chosen, strict=True):
             name = name.replace(f"{{{key}}}", _in_a_name(value))
-        yield name, {**start, **chosen} if keys else start
+        yield name, {**start, **dict(zip(keys, chosen, strict=True))}
 
 
 def _in_a_name(value: object) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ LOWEST = 30
 MISSING_MSGPACK = "reading .msgpack needs the package msgpack: pip install 'prerelax[geom]'"
 
 Geometry = tuple[NDArray[np.int64], NDArray[np.float64]]
+Conformer = Mapping[str, object]
 """numbers [n_atoms] and positions [n_atoms, 3] Å"""
 
 
@@ -187,10 +188,12 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _molecule(
-    name: str, content: Any, geometry: Callable[[Mapping[str, Any]], Geometry], lowest: int
+    name: str, content: object, geometry: Callable[[Conformer], Geometry], lowest: int
 ) -> GeomMolecule:
     """The molecule with its lowest conformers, or why it has none."""
     try:
+        if not isinstance(content, Mapping):
+            raise TypeError(f"it is a {type(content).__name__}")
         conformers = sorted(content["conformers"], key=lambda conformer: float(conformer["totalenergy"]))
         return GeomMolecule(name, [geometry(conformer) for conformer in conformers[:lowest]])
     except KeyError as error:
@@ -199,7 +202,7 @@ def _molecule(
         return GeomMolecule(name, message=f"not a molecule of GEOM: {error}")
 
 
-def _crude_geometry(conformer: Mapping[str, Any]) -> Geometry:
+def _crude_geometry(conformer: Conformer) -> Geometry:
     """From rows of (atomic number, x, y, z)."""
     table = np.asarray(conformer["xyz"], dtype=float)
     if table.ndim != 2 or table.shape[1] != 4 or not len(table):
@@ -207,7 +210,7 @@ def _crude_geometry(conformer: Mapping[str, Any]) -> Geometry:
     return _checked(table[:, 0], table[:, 1:])
 
 
-def _pickled_geometry(conformer: Mapping[str, Any]) -> Geometry:
+def _pickled_geometry(conformer: Conformer) -> Geometry:
     from rdkit import Chem
 
     pickled = conformer["rd_mol"]
@@ -236,7 +239,7 @@ class _PickledMolecule:
             raise pickle.UnpicklingError("an RDKit molecule that is not bytes")
         self.data = data
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         """Properties in Python's hands are not needed."""
 
 
@@ -250,12 +253,12 @@ def _latin1(text: str, encoding: str) -> bytes:
 class _NumberType:
     """A numpy dtype of a number."""
 
-    def __init__(self, name: str, *_: Any) -> None:
+    def __init__(self, name: str, *_: object) -> None:
         if name not in ("f8", "f4", "i8", "i4"):
             raise pickle.UnpicklingError(f"numpy's type {name!r}, which energies and weights never have")
         self.dtype = np.dtype(name)
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         """Byte order; GEOM's is little-endian, as is every machine's of today."""
 
 
@@ -263,7 +266,7 @@ def _number(kind: _NumberType, data: bytes) -> float:
     return float(np.frombuffer(data, kind.dtype)[0])
 
 
-_KNOWN: dict[tuple[str, str], Any] = {
+_KNOWN: dict[tuple[str, str], Callable[..., object]] = {
     ("rdkit.Chem.rdchem", "Mol"): _PickledMolecule,
     ("_codecs", "encode"): _latin1,
     ("numpy", "dtype"): _NumberType,
@@ -275,7 +278,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 class _GeomUnpickler(pickle.Unpickler):
     """Makes containers, numbers and molecules' bytes; nothing that the pickle names is imported or called."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> Callable[..., object]:
         if (module, name) not in _KNOWN:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which GEOM's pickles never contain")
         return _KNOWN[module, name]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +71,7 @@ class LabelledStructures:
         return replace(chosen, **{name: values[rows] for name, values in self.origin.items()})
 
     @property
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, NDArray[np.int64]]:
         """The arrays of ORIGIN that are known."""
         return {name: values for name in ORIGIN if (values := getattr(self, name)) is not None}
 
@@ -128,16 +127,16 @@ def write_qm7x(path: Path, structures: LabelledStructures) -> None:
     """Write what `read_qm7x` reads, compressed: `z`, `R`, `E`, `F` and what is known of the origin."""
     shape = (len(structures), int(structures.n_atoms.max(initial=0)))
     real = np.arange(shape[1]) < structures.n_atoms[:, None]
-    arrays: dict[str, NDArray[Any]] = {
-        "z": np.zeros(shape, dtype=np.uint8),
-        "R": np.zeros((*shape, 3), dtype=np.float32),
+    z = np.zeros(shape, dtype=np.uint8)
+    R, F = np.zeros((2, *shape, 3), dtype=np.float32)
+    z[real], R[real], F[real] = structures.numbers, structures.positions, structures.forces
+    arrays: dict[str, NDArray[np.generic]] = {
+        "z": z,
+        "R": R,
         "E": structures.energies,
-        "F": np.zeros((*shape, 3), dtype=np.float32),
+        "F": F,
+        **structures.origin,
     }
-    flat = (structures.numbers, structures.positions, structures.forces)
-    for name, values in zip(("z", "R", "F"), flat, strict=True):
-        arrays[name][real] = values
-    arrays |= structures.origin
 
     def write(part: Path) -> None:
         with part.open("wb") as file:  # numpy would add .npz to a name

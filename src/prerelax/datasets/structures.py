@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +137,7 @@ def read_xyz(path: Path) -> Structures:
 
 def write_npz(path: Path, structures: Structures) -> None:
     """Write what `read_npz` reads, compressed."""
-    arrays: dict[str, Any] = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "ids": structures.ids,
         "n_atoms": structures.n_atoms,
         "numbers": structures.numbers,
@@ -148,7 +147,7 @@ def write_npz(path: Path, structures: Structures) -> None:
         arrays["positions_mmff94"] = structures.positions_start
     if structures.graphs is not None:
         arrays["graphs"] = structures.graphs
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def _check(structures: Structures, path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import lightning as L
 import torch
@@ -15,10 +15,19 @@ from torch import Tensor
 
 from prerelax.denoisers.model_folders import epoch_folder
 from prerelax.errors import UserError
+from prerelax.networks.batch import Batch
 from prerelax.training.config import OptimizationConfig, RunConfig
 from prerelax.training.data import EpochStream
 
 LAST_CHECKPOINT = "last.ckpt"
+
+
+class TrainingProgress(TypedDict):
+    """How far a training is: what an exported model records."""
+
+    epochs: float
+    steps: int
+    hours: float
 
 
 class ExponentialAverage(WeightAveraging):
@@ -37,7 +46,9 @@ class ExponentialAverage(WeightAveraging):
         super().__init__(use_buffers=False, multi_avg_fn=self._average)
 
     @torch.no_grad()
-    def _average(self, averaged: Any, current: Any, n_averaged: Any) -> None:
+    def _average(
+        self, averaged: Sequence[Tensor], current: Sequence[Tensor], n_averaged: int | Tensor
+    ) -> None:
         n = float(n_averaged)
         decay = min(self.decay, (1.0 + n) / (10.0 + n)) if self.warmup else self.decay
         torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
@@ -105,7 +116,7 @@ class Budget(Callback):
         trainer.should_stop = trainer.should_stop or self.used(trainer.global_step) >= 1.0
 
     def on_train_batch_start(
-        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_index: int
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Batch, batch_index: int
     ) -> None:
         rate = self.learning_rate(trainer.global_step)
         for optimizer in trainer.optimizers:
@@ -113,14 +124,14 @@ class Budget(Callback):
                 group["lr"] = rate
         module.log("train/learning_rate", rate)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *args: object) -> None:
         if self.used(trainer.global_step) >= 1.0:
             trainer.should_stop = True
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, float]:
         return {"seconds": self.seconds}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
         self._seconds_before = float(state["seconds"])
         self._started = time.monotonic()
 
@@ -148,7 +159,7 @@ class Checkpoints(Callback):
         folder: Path,
         average: ExponentialAverage,
         budget: Budget,
-        export: Callable[[Path, dict[str, Tensor], dict[str, Any]], None],
+        export: Callable[[Path, dict[str, Tensor], TrainingProgress], None],
     ) -> None:
         self.run = run
         self.folder = folder
@@ -157,7 +168,7 @@ class Checkpoints(Callback):
         self.export = export
         self._last_checkpoint = time.monotonic()
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *args: object) -> None:
         for epoch in self.run.keep_epochs:
             if trainer.global_step == max(1, round(epoch * self.budget.steps_per_epoch)):
                 self._export(trainer, self.folder / epoch_folder(epoch))
@@ -175,7 +186,7 @@ class Checkpoints(Callback):
         self._last_checkpoint = time.monotonic()
 
     def _export(self, trainer: L.Trainer, folder: Path) -> None:
-        progress = {
+        progress: TrainingProgress = {
             "epochs": round(trainer.global_step / self.budget.steps_per_epoch, 2),
             "steps": trainer.global_step,
             "hours": round(self.budget.seconds / 3600.0, 3),

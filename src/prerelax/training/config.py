@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -46,8 +46,8 @@ class AsWritten(Part):
     """A part that a record repeats as it was written, without the defaults that it leaves out."""
 
     @model_serializer(mode="wrap")
-    def _as_written(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        whole: dict[str, Any] = serialize(self)
+    def _as_written(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        whole: dict[str, object] = serialize(self)
         return {key: value for key, value in whole.items() if key in self.model_fields_set}
 
 
@@ -266,7 +266,7 @@ class TrainingConfig(Part, SettingsFile):
         "`denoisers`; what else the model holds is left out",
     )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The config as a trained model records it, and as YAML or JSON may hold it."""
         return self.model_dump(exclude={"data": {"set"}})
 

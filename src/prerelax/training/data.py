@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -86,21 +85,21 @@ class EpochStream(ABC):
         """Molecules in an epoch."""
 
     @abstractmethod
-    def batches(self, rng: np.random.Generator | None, first: int) -> Iterator[Any]:
+    def batches(self, rng: np.random.Generator | None, first: int) -> Iterator[Batch]:
         """An epoch's batches from the `first` on, shuffled by `rng`, or in a fixed order where it is None."""
 
     def seek(self, step: int) -> None:
         """Go to the batch of a step counted from the start of the training."""
         self.epoch, self.position = divmod(step, len(self))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, int]:
         """Makes Lightning see that the stream can be resumed; where it forgets to, `seek` does it."""
         return {"epoch": self.epoch, "position": self.position}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        self.epoch, self.position = state["epoch"], state["position"]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng((self.seed, self.epoch)) if self.shuffle else None
         for batch in self.batches(rng, self.position):
             # Moved on before the batch is handed out: Lightning counts, and never asks beyond the last one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.energy import EnergyNetwork
 from prerelax.training.config import EnergyOptions, TrainingConfig
 from prerelax.training.data import EpochStream
+
+Value = TypeVar("Value", bound=np.generic)
 
 FORMAT = "qm7x"
 """`data.format` of sets with energies and forces"""
@@ -122,5 +124,5 @@ class LabelledStream(EpochStream):
         )
 
 
-def _split_atoms(values: NDArray[Any], structures: LabelledStructures) -> list[NDArray[Any]]:
+def _split_atoms(values: NDArray[Value], structures: LabelledStructures) -> list[NDArray[Value]]:
     return np.split(values, np.cumsum(structures.n_atoms)[:-1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
 
 import lightning as L
 import torch
@@ -35,7 +34,7 @@ class DenoiserModule(L.LightningModule):
         self.optimization = optimization
         self.clipper = GradientClipper(optimization.gradient_clip)
 
-    def forward(self, batch: Batch, time: Tensor) -> Any:
+    def forward(self, batch: Batch, time: Tensor) -> Tensor:
         return self.network(batch, time)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
@@ -85,15 +84,15 @@ class DenoiserModule(L.LightningModule):
         )
 
     def configure_gradient_clipping(
-        self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
+        self, optimizer: torch.optim.Optimizer, *args: object, **kwargs: object
     ) -> None:
         norm = self.clipper(self.network)
         self.log("train/gradient_norm", norm, on_step=True)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, list[float]]) -> None:
         checkpoint["recent_gradient_norms"] = list(self.clipper.recent)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, list[float]]) -> None:
         self.clipper.recent.extend(checkpoint["recent_gradient_norms"])
 
 

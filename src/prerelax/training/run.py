@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -24,7 +23,14 @@ from prerelax.networks import build_network
 from prerelax.networks.morered import AtomNetwork
 from prerelax.networks.network import Network
 from prerelax.settings import expand_path
-from prerelax.training.callbacks import LAST_CHECKPOINT, Budget, Checkpoints, Continuation, ExponentialAverage
+from prerelax.training.callbacks import (
+    LAST_CHECKPOINT,
+    Budget,
+    Checkpoints,
+    Continuation,
+    ExponentialAverage,
+    TrainingProgress,
+)
 from prerelax.training.config import TrainingConfig, read_config
 from prerelax.training.data import BatchStream, EpochStream
 from prerelax.training.energy import FORMAT as LABELLED
@@ -156,9 +162,10 @@ def _trainer(config: TrainingConfig, folder: Path, training: EpochStream) -> L.T
     average = ExponentialAverage(config.optimization.ema_decay, config.optimization.ema_warmup)
     budget = Budget(config.optimization, len(training))
 
-    def export(target: Path, state: dict[str, Tensor], progress: dict[str, Any]) -> None:
-        record = {**progress, "n_molecules": training.n_molecules, "config": config.to_dict()}
-        parts = {part: record["config"][part] for part in ("network", "schedule", "sampler")}
+    def export(target: Path, state: dict[str, Tensor], progress: TrainingProgress) -> None:
+        said = config.to_dict()
+        parts = {part: said[part] for part in ("network", "schedule", "sampler")}
+        record = {**progress, "n_molecules": training.n_molecules, "config": said}
         save_model(target, state, {**parts, "training": record})
 
     accelerators = {"auto": "auto", "cpu": "cpu", "cuda": "gpu"}
