@@ -110,6 +110,15 @@ class RefinementOptions(AsWritten):
     noise_weight: Number = Field(0.5, description="Weight of EDM's loss, where the noise is Gaussian")
 
 
+class StagedOptions(AsWritten):
+    """How the loss `staged-refinement` counts the stages of a network `staged`."""
+
+    weights: list[Number] = Field([0.25, 0.25, 1.0], description="Of the errors after each stage")
+    error_scale: Number = Field(
+        0.33, description="Size of an error that counts by its square, in those of the loss refinement"
+    )
+
+
 class JointOptions(AsWritten):
     """Weights of the two errors of MoreRed-JT."""
 
@@ -143,6 +152,13 @@ class RefinementLoss(_Loss):
     options: RefinementOptions = RefinementOptions()
 
 
+class StagedLoss(_Loss):
+    """Errors of interatomic distances after each stage of a network `staged`; no noise is drawn."""
+
+    name: Literal["staged-refinement"] = "staged-refinement"
+    options: StagedOptions = StagedOptions()
+
+
 class JointLoss(_Loss):
     """Squared errors of noise and time together."""
 
@@ -167,6 +183,7 @@ LossConfig = Annotated[
     | Annotated[PlainLoss, Tag("morered-noise")]
     | Annotated[PlainLoss, Tag("morered-time")]
     | Annotated[RefinementLoss, Tag("refinement")]
+    | Annotated[StagedLoss, Tag("staged-refinement")]
     | Annotated[JointLoss, Tag("morered-joint")]
     | Annotated[EnergyLoss, Tag("energy-forces")],
     Discriminator(name),

@@ -15,6 +15,7 @@ from prerelax.training.data import repeat_for_atoms
 from prerelax.training.energy import energy_forces_loss
 from prerelax.training.morered_losses import morered_joint_loss, morered_noise_loss, morered_time_loss
 from prerelax.training.refinement_loss import refinement_loss
+from prerelax.training.staged_loss import staged_refinement_loss
 
 Loss = Callable[..., dict[str, Tensor]]
 
@@ -55,6 +56,7 @@ def noise_loss(
 LOSSES: dict[str, Loss] = {
     "noise": noise_loss,
     "refinement": refinement_loss,
+    "staged-refinement": staged_refinement_loss,
     "morered-joint": morered_joint_loss,
     "morered-noise": morered_noise_loss,
     "morered-time": morered_time_loss,

@@ -72,7 +72,8 @@ def refinement_loss(
     seen = torch.where(atom_noised, alpha[of_atoms] * minimum + sigma[of_atoms] * noise, start)
     predicted = predicted_at(seen, step)
     # As in `few_calls` a start stands for z_t without the factor alpha.
-    errors = _distance_errors(seen - sigma[of_atoms] / alpha[of_atoms] * predicted, minimum, batch, ~noised)
+    estimate = seen - sigma[of_atoms] / alpha[of_atoms] * predicted
+    errors = distance_errors(estimate, minimum, batch, ~noised)
     noise_error = ((predicted - noise) * atom_noised).square().sum() / (3 * atom_noised.sum().clamp(min=1))
     return {
         "loss": sum(errors) + options.noise_weight * noise_error,
@@ -81,15 +82,20 @@ def refinement_loss(
     }
 
 
-def _distance_errors(estimate: Tensor, minimum: Tensor, batch: Batch, which: Tensor) -> list[Tensor]:
-    """Weighted mean pseudo-Huber error of each class of pairs, of the molecules `which` [n_molecules]."""
+def distance_errors(
+    estimate: Tensor, minimum: Tensor, batch: Batch, which: Tensor, scale: float = 1.0
+) -> list[Tensor]:
+    """Weighted mean pseudo-Huber error of each class of pairs, of the molecules `which` [n_molecules].
+
+    `scale` multiplies ERROR_SCALES_ANG.
+    """
     receiver, sender = batch.pairs
     once = (receiver < sender) & which[batch.molecule_index[receiver]]
     receiver, sender = receiver[once], sender[once]
     assert batch.topological_distance is not None
     kind = batch.topological_distance[once]
     error = _distances(estimate, receiver, sender) - _distances(minimum, receiver, sender)
-    scales = error.new_tensor(ERROR_SCALES_ANG)[kind]
+    scales = scale * error.new_tensor(ERROR_SCALES_ANG)[kind]
     huber = torch.sqrt((error / scales).square() + 1.0) - 1.0
     n_kinds = len(CLASS_WEIGHTS)
     sums = huber.new_zeros(n_kinds).index_add(0, kind, huber)

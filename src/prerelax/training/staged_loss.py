@@ -1,0 +1,73 @@
+"""The loss that trains the stages of a network together: each has its part, at what those before it make.
+
+All molecules begin at their force-field minimum. As in the recycling of AlphaFold (Jumper et al., Nature
+2021, 596, 583) no gradient passes from one stage to the one before it. Errors are those of the loss
+`refinement` on a smaller scale: a network that leaves 0.001 Å in bonds should see them by their size, as a
+model card counts them, not by their square.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.errors import UserError
+from prerelax.networks.batch import Batch, centred
+from prerelax.networks.network import Network
+from prerelax.networks.staged import StagedNetwork
+from prerelax.training.config import StagedOptions
+from prerelax.training.refinement_loss import distance_errors
+
+
+def staged_refinement_loss(
+    network: Network,
+    batch: Batch,
+    schedule: NoiseSchedule,
+    steps: tuple[int, int],
+    generator: torch.Generator,
+    options: StagedOptions,
+) -> dict[str, Tensor]:
+    """Errors of the interatomic distances after every stage, times the weights of `options`.
+
+    Steps and random stream are not used. Returns `loss` (a scalar with gradient), and of the last stage
+    `last` (its part), `bonds` and `angles` (of that part bonds and 1-3 distances). Raises UserError for
+    another network, a training set without starts, and for weights that are not one for each stage.
+    """
+    if not isinstance(network, StagedNetwork):
+        raise UserError("the loss `staged-refinement` needs a network `staged`")
+    if batch.positions_start is None or batch.topological_distance is None:
+        raise UserError(
+            "the loss `staged-refinement` needs a network with `bond_graph` and data with positions_mmff94: "
+            "`prerelax add-starts` computes them"
+        )
+    if len(options.weights) != len(network.stages):
+        raise UserError(
+            f"loss.options.weights has {len(options.weights)} values; the network has "
+            f"{len(network.stages)} stages"
+        )
+    minimum = centred(batch.positions, batch)
+    everyone = torch.ones_like(batch.n_atoms, dtype=torch.bool)
+    errors = [
+        distance_errors(positions, minimum, batch, everyone, options.error_scale)
+        for positions in geometries(network, batch.with_positions(batch.positions_start), schedule)
+    ]
+    parts = torch.stack([torch.stack(of_stage).sum() for of_stage in errors])
+    _, bonds, angles, *_ = errors[-1]
+    loss = (parts.new_tensor(options.weights) * parts).sum()
+    return {"loss": loss, "last": parts[-1], "bonds": bonds, "angles": angles}
+
+
+def geometries(network: StagedNetwork, batch: Batch, schedule: NoiseSchedule) -> list[Tensor]:
+    """Centred positions [n_atoms_total, 3] Å after each stage, each with the gradient of its own stage.
+
+    The calls are those of `edm.few_calls`.
+    """
+    positions, found = centred(batch.positions, batch), []
+    for stage, step in zip(network.stages, network.steps, strict=True):
+        time = torch.full_like(batch.n_atoms, step, dtype=positions.dtype) / schedule.timesteps
+        noise = stage(batch.with_positions(positions), time)
+        size = float(schedule.sigma[step] / schedule.alpha[step])
+        found.append(centred(positions - size * noise, batch))
+        positions = found[-1].detach()
+    return found
