@@ -172,7 +172,7 @@ def test_energies_and_forces_are_pyscfs(in_engine_process, xc, basis, name, mult
 
 def dispersion_slope(version, step_bohr=1e-3):
     """D3 or D4 of a charged dimer: gradient, finite differences, energy."""
-    from prerelax.engines.dispersion import dispersion
+    from prerelax.engines.pyscf.dispersion import dispersion
 
     atoms = molecule("CH3OH")
     numbers, positions = atoms.numbers, atoms.positions / Bohr

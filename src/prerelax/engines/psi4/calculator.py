@@ -6,11 +6,11 @@ from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
 from prerelax.engines.calculator import EngineCalculator, Forces
-from prerelax.engines.dispersion import dispersion
 from prerelax.engines.failures import EngineError
 from prerelax.engines.level import Level
 from prerelax.engines.psi4.program import Psi4Error, Psi4Process
 from prerelax.engines.psi4.settings import Psi4Settings, setup
+from prerelax.engines.pyscf.dispersion import dispersion
 
 SCF_FAILED = (
     "Psi4's SCF did not converge with DIIS, second order and damping; check charge, multiplicity and geometry"

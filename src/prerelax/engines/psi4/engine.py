@@ -6,12 +6,12 @@ import importlib.metadata
 import re
 
 from prerelax.engines.calculator import EngineCalculator
-from prerelax.engines.dispersion import check_parameters, check_version
 from prerelax.engines.engine import Engine
 from prerelax.engines.level import Level, versions
 from prerelax.engines.psi4.calculator import Psi4
 from prerelax.engines.psi4.program import Psi4Error, Psi4Process, find_psi4
 from prerelax.engines.psi4.settings import Psi4Settings, setup
+from prerelax.engines.pyscf.dispersion import check_parameters, check_version
 from prerelax.engines.pyscf.names import COMMON_BASES, validate_basis
 from prerelax.errors import nearest
 

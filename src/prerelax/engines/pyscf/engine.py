@@ -3,9 +3,9 @@
 import dataclasses
 
 from prerelax.engines.calculator import EngineCalculator
-from prerelax.engines.dispersion import check_parameters, check_version
 from prerelax.engines.engine import Engine
 from prerelax.engines.level import Level, versions
+from prerelax.engines.pyscf.dispersion import check_parameters, check_version
 from prerelax.engines.pyscf.names import QM9, functional_proper, validate_basis, validate_functional
 from prerelax.engines.pyscf.settings import scf_settings
 from prerelax.engines.solvents import PYSCF_MODELS, smd_name
