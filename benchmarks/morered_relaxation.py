@@ -36,7 +36,8 @@ from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, ModelError, find_m
 from prerelax.diffusion.noise import SeededNoise
 from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
-from prerelax.molecules.graph import mapped_smiles, perceived_molecule
+from prerelax.molecules.graph import mapped_smiles
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.superposition import rmsd
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances

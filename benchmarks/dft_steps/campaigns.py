@@ -30,7 +30,7 @@ from rdkit import Chem
 from prerelax.comparison.comparison import read_comparison
 from prerelax.comparison.figures.style import DOUBLE_COLUMN_MM, INK, in_house_style, new_figure, start_colours
 from prerelax.datasets.structures import read_npz
-from prerelax.molecules.graph import perceived_molecule
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.records.shard import read_shard, write_frames
 
 HERE = Path(__file__).parent

@@ -22,7 +22,7 @@ from rdkit import Chem
 
 from prerelax.datasets.structures import read_npz
 from prerelax.diffusion.evaluation import compare
-from prerelax.molecules.graph import perceived_molecule
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.records.shard import Record, read_shard
 
 

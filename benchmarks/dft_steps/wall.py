@@ -32,7 +32,8 @@ from pyscf import dft, gto, lib
 from rdkit.Chem import rdForceFieldHelpers
 
 from prerelax.engines.pyscf import qm9_level
-from prerelax.molecules.graph import conformer_at, perceived_molecule
+from prerelax.molecules.graph import conformer_at
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.records.shard import read_shard, write_frames
 
 OUT = Path("results/dft-steps")

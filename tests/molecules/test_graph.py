@@ -10,8 +10,8 @@ from prerelax.molecules.graph import (
     connectivity_unchanged,
     mapped_smiles,
     mol_from_mapped_smiles,
-    perceived_molecule,
 )
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.topology import topological_distances
 
 

@@ -12,13 +12,9 @@ from hypothesis import strategies as st
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.input_files import count_rows
-from prerelax.molecules.molecule import (
-    Molecule,
-    connectivity_unchanged,
-    mol_from_mapped_smiles,
-    read_molecules,
-)
+from prerelax.molecules.molecule import Molecule, read_molecules
 from prerelax.records.shard import read_shard
 from prerelax.starts.embed import embed_shard
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prerelax.molecules.molecule import Molecule, mol_from_mapped_smiles, read_molecules
+from prerelax.molecules.graph import mol_from_mapped_smiles
+from prerelax.molecules.molecule import Molecule, read_molecules
 from prerelax.molecules.superposition import rmsd
 from prerelax.records.shard import Record
 from prerelax.starts.embed import embedded

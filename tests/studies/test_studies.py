@@ -11,7 +11,8 @@ from prerelax.comparison.comparison import comparison_of
 from prerelax.comparison.figures.style import save_with_numbers
 from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.errors import UserError
-from prerelax.molecules.graph import mapped_smiles, perceived_molecule
+from prerelax.molecules.graph import mapped_smiles
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.records.shard import Record, ShardError, write_frames, write_shard
 from prerelax.studies.outlier.analysis import find_outlier, largest_turn
 from prerelax.studies.outlier.figures import outlier

@@ -13,7 +13,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,20 @@ GEOM_ELEMENTS = [1, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 33, 35, 53, 80, 83]
 PREFIX = "dynamics.egnn."
 
 
+class Arguments(TypedDict, total=False):
+    """What is used of the arguments of an EDM training."""
+
+    diffusion_noise_precision: float
+    sin_embedding: bool
+    conditioning: list[str]
+    normalize_factors: list[float]
+    include_charges: bool
+    tanh: bool
+    norm_constant: float
+    aggregation_method: str
+    normalization_factor: float
+
+
 def import_edm(weights: Path, arguments: Path | None, out: Path) -> None:
     """Convert an EDM checkpoint into the model folder `out`.
 
@@ -37,7 +51,7 @@ def import_edm(weights: Path, arguments: Path | None, out: Path) -> None:
     embedding, a learned schedule, scaled positions).
     """
     state = read_state(weights)
-    given = read_arguments(arguments) if arguments is not None else {}
+    given = read_arguments(arguments) if arguments is not None else Arguments()
     config = network_config(state, given, weights)
     network = build_network(config)
     try:
@@ -73,13 +87,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
 class _ArgumentsUnpickler(pickle.Unpickler):
     """Finds argparse.Namespace and nothing else; that class only stores attributes."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> type[argparse.Namespace]:
         if (module, name) == ("argparse", "Namespace"):
             return argparse.Namespace
         raise pickle.UnpicklingError(f"it names {module}.{name}, which arguments never contain")
 
 
-def read_arguments(path: Path) -> dict[str, Any]:
+def read_arguments(path: Path) -> Arguments:
     """The pickled argparse.Namespace of an EDM training, without executing anything it names.
 
     Raises ModelError for any other pickle.
@@ -90,10 +104,10 @@ def read_arguments(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is not the pickled arguments of an EDM training: {error}") from error
     if type(arguments) is not argparse.Namespace:
         raise ModelError(f"{path} is not the pickled arguments of an EDM training")
-    return dict(vars(arguments))
+    return cast(Arguments, vars(arguments))
 
 
-def network_config(state: Mapping[str, Tensor], arguments: Mapping[str, Any], source: Path) -> dict[str, Any]:
+def network_config(state: Mapping[str, Tensor], arguments: Arguments, source: Path) -> dict[str, object]:
     """The EGNN options of an original checkpoint: sizes from its arrays, the rest from its arguments."""
     embedding = state.get(f"{PREFIX}embedding.weight")
     if embedding is None or "gamma.gamma" not in state:
@@ -104,7 +118,7 @@ def network_config(state: Mapping[str, Tensor], arguments: Mapping[str, Any], so
         raise ModelError(f"{source}: sinusoidal distance embeddings are not supported")
     if arguments.get("conditioning"):
         raise ModelError(f"{source}: models conditioned on properties are not supported")
-    scales = list(arguments.get("normalize_factors") or (1, 4, 10))
+    scales = arguments.get("normalize_factors") or [1, 4, 10]
     if float(scales[0]) != 1.0:
         raise ModelError(f"{source}: positions scaled by {scales[0]} are not supported")
     width = embedding.shape[1] - 1  # the last input is the time
@@ -127,7 +141,7 @@ def network_config(state: Mapping[str, Tensor], arguments: Mapping[str, Any], so
     }
 
 
-def _elements(width: int, arguments: Mapping[str, Any], source: Path) -> tuple[list[int], bool]:
+def _elements(width: int, arguments: Arguments, source: Path) -> tuple[list[int], bool]:
     for elements in (QM9_ELEMENTS, GEOM_ELEMENTS):
         for charges in (True, False):
             matches = width == len(elements) + charges
@@ -171,7 +185,7 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, str | int | float | bool)

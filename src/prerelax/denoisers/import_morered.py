@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypedDict, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,18 @@ _MODEL = "schnetpack.model.base.NeuralNetworkPotential"
 _TIME_HEAD, _NOISE_HEAD = "morered.model.heads.DiffusionTime", "morered.model.heads.TimeAwareEquivariant"
 
 
+class MoreRedConfig(TypedDict):
+    """The `network` part of an imported model's config."""
+
+    name: str
+    elements: list[int]
+    n_features: int
+    n_interactions: int
+    n_radial: int
+    cutoff: float
+    n_head_layers: int
+
+
 class NotMoreRedError(UserError):
     """The file is not a model of MoreRed, or names what such a model never contains. Nothing was run."""
 
@@ -84,7 +96,7 @@ def import_morered(model_pt: Path, out: Path, elements: Sequence[int] = ELEMENTS
 
 def read_morered(
     model_pt: Path, elements: Sequence[int] = ELEMENTS
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+) -> tuple[MoreRedConfig, dict[str, Tensor]]:
     """Network config and weights, under our names, of a published `.pt`. Errors as `import_morered`."""
     root = _unpickle(model_pt)
     if not isinstance(root, _StandIn) or root.name != _MODEL:
@@ -106,7 +118,7 @@ def read_morered(
     return config, weights
 
 
-def _card(model_pt: Path, config: dict[str, Any]) -> str:
+def _card(model_pt: Path, config: MoreRedConfig) -> str:
     symbols = ", ".join(str(z) for z in config["elements"])
     return (
         f"# {config['name']} imported from {model_pt.name}\n\n"
@@ -120,7 +132,7 @@ def _card(model_pt: Path, config: dict[str, Any]) -> str:
 # ---------------------------------------------------------------- the module tree
 
 
-def _translate(root: _StandIn) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _translate(root: _StandIn) -> tuple[MoreRedConfig, dict[str, Tensor]]:
     """Network config (without elements) and weights under our names."""
     children = _children(root)
     trunk = children.get("representation")
@@ -169,13 +181,14 @@ def _translate(root: _StandIn) -> tuple[dict[str, Any], dict[str, Tensor]]:
         weights |= {f"{prefix}.outnet.{name}": tensor for name, tensor in _tensors(layers)}
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise NotMoreRedError("it has weights that are not finite")
-    config = {
+    config: MoreRedConfig = {
         "name": kind,
         "n_features": int(embedding.shape[1]),
         "n_interactions": len(_children(trunk).get("interactions", _NOTHING).modules),
         "n_radial": len(offsets),
         "cutoff": float(cutoff.flatten()[0]),
         "n_head_layers": n_layers,
+        "elements": [],
     }
     return config, {name: tensor.float() for name, tensor in weights.items()}
 
@@ -213,7 +226,7 @@ def _check_activations(root: _StandIn) -> None:
                 raise NotMoreRedError(f"its activation is {used.name}; MoreRed's is silu")
 
 
-def _describe(thing: Any) -> str:
+def _describe(thing: object) -> str:
     return thing.name if isinstance(thing, _StandIn) else f"a {type(thing).__name__}"
 
 
@@ -225,38 +238,38 @@ class _StandInClass(type):
 
     name: str
 
-    def __call__(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls, *args: object, **kwargs: object) -> object:
         if cls.name not in _CALLED:
             raise NotMoreRedError(f"it would call {cls.name}, which no MoreRed model does")
-        return cls.__new__(cls, *args)
+        return super().__call__(*args)
 
 
 class _StandIn(metaclass=_StandInClass):
     """An object of the pickle: the name of its class and its state, never more."""
 
     name = "nothing"
-    state: Mapping[str, Any] = MappingProxyType({})
+    state: Mapping[str, object] = MappingProxyType({})
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> _StandIn:
+    def __new__(cls, *args: object, **kwargs: object) -> _StandIn:
         return object.__new__(cls)
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         self.state = state if isinstance(state, dict) else {}
 
-    def _part(self, key: str) -> dict[str, Any]:
+    def _part(self, key: str) -> dict[str, object]:
         part = self.state.get(key)
         return part if isinstance(part, dict) else {}
 
     @property
-    def modules(self) -> dict[str, Any]:
+    def modules(self) -> dict[str, object]:
         return self._part("_modules")
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         return self._part("_parameters")
 
     @property
-    def buffers(self) -> dict[str, Any]:
+    def buffers(self) -> dict[str, object]:
         return self._part("_buffers")
 
 
@@ -272,7 +285,7 @@ class _TensorUnpickler(pickle.Unpickler):
         self.prefix = prefix
         self.stand_ins: dict[str, type] = {}
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         full = f"{'builtins' if module == '__builtin__' else module}.{name}"
         if full == "collections.OrderedDict":
             return dict
@@ -286,7 +299,7 @@ class _TensorUnpickler(pickle.Unpickler):
             self.stand_ins[full] = _StandInClass(name, (_StandIn,), {"name": full})
         return self.stand_ins[full]
 
-    def persistent_load(self, pid: Any) -> Tensor:
+    def persistent_load(self, pid: object) -> Tensor:
         """One-dimensional tensor of a storage: ("storage", class, key, device, number of elements)."""
         if not (isinstance(pid, tuple) and len(pid) == 5 and pid[0] == "storage"):
             raise NotMoreRedError("it refers to something else than tensor storages")
@@ -308,30 +321,34 @@ class _Call:
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self._function = function
 
-    def __call__(self, *args: Any) -> Tensor:
+    def __call__(self, *args: object) -> Tensor:
         return self._function(*args)
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         raise NotMoreRedError("it would change a function")
 
 
-def _rebuild_tensor(
-    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *_: Any
-) -> Tensor:
+def _rebuild_tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> Tensor:
     if not isinstance(storage, Tensor):
         raise NotMoreRedError("it has a tensor without a storage")
+    if not (isinstance(offset, int) and _are_integers(size) and _are_integers(stride)):
+        raise NotMoreRedError("it has a tensor without a shape")
     if math.prod(size) > len(storage):
         raise NotMoreRedError("it has a tensor larger than its storage")
     return torch.as_strided(storage, size, stride, offset).clone()
 
 
-def _rebuild_parameter(data: Any, *_: Any) -> Tensor:
+def _are_integers(values: object) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(values, tuple) and all(isinstance(value, int) for value in values)
+
+
+def _rebuild_parameter(data: object, *_: object) -> Tensor:
     if not isinstance(data, Tensor):
         raise NotMoreRedError("it has a parameter that is not a tensor")
     return data
 
 
-def _unpickle(path: Path) -> Any:
+def _unpickle(path: Path) -> object:
     """What the archive holds, as stand-ins and tensors."""
     if not path.is_file():
         raise UserError(f"there is no file {path}")

@@ -88,6 +88,6 @@ class MoreRedSchedule:
         x' = (x - β/√(1-ᾱ) ε) / √(1-β) + σ z, without σ z at step 0 (paper, eq. 4, and its code).
         """
         per_step = torch.stack([self.beta, self.sigma, self.posterior_sigma], dim=1).to(positions.device)
-        beta, sigma, posterior_sigma = per_step.index_select(0, step).split(1, dim=1)
+        beta, sigma, posterior_sigma = torch.split(per_step.index_select(0, step), 1, dim=1)
         mean = (positions.double() - beta / sigma * predicted_noise.double()) / (1.0 - beta).sqrt()
         return mean + posterior_sigma * (step > 0)[:, None] * noise

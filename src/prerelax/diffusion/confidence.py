@@ -86,7 +86,9 @@ def residuals_ang(
         if noisy:
             batch = batch.with_positions(_one_more_call(denoiser, batch, LAST_NOISE_ANG))
         after = _one_more_call(denoiser, batch, NOISE_ANG)
-        pairs = torch.stack([batch.positions, after], dim=1).double().cpu().split(batch.n_atoms.tolist())
+        pairs = torch.split(
+            torch.stack([batch.positions, after], dim=1).double().cpu(), batch.n_atoms.tolist()
+        )
         for row, molecule, pair in zip(rows, asked, pairs, strict=True):
             found[row] = _change_of_distances(topology(molecule), pair[:, 0].numpy(), pair[:, 1].numpy())
     return found

@@ -63,8 +63,8 @@ class Relaxed:
     message: str
     steps: list[int]
     """the step of every iteration, -1 where the prediction failed; as many as there were iterations"""
-    trajectory: list[NDArray[np.float32]] = field(default_factory=list)
-    """[n_atoms, 3] Å before every iteration, centred, where asked for"""
+    trajectory: list[NDArray[np.floating]] = field(default_factory=list)
+    """float32 [n_atoms, 3] Å before every iteration, centred, where asked for"""
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ class _Passenger:
     centroid: NDArray[np.float64]
     first_step: int
     steps: list[int] = field(default_factory=list)
-    trajectory: list[NDArray[np.float32]] = field(default_factory=list)
+    trajectory: list[NDArray[np.floating]] = field(default_factory=list)
 
 
 class _Flight:
@@ -403,12 +403,12 @@ class _Flight:
             results.append((passenger.index, relaxed))
         return results
 
-    def _split(self, values: Tensor) -> list[NDArray]:
+    def _split(self, values: Tensor) -> list[NDArray[np.floating]]:
         """Per molecule [n_atoms, 3]."""
         offsets = np.cumsum([len(p.molecule.numbers) for p in self.passengers])[:-1]
         return np.split(values.cpu().numpy(), offsets)
 
-    def _make_batch(self, molecules: Sequence[Molecule], positions: Sequence[NDArray]) -> Batch:
+    def _make_batch(self, molecules: Sequence[Molecule], positions: Sequence[NDArray[np.floating]]) -> Batch:
         topologies = [m.topological_distance for m in molecules if m.topological_distance is not None]
         complete = topologies if len(topologies) == len(molecules) else None
         return make_batch([m.numbers for m in molecules], positions, complete).to(self.device)

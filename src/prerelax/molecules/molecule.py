@@ -13,27 +13,14 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
 from prerelax.molecules.graph import (
-    bonded_matrix,
-    connectivity_unchanged,
     mapped_smiles,
     mol_from_mapped_smiles,
     parsed_smiles,
-    perceived_molecule,
 )
-from prerelax.molecules.input_files import InputFileError, Row, count_rows, read_rows
+from prerelax.molecules.input_files import Row, read_rows
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import Status
 from prerelax.molecules.topology import COVALENT_RADII_ANG
-
-__all__ = [
-    "InputFileError",
-    "Molecule",
-    "bonded_matrix",
-    "connectivity_unchanged",
-    "count_rows",
-    "mapped_smiles",
-    "mol_from_mapped_smiles",
-    "read_molecules",
-]
 
 SAME_SPOT_ANG = 0.4
 """Two atoms closer than this are an input error (the shortest bond there is, H2, has 0.74 Å)."""

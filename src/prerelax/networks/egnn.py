@@ -280,7 +280,9 @@ class PairLinear(nn.Module):
     def __init__(self, n_features: int, n_pair_inputs: int) -> None:
         super().__init__()
         whole = nn.Linear(2 * n_features + n_pair_inputs, n_features)  # the published initialisation
-        receiver, sender, pair = whole.weight.detach().split([n_features, n_features, n_pair_inputs], dim=1)
+        receiver, sender, pair = torch.split(
+            whole.weight.detach(), [n_features, n_features, n_pair_inputs], dim=1
+        )
         self.receiver = nn.Parameter(receiver.clone())
         self.sender = nn.Parameter(sender.clone())
         self.pair = nn.Parameter(pair.clone())

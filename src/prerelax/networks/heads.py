@@ -33,7 +33,7 @@ class Dense(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         if input.dim() == 2:
             return linear(input, self.weight, self.bias)
-        return linear(input.flatten(0, -2), self.weight, self.bias).unflatten(0, input.shape[:-1])
+        return torch.unflatten(linear(input.flatten(0, -2), self.weight, self.bias), 0, input.shape[:-1])
 
 
 class Perceptron(nn.Sequential):

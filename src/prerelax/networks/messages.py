@@ -70,7 +70,7 @@ def messages(sent: Tensor, vectors: Tensor | None, filters: Tensor, edges: Edges
         times_vectors = sent[:, None, 2 * n_features :] * vectors
         table = torch.cat([times_vectors.flatten(1), sent[:, : 2 * n_features]], dim=1)
     received: Tensor = _BlockedMessages.apply(table, filters, edges.features, edges.padded)
-    return received[:, 3 * n_features :], received[:, : 3 * n_features].unflatten(1, (3, n_features))
+    return received[:, 3 * n_features :], torch.unflatten(received[:, : 3 * n_features], 1, (3, n_features))
 
 
 def _plain_messages(
@@ -79,7 +79,7 @@ def _plain_messages(
     receiver, sender = edges.neighbours.receiver, edges.neighbours.sender
     n_atoms, n_features = len(sent), sent.shape[1] // 3
     filtered = (edges.features @ filters) * sent.index_select(0, sender)
-    to_scalars, along, times_vectors = filtered.split(n_features, dim=1)
+    to_scalars, along, times_vectors = torch.split(filtered, n_features, dim=1)
     to_vectors = along[:, None, :] * edges.neighbours.direction[:, :, None]
     if vectors is not None:
         to_vectors = to_vectors + times_vectors[:, None, :] * vectors.index_select(0, sender)
@@ -146,7 +146,9 @@ def _received(
     sent[:, -2 * n_features :] *= weights[:, : 2 * n_features]
     with_vectors = table.shape[1] == 5 * n_features
     if with_vectors:
-        sent[:, : 3 * n_features].unflatten(1, (3, n_features)).mul_(weights[:, None, 2 * n_features :])
+        torch.unflatten(sent[:, : 3 * n_features], 1, (3, n_features)).mul_(
+            weights[:, None, 2 * n_features :]
+        )
     sent = sent.view(n, width, table.shape[1])
     along = torch.bmm(block.directions.transpose(1, 2), sent[..., -n_features:]).flatten(1)
     sums = sent[..., :-n_features].sum(1)

@@ -107,7 +107,7 @@ class Interaction(nn.Module):
     ) -> Tensor:
         n_features = x.shape[-1]
         weights = torch.cat([self.filter_net.weight.t(), self.filter_net.bias[None]])
-        filters = (edges @ weights).unflatten(1, (self.n_degrees, n_features))
+        filters = torch.unflatten(edges @ weights, 1, (self.n_degrees, n_features))
         sent = x.index_select(0, sender)
         messages = torch.zeros_like(sent)
         for degree, operator in enumerate(operators):
@@ -117,7 +117,7 @@ class Interaction(nn.Module):
         squared = (received[:, :, None] * mixed[:, None]).flatten(1, 2)
         received = received + coupling.flatten(0, 1).t() @ squared
         received = self.mixing[1](received)
-        gates = torch.sigmoid(self.gate(received[:, 0])).unflatten(1, (self.n_degrees, n_features))
+        gates = torch.unflatten(torch.sigmoid(self.gate(received[:, 0])), 1, (self.n_degrees, n_features))
         updated: Tensor = x + self.mixing[2](received * gates.index_select(1, self.degree_of))
         return updated
 

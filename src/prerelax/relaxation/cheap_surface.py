@@ -93,7 +93,7 @@ class _Mmff94:
     ) -> None:
         from rdkit.Chem import rdForceFieldHelpers
 
-        from prerelax.molecules.graph import perceived_molecule
+        from prerelax.molecules.perception import perceived_molecule
 
         try:
             molecule = perceived_molecule(numbers, positions, charge, multiplicity)

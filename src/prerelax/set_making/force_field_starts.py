@@ -14,7 +14,8 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from prerelax.datasets.structures import Structures, read_npz, read_xyz, write_npz
 from prerelax.errors import UserError
-from prerelax.molecules.graph import conformer_at, connectivity_unchanged, perceived_molecule
+from prerelax.molecules.graph import conformer_at, connectivity_unchanged
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.superposition import superimposed
 
 MOLECULES_AT_A_TIME = 200

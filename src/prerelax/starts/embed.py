@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,8 @@ from rdkit.Chem import rdDistGeom
 
 from prerelax.datasets.graph_split import graph_key
 from prerelax.errors import UserError
-from prerelax.molecules.graph import bonded_matrix
-from prerelax.molecules.molecule import Molecule, mol_from_mapped_smiles, read_molecules
+from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
+from prerelax.molecules.molecule import Molecule, read_molecules
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import Record, read_shard, write_shard
 
@@ -119,12 +118,11 @@ def _embedded_again(record: Record, seed: int, start: str) -> Record:
     began = perf_counter()
     mol = mol_from_mapped_smiles(record.smiles)
     geometry = embedded_positions(mol, seed + record.conformer)
-    changes: dict[str, Any] = {"start": start, "message": ""}
+    wall_s = perf_counter() - began
     if geometry is None:
-        changes |= {"status": "embed_failed", "message": _why_not(mol, seed + record.conformer)}
-    else:
-        changes["positions"] = geometry
-    return record.after_stage(start, perf_counter() - began, **changes)
+        message = _why_not(mol, seed + record.conformer)
+        return record.after_stage(start, wall_s, start=start, status="embed_failed", message=message)
+    return record.after_stage(start, wall_s, start=start, message="", positions=geometry)
 
 
 def embedded_positions(mol: Chem.Mol, seed: int) -> NDArray[np.float64] | None:

@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from prerelax.engines import EngineError, check_molecule
-from prerelax.molecules.graph import (
-    bonded_matrix,
-    bonds_unchanged,
-    mol_from_mapped_smiles,
-    perceived_molecule,
-)
+from prerelax.molecules.graph import bonded_matrix, bonds_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import COVALENT_RADII_ANG, bonds_from_geometry
 from prerelax.records.shard import Record, read_shard, write_shard

@@ -13,7 +13,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
 from prerelax.errors import UserError
-from prerelax.molecules.molecule import connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import Record, read_shard, write_shard

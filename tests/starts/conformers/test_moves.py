@@ -5,8 +5,8 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 
-from prerelax.molecules.graph import conformer_at
-from prerelax.molecules.molecule import Molecule, mapped_smiles
+from prerelax.molecules.graph import conformer_at, mapped_smiles
+from prerelax.molecules.molecule import Molecule
 from prerelax.starts.conformers import moves
 from prerelax.starts.conformers.distinct import Skeleton, distinct
 from prerelax.starts.embed import embedded

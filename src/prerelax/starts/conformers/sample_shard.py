@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from rdkit import Chem
@@ -18,7 +18,8 @@ from prerelax.diffusion.options import Device, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, refusal
 from prerelax.diffusion.samplers import sample as denoised
 from prerelax.errors import UserError
-from prerelax.molecules.graph import mol_from_mapped_smiles, perceived_molecule
+from prerelax.molecules.graph import mol_from_mapped_smiles
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import Status
 from prerelax.molecules.topology import topological_distances
 from prerelax.records.settings import settings_text, sha256_of_files
@@ -140,10 +141,10 @@ def sample_shard(
         for record in records:
             key = molecule_key(record, {**settings, "id": record.id})
             if key in known:
-                outcome = _outcome_from_line(record, known[key])
+                outcome = _outcome_from_line(record, cast(_OutcomeLine, known[key]))
             else:
                 outcome = sampled(record, denoiser, plan, xtb, workers, device)
-                journal.add(key, _outcome_line(outcome))
+                journal.add(key, dict(_outcome_line(outcome)))
             outcomes.append(outcome)
             report(outcome)
     text = settings_text({**settings, "model": folder.name}, "torch", "rdkit")
@@ -220,7 +221,6 @@ def _denoise(
     refused = refusal(given, denoiser)
     if refused is not None:
         return None, refused.message if refused.status != "ok" else ""
-
     options = SamplerOptions(sampler="few", device=device)
 
     def denoise(geometries: Sequence[Geometry]) -> list[Geometry]:
@@ -235,11 +235,57 @@ def _generator(name: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
-def _outcome_line(outcome: Outcome) -> dict[str, Any]:
-    line = {name: value for name, value in vars(outcome).items() if name not in ("record", "conformers")}
-    return line | {"conformers": [{**vars(f), "positions": f.positions.tolist()} for f in outcome.conformers]}
+class _FoundLine(TypedDict):
+    positions: list[list[float]]
+    energy_ev: float
+    converged: bool
+    fmax_ev_ang: float
 
 
-def _outcome_from_line(record: Record, line: dict[str, Any]) -> Outcome:
-    found = [Found(**{**f, "positions": np.array(f["positions"])}) for f in line["conformers"]]
-    return Outcome(**{**line, "record": record, "conformers": found})
+class _OutcomeLine(TypedDict):
+    """What the journal keeps of an outcome."""
+
+    status: Status
+    message: str
+    conformers: list[_FoundLine]
+    counts: dict[str, int]
+    accepted: list[float]
+    exchanged: list[float]
+    wall_s: float
+
+
+def _outcome_line(outcome: Outcome) -> _OutcomeLine:
+    return {
+        "status": outcome.status,
+        "message": outcome.message,
+        "conformers": [
+            {
+                "positions": found.positions.tolist(),
+                "energy_ev": found.energy_ev,
+                "converged": found.converged,
+                "fmax_ev_ang": found.fmax_ev_ang,
+            }
+            for found in outcome.conformers
+        ],
+        "counts": outcome.counts,
+        "accepted": outcome.accepted,
+        "exchanged": outcome.exchanged,
+        "wall_s": outcome.wall_s,
+    }
+
+
+def _outcome_from_line(record: Record, line: _OutcomeLine) -> Outcome:
+    conformers = [
+        Found(np.array(f["positions"]), f["energy_ev"], f["converged"], f["fmax_ev_ang"])
+        for f in line["conformers"]
+    ]
+    return Outcome(
+        record,
+        line["status"],
+        line["message"],
+        conformers,
+        line["counts"],
+        line["accepted"],
+        line["exchanged"],
+        line["wall_s"],
+    )

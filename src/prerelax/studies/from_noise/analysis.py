@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 from prerelax.datasets.structures import read_npz
 from prerelax.errors import UserError
 from prerelax.molecules.bond_orders import VALENCES, allowed, bond_orders, valences
-from prerelax.molecules.graph import perceived_molecule
+from prerelax.molecules.perception import perceived_molecule
 from prerelax.records.atomic_write import write_text_atomically
 from prerelax.studies.from_noise.samples import Samples
 

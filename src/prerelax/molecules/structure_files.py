@@ -1,0 +1,174 @@
+"""Files with coordinates as rows: SDF, (extended) XYZ, and the npz of training sets."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from itertools import chain, islice, pairwise
+from pathlib import Path
+
+from prerelax.molecules.row import InputFileError, RecordFile, Row, lines_of, stem
+
+# --- SDF ----------------------------------------------------------------------------------------------------
+
+
+def sdf_file(path: Path) -> RecordFile[list[str]]:
+    return RecordFile(_sdf_records(path), _sdf_row)
+
+
+def _sdf_records(path: Path) -> Iterator[tuple[str, list[str]]]:
+    for number, record in enumerate(_split_sdf(path), start=1):
+        title = record[0].strip() if record else ""
+        yield title or _sdf_data(record).get("id") or f"{stem(path)}-{number}", record
+
+
+def _split_sdf(path: Path) -> Iterator[list[str]]:
+    record: list[str] = []
+    for line in lines_of(path):
+        if line.startswith("$$$$"):
+            yield record
+            record = []
+        else:
+            record.append(line)
+    if any(line.strip() for line in record):
+        yield record
+
+
+def _sdf_row(number: int, name: str, record: list[str]) -> Row:
+    data = _sdf_data(record)
+    end = next((i for i, line in enumerate(record) if line.startswith("M  END")), len(record) - 1)
+    molblock = "\n".join(record[: end + 1]) + "\n"
+    return Row(
+        number,
+        "sdf",
+        name,
+        molblock,
+        charge=data.get("charge", ""),
+        multiplicity=data.get("multiplicity", ""),
+    )
+
+
+def _sdf_data(lines: list[str]) -> dict[str, str]:
+    """The first line of each data field, by the field's lower-case name."""
+    data = {}
+    for line, value in pairwise(lines):
+        if line.startswith(">") and (name := re.search(r"<([^>]+)>", line)):
+            data[name.group(1).strip().lower()] = value.strip()
+    return data
+
+
+# --- XYZ ----------------------------------------------------------------------------------------------------
+
+_KEY_VALUE = re.compile(r"""([A-Za-z_]\w*)\s*=\s*("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
+
+
+def xyz_file(path: Path) -> RecordFile[list[str]]:
+    return RecordFile(_xyz_records(path), _xyz_row)
+
+
+def _xyz_records(path: Path) -> Iterator[tuple[str, list[str]]]:
+    frames = _xyz_frames(path)
+    beginning = list(islice(frames, 2))
+    for number, frame in enumerate(chain(beginning, frames), start=1):
+        unnamed = stem(path) if len(beginning) == 1 else f"{stem(path)}-{number}"
+        comment = _comment(frame)
+        yield _info(comment).get("id") or _name_in_comment(comment) or unnamed, frame
+
+
+def _xyz_frames(path: Path) -> Iterator[list[str]]:
+    """Lists of lines, each from one atom count to the next.
+
+    Frames are cut at the counts, not by them: a count that is wrong costs its own frame, not the file's rest.
+    """
+    frame: list[str] = []
+    for line in lines_of(path):
+        is_comment = len(frame) == 1 and frame[0].strip().isdigit()
+        if is_comment:
+            frame.append(line)
+        elif line.strip().isdigit():
+            if frame:
+                yield frame
+            frame = [line]
+        elif line.strip():
+            frame.append(line)
+    if frame:
+        yield frame
+
+
+def _comment(frame: list[str]) -> str:
+    return frame[1] if len(frame) > 1 and frame[0].strip().isdigit() else ""
+
+
+def _info(comment: str) -> dict[str, str]:
+    return {key.lower(): _info_value(value) for key, value in _KEY_VALUE.findall(comment)}
+
+
+def _xyz_row(number: int, name: str, frame: list[str]) -> Row:
+    if not frame[0].strip().isdigit():
+        return Row(number, "xyz", name, "\n".join(frame))
+    info = _info(_comment(frame))
+    return Row(
+        number,
+        "xyz",
+        name,
+        "\n".join(frame[2:]),
+        charge=info.get("charge", ""),
+        multiplicity=info.get("multiplicity", ""),
+        smiles=info.get("smiles", ""),
+        n_atoms=frame[0].strip(),
+        columns=info.get("properties", ""),
+    )
+
+
+def _info_value(raw: str) -> str:
+    """A value of an extended XYZ comment as text: unquoted, unescaped, and out of ASE's `_JSON` form."""
+    value = re.sub(r"\\(.)", r"\1", raw[1:-1]) if raw[:1] == '"' else raw.strip("'")
+    if not value.startswith("_JSON "):
+        return value
+    try:
+        decoded = json.loads(value.removeprefix("_JSON "))
+    except ValueError:
+        return value
+    return decoded if isinstance(decoded, str) else json.dumps(decoded)
+
+
+def _name_in_comment(comment: str) -> str:
+    """The comment of plain XYZ where it is one word that names something; energies and sentences do not."""
+    words = _KEY_VALUE.sub(" ", comment).split()
+    if len(words) != 1 or "=" in words[0]:
+        return ""
+    try:
+        float(words[0])
+    except ValueError:
+        return words[0]
+    return ""
+
+
+# --- NPZ ----------------------------------------------------------------------------------------------------
+
+
+def npz_file(path: Path) -> RecordFile[list[str]]:
+    return RecordFile(_npz_records(path), _npz_row)
+
+
+def _npz_records(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Molecules of flat arrays, as training sets come: `ids`, `n_atoms`, `numbers`, `positions` in Å."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            ids, n_atoms, numbers, positions = (
+                arrays[name] for name in ("ids", "n_atoms", "numbers", "positions")
+            )
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputFileError(
+            f"{path}: not a set of molecules with the arrays ids, n_atoms, numbers, positions ({error})"
+        ) from error
+    ends = np.cumsum(n_atoms)
+    for name, n, end in zip(ids.tolist(), n_atoms.tolist(), ends.tolist(), strict=True):
+        atoms = zip(numbers[end - n : end].tolist(), positions[end - n : end].tolist(), strict=True)
+        yield str(name), [f"{z} {x:.9g} {y:.9g} {w:.9g}" for z, (x, y, w) in atoms]
+
+
+def _npz_row(number: int, name: str, lines: list[str]) -> Row:
+    return Row(number, "xyz", name, "\n".join(lines), n_atoms=str(len(lines)))
