@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,12 @@ def command_tree() -> Any:
     return get_command(app)
 
 
+def steps_of(command: Any) -> tuple[str, ...]:
+    """The words that may stand for the argument `step` of a study; none where a verb has no steps."""
+    hints = typing.get_type_hints(command.callback)
+    return typing.get_args(hints.get("step"))
+
+
 def complaint(words: list[str], tree: Any) -> str | None:
     """What is wrong with the verb or the options of a call; None where nothing is."""
     command, verbs = tree, ["prerelax"]
@@ -80,8 +87,10 @@ def complaint(words: list[str], tree: Any) -> str | None:
             return f"{' '.join(verbs)} has no verb {word}"
         command = command.commands[word]
         verbs.append(word)
-    steps = [p.type.choices for p in command.params if p.name == "step" and hasattr(p.type, "choices")]
-    if steps and words and words[0] not in steps[0] and not PLACEHOLDER.match(words[0]):
+    if hasattr(command, "commands"):  # a group alone, such as `prerelax models`
+        return None
+    steps = steps_of(command)
+    if steps and words and words[0] not in steps and not PLACEHOLDER.match(words[0]):
         return f"{' '.join(verbs)} has no step {words[0]}"
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     for word in words:
@@ -189,6 +198,15 @@ def test_campaigns_in_the_docs_are_valid(repository: Path) -> None:
                 load_campaign(config)
                 found += 1
     assert found
+
+
+def test_changelog_names_every_word_that_was_renamed(repository: Path) -> None:
+    from prerelax.settings import RENAMED_KEYS
+    from prerelax.verbs.renamed import RENAMED_OPTIONS, RENAMED_VERBS
+
+    changes = (repository / "CHANGELOG.md").read_text()
+    for old in (*RENAMED_VERBS, *RENAMED_OPTIONS, *RENAMED_KEYS):
+        assert f"`{old}`" in changes or old.startswith("data "), f"CHANGELOG.md does not name {old}"
 
 
 def test_modules_of_the_api_reference_exist(repository: Path) -> None:
