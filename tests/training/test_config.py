@@ -11,7 +11,7 @@ import yaml
 from prerelax.errors import UserError
 from prerelax.networks import NETWORKS
 from prerelax.settings import expand_path
-from prerelax.training.config import NetworkConfig, read_config
+from prerelax.training.config import NetworkConfig, TrainingConfig, read_config
 
 MINIMAL: dict[str, Any] = {
     "network": {"name": "egnn"},
@@ -118,3 +118,9 @@ def test_paths_expand_variables_and_defaults(monkeypatch: pytest.MonkeyPatch) ->
     assert expand_path("${NOWHERE:-../shared}/a.npz") == Path("../shared/a.npz")
     with pytest.raises(UserError, match="NOWHERE is not set"):
         expand_path("$NOWHERE/a.npz")
+
+
+@pytest.mark.parametrize("loss", ["noise", "morered-joint"])
+def test_what_a_campaign_hands_on_is_the_same_training(loss: str, tmp_path: Path) -> None:
+    config = read_config(_write(tmp_path, MINIMAL | {"loss": {"name": loss}}))
+    assert TrainingConfig.model_validate_json(config.to_json()) == config

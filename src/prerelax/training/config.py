@@ -288,8 +288,8 @@ class TrainingConfig(Part, SettingsFile):
         return self.model_dump(exclude={"data": {"set"}})
 
     def to_json(self) -> str:
-        """What `prerelax train --settings` is given: whatever differs from the defaults."""
-        return self.model_dump_json(exclude_defaults=True)
+        """What `prerelax train --settings` is given: all that the config says, the loss's name included."""
+        return self.model_dump_json(exclude_unset=True)
 
 
 def from_file(said: object) -> object:
