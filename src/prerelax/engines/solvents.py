@@ -64,7 +64,7 @@ def smd_name(solvent: str) -> str:
     """What SMD's table in PySCF calls a solvent. Imports PySCF. Raises ValueError with the nearest name."""
     from pyscf.solvent.smd import solvent_db
 
-    by_name = {name.lower(): name for name in solvent_db if name}
+    by_name: dict[str, str] = {name.lower(): name for name in solvent_db if name}
     aliases = {ours: name for name, ours in TBLITE_NAMES.items()}
     name = by_name.get(aliases.get(solvent.lower(), solvent).lower())
     if name is None:

@@ -48,9 +48,9 @@ def sella(atoms: Atoms, logfile: IO[str] | str | None = None) -> Optimizer:
 class _Stepwise(Optimizer):
     """An optimizer whose next geometry another program proposes."""
 
-    def __init__(self, atoms: Atoms, logfile: IO[str] | str | None = None, **options: Any) -> None:
+    def __init__(self, atoms: Atoms, logfile: IO[str] | str | None = None) -> None:
         self.program: Any = None
-        super().__init__(atoms, logfile=logfile, **options)
+        super().__init__(atoms, logfile=logfile)
 
     def step(self) -> None:
         """Tell the program of the present geometry's energy and gradient, and move where it says."""
@@ -109,7 +109,7 @@ def _geometric_optimizer(atoms: Atoms) -> Any:
     from geometric.params import OptParams
 
     class Told(Engine):
-        told: dict[str, Any]
+        told: dict[str, object]
 
         def calc(self, coords: Any, dirname: str, read_data: bool = False, copydir: Any = None) -> Any:
             return self.told

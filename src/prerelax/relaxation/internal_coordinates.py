@@ -54,7 +54,8 @@ def torsion_derivative(a: Vector, b: Vector, c: Vector, d: Vector) -> Vector:
     d_a, d_d = -r_g / m2 * m, r_g / n2 * n
     along_f, along_h = _dot(f, g) / (m2 * r_g) * m, _dot(h, g) / (n2 * r_g) * n
     derivative = np.stack([d_a, -d_a + along_f - along_h, -d_d - along_f + along_h, d_d], axis=-2)
-    return np.where(linear[..., None], 0.0, derivative)
+    result: Vector = np.where(linear[..., None], 0.0, derivative)
+    return result
 
 
 def _dot(a: Vector, b: Vector) -> Vector:

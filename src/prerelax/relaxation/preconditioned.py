@@ -6,7 +6,7 @@ ed., chapters 4 and 6); the Hessian is updated by BFGS.
 """
 
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from ase import Atoms
@@ -102,7 +102,6 @@ class HessianBFGS(Optimizer):
         surface: CheapSurface | None = None,
         factors: Mapping[str, float] | None = None,
         logfile: IO[str] | str | None = None,
-        **options: Any,
     ) -> None:
         self.surface = surface
         self.factors = factors
@@ -117,7 +116,7 @@ class HessianBFGS(Optimizer):
         """the same made positive definite, and updated"""
         self._best: tuple[Vector, float, Vector] | None = None
         self._expected = 0.0
-        super().__init__(atoms, logfile=logfile, **options)
+        super().__init__(atoms, logfile=logfile)
 
     @property
     def n_gradients_cheap(self) -> int:

@@ -10,12 +10,14 @@ least change that explains it, measured relative to the Hessian itself, since fo
 fraction of themselves (a weighted Powell update: Greenstadt, Math. Comp. 1970, 24, 1).
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import IO
 
 import numpy as np
 from ase import Atoms
 
 from prerelax.engines import EngineError
+from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.preconditioned import (
     HessianBFGS,
     Matrix,
@@ -46,8 +48,14 @@ RELATIVE_BOUNDS = (-0.6, 1.5)
 class TwoLevel(HessianBFGS):
     """`two-level`: minimises the cheap surface plus its correction; without a surface like HessianBFGS."""
 
-    def __init__(self, atoms: Atoms, **options: Any) -> None:
-        super().__init__(atoms, **options)
+    def __init__(
+        self,
+        atoms: Atoms,
+        surface: CheapSurface | None = None,
+        factors: Mapping[str, float] | None = None,
+        logfile: IO[str] | str | None = None,
+    ) -> None:
+        super().__init__(atoms, surface, factors, logfile)
         self.difference: Matrix = np.zeros((0, 0))
         """Hessian of target minus cheap level, [3 n_atoms, 3 n_atoms] eV/Å²"""
         self._first_difference = self.difference
@@ -151,4 +159,5 @@ def relative_update(difference: Matrix, hessian: Matrix, step: Vector, change: V
     errors, modes = np.linalg.eigh(relative)
     relative = (modes * np.clip(errors, lowest, highest)) @ modes.T
     image = vectors * roots
-    return image @ relative @ image.T
+    updated: Matrix = image @ relative @ image.T
+    return updated

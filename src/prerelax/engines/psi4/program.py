@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Psi4Process:
     not start.
     """
 
-    def __init__(self, setup: dict[str, Any], threads: int) -> None:
+    def __init__(self, setup: Mapping[str, object], threads: int) -> None:
         executable = find_psi4()
         if executable is None:
             raise MissingProgramError(MISSING)
@@ -83,7 +84,7 @@ class Psi4Process:
         """End Psi4 and remove its scratch folder."""
         self._end()
 
-    def ask(self, line: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, line: Mapping[str, object]) -> dict[str, Any]:
         """Psi4's answer. Raises Psi4Error where it reports a failure, dies, or answers with no JSON."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # a death is noticed at its output's end

@@ -1,7 +1,6 @@
 """Grid and thresholds of Psi4's calculations, and how the program is told of them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from prerelax.engines.level import Level
 
@@ -26,7 +25,7 @@ class Psi4Settings:
     """of each attempt: plain DIIS, then second order, then damping"""
 
 
-def setup(level: Level, chosen: Psi4Settings) -> dict[str, Any]:
+def setup(level: Level, chosen: Psi4Settings) -> dict[str, object]:
     """The first line for `server`, but for the memory."""
     return {
         "method": level.method,

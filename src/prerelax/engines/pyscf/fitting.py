@@ -1,5 +1,6 @@
 """Coulomb and exchange by density fitting in memory: fitted integrals, J and K, and their gradient."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class Fitting(df.DF):
     """
 
     _keys = df.DF._keys | {"fitted", "metric_factor", "storage"}
-    _last: tuple[Any, Any, Any] | None = None
+    _last: tuple[Array, Array, Array] | None = None
 
     def __init__(self, mol: gto.Mole, auxbasis: Any = None, storage: Array | None = None) -> None:
         """`storage`: of an earlier molecule that is done with; `build` overwrites it."""
@@ -53,7 +54,7 @@ class Fitting(df.DF):
         self._cderi = self.fitted  # PySCF asks whether it is there
         return self
 
-    def loop(self, blksize: int | None = None) -> Any:
+    def loop(self, blksize: int | None = None) -> Iterator[Array]:
         """The fitted integrals as PySCF reads them: packed, some auxiliary functions at once."""
         if self._cderi is None:
             self.build()
@@ -67,20 +68,21 @@ class Fitting(df.DF):
 
     def get_jk(
         self,
-        dm: Any,
+        dm: Array,
         hermi: int = 1,
         with_j: bool = True,
         with_k: bool = True,
         direct_scf_tol: float = 1e-13,
         omega: float | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array | None, Array | None]:
         """As PySCF's; fast where the density carries its orbitals."""
         if self._cderi is None:
             self.build()
         if not with_k:
             return self._coulomb(np.asarray(dm)), None
         if getattr(dm, "mo_coeff", None) is None:
-            return super().get_jk(dm, hermi, with_j, with_k, direct_scf_tol, omega)
+            theirs: tuple[Array, Array] = super().get_jk(dm, hermi, with_j, with_k, direct_scf_tol, omega)
+            return theirs
         if self._last is None or not np.array_equal(self._last[0], dm):
             results = [self._coulomb_exchange(c, signs) for c, signs in factors(dm)]
             coulomb, exchange = (
@@ -167,7 +169,7 @@ def _block_length(row: int) -> int:
     return max(1, int(BLOCK_MB * 1e6 / 8 / row))
 
 
-def _shell_blocks(mol: gto.Mole, n_functions: float) -> Any:
+def _shell_blocks(mol: gto.Mole, n_functions: float) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """Ranges of shells, and of their functions, of about `n_functions` functions."""
     places = mol.ao_loc_nr()
     begin = 0

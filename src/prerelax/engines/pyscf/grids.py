@@ -170,7 +170,8 @@ class Integrator(numint.NumInt):
             functional, rho if spin else rho[0], deriv=1, xctype=kind, spin=spin
         )[:2]
         energy = float(np.dot(rho[:, 0].sum(axis=0) * block.weights, per_particle))
-        return energy, np.asarray(derivatives).reshape(rho.shape) * block.weights
+        weighted: Array = np.asarray(derivatives).reshape(rho.shape) * block.weights
+        return energy, weighted
 
     def gradient(self, grid: Grid, functional: str, density: Array) -> tuple[float, Array]:
         """Energy (Eh), and its gradient by each function's centre [n_functions, 3], the grid at rest."""
@@ -192,8 +193,10 @@ class Integrator(numint.NumInt):
 def _densities(kind: str, amplitudes: Array, signs: Array) -> Array:
     """[n_rho, n_points]: density, its gradient (GGA), kinetic energy density (meta-GGA)."""
     signed = amplitudes[0] * signs[:, None]
+    rho: Array
     if kind == "LDA":
-        return np.einsum("in,in->n", signed, amplitudes[0])[None]
+        rho = np.einsum("in,in->n", signed, amplitudes[0])[None]
+        return rho
     rho = np.einsum("in,cin->cn", signed, amplitudes)
     rho[1:] *= 2
     if kind == "GGA":
@@ -207,7 +210,7 @@ def _potential(values: Array, weighted: Array) -> Array:
     summed = values[0] * (0.5 * weighted[0])
     for component in range(1, min(len(weighted), 4)):
         summed += values[component] * weighted[component]
-    matrix = values[0] @ summed.T
+    matrix: Array = values[0] @ summed.T
     if len(weighted) == 5:
         for component in (1, 2, 3):
             matrix += (values[component] * (0.25 * weighted[4])) @ values[component].T
@@ -216,11 +219,11 @@ def _potential(values: Array, weighted: Array) -> Array:
 
 def _gradient(kind: str, values: Array, orbitals: Array, amplitudes: Array, weighted: Array) -> Array:
     """[n_functions, 3]: Σ over points of ∂μ (v D φ)μ, the potential's own derivatives shared out."""
-    if kind == "LDA":
-        first = orbitals @ (amplitudes[0] * weighted[0])
-        return np.einsum("xmn,mn->mx", values[1:4], first)
-    first = orbitals @ np.einsum("cn,cin->in", weighted[:4], amplitudes)
-    result = np.einsum("xmn,mn->mx", values[1:4], first)
+    is_lda = kind == "LDA"
+    held = amplitudes[0] * weighted[0] if is_lda else np.einsum("cn,cin->in", weighted[:4], amplitudes)
+    result: Array = np.einsum("xmn,mn->mx", values[1:4], orbitals @ held)
+    if is_lda:
+        return result
     for c in range(3):
         amplitude = amplitudes[0] * weighted[1 + c]
         if kind == "MGGA":

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from prerelax.errors import nearest
 
@@ -86,7 +85,7 @@ def has_core_potential(basis: str, symbol: str) -> bool:
     return _loads(gto.basis.load_ecp, basis, symbol)
 
 
-def _loads(load: Callable[[str, str], Any], basis: str, symbol: str) -> bool:
+def _loads(load: Callable[[str, str], object], basis: str, symbol: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
