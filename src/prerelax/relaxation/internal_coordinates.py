@@ -27,7 +27,9 @@ def bend_derivative(a: Vector, b: Vector, c: Vector) -> Vector:
     sine = np.where(linear, 1.0, sine)
     d_a = (cosine * u - v) / (r_u * sine)
     d_c = (cosine * v - u) / (r_v * sine)
-    return np.where(linear[..., None], 0.0, np.stack([d_a, -d_a - d_c, d_c], axis=-2))
+    derivative = np.stack([d_a, -d_a - d_c, d_c], axis=-2)
+    result: Vector = np.where(linear[..., None], 0.0, derivative)
+    return result
 
 
 def linear_bend_derivatives(a: Vector, b: Vector, c: Vector) -> Vector:
@@ -60,7 +62,8 @@ def torsion_derivative(a: Vector, b: Vector, c: Vector, d: Vector) -> Vector:
 
 def _dot(a: Vector, b: Vector) -> Vector:
     """[..., 1]"""
-    return np.sum(a * b, axis=-1, keepdims=True)
+    products: Vector = np.sum(a * b, axis=-1, keepdims=True)
+    return products
 
 
 def _length(a: Vector) -> Vector:

@@ -20,6 +20,7 @@ from prerelax.engines import ENGINES, Level
 from prerelax.errors import UserError
 from prerelax.records.shard import Record, ShardError, write_shard
 from prerelax.studies.boltzmann.autocorrelation import standard_error
+from prerelax.studies.boltzmann.config import Metropolis
 from prerelax.studies.boltzmann.metropolis import (
     Chain,
     MetropolisPlan,
@@ -163,8 +164,8 @@ def test_chains_of_a_shard_in_worker_processes(tmp_path: Path, springs) -> None:
     shard, out = tmp_path / "in.extxyz", tmp_path / "chains.parquet"
     broken = Record("no-start", start="b3lyp", status="embed_failed", message="no geometry")
     write_shard(shard, [WATER, broken])
-    options = {"level": springs("springs"), "temperatures_k": [40.0, 10.0], "burn_in": 250}
-    metropolis_chains(shard, out, steps=500, workers=1, **options)
+    chosen = Metropolis(level=springs("springs"), temperatures_k=[40.0, 10.0], proposals=500, burn_in=250)
+    metropolis_chains(shard, out, chosen)
     rows = read_chain_rows(out)
     assert [(row.id, row.temperature_k, row.status) for row in rows] == [
         ("water", 10.0, "ok"),
@@ -180,7 +181,7 @@ def test_chains_of_a_shard_in_worker_processes(tmp_path: Path, springs) -> None:
     advance(same, energy_ev, plan, 500)
     assert rows[0].energies_ev.tolist() == same.energies_ev[250:]
     # More steps: the chains that are there go on, those 500 steps among them.
-    metropolis_chains(shard, out, steps=750, **options)
+    metropolis_chains(shard, out, chosen.model_copy(update={"proposals": 750}))
     longer = read_chain_rows(out)
     assert longer[0].energies_ev[:250].tolist() == rows[0].energies_ev.tolist()
     assert len(longer[0].energies_ev) == 500
@@ -189,15 +190,14 @@ def test_chains_of_a_shard_in_worker_processes(tmp_path: Path, springs) -> None:
 def test_chains_that_fail_say_so(tmp_path: Path, springs) -> None:
     shard, out = tmp_path / "in.extxyz", tmp_path / "chains.parquet"
     write_shard(shard, [WATER, replace(WATER, id="stretched", positions=MINIMUM * 1.2)])
-    rows = metropolis_chains(
-        shard, out, level=springs("brittle"), temperatures_k=[300.0], steps=500, burn_in=250
-    )
+    chosen = Metropolis(level=springs("brittle"), temperatures_k=[300.0], proposals=500, burn_in=250)
+    rows = metropolis_chains(shard, out, chosen)
     assert [row.status for row in rows] == ["scf_failed", "scf_failed"]
     assert "have no energy" in rows[0].message
     assert rows[1].message == "the springs are too long"
     assert all(len(row.energies_ev) == 0 for row in rows)
     with pytest.raises(UserError, match="no method 'rubber'"):
-        metropolis_chains(shard, out, level=springs("rubber"), temperatures_k=[300.0])
+        metropolis_chains(shard, out, Metropolis(level=springs("rubber"), temperatures_k=[300.0]))
 
 
 def test_other_files_are_one_sentence(tmp_path: Path) -> None:
@@ -210,14 +210,9 @@ def test_other_files_are_one_sentence(tmp_path: Path) -> None:
 def test_water_at_gfn2_is_nearly_harmonic(tmp_path: Path) -> None:
     shard, out = tmp_path / "in.extxyz", tmp_path / "chains.parquet"
     write_shard(shard, [WATER])
-    rows = metropolis_chains(
-        shard,
-        out,
-        level=Level(engine="tblite", method="GFN2-xTB"),
-        temperatures_k=[10.0, 300.0],
-        steps=6000,
-        burn_in=1000,
-    )
+    gfn2 = Level(engine="tblite", method="GFN2-xTB")
+    chosen = Metropolis(level=gfn2, temperatures_k=[10.0, 300.0], proposals=6000, burn_in=1000)
+    rows = metropolis_chains(shard, out, chosen)
     cold, warm = (row.energies_ev for row in rows)
     difference = (warm.mean() - cold.mean()) / units.kB
     error = np.hypot(standard_error(cold), standard_error(warm)) / units.kB

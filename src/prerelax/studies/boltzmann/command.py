@@ -61,19 +61,12 @@ def _repeat(inp: Path, out: Path, frames: Path, settings: RepeatedStep, device: 
 
 
 def _metropolis(inp: Path, out: Path, settings: Metropolis, workers: int, threads: int) -> None:
+    from prerelax.relaxation.settings import Resources
     from prerelax.studies.boltzmann.metropolis_chains import metropolis_chains
 
+    resources = Resources(workers=workers, threads=threads)
     rows = metropolis_chains(
-        inp,
-        out,
-        level=settings.level,
-        temperatures_k=settings.temperatures_k,
-        steps=settings.proposals,
-        burn_in=settings.burn_in,
-        seed=settings.seed,
-        workers=workers,
-        threads=threads,
-        report=lambda row: typer.echo(_chain_words(row), err=True),
+        inp, out, settings, resources, report=lambda row: typer.echo(_chain_words(row), err=True)
     )
     statuses = Counter(row.status for row in rows)
     typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no chain")

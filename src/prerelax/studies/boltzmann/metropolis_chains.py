@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from prerelax.engines import Level, level_settings
+from prerelax.engines import level_settings
 from prerelax.engines.workers import Line, Lost, Workers
 from prerelax.errors import UserError
 from prerelax.molecules.status import Status
@@ -18,8 +18,12 @@ from prerelax.records.atomic_write import write_atomically
 from prerelax.records.shard import Record, ShardError, read_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.preconditioned import internal_space
+from prerelax.relaxation.settings import Resources
 from prerelax.starts.fallback import subject_of
+from prerelax.studies.boltzmann.config import Metropolis
 from prerelax.studies.boltzmann.metropolis import Chain, MetropolisPlan, load_chain
+
+WORKER = "prerelax.studies.boltzmann.metropolis_worker"
 
 
 @dataclass(frozen=True)
@@ -45,37 +49,35 @@ class ChainRow:
 def metropolis_chains(
     inp: Path,
     out: Path,
-    *,
-    level: Level,
-    temperatures_k: Sequence[float],
-    steps: int = 24_000,
-    burn_in: int = 5_000,
-    seed: int = 0,
-    workers: int = 1,
-    threads: int = 1,
+    chosen: Metropolis,
+    resources: Resources | None = None,
     report: Callable[[ChainRow], None] = lambda row: None,
 ) -> list[ChainRow]:
     """Run a chain from every row of `inp` at every temperature and write them to `out` (.parquet).
 
     Chains are kept in `OUT.chains/` block by block: called again, finished ones are read and others go on,
-    also when more steps are asked for. A chain depends on geometry, level, temperature, seed and burn-in
+    also when more proposals are asked for. A chain depends on geometry, level, temperature, seed and burn-in
     alone. One that fails has its status, without energies. Rows that do not proceed have no chain but their
     status. Raises UserError for a refused level or numbers that make no chain, ShardError, ShardLockedError.
     """
     if out.suffix != ".parquet":
         raise UserError(f"{out}: chains are written as .parquet")
-    if not temperatures_k or workers < 1:
-        raise UserError("at least one temperature and one worker are needed")
-    settings = _settings(level, burn_in, seed)
-    plans = [MetropolisPlan(t, steps, burn_in, seed) for t in sorted(set(temperatures_k))]
+    resources = resources or Resources()
+    settings = _settings(chosen)
+    plans = [
+        MetropolisPlan(temperature_k, chosen.proposals, chosen.burn_in, chosen.seed)
+        for temperature_k in sorted(set(chosen.temperatures_k))
+    ]
     chains = [
         _Chain(record, plan, settings, out.with_suffix(".chains"))
         for record in read_shard(inp)
         for plan in plans
     ]
-    setup = {"level": level.model_dump()}
-    module = "prerelax.studies.boltzmann.metropolis_worker"
-    with Journal(journal_path(out)), Workers(module, setup, workers, threads) as pool:
+    setup = {"level": chosen.level.model_dump()}
+    with (
+        Journal(journal_path(out)),
+        Workers(WORKER, setup, resources.workers, resources.threads) as pool,
+    ):
         for chain in chains:
             if not chain.has_to_run:
                 report(chain.row())
@@ -92,10 +94,11 @@ def metropolis_chains(
     return rows
 
 
-def _settings(level: Level, burn_in: int, seed: int) -> dict[str, object]:
+def _settings(chosen: Metropolis) -> dict[str, object]:
     """What a chain's numbers rest on beside the molecule and the temperature."""
+    own = {"verb": "metropolis", "burn_in": chosen.burn_in, "seed": chosen.seed}
     try:
-        return {**level_settings(level), "verb": "metropolis", "burn_in": burn_in, "seed": seed}
+        return {**level_settings(chosen.level), **own}
     except UserError:
         raise
     except ValueError as error:
