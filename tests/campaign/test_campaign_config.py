@@ -153,8 +153,11 @@ def test_shipped_configs_are_valid(repository: Path) -> None:
         load_studies(campaign)
         for name in campaign.denoisers:
             training(campaign, name)
+    index = (repository / "config/README.md").read_text()
     for path in trainings:
         read_config(path)
+    for path in files:
+        assert f"`{path.parent.name}/{path.name}`" in index
 
 
 def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:

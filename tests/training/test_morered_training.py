@@ -265,7 +265,7 @@ def test_a_level_is_checked_without_torch(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"weights")
     code = (
         "import sys; from prerelax.engines import Level, level_settings, validate_level;"
-        "level = Level('mlff', sys.argv[1]); validate_level(level); level_settings(level);"
+        "level = Level(engine='mlff', method=sys.argv[1]); validate_level(level); level_settings(level);"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

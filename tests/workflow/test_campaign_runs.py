@@ -76,6 +76,29 @@ def test_a_misspelt_key_starts_nothing(tmp_path: Path, snakemake: Any) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_a_campaign_says_what_differs_from_another(tmp_path: Path, snakemake: Any) -> None:
+    (tmp_path / "molecules.csv").write_text(MOLECULES)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/base.yaml").write_text(yaml.safe_dump(CONFIG))
+    changed = {
+        "extends": "config/base.yaml",
+        "campaign": "changed",
+        "starts": {"gfn1": None, "edm-n20": None, "n{steps}": {"kind": "diffuse", "steps": [20, 50]}},
+        "targets": {"hf": None},
+    }
+    planned = snakemake(changed, "--dry-run", "--quiet", "rules")
+    assert planned.returncode == 0, planned.stderr
+    wanted = ("results/changed/starts/n50/0000.extxyz", "results/changed/campaign.yaml")
+    done = snakemake(changed, "--notemp", *wanted)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "config/base.yaml").unlink()
+    kept = yaml.safe_load((tmp_path / "results/changed/campaign.yaml").read_text())
+    assert list(kept["starts"]) == ["mmff94", "n20", "n50"] and list(kept["targets"]) == ["gfn2"]
+    missing = snakemake(changed)
+    assert missing.returncode != 0
+    assert "base.yaml" in missing.stderr and "cannot be read: No such file" in missing.stderr
+
+
 def test_missing_molecules_are_one_sentence(snakemake: Any) -> None:
     done = snakemake(CONFIG)
     assert done.returncode != 0

@@ -2,17 +2,23 @@
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
+from prerelax.errors import UserError, nearest
 from prerelax.training.config import TrainingConfig
 
 
 def training(campaign: Campaign, denoiser: str) -> TrainingConfig:
-    """The training of a denoiser, in its folder; its set and the weights it begins with given as files."""
-    layout = Layout.of(campaign.campaign)
-    said = campaign.denoisers[denoiser]
-    data, run, weights = said.data, said.run, said.weights
+    """The training of a denoiser, in its folder; its set and the weights it begins with given as files.
+
+    Raises UserError for a denoiser that the campaign does not train.
+    """
+    if denoiser not in campaign.denoisers:
+        hint = nearest(denoiser, campaign.denoisers)
+        raise UserError(f"the campaign {campaign.campaign} trains no denoiser {denoiser}{hint}")
+    layout, said = Layout.of(campaign.campaign), campaign.denoisers[denoiser]
+    data, weights = said.data, said.weights
     if data.set is not None:
         data = data.model_copy(update={"path": layout.set(data.set), "set": None})
-    if weights is not None and weights in campaign.denoisers:
+    if weights in campaign.denoisers:
         weights = layout.model(weights)
-    run = run.model_copy(update={"folder": layout.training(denoiser)})
+    run = said.run.model_copy(update={"folder": layout.training(denoiser)})
     return said.model_copy(update={"data": data, "run": run, "weights": weights})

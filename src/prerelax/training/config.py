@@ -318,7 +318,12 @@ def chosen_config(path: Path | None, settings: str | None) -> TrainingConfig:
     if (path is None) == (settings is None):
         raise UserError("give either CONFIG.yaml or --settings")
     if path is not None:
-        return read_config(path)
+        found = read_settings(path)
+        if "campaign" in found:
+            denoisers = found.get("denoisers")
+            names = ", ".join(denoisers) if isinstance(denoisers, Mapping) else "it has none"
+            raise UserError(f"{path} is a campaign: name one of its denoisers ({names})")
+        return checked_config(found, str(path))
     try:
         said = json.loads(settings or "")
     except json.JSONDecodeError as error:

@@ -130,7 +130,12 @@ def join(
 
 def train(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.yaml", help="Network, data, loss and budget.")
+        Path | None,
+        typer.Argument(metavar="CONFIG.yaml", help="Network, data, loss and budget; or a campaign's config"),
+    ] = None,
+    denoiser: Annotated[
+        str | None,
+        typer.Argument(help="The one of the campaign's denoisers to train; its set lies in the results"),
     ] = None,
     settings: Annotated[
         str | None, typer.Option(help="The config itself as JSON, as a campaign hands it on")
@@ -143,10 +148,20 @@ def train(
     ] = None,
 ) -> None:
     """Train a denoiser; the learning rate reaches its end when the budget does."""
+    from prerelax.errors import UserError
     from prerelax.training import train as train_denoiser
     from prerelax.training.config import chosen_config
 
-    train_denoiser(chosen_config(config, settings), resume, max_hours)
+    if denoiser is None:
+        training = chosen_config(config, settings)
+    elif config is None or settings is not None:
+        raise UserError("give either CONFIG.yaml or --settings")
+    else:
+        from prerelax.campaign import trainings
+        from prerelax.campaign.stages import read_campaign
+
+        training = trainings.training(read_campaign(config), denoiser)
+    train_denoiser(training, resume, max_hours)
 
 
 VERBS: dict[str, Callable[..., None]] = {
