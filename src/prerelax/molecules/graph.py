@@ -97,7 +97,7 @@ def bond_limits_ang(
 
 
 def parsed_smiles(smiles: str, sanitize: bool) -> tuple[Chem.Mol | None, str]:
-    """RDKit's molecule and, where there is none, the gist of what its parser says."""
+    """RDKit's molecule or, if there is none, what its parser complains about."""
     parameters = Chem.SmilesParserParams()
     parameters.removeHs = False  # type: ignore[assignment]
     parameters.sanitize = sanitize  # type: ignore[assignment]

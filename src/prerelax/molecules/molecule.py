@@ -1,4 +1,4 @@
-"""Molecules in: what the rows of a file mean chemically, with bonds, charge, multiplicity and atom order.
+"""Interprets the rows of a file chemically: bonds, charge, multiplicity and atom order.
 
 A bad row becomes a Molecule with status `input_error` and a message that names the row; only a file that is
 useless as a whole raises. The user's atom order is kept; hydrogens that were implicit follow at the end.

@@ -13,7 +13,7 @@ from prerelax.errors import UserError
 
 
 class InputFileError(UserError):
-    """A molecule file that cannot be used as a whole; the message is one sentence that names the file."""
+    """A molecule file that is unusable as a whole; the message is one sentence that names the file."""
 
 
 @dataclass(frozen=True)

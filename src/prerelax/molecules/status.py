@@ -1,4 +1,4 @@
-"""What became of a row at a stage. Imports nothing heavy: engines and the workflow read it."""
+"""The status of a row after a stage. Imports nothing heavy: engines and the workflow read it."""
 
 from typing import Literal, get_args
 

@@ -78,7 +78,7 @@ def _xyz_records(path: Path) -> Iterator[tuple[str, list[str]]]:
 def _xyz_frames(path: Path) -> Iterator[list[str]]:
     """Lists of lines, each from one atom count to the next.
 
-    Frames are cut at the counts, not by them: a count that is wrong costs its own frame, not the file's rest.
+    Frames are cut where a count stands, whatever its value: a wrong count spoils its own frame, not the rest.
     """
     frame: list[str] = []
     for line in lines_of(path):

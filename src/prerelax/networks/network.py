@@ -1,4 +1,4 @@
-"""What every network says of itself."""
+"""The traits that every network states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts made by a diffusion model: the geometries of a shard, denoised."""
+"""Starts made by a diffusion model: it denoises the geometries of a shard."""
 
 import time
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ def diffuse_shard(
 ) -> None:
     """Denoise the geometries of `inp` with a model and write them as the start `start`.
 
-    No geometry whose bonds are not its molecule's is handed on. What the model does not know, breaks, or is
-    unsure of is relaxed with GFN2-xTB instead, in `workers` processes, with the status `fallback`. With
-    `fallback` none it keeps its input geometry and the status of the failure, and doubts are told in the
-    message alone. Rows that do not proceed are copied unchanged. A training's folder with an `epoch` that it
-    did not keep gives `skipped` rows, since other epochs' figures can still be made. The seconds of a batch
-    are shared among its molecules by their pairs of atoms, which is what they cost.
+    A geometry with other bonds than its molecule's is never handed on. Molecules that the model does not
+    know, breaks or is unsure of are relaxed with GFN2-xTB instead, in `workers` processes, and get the status
+    `fallback`. With `fallback` none they keep their input geometry and the status of the failure, and doubts
+    appear in the message alone. Rows that do not proceed are copied unchanged. If the training did not keep a
+    model of this `epoch`, all rows are `skipped`: figures of other epochs can still be made. The time of a
+    batch is divided among its molecules by their numbers of atom pairs.
     Raises ModelError for a model that cannot be loaded and ShardError for a broken input.
     """
     records = read_shard(inp)
@@ -66,9 +66,9 @@ def denoised(
     workers: int = 1,
     keep_trajectory: bool = False,
 ) -> tuple[list[Record], dict[int, SampleResult]]:
-    """The rows of `diffuse_shard`, and what the sampler made of those that it was given, by row.
+    """The rows of `diffuse_shard`, and the sampler's results by row.
 
-    `scratch` is a folder that the fallback makes and removes.
+    `scratch` is a folder that the fallback creates and removes.
     """
     model = load_model(options.model)
     subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
@@ -84,7 +84,7 @@ def denoised(
 
 
 def _settings(options: DiffuseOptions) -> str:
-    """Options as given (None: the model's own, which its digest covers), whatever the model's name."""
+    """The options that were given. Those left to the model are covered by its digest."""
     folder = find_model(options.model)
     said = options.model_dump(include=set(SamplerOptions.model_fields), exclude_none=True)
     digest = sha256_of_files(folder / WEIGHTS, folder / CONFIG)
@@ -97,7 +97,7 @@ def _skipped(record: Record, start: str, message: str) -> Record:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What the denoiser made of a row, and why another method should be asked; empty where none should."""
+    """A denoised row, and why another method should replace it; empty if it need not."""
 
     record: Record
     doubt: str = ""
@@ -105,7 +105,7 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Denoising:
-    """What turns rows into denoised ones."""
+    """How rows are denoised."""
 
     model: LoadedModel
     options: DiffuseOptions
@@ -115,7 +115,7 @@ class _Denoising:
     def run(
         self, records: Sequence[Record], subjects: dict[int, Subject]
     ) -> tuple[dict[int, _Outcome], dict[int, SampleResult]]:
-        """Outcomes of the rows in `subjects`, and the sampler's results of those that it was given."""
+        """Outcomes of the rows in `subjects`, and the sampler's results for those that it was given."""
         asked = [i for i, subject in subjects.items() if self._is_asked(subject)]
         inputs = [_sampler_input(records[i], subjects[i]) for i in asked]
         began = time.perf_counter()
@@ -185,7 +185,7 @@ def _not_asked(record: Record, subject: Subject, start: str) -> _Outcome:
 
 
 def _outcome(row: Record, subject: Subject, result: SampleResult, limit_ang: float | None) -> _Outcome:
-    """A row, still at its input geometry, and what the sampler made of it."""
+    """The outcome of a row, which is still at its input geometry, given the sampler's result."""
     if result.status not in PROCEED:
         row = replace(row, status=result.status, message=result.message)
         return _Outcome(row, "" if result.status == "input_error" else result.message)
@@ -209,7 +209,7 @@ def _shared_out(seconds: float, sizes: Sequence[int]) -> NDArray[np.float64]:
 
 
 def _write_trajectory(path: Path, records: Sequence[Record], results: Sequence[SampleResult]) -> None:
-    """Every geometry of every molecule from the input on, in the rows' order; `call` counts from 0."""
+    """All geometries of every molecule, the input first, in the order of the rows; `call` counts from 0."""
     frames = []
     for record, result in zip(records, results, strict=True):
         for call, positions in enumerate(result.trajectory or ()):

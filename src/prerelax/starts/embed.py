@@ -40,8 +40,8 @@ def embed_shard(
 ) -> None:
     """Write the start `rdkit`: rows × conformers, the conformers of a molecule in succession.
 
-    Of the rows each `every`-th. Those whose molecular graph is one of a molecule in the shards `unlike` (test
-    molecules of what will be trained on these) are `skipped`.
+    Only every `every`-th row is taken. A molecule with the same graph as one in the shards `unlike` (the test
+    set of a training on these molecules) is `skipped`.
 
     Conformer k is embedded with the random seed `seed` + k, so that a molecule's geometry depends neither on
     its neighbours in the file nor on the shard (seed 42, conformer 0: the papers' start). A molecule given
@@ -104,7 +104,7 @@ def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterato
 
 
 def embed_again(inp: Path, out: Path, seed: int, start: str) -> None:
-    """Write the rows of `inp` with new geometries as the start `start`, also rows that came with one.
+    """Write the rows of `inp` with new geometries as the start `start`, even rows that came with coordinates.
 
     Conformer k is embedded with the random seed `seed` + k. Rows that do not proceed are copied. Raises
     ShardError for a broken shard.
@@ -147,7 +147,7 @@ def embedded_positions(mol: Chem.Mol, seed: int) -> NDArray[np.float64] | None:
 
 
 def _why_not(mol: Chem.Mol, seed: int) -> str:
-    """Whether it is the stereochemistry that does not fit, or the bonds themselves."""
+    """Tells whether the stereochemistry cannot be embedded, or the bonds themselves."""
     if any(element.specified == Chem.StereoSpecified.Specified for element in Chem.FindPotentialStereo(mol)):
         without_stereo = Chem.Mol(mol)
         Chem.RemoveStereochemistry(without_stereo)

@@ -1,7 +1,7 @@
-"""GFN2-xTB in a denoiser's place: for which molecules from the outset, and how.
+"""Relaxation with GFN2-xTB in place of a denoiser: for which molecules, and how.
 
-The denoisers know closed-shell neutral molecules of one fragment. What they make of anything else looks like
-a geometry and is none, so it is not asked of them.
+The denoisers know neutral closed-shell molecules of one fragment. For anything else they return a geometry
+that looks plausible and is wrong, so they are not asked.
 """
 
 import shutil
@@ -30,12 +30,12 @@ MAX_ATOMS = 100
 
 @dataclass(frozen=True)
 class Subject:
-    """A molecule that is to be denoised, and what is known of it before."""
+    """A molecule that is to be denoised, and what is known about it beforehand."""
 
     bonded: NDArray[np.bool_]
     """[n_atoms, n_atoms] its graph: of the SMILES, else perceived from the geometry"""
     contradiction: str = ""
-    """why nothing can be made of the row"""
+    """why the row is unusable"""
     objection: str = ""
     """why no denoiser knows such a molecule"""
 
@@ -56,7 +56,7 @@ def subject_of(record: Record) -> Subject:
 
 
 def _contradiction(record: Record) -> str:
-    """Why the row is no molecule: its SMILES is of another one, or no program could compute its geometry."""
+    """Why the row is unusable: its SMILES is another molecule's, or no program could compute its geometry."""
     if record.smiles:
         try:
             mol = mol_from_mapped_smiles(record.smiles)
@@ -105,11 +105,12 @@ def fall_back(
     workers: int,
     folder: Path,
 ) -> list[Record]:
-    """The records relaxed with GFN2-xTB, in processes of their own, as rows of the start `start`.
+    """Relax the records with GFN2-xTB, in processes of their own; returns them as rows of the start `start`.
 
-    `folder` is made for it and removed in the end; where it is left by a killed job its journal is used.
-    Status `fallback`, and why in `fallback` and `message`. Where GFN2-xTB does not help either the geometry
-    given is kept, as `fallback` where it has the molecule's bonds, else with the status of the failure.
+    `folder` is created for this and removed at the end; the journal that a killed job left in it is used.
+    The rows get the status `fallback`, and the reason in `fallback` and `message`. If GFN2-xTB fails as well,
+    the given geometry is kept: as `fallback` if it has the molecule's bonds, else with the status of the
+    failure.
     """
     if not records:
         return []

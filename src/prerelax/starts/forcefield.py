@@ -32,7 +32,7 @@ _MMFF94_ELEMENTS = frozenset(
 def forcefield_shard(
     inp: Path, out: Path, method: ForceField, max_iterations: int | None, start: str
 ) -> None:
-    """Minimise the rows of `inp` that proceed, write all under the name `start`; the others are copied.
+    """Minimise the rows of `inp` that proceed and write all rows as the start `start`; the others are copied.
 
     `max_iterations` bounds RDKit's minimizer (the papers: 200, its default); None minimises to convergence. A
     row whose minimizer stopped at the bound is `not_converged` and kept; one without parameters keeps its

@@ -1,4 +1,4 @@
-"""Geometries to be relaxed whose minimum is known: displaced and diffused minima, MoreRed's test."""
+"""Starts whose minimum is known: displaced and noised minima, as in MoreRed's test."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """MMFF94 as published for MoreRed's baseline: Open Babel's force field and optimizer (extra `openbabel`).
 
-O'Boyle et al., J. Cheminf. 2011, 3, 33. Bonds and their orders are perceived from the geometry that is given,
-however distorted: the molecule's own graph, which RDKit's MMFF94 is given, is not looked at.
+O'Boyle et al., J. Cheminf. 2011, 3, 33. Bonds and their orders are perceived from the geometry,
+however distorted it is. RDKit's MMFF94 is given the molecule's own graph instead.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def minimised_by_open_babel(
 ) -> tuple[Status, str, NDArray[np.float64]]:
     """Status, message and geometry [n_atoms, 3] Å after conjugate gradients with MMFF94.
 
-    `positions` [n_atoms, 3] Å are given back where there is no Open Babel or it has no types for the atoms.
+    `positions` [n_atoms, 3] Å are returned unchanged if Open Babel is missing or has no types for the atoms.
     """
     try:
         from openbabel import openbabel

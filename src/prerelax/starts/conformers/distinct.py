@@ -1,4 +1,4 @@
-"""Which of a molecule's geometries are one conformer."""
+"""Tells which geometries of a molecule are the same conformer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,16 @@ SAME_ENERGY_EV = 0.15 * units.kcal / units.mol
 """Minima converged to 0.03 eV/Å scatter by up to 0.14 kcal/mol (90th percentile, GFN2-xTB)."""
 SAME_RMSD_ANG = 0.25
 SAME_ROUGH_RMSD_ANG = 0.2
-"""Of geometries that are not minimised, whose energies do not tell them apart. A hydroxyl group turned over
-is 0.3 Å in a molecule of thirty heavy atoms."""
+"""For geometries that are not minimised, whose energies do not distinguish them. Turning over a hydroxyl group
+gives 0.3 Å in a molecule of thirty heavy atoms."""
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What of a molecule is compared: heavy atoms and the hydrogens on nitrogen, oxygen and the like, whose
-    equivalent ones are matched."""
+    """The atoms of a molecule that are compared: heavy atoms, and hydrogens that are not on carbon.
+
+    Equivalent atoms are matched.
+    """
 
     mol: Chem.Mol
     atoms: tuple[int, ...]
@@ -55,8 +57,8 @@ def distinct(
 ) -> list[int]:
     """Indices of one geometry for each conformer, by ascending energy, the first `most`.
 
-    Two are one conformer where energy and symmetry-aware RMSD both differ by less than the limits; of them
-    the lower one stays.
+    Two geometries are one conformer if their energies and their symmetry-aware RMSD both differ by less than
+    the limits; the one of lower energy is kept.
     """
     kept: list[int] = []
     for index in np.argsort(energies_ev, kind="stable").tolist():

@@ -1,4 +1,4 @@
-"""Moves from one conformer to another: single bonds turned, or the molecule embedded anew; then MMFF94."""
+"""Moves between conformers: turn a single bond or embed the molecule again, then minimise with MMFF94."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ from prerelax.starts.conformers.replica_exchange import Geometry
 from prerelax.starts.embed import embedded_positions
 
 MMFF94_ITERATIONS = 200
-"""RDKit's default, and the papers': what is left is the denoiser's"""
+"""RDKit's default, and the papers' number; the denoiser does the rest"""
 _METHYL = Chem.MolFromSmarts("[CX4H3,CX4$(C(F)(F)F)]")
 
 
 @dataclass(frozen=True)
 class Conformation:
-    """A molecule whose conformers are looked for."""
+    """A molecule whose conformers are searched for."""
 
     mol: Chem.Mol
     """all hydrogens, stereochemistry of the geometry it came with, no conformers"""
@@ -62,7 +62,7 @@ def _stereo_smiles(mol: Chem.Mol) -> str:
 
 
 def rotatable_torsions(mol: Chem.Mol) -> list[tuple[int, int, int, int]]:
-    """A torsion i-j-k-l for every single bond j-k outside rings that has something to turn at both ends.
+    """A torsion i-j-k-l for every single bond j-k outside rings that has other atoms to turn at both ends.
 
     Bonds of methyl and trifluoromethyl groups are left out, those of hydroxyl and amino groups are in.
     """
@@ -90,7 +90,7 @@ def _is_linear(atom: Chem.Atom) -> bool:
 def turned(molecule: Conformation, positions: Geometry, rng: np.random.Generator) -> Geometry:
     """`positions` with one rotatable bond, drawn at random, turned by an angle drawn from the full circle.
 
-    A kick and its opposite are equally likely, which Metropolis's criterion asks of a proposal.
+    A kick and its opposite are equally likely, as the Metropolis criterion requires of a proposal.
     """
     torsion = molecule.torsions[int(rng.integers(len(molecule.torsions)))]
     trial = _with(molecule.mol, positions)

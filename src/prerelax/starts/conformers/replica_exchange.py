@@ -38,7 +38,7 @@ def temperature_of_step_k(step: int) -> float:
 
 @dataclass
 class ReplicaExchange:
-    """The replicas, coldest first, and what became of their moves."""
+    """The replicas, coldest first, and how many of their moves were accepted."""
 
     temperatures_k: Sequence[float]
     states: list[Geometry]
@@ -60,7 +60,7 @@ class ReplicaExchange:
     def cycle(self, propose: Propose, energies: Energies) -> list[tuple[Geometry, float]]:
         """One move of every replica, then exchanges of every second pair of neighbours.
 
-        Returns the proposals that have an energy, taken or not.
+        Returns the proposals that have an energy, accepted or not.
         """
         proposed = {level: state for level, state in enumerate(propose(self.states)) if state is not None}
         found = dict(zip(proposed, energies(list(proposed.values())), strict=True))

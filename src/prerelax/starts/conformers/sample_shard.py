@@ -1,4 +1,4 @@
-"""Conformers of the molecules of a shard, resumably: what became of every molecule, and its conformers."""
+"""Finds the conformers of every molecule of a shard; an interrupted run resumes where it stopped."""
 
 import hashlib
 import math
@@ -43,7 +43,7 @@ METHOD_VERSION = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a molecule."""
+    """The result for one molecule."""
 
     record: Record
     status: Status
@@ -116,13 +116,13 @@ def sample_shard(
     device: Device = "auto",
     report: Callable[[Outcome], None] = lambda outcome: None,
 ) -> "Counter[str]":
-    """Look for the conformers of the molecule of every row of `inp` that proceeds, from its geometry on.
+    """Search for the conformers of every molecule of `inp`, starting from its geometry.
 
-    `out` has a row for each conformer, lowest first (`conformer` counts them), or one that says why there is
-    none; rows of other conformers of a molecule are treated as molecules of their own, so give one. Finished
-    molecules are kept in `OUT.journal.jsonl`. Without a time limit a molecule's conformers follow from its
-    geometry, id, plan and model alone. Returns how many molecules have each status. Raises ModelError,
-    ShardError, UserError.
+    `out` has a row for each conformer, lowest energy first (`conformer` counts them), or one row that says
+    why there is none. Give one row per molecule: another conformer of it would be searched as a molecule of
+    its own. Finished molecules are kept in `OUT.journal.jsonl`. Without a time limit a molecule's conformers
+    depend on its geometry, id, plan and model alone. Returns how many molecules have each status. Raises
+    ModelError, ShardError, UserError.
     """
     records = read_shard(inp)
     denoiser, folder = load_model(model), find_model(model)
@@ -161,7 +161,7 @@ def sampled(
     device: Device = "auto",
     clock: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
-    """The conformers of one molecule. `clock` is what the plan's seconds are measured by.
+    """The conformers of one molecule. `clock` measures the plan's seconds.
 
     A molecule that the denoiser does not know is searched without it: status `fallback`, and why.
     """
@@ -215,7 +215,7 @@ def _mol(record: Record) -> Chem.Mol:
 def _denoise(
     denoiser: LoadedModel, record: Record, molecule: Conformation, device: Device
 ) -> tuple[Denoise | None, str]:
-    """What denoises the molecule, or why nothing does."""
+    """The function that denoises the molecule, or the reason why there is none."""
     topology = topological_distances(molecule.bonded)
     given = SamplerInput(record.id, record.numbers, record.positions, topology)
     refused = refusal(given, denoiser)

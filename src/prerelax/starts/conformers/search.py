@@ -60,7 +60,7 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Calculations:
-    """What a search has computed for it."""
+    """The calculations that a search asks for."""
 
     denoise: Denoise | None
     """None: geometries stay at MMFF94's minimum"""
@@ -94,8 +94,8 @@ class Search:
         self.counts: Counter[str] = Counter()
 
     def run(self) -> SearchResult:
-        """Moves until the cycles or the time for them are used up, then minimisations, lowest first; both
-        again where time is left.
+        """Move until the cycles or their share of the time are used up, then minimise the lowest geometries;
+        repeat both while time is left.
         """
         replicas = self._replicas()
         until = 0.0
@@ -182,7 +182,7 @@ class Search:
         self.visited = sorted(self.visited, key=lambda pair: pair[1])[:KEPT_GEOMETRIES]
 
     def _minimise(self) -> None:
-        """Minimise the lowest of the geometries visited that are none of those tried before."""
+        """Minimise the lowest of the visited geometries that have not been tried before."""
         self._forget()
         geometries, energies = [pair[0] for pair in self.visited], [pair[1] for pair in self.visited]
         lowest = distinct(self.skeleton, geometries, energies, None, math.inf, SAME_ROUGH_RMSD_ANG)
