@@ -95,12 +95,12 @@ class LoadedModel:
 
     @property
     def sampler_defaults(self) -> SamplerDefaults:
-        """What a sampler does where it is not told; empty where the config does not say."""
+        """Defaults of the model's sampler; empty if the config has none."""
         return self.config.get("sampler") or SamplerDefaults()
 
     @property
     def last_trained_step(self) -> int | None:
-        """Last step of the schedule that the training drew; None where it drew all, or is not on record."""
+        """Last step of the schedule that was trained; None if all were, or if there is no record."""
         training = self.config.get("training") or TrainingRecord()
         loss = (training.get("config") or TrainedWith()).get("loss") or TrainedLoss()
         return loss.get("max_step")

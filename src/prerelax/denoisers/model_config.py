@@ -4,7 +4,7 @@ from typing import TypedDict
 
 
 class SamplerDefaults(TypedDict, total=False):
-    """`sampler`: what a sampler does where it is not told."""
+    """`sampler`: defaults of the model's sampler."""
 
     name: str
     steps: int
@@ -18,7 +18,7 @@ class SamplerDefaults(TypedDict, total=False):
 
 
 class Confidence(TypedDict, total=False):
-    """`confidence`: up to which residual a model is trusted (`prerelax.diffusion.confidence`)."""
+    """`confidence`: the residual up to which a model is trusted (`prerelax.diffusion.confidence`)."""
 
     judge: str
     """the reference model, whose residual counts; absent: the model itself"""
@@ -30,14 +30,14 @@ class Confidence(TypedDict, total=False):
 
 
 class TrainedLoss(TypedDict, total=False):
-    """What of a training's loss is asked for later."""
+    """The part of a training's loss that is read later."""
 
     max_step: int | None
     """last step of the schedule that the training drew; None: all"""
 
 
 class TrainedWith(TypedDict, total=False):
-    """What of a training's config is asked for later."""
+    """The part of a training's config that is read later."""
 
     loss: TrainedLoss
 

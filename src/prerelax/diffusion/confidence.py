@@ -1,9 +1,10 @@
 """How sure a denoiser is of a geometry that it made: how far one more call would still move it.
 
 At a minimum of the level of its training set, a denoiser that knows the molecule predicts no displacement.
-What it predicts for its own result, the residual, therefore tells its error without a reference. Of the
-measures that were tried it tells most for one network call (benchmarks/denoiser_confidence.py). It is
-measured in bond lengths and 1-3 distances, since soft torsions move far without being wrong.
+The displacement that it predicts for its own result, the residual, therefore estimates its error without a
+reference. Of the measures that were tried it is the best for one network call
+(benchmarks/denoiser_confidence.py). It is measured in bond lengths and 1-3 distances, since soft torsions may
+move far without being wrong.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ from prerelax.networks.morered import JointNetwork, molecule_time
 from prerelax.records.atomic_write import write_atomically
 
 NOISE_ANG = 0.028
-"""The noise that a geometry is said to carry when its residual is asked for: step 20 of 1000. Of the steps
+"""The noise that a geometry is assumed to carry when its residual is computed: step 20 of 1000. Of the steps
 1, 5, 10, 20 and 50 it separates good from bad results best, across molecules and among similar ones."""
 
 LAST_NOISE_ANG = 0.0075
-"""Said of geometries that still carry the noise of EDM's last step (0.0032 Å in each coordinate), to take it
-away before the residual is measured. After a call at NOISE_ANG the network would have nothing left to
+"""Assumed for geometries that still carry the noise of EDM's last step (0.0032 Å in each coordinate), to
+remove it before the residual is measured. After a call at NOISE_ANG the network would have nothing left to
 change."""
 
 LIMIT_MEDIANS = 2.0
@@ -66,8 +67,8 @@ def residuals_ang(
 
     nan for molecules without a bond, and for those with elements that the denoiser does not know. The call is
     made at the step of the schedule whose noise is nearest to NOISE_ANG; a network that predicts its own step
-    is asked at that one. `noisy`: the geometries carry EDM's last noise, which is no error of the network's;
-    one more call takes it away first.
+    is asked at that one. `noisy`: the geometries carry the noise of EDM's last step, which is not the
+    network's error; one more call removes it first.
     """
     chosen = resolve_device(device)
     denoiser.to(chosen)
@@ -95,7 +96,7 @@ def residuals_ang(
 
 
 def _one_more_call(denoiser: LoadedModel, batch: Batch, noise_ang: float) -> Tensor:
-    """The geometries [n_atoms_total, 3] Å after a call that is told of such noise."""
+    """The geometries [n_atoms_total, 3] Å after one more call, made as if they carried this noise."""
     schedule, network = denoiser.schedule, denoiser.denoiser
     scale = (schedule.sigma / schedule.alpha).to(batch.positions)
     if isinstance(network, JointNetwork):

@@ -1,4 +1,4 @@
-"""The reverse diffusion of EDM from a geometry on: the last n steps, and a deterministic tail of few calls.
+"""EDM's reverse diffusion entered at a geometry: the last n steps, or a deterministic tail of a few calls.
 
 Sources: Hoogeboom et al., ICML 2022, and the published code as used in Chem. Sci. 2024, 15, 13506: the clean
 geometry stands at step n without added noise and without the factor alpha; then n ancestral steps; then
@@ -65,8 +65,8 @@ def tail(
 ) -> Tensor:
     """The last `n_steps` steps from the geometry of the batch; positions [n_atoms_total, 3] Å, centred.
 
-    `rows` name the molecules of the batch to the noise stream. Of the options `fixed_types` and `noise_free`
-    count. Raises UserError for steps outside 1…T.
+    `rows` name the molecules of the batch to the noise stream. Only `fixed_types` and
+    `noise_free` of the options are used. Raises UserError for steps outside 1…T.
     """
     check_steps(n_steps, schedule)
     state = State.at_geometry(network, batch)
@@ -162,7 +162,7 @@ FEW_CALL_POWER = 2.0
 
 
 def tail_of_calls(network: Denoiser, n_steps: int, n_calls: int) -> list[tuple[Denoiser, int]]:
-    """The network and the step of each call; a network in stages has its own.
+    """The network and the step of each call; a network in stages prescribes both.
 
     Raises UserError as `few_call_steps`, and for other calls than a network in stages makes.
     """
@@ -185,9 +185,9 @@ def few_calls(
     """A deterministic tail (`tail_of_calls`): each call estimates the clean geometry at its step, not above
     that of the one before; positions [n_atoms_total, 3] Å, centred.
 
-    Unlike DDIM (Song et al. 2021) it keeps nothing of the predicted noise between two calls: a force field's
-    error is not the noise of the schedule, and putting it back only delays its removal. Types that the
-    networks diffuse are held at their clean values.
+    Unlike DDIM (Song et al. 2021) it puts nothing of the predicted noise back between two calls: a force
+    field's error is not the noise of the schedule, and putting it back only delays its removal. Types that
+    the networks diffuse are held at their clean values.
     """
     state = State.at_geometry(calls[0][0], batch)
     for network, step in calls:

@@ -1,4 +1,4 @@
-"""How near a denoiser brings MMFF94 geometries to reference minima: the figures of a model card."""
+"""How close a denoiser brings MMFF94 geometries to reference minima: the numbers of a model card."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ CARD_ROWS = (
 def evaluate_card(
     model: LoadedModel, data: Path, limit: int | None = None, device: Device = "auto"
 ) -> list[Evaluation]:
-    """`evaluate_model` for all CARD_ROWS: what `card_table` makes a model card's table of."""
+    """`evaluate_model` for all CARD_ROWS; `card_table` makes a model card's table of the result."""
     rows = [options.model_copy(update={"device": device}) for options in CARD_ROWS]
     return [evaluate_model(model, data, options, limit) for options in rows]
 
@@ -156,7 +156,7 @@ class EvaluationSet:
 def read_evaluation_set(
     data: Path, model: LoadedModel, limit: int | None = None, spread: bool = False
 ) -> EvaluationSet:
-    """The first `limit` molecules of an npz set whose elements `model` knows; with `spread` from all over it.
+    """The first `limit` molecules of an npz set whose elements `model` knows; with `spread`, every N-th one.
 
     Raises UserError for none.
     """

@@ -1,15 +1,15 @@
-"""MoreRed's samplers (Kahouli et al., MLST 2024, 5, 035038): relaxation that knows how far it has to go.
+"""MoreRed's samplers (Kahouli et al., MLST 2024, 5, 035038): relaxation that predicts how far it has to go.
 
 - `jt`: one network predicts the time and the noise; the time is predicted again at every step
 - `as`: a time network at every step, and a noise network that is told the time
 - `itp`: the time network once, then the steps are counted down
 - `ddpm`: counted down from a given step, for all molecules the same
 
-A joint network serves `itp` and `ddpm` as well, which compares schedules with one network: its noise head is
-given the time that it predicts, the schedule's step is counted down.
+A joint network serves `itp` and `ddpm` as well, so that schedules can be compared with one network: its noise
+head is given the time that it predicts, while the schedule's step is counted down.
 
-Molecules are treated in flight: one that has arrived leaves the batch and the next one enters. What a
-molecule does depends on its own noise alone, not on its batch mates (beyond float32 sums in another order).
+Molecules are swapped in flight: a molecule that has converged leaves the batch and the next one enters. Its
+result depends on its own noise alone, not on its batch mates (apart from the order of float32 sums).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Sampler:
         raise NotImplementedError
 
     def n_calls(self, n_iterations: int) -> int:
-        """Network calls that so many iterations of one molecule took."""
+        """Network calls in this number of iterations of one molecule."""
         return n_iterations
 
 
@@ -296,7 +296,7 @@ class _Passenger:
 
 
 class _Flight:
-    """The batch of molecules being treated, and how they get in and out."""
+    """The batch of molecules in flight, and how they enter and leave it."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class NoiseStream(Protocol):
-    """Where a sampler takes its noise from. Molecules are named by their row in the list given to the
+    """A source of noise for a sampler. Molecules are named by their row in the list given to the
     sampler.
     """
 

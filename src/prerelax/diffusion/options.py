@@ -1,4 +1,4 @@
-"""What a sampler can be asked for: declared here for Python, the command line and a campaign's YAML.
+"""The options of samplers, declared once for Python, the command line and a campaign's YAML.
 
 Imports no torch, so that `prerelax --help` and the Snakefile's parse stay quick.
 """
@@ -14,7 +14,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class SamplerOptions(Settings):
-    """How geometries are denoised. What is None follows the model's own defaults."""
+    """How geometries are denoised. Options that are None follow the model's own defaults."""
 
     sampler: Sampler | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""From molecules to denoised geometries: which sampler, which batch, and what happens to bad input."""
+"""Denoises molecules: chooses the sampler and the batches, and gives a status to bad input."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SamplerInput:
 
 @dataclass(frozen=True)
 class SampleResult:
-    """What became of a molecule. Where it could not be denoised the positions are the input's."""
+    """The result for a molecule. If it could not be denoised the positions are the input's."""
 
     positions: NDArray[np.float64]
     """[n_atoms, 3] Å, at the centroid of the input"""
@@ -254,11 +254,11 @@ def batches(
 
 
 LARGEST_MOVE_ANG = 10.0
-"""Of an atom in a tail of few calls: a relaxer that moves one farther has met what it does not know."""
+"""Limit for an atom in a tail of few calls: a relaxer that moves one farther does not know the molecule."""
 
 
 def _wrong(denoised: NDArray[np.float64], start: NDArray[np.float64] | None) -> str:
-    """What is wrong with a denoised geometry [n_atoms, 3] Å, in a sentence, or nothing."""
+    """A sentence on what is wrong with a denoised geometry [n_atoms, 3] Å; empty if nothing is."""
     if not np.isfinite(denoised).all():
         return "the network's prediction is not finite; the geometry before it is kept"
     if start is not None:

@@ -1,8 +1,8 @@
-"""Denoisers in stages: each network is trained on what those before it left of the start's error.
+"""Denoisers in stages: each network is trained on the error that the ones before it left.
 
-A small network that has seen enough of its training set leaves errors that another one of its size can
-still learn (boosting, in the words of statistics); called one after the other they cost no more calls than
-one network called as often.
+A small network that has converged on its training set leaves errors that another one of its size can still
+learn (boosting, in statistics). Called one after the other, they cost as many calls as one network called
+again and again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def denoise_starts(
 ) -> tuple[int, int]:
     """Write the npz set `inp` to `out` with its starts denoised by `model`; returns molecules kept, left out.
 
-    What the next stage is trained on; `calls` as for `sample`. Left out are molecules that the model cannot
-    denoise. Raises UserError for a file without starts, and where nothing is kept.
+    The next stage is trained on `out`. `calls` is as for `sample`. Molecules that the model cannot denoise are
+    left out. Raises UserError for a file without starts, and if no molecule is kept.
     """
     denoiser = load_model(model)
     try:

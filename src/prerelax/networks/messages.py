@@ -1,10 +1,10 @@
 """PaiNN's messages: filtered sums over neighbours, in two ways that give the same numbers.
 
-`_plain_messages` is a few tensor operations over all pairs, differentiable as often as one likes.
-`_BlockedMessages` is for a processor and fixed positions: it works through blocks of neighbours that stay
-in cache, and recomputes in the backward pass what the other way stores.
+`_plain_messages` is a few tensor operations over all pairs, differentiable any number of times.
+`_BlockedMessages` is for CPUs and fixed positions: it works through blocks of neighbours that stay in cache,
+and recomputes in the backward pass what the other way stores.
 
-It uses that distances are symmetric: what atom i sends to j is filtered like what j sends to i, so the
+It exploits that distances are symmetric: what atom i sends to j is filtered like what j sends to i, so the
 gradient of what an atom sends is again a sum over the atom's own neighbours, and nothing is scattered.
 """
 

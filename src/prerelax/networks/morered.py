@@ -56,7 +56,7 @@ class MoreRedOptions(AtomNetworkOptions):
 
 
 class AtomNetwork(Network):
-    """A trunk and the elements it was trained on; the heads are the subclasses' business."""
+    """A trunk and the elements it was trained on; subclasses add the heads."""
 
     def __init__(self, options: AtomNetworkOptions, bond_graph: bool = False) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ SAME_ENERGY_EV = 0.15 * units.kcal / units.mol
 """Minima converged to 0.03 eV/Å scatter by up to 0.14 kcal/mol (90th percentile, GFN2-xTB)."""
 SAME_RMSD_ANG = 0.25
 SAME_ROUGH_RMSD_ANG = 0.2
-"""For geometries that are not minimised, whose energies do not distinguish them. Turning over a hydroxyl group
+"""For geometries that are not minimised and cannot be told apart by energy. Turning over a hydroxyl group
 gives 0.3 Å in a molecule of thirty heavy atoms."""
 
 
