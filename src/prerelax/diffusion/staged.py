@@ -31,8 +31,8 @@ def denoise_starts(
 ) -> tuple[int, int]:
     """Write the npz set `inp` to `out` with its starts denoised by `model`; returns molecules kept, left out.
 
-    The next stage is trained on `out`. `calls` is as for `sample`. Molecules that the model cannot denoise are
-    left out. Raises UserError for a file without starts, and if no molecule is kept.
+    The next stage is trained on `out`. `calls` is as for `sample`. Molecules that the model cannot denoise
+    are left out. Raises UserError for a file without starts, and if no molecule is kept.
     """
     denoiser = load_model(model)
     try:
