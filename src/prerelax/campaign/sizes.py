@@ -14,7 +14,7 @@ from prerelax.molecules.molecule import read_molecules
 
 _ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops]")
 _BRACKET = re.compile(r"\[\d*([A-Z][a-z]?|[a-z][a-z]?)")
-_Z = {symbol: z for symbol, z in atomic_numbers.items() if z} | {"D": 1, "T": 1}
+_Z: dict[str, int] = {symbol: z for symbol, z in atomic_numbers.items() if z} | {"D": 1, "T": 1}
 _Z |= {symbol.lower(): z for symbol, z in _Z.items() if symbol.lower() in ("b", "c", "n", "o", "p", "s")}
 _SAMPLED_BLOCKS, _SAMPLED_ROWS = 4, 80
 

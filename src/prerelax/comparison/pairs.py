@@ -170,20 +170,24 @@ def _codes(column: Any) -> Codes:
         raise ShardError("a row lacks its id, start or target; the shards are not whole, relax again")
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    return encoded.indices.to_numpy().astype(np.int64)
+    codes: Codes = encoded.indices.to_numpy().astype(np.int64)
+    return codes
 
 
 def _shared_text(column: Any) -> NDArray[np.object_]:
     """[n_rows] the column's text, equal ones being one object."""
     words = column.unique().to_pylist()
     codes = pc.index_in(column, pa.array(words, column.type)).to_numpy()
-    return np.array(words, dtype=object)[codes]
+    shared: NDArray[np.object_] = np.array(words, dtype=object)[codes]
+    return shared
 
 
 def _mask(column: Any) -> NDArray[np.bool_]:
     """[n_rows] the column's truth, False where it is missing."""
-    return pc.fill_null(column, False).to_numpy().astype(bool)
+    mask: NDArray[np.bool_] = pc.fill_null(column, False).to_numpy().astype(bool)
+    return mask
 
 
 def _floats(table: pa.Table, name: str) -> Floats:
-    return table[name].cast(pa.float64()).to_numpy().astype(float)
+    values: Floats = table[name].cast(pa.float64()).to_numpy().astype(float)
+    return values

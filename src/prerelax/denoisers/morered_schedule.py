@@ -90,4 +90,5 @@ class MoreRedSchedule:
         per_step = torch.stack([self.beta, self.sigma, self.posterior_sigma], dim=1).to(positions.device)
         beta, sigma, posterior_sigma = torch.split(per_step.index_select(0, step), 1, dim=1)
         mean = (positions.double() - beta / sigma * predicted_noise.double()) / (1.0 - beta).sqrt()
-        return mean + posterior_sigma * (step > 0)[:, None] * noise
+        moved: Tensor = mean + posterior_sigma * (step > 0)[:, None] * noise
+        return moved

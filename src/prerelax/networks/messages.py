@@ -69,7 +69,9 @@ def messages(sent: Tensor, vectors: Tensor | None, filters: Tensor, edges: Edges
     else:
         times_vectors = sent[:, None, 2 * n_features :] * vectors
         table = torch.cat([times_vectors.flatten(1), sent[:, : 2 * n_features]], dim=1)
-    received: Tensor = _BlockedMessages.apply(table, filters, edges.features, edges.padded)
+    received: Tensor = _BlockedMessages.apply(  # type: ignore[no-untyped-call]
+        table, filters, edges.features, edges.padded
+    )
     return received[:, 3 * n_features :], torch.unflatten(received[:, : 3 * n_features], 1, (3, n_features))
 
 

@@ -39,7 +39,7 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     if values.device.type != "cpu":
         return nn.functional.linear(values, weight, bias)
-    result: Tensor = _CpuLinear.apply(values, weight, bias)
+    result: Tensor = _CpuLinear.apply(values, weight, bias)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -70,7 +70,7 @@ class _CpuLinear(torch.autograd.Function):
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
     """values[index] along the first axis, with a faster sum over repeated rows in the backward pass."""
-    result: Tensor = _Gather.apply(values, index)
+    result: Tensor = _Gather.apply(values, index)  # type: ignore[no-untyped-call]
     return result
 
 

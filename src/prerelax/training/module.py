@@ -35,7 +35,8 @@ class DenoiserModule(L.LightningModule):
         self.clipper = GradientClipper(optimization.gradient_clip)
 
     def forward(self, batch: Batch, time: Tensor) -> Tensor:
-        return self.network(batch, time)
+        predicted: Tensor = self.network(batch, time)
+        return predicted
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
         # A stream of its own for every step: a resumed run draws what the uninterrupted one would have drawn.
