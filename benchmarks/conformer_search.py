@@ -31,7 +31,7 @@ from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.molecules.graph import conformer_at, mapped_smiles, mol_from_mapped_smiles
 from prerelax.molecules.molecule import Molecule, read_molecules
-from prerelax.records.shard import Record
+from prerelax.records.record import Record
 from prerelax.starts.conformers import moves
 from prerelax.starts.conformers.distinct import SAME_ROUGH_RMSD_ANG, Skeleton, distinct
 from prerelax.starts.conformers.sample_shard import Xtb, sampled

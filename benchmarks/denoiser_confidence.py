@@ -44,7 +44,8 @@ from prerelax.molecules.topology import topological_distances
 from prerelax.networks.batch import make_batch
 from prerelax.networks.morered import JointNetwork, molecule_time
 from prerelax.networks.staged import StagedNetwork
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.embed import embed_again, embed_shard

@@ -26,7 +26,8 @@ from rdkit import Chem
 from prerelax.molecules.graph import bonded_matrix, connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.superposition import rmsd
 from prerelax.molecules.topology import topological_distances
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard

@@ -25,7 +25,8 @@ from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.engines import Level
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.superposition import superimposed
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard

@@ -41,7 +41,8 @@ from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.superposition import rmsd
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 
 Geometry = NDArray[np.floating]
 """[n_atoms, 3] Å"""

@@ -26,7 +26,8 @@ import pyarrow.parquet as pq
 from ase.build import molecule
 
 from prerelax.campaign.sharding import Sharding, shard_name
-from prerelax.records.shard import Record, table_path, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import table_path, write_shard
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STAGES = {

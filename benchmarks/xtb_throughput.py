@@ -27,7 +27,8 @@ from ase import Atoms
 from ase.optimize import BFGS
 
 from prerelax.engines import Level, make_calculator
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.optimizers import GradientCounter
 from prerelax.relaxation.settings import Relaxation, Resources
 from prerelax.relaxation.shard import Named, relax_shard

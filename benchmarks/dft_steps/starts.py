@@ -23,7 +23,8 @@ from rdkit import Chem
 from prerelax.datasets.structures import read_npz
 from prerelax.diffusion.evaluation import compare
 from prerelax.molecules.perception import perceived_molecule
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from prerelax.diffusion.options import Sampler
 from prerelax.errors import UserError
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 from prerelax.settings import sentences
 from prerelax.starts.options import DEFAULT_MODEL, DiffuseOptions
 
@@ -82,7 +83,7 @@ def relax_smiles(
     `target` are options of `prerelax relax`, such as `engine`, `method`, `basis`, `optimizer` and `fmax` in
     eV/Å; GFN2-xTB of tblite by default. Returns one ASE Atoms for each SMILES, in order, whose `info` tells
     `status`, `message`, `energy_ev`, `n_gradients`, `n_steps` and the other fields of
-    `prerelax.records.shard.Record`. Raises UserError for a single string in place of a list, and ValueError
+    `prerelax.records.record.Record`. Raises UserError for a single string in place of a list, and ValueError
     where a stage refuses the call as a whole.
     """
     if isinstance(smiles, str):

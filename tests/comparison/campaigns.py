@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from prerelax.records.shard import Record, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import write_shard
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
 

@@ -20,7 +20,7 @@ from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import read_relaxations
 from prerelax.comparison.summary import summarise
 from prerelax.molecules.status import Status
-from prerelax.records.shard import Record, as_table
+from prerelax.records.record import Record, as_table
 
 KCAL_MOL = units.kcal / units.mol
 

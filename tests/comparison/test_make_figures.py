@@ -20,7 +20,8 @@ from prerelax.comparison.figures.steps_vs_steps import steps_vs_steps
 from prerelax.comparison.figures.style import nice_number, start_colours
 from prerelax.comparison.figures.wall_time import wall_time
 from prerelax.comparison.pairs import ComparisonError
-from prerelax.records.shard import Record, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import write_shard
 
 NAMES = ["steps_vs_steps", "start_energies", "speedup", "wall_time"]
 FILES = {f"{name}.{kind}" for name in NAMES for kind in ("pdf", "png", "csv")} | {"table.html", "table.csv"}

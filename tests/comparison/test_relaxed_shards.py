@@ -6,7 +6,8 @@ import pytest
 from campaigns import relaxed, write_campaign
 
 from prerelax.comparison.relaxed_shards import read_relaxations, shard_files
-from prerelax.records.shard import Record, ShardError, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, write_shard
 
 
 def shards(folder: Path, *names: str) -> Path:

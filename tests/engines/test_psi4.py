@@ -28,7 +28,8 @@ from prerelax.engines.psi4.calculator import Psi4
 from prerelax.engines.psi4.program import EXECUTABLE_VARIABLE, MEMORY_VARIABLE, Psi4Process, find_psi4
 from prerelax.engines.psi4.settings import Psi4Settings
 from prerelax.errors import UserError
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import relax_shard
 

@@ -12,7 +12,8 @@ from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prerelax.records.shard import Record, ShardError, read_shard, table_path, write_frames, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, read_shard, table_path, write_frames, write_shard
 
 WATER = Record(
     id="water",

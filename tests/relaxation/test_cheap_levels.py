@@ -9,7 +9,8 @@ from ase.build import molecule
 
 from prerelax.engines import EngineError, Level
 from prerelax.errors import UserError
-from prerelax.records.shard import Record, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import write_shard
 from prerelax.relaxation.cheap_surface import CheapSurface, cheap_level
 from prerelax.relaxation.first_hessian import finite_difference_hessian, first_hessian, model_hessian
 from prerelax.relaxation.force_constants import kinds_and_derivatives, scaled_force_constants

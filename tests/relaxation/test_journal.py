@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prerelax.records.shard import Record
+from prerelax.records.record import Record
 from prerelax.relaxation.journal import Journal, JournalError, ShardLockedError, molecule_key
 
 WATER = Record(

@@ -16,7 +16,8 @@ from ase.build import molecule
 
 from prerelax.engines import ENGINES, Level
 from prerelax.errors import UserError
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.journal import Journal, ShardLockedError, journal_path
 from prerelax.relaxation.settings import Only, Relaxation, Resources
 from prerelax.relaxation.shard import Named, relax_shard

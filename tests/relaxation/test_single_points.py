@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from prerelax.engines import Level
-from prerelax.records.shard import Record, ShardError, write_frames
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, write_frames
 from prerelax.relaxation.journal import journal_path
 from prerelax.relaxation.settings import Only
 from prerelax.relaxation.single_points import Chosen, read_frames, single_points

@@ -110,7 +110,7 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(shard: Path, tmp_path: Path) -
 
 
 def test_imaginary_frequencies_and_other_bonds_leave_a_minimum_out() -> None:
-    from prerelax.records.shard import Record
+    from prerelax.records.record import Record
     from prerelax.relaxation.molecule import RelaxationResult
     from prerelax.set_making.displaced import _verdict
 

@@ -8,7 +8,8 @@ import pytest
 
 from prerelax.datasets.structures import collect, read_npz, write_npz
 from prerelax.errors import UserError
-from prerelax.records.shard import Record, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import write_shard
 from prerelax.set_making.relaxed import collect_relaxed, join_sets
 
 WATER = Record(

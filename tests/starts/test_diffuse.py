@@ -8,7 +8,8 @@ import ase.io
 import numpy as np
 import pytest
 
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.single_points import read_frames
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard

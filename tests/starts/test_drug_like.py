@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from prerelax.molecules.graph import connectivity_unchanged
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
 from prerelax.starts.forcefield import forcefield_shard

@@ -9,7 +9,8 @@ from rdkit import Chem
 from prerelax.errors import UserError
 from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.molecule import read_molecules
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 from prerelax.starts import embed
 from prerelax.starts.embed import embed_again, embed_shard, embedded_positions
 

@@ -13,7 +13,8 @@ import yaml
 
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS
 from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard

@@ -12,7 +12,8 @@ from prerelax.errors import UserError
 from prerelax.molecules.graph import bonded_matrix, mapped_smiles, mol_from_mapped_smiles
 from prerelax.molecules.molecule import read_molecules
 from prerelax.molecules.perception import perceived_molecule
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.starts.embed import embed_shard, embedded
 from prerelax.starts.forcefield import forcefield_shard, minimised
 

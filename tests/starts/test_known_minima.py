@@ -9,7 +9,8 @@ from ase.build import molecule as ase_molecule
 from prerelax.datasets.qm7x import LabelledStructures, write_qm7x
 from prerelax.errors import UserError
 from prerelax.molecules.superposition import rmsd
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.starts.known_minima import diffused_shard, displaced_shard
 
 SCALES = (0.3, 0.05, 0.1, 0.4, 0.2)

@@ -9,7 +9,7 @@ import pytest
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.molecule import Molecule, read_molecules
 from prerelax.molecules.superposition import rmsd
-from prerelax.records.shard import Record
+from prerelax.records.record import Record
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
 

@@ -13,7 +13,8 @@ from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.errors import UserError
 from prerelax.molecules.graph import mapped_smiles
 from prerelax.molecules.perception import perceived_molecule
-from prerelax.records.shard import Record, ShardError, write_frames, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, write_frames, write_shard
 from prerelax.studies.outlier.analysis import find_outlier, largest_turn
 from prerelax.studies.outlier.figures import outlier
 from prerelax.studies.paths.analysis import OWN, ZERO, read_paths, summarise_paths

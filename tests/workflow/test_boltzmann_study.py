@@ -9,7 +9,8 @@ import pytest
 
 from prerelax.errors import UserError
 from prerelax.molecules.molecule import read_molecules
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.studies.boltzmann.flexible import flexible_molecules, is_flexible
 
 STUDY: dict[str, Any] = {

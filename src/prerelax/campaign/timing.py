@@ -12,7 +12,8 @@ from prerelax.campaign.cost import PowerLaw, gradient_law
 from prerelax.campaign.starts import RelaxStart
 from prerelax.campaign.targets import Target
 from prerelax.molecules.molecule import read_molecules
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.embed import embedded

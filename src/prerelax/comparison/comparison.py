@@ -42,6 +42,7 @@ from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
 from prerelax.comparison.summary import summarise, summary_text
 from prerelax.records.atomic_write import write_atomically
+from prerelax.records.record import COLUMNS, TABLE_SCHEMA
 
 _FIRST_COLUMNS = (
     "id",
@@ -78,9 +79,9 @@ _FIRST_COLUMNS = (
     "wall_s_before",
     "wall_s_total",
 )
-_TEXT = ("id", "smiles", "target", "start", "status", "message", "fallback", "pair", "baseline_status")
+_OF_STRINGS = {column.name for column in TABLE_SCHEMA if pa.types.is_string(column.type)}
+_TEXT = [name for name in _FIRST_COLUMNS if name in _OF_STRINGS or name in ("pair", "baseline_status")]
 _CATEGORIES = ("target", "start", "status", "pair", "baseline_status")
-_DECIMALS = {"energy_ev": 8, "start_energy_ev": 8, "fmax_ev_ang": 6}
 _DECIMALS_ELSE = 4
 
 
@@ -142,7 +143,7 @@ def read_comparison(path: Path, leave_out: Collection[str] = ()) -> pd.DataFrame
 def _rounded(table: pa.Table) -> pa.Table:
     for place, name in enumerate(table.column_names):
         if pa.types.is_floating(table[name].type):
-            decimals = _DECIMALS.get(name, _DECIMALS_ELSE)
+            decimals = COLUMNS[name].decimals if name in COLUMNS else _DECIMALS_ELSE
             # + 0.0: minus zero reads as a mistake
             values = pc.add(pc.round(table[name], decimals), 0.0)
             table = table.set_column(place, name, values)

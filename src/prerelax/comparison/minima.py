@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.records.shard import Record, ShardError, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, read_shard
 
 Molecule = tuple[str, int]
 """id and conformer"""

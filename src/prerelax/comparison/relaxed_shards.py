@@ -10,41 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prerelax.records.shard import ShardError, as_table, read_shard, table_path
+from prerelax.records.record import COLUMNS, TABLE_SCHEMA, as_table
+from prerelax.records.shard import ShardError, read_shard, table_path
 
 BEFORE = "wall_s_before_"
 """Prefix of a column with the seconds of one stage before the relaxation, by the stage's name."""
 
-_COLUMNS = (
-    "id",
-    "conformer",
-    "smiles",
-    "n_atoms",
-    "charge",
-    "multiplicity",
-    "target",
-    "start",
-    "status",
-    "message",
-    "converged",
-    "n_steps",
-    "n_gradients",
-    "n_gradients_cheap",
-    "fallback",
-    "residual_ang",
-    "energy_ev",
-    "start_energy_ev",
-    "fmax_ev_ang",
-    "connectivity_unchanged",
-    "n_imaginary",
-    "rmsd_ang",
-    "rmsd_symmetry_ang",
-    "wall_s",
-    "stages_s",
-    "settings",
-)
-_NULL_IF_ABSENT = {"n_imaginary": pa.int64(), "fallback": pa.string(), "residual_ang": pa.float64()}
-"""Columns that shards of before them do not have: nothing was checked then."""
+_COLUMNS = [*(name for name, column in COLUMNS.items() if column.compared), "n_atoms"]
+_NULL_IF_ABSENT = {
+    name: TABLE_SCHEMA.field(name).type for name, column in COLUMNS.items() if column.absent_before
+}
 
 
 def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Path]:
@@ -91,7 +66,7 @@ def _number_width(folders: Iterable[Path]) -> int:
 def read_relaxations(inputs: Sequence[Path], n_shards: int | None = None) -> pa.Table:
     """Every row of the shards of `inputs` (see `shard_files`), in their order.
 
-    Columns are the scalars of `prerelax.records.shard.Record` under their names, with its units, except for
+    Columns are the scalars of `prerelax.records.record.Record` under their names, with its units, except for
     the seconds: `wall_s_relax` of the relaxation, null where the row never came to it, and one column
     `wall_s_before_<stage>` for each stage before. Reads the Parquet table beside each shard, and the frames
     only where that table is missing. Raises ShardError where a file is missing, is no shard or holds rows

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from prerelax.errors import UserError
-from prerelax.records.shard import Record
+from prerelax.records.record import Record
 
 LOCK_WAIT_S = 30.0
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from prerelax.engines.workers import Lost, Workers
-from prerelax.records.shard import Record
+from prerelax.records.record import Record
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import OPTIMIZERS
 from prerelax.relaxation.settings import Relaxation, Resources

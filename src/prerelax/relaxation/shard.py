@@ -15,8 +15,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.molecules.status import PROCEED, Status
+from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
-from prerelax.records.shard import Record, read_shard, write_frames, write_shard
+from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import validate_optimizer

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from prerelax.engines import Level
 from prerelax.errors import MissingProgramError
-from prerelax.records.shard import Record, ShardError, record_of_frame, write_frames
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, record_of_frame, write_frames
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.pool import WorkerPool

@@ -29,7 +29,8 @@ from prerelax.molecules.status import Status
 from prerelax.molecules.superposition import rmsd
 from prerelax.molecules.topology import COVALENT_RADII_ANG
 from prerelax.records.atomic_write import write_text_atomically
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.minimum import IMAGINARY_CM
 from prerelax.relaxation.molecule import RelaxationResult

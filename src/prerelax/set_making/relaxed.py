@@ -14,7 +14,8 @@ from prerelax.errors import UserError
 from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.superposition import superimposed
 from prerelax.molecules.topology import bonds_from_geometry
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 
 
 def collect_relaxed(out: Path, shards: Sequence[Path], starts: Sequence[Path] = ()) -> tuple[int, int]:

@@ -16,8 +16,9 @@ from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, samp
 from prerelax.molecules.graph import bonds_unchanged
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import topological_distances
+from prerelax.records.record import Record
 from prerelax.records.settings import settings_text, sha256_of_files
-from prerelax.records.shard import Record, read_shard, write_frames, write_shard
+from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, fall_back, subject_of
 from prerelax.starts.options import DiffuseOptions
 

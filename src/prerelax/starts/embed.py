@@ -17,8 +17,9 @@ from prerelax.datasets.graph_split import graph_key
 from prerelax.errors import UserError
 from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.molecule import Molecule, read_molecules
+from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.shard import read_shard, write_shard
 
 START = "rdkit"
 

@@ -18,7 +18,8 @@ from prerelax.molecules.graph import bonded_matrix, bonds_unchanged, mol_from_ma
 from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import COVALENT_RADII_ANG, bonds_from_geometry
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation, Resources
 from prerelax.relaxation.shard import Named, relax_shard
 

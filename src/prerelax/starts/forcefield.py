@@ -15,8 +15,9 @@ from rdkit.Chem import rdForceFieldHelpers
 from prerelax.errors import UserError
 from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED, Status
+from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.starts.open_babel import minimised_by_open_babel
 from prerelax.starts.options import ForceField
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from prerelax.datasets.graph_split import extreme_displacements
 from prerelax.datasets.qm7x import LabelledStructures, read_qm7x
 from prerelax.molecules.superposition import rmsd
+from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.shard import read_shard, write_shard
 
 SAME_MINIMUM_ANG = 0.01
 """RMSD below which a row's geometry is the equilibrium of the set: files hold them in other precision."""

@@ -15,7 +15,8 @@ from ase.data import atomic_numbers
 from prerelax.denoisers.checkpoint import load_model
 from prerelax.errors import UserError
 from prerelax.molecules.molecule import read_molecules
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.journal import journal_path
 from prerelax.settings import model_from
 from prerelax.starts.conformers.sample_shard import GFN2, START, Xtb, sample_shard, sampled

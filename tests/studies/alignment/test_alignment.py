@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prerelax.molecules.superposition import rmsd, superimposed
-from prerelax.records.shard import Record
+from prerelax.records.record import Record
 from prerelax.relaxation.single_points import Frame
 from prerelax.studies.alignment.analysis import MEASURES, mean_cosine, path_cosines
 

@@ -18,7 +18,8 @@ from harmonic_engine import (
 
 from prerelax.engines import ENGINES, Level
 from prerelax.errors import UserError
-from prerelax.records.shard import Record, ShardError, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, write_shard
 from prerelax.studies.boltzmann.autocorrelation import standard_error
 from prerelax.studies.boltzmann.config import Metropolis
 from prerelax.studies.boltzmann.metropolis import (

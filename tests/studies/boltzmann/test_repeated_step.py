@@ -14,7 +14,8 @@ from prerelax.diffusion.samplers import SamplerInput
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch
 from prerelax.networks.network import Network
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.single_points import read_frames
 from prerelax.studies.boltzmann.config import RepeatedStep
 from prerelax.studies.boltzmann.repeated_step import ChainInput, ChainPlan, repeat_step

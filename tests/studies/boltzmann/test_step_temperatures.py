@@ -10,7 +10,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.errors import UserError
-from prerelax.records.shard import Record, ShardError, write_frames, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, write_frames, write_shard
 from prerelax.studies.boltzmann.analysis import (
     DIFFUSION,
     METROPOLIS,

@@ -22,8 +22,9 @@ from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import Status
 from prerelax.molecules.topology import topological_distances
+from prerelax.records.record import Record
 from prerelax.records.settings import settings_text, sha256_of_files
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.pool import WorkerPool

@@ -8,7 +8,8 @@ from rdkit import Chem
 
 from prerelax.errors import UserError
 from prerelax.molecules.graph import mol_from_mapped_smiles
-from prerelax.records.shard import Record, read_shard, write_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 
 MAX_BRANCHES = 15
 """parentheses opened in a SMILES with explicit hydrogens (the paper's)"""

@@ -15,7 +15,8 @@ from prerelax.engines.workers import Line, Lost, Workers
 from prerelax.errors import UserError
 from prerelax.molecules.status import Status
 from prerelax.records.atomic_write import write_atomically
-from prerelax.records.shard import Record, ShardError, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, read_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.preconditioned import internal_space
 from prerelax.relaxation.settings import Resources

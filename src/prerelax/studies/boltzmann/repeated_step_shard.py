@@ -14,8 +14,9 @@ from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, find_model, load_mode
 from prerelax.diffusion.samplers import SamplerInput
 from prerelax.molecules.status import Status
 from prerelax.molecules.topology import topological_distances
+from prerelax.records.record import Record
 from prerelax.records.settings import settings_text, sha256_of_files
-from prerelax.records.shard import Record, read_shard, write_frames, write_shard
+from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, subject_of
 from prerelax.studies.boltzmann.config import RepeatedStep
 from prerelax.studies.boltzmann.repeated_step import ChainInput, ChainPlan, ChainResult, repeat_step

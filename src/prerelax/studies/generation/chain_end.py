@@ -15,7 +15,8 @@ from prerelax.comparison.statistics import mean_interval
 from prerelax.molecules.bond_orders import allowed, bond_orders, valences
 from prerelax.molecules.graph import STRETCHED_BOND
 from prerelax.molecules.topology import bonds_from_geometry
-from prerelax.records.shard import Record, write_frames
+from prerelax.records.record import Record
+from prerelax.records.shard import write_frames
 from prerelax.relaxation.single_points import Frame, read_frames
 from prerelax.studies.evaluated_paths import path_objection
 from prerelax.studies.generation.chains import Chains

@@ -12,7 +12,8 @@ from rdkit.Chem import rdMolTransforms
 from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.molecules.graph import conformer_at, mol_from_mapped_smiles
 from prerelax.molecules.superposition import superimposed
-from prerelax.records.shard import Record, ShardError, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, read_shard
 
 PAPER_KCAL_MOL = {"start": 0.0, "denoised": -3.0, "relaxed": -4.5, "denoised, relaxed": -5.4}
 """Paper E, figure 16, above the MMFF94 start of its outlier; a methyl group had turned."""

@@ -17,7 +17,8 @@ from prerelax.errors import UserError
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.superposition import rmsd, symmetric_rmsd
-from prerelax.records.shard import Record, read_shard
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
 
 MEASURED = ("rmsd_before_ang", "rmsd_after_ang", "rmsd_symmetry_before_ang", "rmsd_symmetry_after_ang")
 N_BINS = 8

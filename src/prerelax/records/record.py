@@ -1,0 +1,223 @@
+"""The row: a molecule at one stage. Its fields are declared here alone; tables' columns follow from them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+from ase import Atoms
+from numpy.typing import NDArray
+
+from prerelax.molecules.status import PROCEED, Status
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a field of a row is, and how tables keep it."""
+
+    description: str
+    unit: str = ""
+    kind: pa.DataType | None = None
+    """in Arrow; None: as its Python type, whole numbers in 64 bits"""
+    compared: bool = False
+    """`prerelax compare` reads it"""
+    decimals: int = 4
+    """of a number in comparison.csv"""
+    absent_before: bool = False
+    """shards of earlier versions lack it: nothing was checked then"""
+
+
+def _no_atoms() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
+def _no_positions() -> NDArray[np.float64]:
+    return np.zeros((0, 3))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a shard: a molecule's geometry at one stage and what happened to it there.
+
+    Fields with a `Column` are the row's scalars, in the order of the table's columns. None: not known at
+    this stage.
+    """
+
+    id: Annotated[str, Column("name of the molecule in the input", compared=True)]
+    numbers: NDArray[np.int64] = field(default_factory=_no_atoms)
+    """[n_atoms] atomic numbers; zero atoms where the molecule never had a geometry"""
+    positions: NDArray[np.float64] = field(default_factory=_no_positions)
+    """[n_atoms, 3] Å"""
+    smiles: Annotated[
+        str,
+        Column("atom-mapped, all hydrogens, map number = position in the frame (from 1)", compared=True),
+    ] = ""
+    charge: Annotated[int, Column("of the molecule", "e", pa.int32(), compared=True)] = 0
+    multiplicity: Annotated[int, Column("2S + 1", kind=pa.int32(), compared=True)] = 1
+    conformer: Annotated[int, Column("counted from 0", kind=pa.int32(), compared=True)] = 0
+    start: Annotated[
+        str,
+        Column("name of the start whose geometry this is, or from which the relaxation began", compared=True),
+    ] = ""
+    status: Annotated[Status, Column("what became of the row", compared=True)] = "ok"
+    message: Annotated[str, Column("why, in a sentence a chemist can act on", compared=True)] = ""
+    wall_s: Annotated[float, Column("wall time of the last stage", "s", compared=True)] = 0.0
+    stages_s: Annotated[
+        dict[str, float],
+        Column(
+            "wall time of every stage that led here, by the stage's name, the last one included",
+            "s",
+            pa.string(),
+            compared=True,
+        ),
+    ] = field(default_factory=dict)
+    n_gradients_cheap: Annotated[
+        int,
+        Column(
+            "energy+forces evaluations below the target level spent on the way (xTB starts, cheap Hessians)",
+            compared=True,
+        ),
+    ] = 0
+
+    fallback: Annotated[
+        str | None,
+        Column(
+            "why the start was made by another method than asked for; None where it was not",
+            compared=True,
+            absent_before=True,
+        ),
+    ] = None
+    residual_ang: Annotated[
+        float | None,
+        Column(
+            "how far a denoiser would still move the geometry that it made (`prerelax.diffusion.confidence`)",
+            "Å",
+            compared=True,
+            absent_before=True,
+        ),
+    ] = None
+    n_iterations: Annotated[
+        int | None, Column("iterations of the denoiser's sampler that made the geometry")
+    ] = None
+    first_step: Annotated[
+        int | None, Column("the schedule's step at which the sampler began; MoreRed's samplers predict it")
+    ] = None
+
+    target: Annotated[str | None, Column("name of the target; None in a start", compared=True)] = None
+    converged: Annotated[bool | None, Column("below the target's fmax", compared=True)] = None
+    n_gradients: Annotated[int | None, Column("energy+forces evaluations at the target", compared=True)] = (
+        None
+    )
+    n_steps: Annotated[int | None, Column("accepted moves of the optimizer", compared=True)] = None
+    energy_ev: Annotated[float | None, Column("energy at the target", "eV", compared=True, decimals=8)] = None
+    start_energy_ev: Annotated[
+        float | None, Column("energy of the start at the target", "eV", compared=True, decimals=8)
+    ] = None
+    fmax_ev_ang: Annotated[
+        float | None, Column("largest force on an atom", "eV/Å", compared=True, decimals=6)
+    ] = None
+    connectivity_unchanged: Annotated[
+        bool | None, Column("the relaxed geometry has the molecule's bonds", compared=True)
+    ] = None
+    rmsd_ang: Annotated[
+        float | None,
+        Column(
+            "between the start geometry and the relaxed one, after optimal rotation and translation",
+            "Å",
+            compared=True,
+        ),
+    ] = None
+    rmsd_symmetry_ang: Annotated[
+        float | None, Column("the same with symmetry-equivalent atoms matched", "Å", compared=True)
+    ] = None
+    n_gradients_check: Annotated[
+        int | None,
+        Column("gradients at the target that the check of the minimum took, not in `n_gradients`"),
+    ] = None
+    n_imaginary: Annotated[
+        int | None,
+        Column(
+            "imaginary frequencies at the relaxed geometry, above 0 at a saddle; None where not checked",
+            compared=True,
+            absent_before=True,
+        ),
+    ] = None
+    lowest_frequency_cm: Annotated[
+        float | None,
+        Column("of the target, an imaginary one negative; None where it was not measured", "cm⁻¹"),
+    ] = None
+    zero_point_ev: Annotated[float | None, Column("zero-point vibrational energy", "eV")] = None
+    enthalpy_298_ev: Annotated[
+        float | None,
+        Column("electronic energy included; ideal gas at 298.15 K and 1 atm, as the Gibbs energy", "eV"),
+    ] = None
+    gibbs_298_ev: Annotated[float | None, Column("Gibbs energy of the ideal gas", "eV")] = None
+    settings: Annotated[
+        str | None,
+        Column(
+            "engine, level, optimizer, thresholds and versions behind the numbers, as JSON", compared=True
+        ),
+    ] = None
+    start_positions: NDArray[np.float64] | None = None
+    """[n_atoms, 3] Å, the geometry from which the relaxation began"""
+
+    @property
+    def proceeds(self) -> bool:
+        return self.status in PROCEED
+
+    def after_stage(self, stage: str, wall_s: float, **changes: Any) -> "Record":
+        """This record after one more stage: its seconds added under `stage`, `changes` made.
+
+        Added, since a target may have the name of the start that led to it.
+        """
+        stages_s = {**self.stages_s, stage: self.stages_s.get(stage, 0.0) + wall_s}
+        return replace(self, wall_s=wall_s, stages_s=stages_s, **changes)
+
+    def as_atoms(self) -> Atoms:
+        """ASE's Atoms with all scalars in `info`; `start_positions`, where known, in `arrays`."""
+        atoms = Atoms(numbers=self.numbers, positions=self.positions)
+        if self.start_positions is not None:
+            atoms.arrays["start_positions"] = np.asarray(self.start_positions, dtype=float)
+        atoms.info = {name: value for name, value in self.scalars().items() if value is not None}
+        return atoms
+
+    def scalars(self) -> dict[str, Any]:
+        """All fields but the per-atom ones."""
+        return {name: getattr(self, name) for name in SCALARS}
+
+
+def _columns() -> dict[str, tuple[Column, pa.DataType]]:
+    """The row's scalars and their Arrow types, in the declared order."""
+    found = {}
+    for name, annotation in get_type_hints(Record, include_extras=True).items():
+        marks = [mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Column)]
+        if marks:
+            found[name] = (marks[0], marks[0].kind or _arrow_type(get_args(annotation)[0]))
+    return found
+
+
+def _arrow_type(annotation: Any) -> pa.DataType:
+    plain = [each for each in get_args(annotation) if each is not type(None)]
+    if get_origin(annotation) is Literal:
+        return pa.string()
+    if plain and get_origin(annotation) is not dict:
+        return _arrow_type(plain[0])
+    return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[annotation]
+
+
+_WITH_TYPES = _columns()
+COLUMNS: dict[str, Column] = {name: column for name, (column, _) in _WITH_TYPES.items()}
+"""The row's scalars by name."""
+SCALARS = tuple(COLUMNS)
+TABLE_SCHEMA = pa.schema(
+    [*((name, kind) for name, (_, kind) in _WITH_TYPES.items()), ("n_atoms", pa.int32())]
+)
+"""Of the table beside a shard: the scalars, and how many atoms the frame has."""
+
+
+def as_table(records: Iterable[Record]) -> pa.Table:
+    """The records' scalars and `n_atoms` as an Arrow table; `stages_s` as JSON."""
+    rows = [{**r.scalars(), "stages_s": json.dumps(r.stages_s), "n_atoms": len(r.numbers)} for r in records]
+    return pa.Table.from_pylist(rows, schema=TABLE_SCHEMA)
