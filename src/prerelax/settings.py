@@ -5,6 +5,7 @@ Campaigns and trainings are read alike. Imports no torch and nothing of chemistr
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import types
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, RootModel, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
@@ -136,6 +137,26 @@ def expand_path(text: str) -> Path:
 
     pattern = r"\$(?:\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}|(?P<plain>\w+))"
     return Path(re.sub(pattern, value, text)).expanduser()
+
+
+def settings_given(text: str) -> Mapping[str, object]:
+    """What `--settings` gives: JSON, or a .json or .yaml file. Raises UserError where it is no mapping."""
+    where = "--settings"
+    if not text.lstrip().startswith("{"):
+        where = text
+        try:
+            text = Path(text).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"--settings {where}: neither JSON nor a file that can be read ({error})"
+            ) from None
+    try:
+        settings = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{where}: needs keys and values, for example engine and method")
+    return settings
 
 
 def model_from(model: type[Model], said: Mapping[str, object], where: str = "") -> Model:
@@ -283,6 +304,8 @@ def _members(kind: object) -> list[object]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated:
         return _members(arguments[0])
+    if isinstance(kind, type) and issubclass(kind, RootModel):  # stands in the YAML as what it holds
+        return _members(kind.model_fields["root"].annotation)
     if origin in (typing.Union, types.UnionType):
         return [each for part in arguments for each in _members(part)]
     return [kind]

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from prerelax.errors import UserError
-from prerelax.settings import sentences
+from prerelax.settings import model_from, settings_given
 
 Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="The campaign's folder, results/NAME.")]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="Name of the target.")]
@@ -29,16 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def read_settings(kind: type[Model], text: str) -> Model:
     """The settings that `--settings` gives. Raises UserError with one sentence for each thing wrong."""
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--settings: not JSON or YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"--settings: a mapping with the keys {', '.join(kind.model_fields)} is needed")
-    try:
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        raise UserError(f"--settings: {sentences(error, kind, raw)}") from None
+    return model_from(kind, settings_given(text), "--settings: ")
 
 
 def files_of(step: str, files: list[Path], wanted: str) -> list[Path]:
@@ -48,5 +38,6 @@ def files_of(step: str, files: list[Path], wanted: str) -> list[Path]:
     """
     names = wanted.split()
     if len(files) < len(names) or (len(files) > len(names) and "..." not in wanted):
-        raise UserError(f"{step} takes {wanted}, not {len(files)} files")
+        given = "1 file" if len(files) == 1 else f"{len(files)} files"
+        raise UserError(f"{step} takes {wanted}, not {given}")
     return files

@@ -6,22 +6,19 @@ and hands the verb the validated model. YAML, command line and JSON schema so fo
 
 import functools
 import inspect
-import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-import yaml
 from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from prerelax.errors import UserError
-from prerelax.settings import model_from
+from prerelax.settings import model_from, settings_given
 
 UNITS = ("_s", "_k")
 """Endings of fields that stand in the help and not in the option's name."""
@@ -103,27 +100,7 @@ class _Expanded:
         if said:
             names = ", ".join(option_name(name) for name in said)
             raise UserError(f"--settings says it all; leave {names} out, or --settings")
-        return model_from(self.model, read_settings(settings), "--settings: ")
-
-
-def read_settings(text: str) -> Mapping[str, object]:
-    """What `--settings` gives: JSON, or a .json or .yaml file. Raises UserError where it is no mapping."""
-    where = "--settings"
-    if not text.lstrip().startswith("{"):
-        where = text
-        try:
-            text = Path(text).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"--settings {where}: neither JSON nor a file that can be read ({error})"
-            ) from None
-    try:
-        settings = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{where}: needs keys and values, for example engine and method")
-    return settings
+        return model_from(self.model, settings_given(settings), "--settings: ")
 
 
 def option_name(field: str) -> str:

@@ -27,10 +27,10 @@ def boltzmann(
     """Repeat one denoising step, and compare with Metropolis Monte Carlo (paper E, figures 7 to 9).
 
     \b
-    molecules   SHARD... OUT.extxyz                  the first saturated chains (paper E's filter)
-    repeat      IN.extxyz OUT.extxyz FRAMES.extxyz   one denoising step, repeated
-    metropolis  IN.extxyz OUT.parquet                Metropolis at a level; resumes where it was stopped
-    figures     RESULTS/boltzmann FOLDER             violins, temperatures, heat capacities
+    molecules SHARD... OUT.extxyz - the first saturated chains (paper E's filter)
+    repeat IN.extxyz OUT.extxyz FRAMES.extxyz - one denoising step, repeated
+    metropolis IN.extxyz OUT.parquet - Metropolis at a level, resumable
+    figures RESULTS/boltzmann FOLDER - violins, temperatures, heat capacities
     """
     match step:
         case "molecules":

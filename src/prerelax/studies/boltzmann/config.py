@@ -87,6 +87,11 @@ class BoltzmannStudy(Settings, Study):
         if self.minima not in (EMBEDDING, *campaign.starts):
             yield f"studies.boltzmann.minima: {self.minima} is not among the starts"
 
+    @property
+    def chosen(self) -> Molecules:
+        """Which molecules the chains are of."""
+        return Molecules(molecules=self.molecules)
+
     def repeated_step(self, model: str, step: int, scheme: Scheme) -> RepeatedStep:
         """The chains of one step; `model` is a name or folder."""
         return RepeatedStep(

@@ -1,7 +1,5 @@
 # One denoising step repeated, against Metropolis Monte Carlo: a job for each step and for each temperature.
 
-import json
-
 from prerelax.studies.boltzmann.files import (
     energy_files,
     metropolis_files,
@@ -31,7 +29,7 @@ rule boltzmann_molecules:
     conda:
         ENVIRONMENT
     params:
-        settings=lambda wildcards: json.dumps({"molecules": boltzmann.molecules}),
+        settings=lambda wildcards: as_json(boltzmann.chosen),
     shell:
         "prerelax study boltzmann molecules {input:q} {output.frames:q}"
         " --settings {params.settings:q} > {log:q} 2>&1"

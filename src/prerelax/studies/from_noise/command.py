@@ -27,12 +27,12 @@ def from_noise(
     """Generate molecules of given elements from noise and judge them (paper M, table 1, figures 12, 17, 18).
 
     \b
-    sample    OUT.npz                     molecules, by a fixed or an adaptive schedule
-    known     FILE... OUT.smi             known molecules: what is none of them is novel
-    judge     IN.npz... OUT.csv           valences, fragments, SMILES
-    shares    RESULTS/from_noise FIGURE   validity, uniqueness, novelty beside the paper's
-    limits    RESULTS/from_noise FIGURE   the same shares by the limit on iterations
-    pictures  RESULTS/from_noise FIGURE   molecules of one run
+    sample OUT.npz - molecules, by a fixed or an adaptive schedule
+    known FILE... OUT.smi - known molecules; one that is not here is novel
+    judge IN.npz... OUT.csv - valences, fragments, SMILES
+    shares RESULTS/from_noise FIGURE - validity, uniqueness, novelty
+    limits RESULTS/from_noise FIGURE - the same by the limit on iterations
+    pictures RESULTS/from_noise FIGURE - molecules of one run
     """
     match step:
         case "sample":

@@ -81,6 +81,11 @@ class FromNoiseStudy(Settings, Study):
         """Every set of compositions with every run."""
         return [(compositions, run) for compositions in self.compositions for run in self.runs]
 
+    def drawn(self, compositions: str | None = None, run: str | None = None) -> DrawnRuns:
+        """What a figure of all runs shows, of those of one set of compositions, or of one run."""
+        runs = [each for each in self.sampled if compositions in (None, each[0]) and run in (None, each[1])]
+        return DrawnRuns(runs=runs, pictures=self.pictures)
+
     def sample(self, compositions: str, run: str, first: int) -> SampleSettings:
         """The molecules of a run that one job makes, from number `first` on."""
         return SampleSettings(

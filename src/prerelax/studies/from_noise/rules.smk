@@ -1,7 +1,5 @@
 # Molecules of given elements from noise by MoreRed's samplers.
 
-import json
-
 from_noise = studies["from_noise"]
 FROM_NOISE = f"{RESULTS}/from_noise"
 STUDY_FIGURES += [f"{RESULTS}/figures/generation.png"]
@@ -37,16 +35,8 @@ def sample_settings(wildcards):
 
 def runs_drawn(wildcards):
     """All runs, or those of one set of compositions, or one."""
-    return json.dumps(
-        {
-            "runs": [
-                (set_, run)
-                for set_, run in from_noise.sampled
-                if set_ == wildcards.get("compositions", set_)
-                and run == wildcards.get("run", run)
-            ],
-            "pictures": from_noise.pictures,
-        }
+    return as_json(
+        from_noise.drawn(wildcards.get("compositions"), wildcards.get("run"))
     )
 
 

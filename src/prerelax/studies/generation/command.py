@@ -21,10 +21,10 @@ def generation(
     """Generate molecules from noise and watch the phases they go through (paper E, figures 2 and 3).
 
     \b
-    chains    OUT.npz                 molecules from noise, every state kept
-    phases    CHAINS.npz FIGURE       step sizes, bond lengths, elements, valences
-    end       CHAINS.npz OUT.extxyz   the end of the chains, for prerelax energies
-    energies  IN.extxyz FIGURE        energies along the end of the chains
+    chains OUT.npz - molecules from noise, every state kept
+    phases CHAINS.npz FIGURE - step sizes, bond lengths, elements, valences
+    end CHAINS.npz OUT.extxyz - the end of the chains, for prerelax energies
+    energies IN.extxyz FIGURE - energies along the end of the chains
     """
     match step:
         case "chains":

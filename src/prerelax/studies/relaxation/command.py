@@ -23,11 +23,11 @@ def relaxation(
     """Judge relaxations of inputs whose minimum is known, method by method (paper M, figures 3 to 11, 16).
 
     \b
-    table     RESULTS OUT.csv            RMSD to the minimum, iterations and seconds
-    figure    TABLE.csv FIGURE           ratios, steps, bins, seconds or sizes
-    drawings  RESULTS TABLE.csv FIGURE   three molecules, before and after every method
-    energies  RESULTS FIGURE             energies above the minimum
-    curves    TRAINING... FIGURE         validation losses of trainings, from their folders
+    table RESULTS OUT.csv - RMSD to the minimum, iterations and seconds
+    figure TABLE.csv FIGURE - ratios, steps, bins, seconds or sizes
+    drawings RESULTS TABLE.csv FIGURE - three molecules before and after
+    energies RESULTS FIGURE - energies above the minimum
+    curves TRAINING... FIGURE - validation losses, from trainings' folders
     """
     match step:
         case "table":

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.section import EMBEDDING, Name
-from prerelax.choices import Dispersion, Engine
+from prerelax.engines.level import EngineName, Level
 from prerelax.relaxation.settings import Only, SinglePoints
 from prerelax.settings import Settings
 from prerelax.studies.study import Study
@@ -18,13 +18,11 @@ from prerelax.studies.study import Study
 Methods = Annotated[list[str], Field(min_length=1)]
 
 
-class MethodEnergies(Settings):
+class MethodEnergies(Level):
     """Energies of what the methods end in, above the minimum at a level of DFT (paper M, figure 6)."""
 
-    engine: Engine = "pyscf"
+    engine: EngineName = "pyscf"
     method: str = Field("PBE0", min_length=1)
-    basis: str | None = None
-    dispersion: Dispersion | None = None
     input: str = Field("displaced", description="which of the study's inputs")
     methods: list[str] | None = Field(None, description="default: those of the study")
     molecules: int = Field(34, ge=1, description="only the first N minima that max_heavy_atoms allows")
@@ -46,7 +44,7 @@ class MethodEnergies(Settings):
     @property
     def points(self) -> SinglePoints:
         """What `prerelax energies` is asked for."""
-        level = self.model_dump(include={"engine", "method", "basis", "dispersion"})
+        level = self.model_dump(include=set(Level.model_fields))
         return SinglePoints(**level, only=Only(max_heavy_atoms=self.max_heavy_atoms))
 
 

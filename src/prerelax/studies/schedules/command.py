@@ -17,8 +17,8 @@ def schedules(
     """Look at the time steps that a network predicts (paper M, figures 3b, 7 and 13).
 
     \b
-    compare   noised and MMFF94 minima, denoised by the fixed and the adaptive schedule
-    shells    how thin the shell is on which noise lies, and the step seen in it
+    compare - minima with noise, and MMFF94 minima, denoised by both schedules
+    shells - how thin the shell of noise is, and the step seen in it
     """
     if step == "compare":
         _compare(figure, read_settings(ScheduleStudy, settings))
