@@ -18,6 +18,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PROSE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PLACES = "docs|config|src|slurm|models|examples|benchmarks|envs|tests|workflow"
+TEXT = {".py", ".smk", ".yaml", ".yml", ".md", ".rst", ".toml", ".cff", ".sh", ""}
 PAGE = re.compile(r"\b(docs/[\w./-]+\.md)\b")
 MADE = ("models/mine", "models/morered-")  # folders that a shown command makes
 PLACEHOLDER = re.compile(r"[A-Z…]|\.\.\.|NAME|\$")
@@ -172,18 +173,24 @@ def test_every_link_resolves(repository: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_page_that_the_repository_names_exists(repository: Path) -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=False)
-    if tracked.returncode != 0:
+def tracked(repository: Path) -> list[str]:
+    """The names of the text files that git tracks."""
+    listed = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
         pytest.skip("not a git checkout")
-    names = tracked.stdout.splitlines()
-    text = {".py", ".smk", ".yaml", ".yml", ".md", ".rst", ".toml", ".cff", ".sh", ""}
-    wrong = []
-    for name in names:
-        path = repository / name
-        if path.suffix in text and path.is_file() and name != "tests/test_readme.py":
-            pages = PAGE.findall(path.read_text())
-            wrong += [f"{name}: {page}" for page in pages if page not in names]
+    names = [name for name in listed.stdout.splitlines() if (repository / name).is_file()]
+    return [name for name in names if Path(name).suffix in TEXT]
+
+
+def test_every_page_that_the_repository_names_exists(repository: Path) -> None:
+    names = tracked(repository)
+    wrong = [
+        f"{name}: {page}"
+        for name in names
+        if name != "tests/test_readme.py"
+        for page in PAGE.findall((repository / name).read_text())
+        if page not in names
+    ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -204,9 +211,24 @@ def test_changelog_names_every_word_that_was_renamed(repository: Path) -> None:
     from prerelax.settings import RENAMED_KEYS
     from prerelax.verbs.renamed import RENAMED_OPTIONS, RENAMED_VERBS
 
-    changes = (repository / "CHANGELOG.md").read_text()
-    for old in (*RENAMED_VERBS, *RENAMED_OPTIONS, *RENAMED_KEYS):
-        assert f"`{old}`" in changes or old.startswith("data "), f"CHANGELOG.md does not name {old}"
+    rows = [line for line in (repository / "CHANGELOG.md").read_text().splitlines() if line.startswith("|")]
+    renamed = [(old,) for old in (*RENAMED_VERBS, *RENAMED_KEYS) if not old.startswith("data ")]
+    renamed += [tuple(old.rsplit(" ", 1)) for old in RENAMED_OPTIONS]
+    for words in renamed:
+        assert any(all(f"`{word}`" in row for word in words) for row in rows), " ".join(words)
+
+
+def test_nothing_names_a_renamed_verb(repository: Path) -> None:
+    from prerelax.verbs.renamed import RENAMED_VERBS
+
+    old = re.compile(rf"\bprerelax ({'|'.join(map(re.escape, RENAMED_VERBS))})(?![\w-])")
+    wrong = [
+        f"{name}: {match[0]}"
+        for name in tracked(repository)
+        if not name.startswith("tests/") and name not in ("CHANGELOG.md", "src/prerelax/verbs/renamed.py")
+        for match in old.finditer((repository / name).read_text())
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_modules_of_the_api_reference_exist(repository: Path) -> None:

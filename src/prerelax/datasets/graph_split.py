@@ -54,7 +54,7 @@ def split_sets(
     """
     whole = joined([read_qm7x(path) for path in paths])
     if whole.graph is None:
-        raise UserError(f"{paths[0]} has no array graph: it was not written by `prerelax qm7x` or `displace`")
+        raise UserError(f"{paths[0]} has no array graph: `prerelax data qm7x` and `displace` write it")
     graphs = np.random.default_rng(seed).permutation(np.unique(whole.graph))
     n = round(training * len(graphs)) if isinstance(training, float) else training
     if not 0 < n < len(graphs):

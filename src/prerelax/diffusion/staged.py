@@ -40,7 +40,7 @@ def denoise_starts(
     except (OSError, ValueError) as error:
         raise UserError(f"{inp} cannot be denoised: {error}") from error
     if structures.positions_start is None:
-        raise UserError(f"{inp} has no starts (positions_mmff94): `prerelax add-starts` computes them")
+        raise UserError(f"{inp} has no starts (positions_mmff94): `prerelax data add-starts` computes them")
     options = SamplerOptions(calls=calls, device=device)
     kept: list[int] = []
     starts = []

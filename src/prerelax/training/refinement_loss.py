@@ -43,7 +43,7 @@ def refinement_loss(
     if batch.positions_start is None or batch.topological_distance is None:
         raise UserError(
             "the loss `refinement` needs a network with `bond_graph` and data with positions_mmff94: "
-            "`prerelax add-starts` computes them"
+            "`prerelax data add-starts` computes them"
         )
     minimum = centred(batch.positions, batch)
     start = centred(batch.positions_start, batch)

@@ -89,7 +89,7 @@ def set_aside(config_path: Path) -> Structures:
     """
     config = read_config(config_path)
     if config.data.format == LABELLED:
-        raise UserError(f"{config_path}: sets of format {LABELLED} are split by `prerelax split`")
+        raise UserError(f"{config_path}: sets of format {LABELLED} are split by `prerelax data split`")
     return _split(config, build_network(config.network.model_dump()))[1]
 
 

@@ -39,7 +39,7 @@ def staged_refinement_loss(
     if batch.positions_start is None or batch.topological_distance is None:
         raise UserError(
             "the loss `staged-refinement` needs a network with `bond_graph` and data with positions_mmff94: "
-            "`prerelax add-starts` computes them"
+            "`prerelax data add-starts` computes them"
         )
     if len(options.weights) != len(network.stages):
         raise UserError(
