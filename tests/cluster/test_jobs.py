@@ -6,7 +6,10 @@ import signal
 import subprocess
 
 import pytest
+import yaml
 from slurm_campaign import FORMULAS, SHARD, Cluster, slurm, wait_for
+
+from prerelax.records.shard import read_shard
 
 pytestmark = pytest.mark.cluster
 
@@ -28,6 +31,16 @@ def test_a_cancelled_job_is_resumed(ready: Cluster) -> None:
     assert [ready.states()[job] for job in ready.jobs] == ["CANCELLED", "COMPLETED"]
     assert_only_repeated(ready, 1)
     assert ready.rows() == ALL_ROWS
+
+
+def test_a_config_edited_while_a_job_waits_changes_nothing(ready: Cluster) -> None:
+    ready.start(SHARD)
+    wait_for(lambda: "Job stats" in ready.log, 60, "the jobs planned")
+    edited = {**ready.config, "targets": {"gfn2": {**ready.config["targets"]["gfn2"], "fmax": 0.5}}}
+    (ready.folder / "campaign.yaml").write_text(yaml.safe_dump(edited))
+    assert ready.finish() == 0, ready.log
+    rows = [row for row in read_shard(ready.folder / SHARD) if row.settings]
+    assert {yaml.safe_load(row.settings or "")["fmax_ev_ang"] for row in rows} == {0.03}
 
 
 def test_a_job_over_its_time_asks_for_more_and_resumes(ready: Cluster) -> None:
