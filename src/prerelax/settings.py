@@ -12,12 +12,11 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, RootModel, ValidationError
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from prerelax.errors import UserError, nearest
 
@@ -34,23 +33,6 @@ class Settings(BaseModel):
     """A part of a config: it refuses keys that it does not know, and does not change once it is read."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
-
-
-class SettingsFile(Settings):
-    """Settings that may extend others; their JSON schema says so, for editors."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        schema = handler(core_schema)
-        whole = handler.resolve_ref_schema(schema)
-        what = "a YAML file, relative to this one, or what stands beside this; what is said here goes first"
-        whole["properties"] = {EXTENDS: {"type": "string", "description": what}, **whole["properties"]}
-        # What is needed may stand in what is extended.
-        needed = {"required": whole.pop("required", [])}
-        whole |= {"if": {"required": [EXTENDS]}, "else": needed}
-        return schema
 
 
 def read_settings(path: Path) -> dict[str, object]:
@@ -121,6 +103,42 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, object]:
     if not isinstance(raw, dict):
         raise UserError(f"{what} must be a mapping of keys, not {_shown(raw)}")
     return resolved(raw, path.parent, (*chain, path))
+
+
+def file_schema(model: type[BaseModel]) -> dict[str, object]:
+    """The JSON schema of YAML files that hold the settings of a `model`, for editors.
+
+    Any mapping may extend another: so no key is needed, and any may be `null`, which removes it.
+    """
+    schema = model.model_json_schema()
+    for part in (schema, *schema.get("$defs", {}).values()):
+        if "properties" in part:
+            part.pop("required", None)
+            known = {key: _or_null(value) for key, value in part["properties"].items()}
+            part["properties"] = {EXTENDS: EXTENDS_SCHEMA, **known}
+            if part.get("additionalProperties") is False:
+                part["additionalProperties"] = {"type": "null"}
+    return schema
+
+
+EXTENDS_SCHEMA = {
+    "type": "string",
+    "description": "a YAML file, relative to this one, or an entry beside it; what is said here goes first",
+}
+
+
+def _or_null(schema: Mapping[str, Any]) -> dict[str, object]:
+    """The schema of a value that an extending file may also remove."""
+    whole = dict(schema)
+    if "oneOf" in whole:  # without its discriminator a value may fit several
+        whole["anyOf"] = whole.pop("oneOf")
+    if "patternProperties" in whole:
+        named = whole["patternProperties"].items()
+        whole["patternProperties"] = {pattern: _or_null(value) for pattern, value in named}
+    about: dict[str, object] = {
+        key: whole.pop(key) for key in ("title", "description", "default") if key in whole
+    }
+    return {**about, "anyOf": [whole, {"type": "null"}]}
 
 
 def expand_path(text: str) -> Path:

@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from prerelax.campaign.config import load_campaign
 from prerelax.campaign.handing_on import (
@@ -140,6 +142,18 @@ def test_starts_know_their_source_and_targets_their_starts() -> None:
 def test_shipped_schema_is_the_models(repository: Path) -> None:
     shipped = json.loads((repository / "workflow/schemas/campaign.schema.json").read_text())
     assert shipped == json_schema(), "run: prerelax schema workflow/schemas/campaign.schema.json"
+
+
+def test_the_schema_knows_what_the_shipped_configs_say(repository: Path) -> None:
+    schema = json_schema()
+    training_schema = {"$ref": "#/$defs/TrainingConfig", "$defs": schema["$defs"]}
+    for folder, whole in (("campaigns", schema), ("training", training_schema)):
+        for path in (repository / "config" / folder).glob("*.yaml"):
+            jsonschema.validate(yaml.safe_load(path.read_text()), whole)
+    with pytest.raises(jsonschema.ValidationError, match="batchsize"):
+        jsonschema.validate({"optimization": {"batchsize": 3}}, training_schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"starts": {"uff": {"kind": "forcefield", "steps": 3}}}, schema)
 
 
 def test_shipped_configs_are_valid(repository: Path) -> None:

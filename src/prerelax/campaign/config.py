@@ -24,12 +24,12 @@ from prerelax.campaign.starts import (
 from prerelax.campaign.targets import Target
 from prerelax.errors import UserError, nearest
 from prerelax.relaxation.settings import Relaxation
-from prerelax.settings import SettingsFile, sentences
+from prerelax.settings import Settings, sentences
 from prerelax.starts.options import Conformers, Seed
 from prerelax.training.config import Training
 
 
-class Campaign(SettingsFile):
+class Campaign(Settings):
     """Everything that one config describes."""
 
     campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,7 +219,7 @@ def _objection(record: Record, only: Only) -> Row:
     return row
 
 
-def _sampling_settings(options: DisplacementOptions) -> dict[str, Any]:
+def _sampling_settings(options: DisplacementOptions) -> dict[str, object]:
     """What a displaced geometry depends on beside the minimum and its modes; not how many there are."""
     return {
         "temperature_k": options.temperature_k,
@@ -253,7 +252,7 @@ def _displaced(
     row: Row,
     number: int,
     options: DisplacementOptions,
-    label_settings: dict[str, Any],
+    label_settings: dict[str, object],
 ) -> Iterator[_Structure]:
     """The minimum itself as `row`, then its displacements; those that fall apart say so in their rows."""
     assert result.positions is not None and result.hessian is not None
@@ -278,7 +277,7 @@ def _displaced(
         yield _Structure(here, moved, _key(label), graph, number)
 
 
-def _key(label: dict[str, Any]) -> str:
+def _key(label: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(label, sort_keys=True).encode()).hexdigest()
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.section import ConfigError
-from prerelax.settings import Settings, sentences
+from prerelax.settings import Settings, file_schema, sentences
 from prerelax.studies.study import Study
 
 STUDIES = (
@@ -60,7 +60,7 @@ def json_schema() -> dict[str, Any]:
     whole = create_model(
         "Campaign", __base__=Campaign, __doc__=Campaign.__doc__, studies=(studies, studies())
     )
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole.model_json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **file_schema(whole)}
 
 
 def _model() -> type[BaseModel]:

@@ -22,7 +22,7 @@ from pydantic import (
 
 from prerelax.diffusion.options import Device, Sampler
 from prerelax.errors import UserError
-from prerelax.settings import Settings, SettingsFile, expand_path, read_settings, sentences
+from prerelax.settings import Settings, expand_path, read_settings, sentences
 
 
 def _number(value: object) -> object:
@@ -267,7 +267,7 @@ class NetworkConfig(Part):
     name: Literal["egnn", "force-field", "morered-joint", "morered-noise", "morered-time", "staged"]
 
 
-class TrainingConfig(Part, SettingsFile):
+class TrainingConfig(Part):
     """Everything that one training needs to know."""
 
     network: NetworkConfig
