@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,6 +206,16 @@ def test_campaigns_in_the_docs_are_valid(repository: Path) -> None:
                 load_campaign(config)
                 found += 1
     assert found
+
+
+def test_architecture_lists_the_rooms_in_the_order_of_the_import_contract(repository: Path) -> None:
+    contracts = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    rooms = [layer for layer in reversed(layers) if (repository / "src/prerelax" / layer).is_dir()]
+    listed = re.findall(r"^  (\w+)/ ", (repository / "docs/architecture.md").read_text(), re.MULTILINE)
+    assert listed == rooms
 
 
 def test_changelog_names_every_word_that_was_renamed(repository: Path) -> None:
