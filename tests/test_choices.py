@@ -2,9 +2,10 @@
 
 from typing import get_args
 
-from prerelax import choices
 from prerelax.diffusion.options import Sampler
 from prerelax.diffusion.samplers import SAMPLERS
+from prerelax.engines.level import EngineChoice
+from prerelax.relaxation.settings import CheapLevel, Optimizer
 
 
 def test_samplers() -> None:
@@ -13,9 +14,9 @@ def test_samplers() -> None:
 
 def test_optimizers_and_levels(in_engine_process) -> None:
     optimizers, hessians, engines = in_engine_process(_known)
-    assert set(get_args(choices.Optimizer)) == optimizers
-    assert set(get_args(choices.CheapLevel)) == hessians | {"auto"}
-    assert set(get_args(choices.Engine)) == engines
+    assert set(get_args(Optimizer)) == optimizers
+    assert set(get_args(CheapLevel)) == hessians | {"auto"}
+    assert set(get_args(EngineChoice)) == engines
 
 
 def _known() -> tuple[set[str], set[str], set[str]]:

@@ -10,7 +10,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -89,13 +89,33 @@ def merged(base: Mapping[str, object], change: Mapping[str, object]) -> dict[str
     return result
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """YAML whose mappings have every key once; plain YAML keeps the last of two in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        """The mapping. Raises ConstructorError for a key that stands there twice."""
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                problem = f"the key {key} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def check_keys(path: Path) -> None:
+    """Raise UserError where a YAML file, which another program has read already, has a key twice."""
+    _read(path, ())
+
+
 def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, object]:
     if path.resolve() in (each.resolve() for each in chain):
         circle = " extends ".join(str(each) for each in (*chain, path))
         raise UserError(f"{circle}: nothing can extend itself")
     what = f"{path}, which {chain[-1]} extends," if chain else str(path)
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml.load(path.read_text(), UniqueKeys)
     except OSError as error:
         raise UserError(f"{what} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

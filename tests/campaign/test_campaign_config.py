@@ -20,9 +20,11 @@ from prerelax.campaign.handing_on import (
 )
 from prerelax.campaign.layout import Layout
 from prerelax.campaign.section import ConfigError
+from prerelax.campaign.spelled_out import spelled_out
 from prerelax.campaign.stages import read_campaign
 from prerelax.campaign.targets import Target
 from prerelax.campaign.trainings import training
+from prerelax.errors import UserError
 from prerelax.relaxation.settings import Relaxation
 from prerelax.set_making.options import LIKE_QM7X, DisplacementOptions
 from prerelax.settings import model_from
@@ -72,6 +74,10 @@ def test_two_keys_are_enough() -> None:
         (with_target(cheap_level="gnf2"), "did you mean gfn2?"),
         (with_target(optimizer="bgfs"), "unknown optimizer 'bgfs'; did you mean bfgs?"),
         (with_target(kick=True), "kick leaves saddle points that check_minimum finds"),
+        (
+            MINIMAL | {"starts": STARTS | {"edm-n50": {"kind": "diffuse", "steps": 1001}}},
+            "starts.edm-n50.steps must be at most 1000",
+        ),
         (MINIMAL | {"seed": -1}, "seed must be at least 0, not -1"),
         (MINIMAL | {"conformers": 10_001}, "conformers must be at most 10000, not 10001"),
         (with_target(method="GFN3-xTB"), "GFN3-xTB"),
@@ -86,6 +92,15 @@ def test_each_mistake_is_one_sentence(config: dict[str, Any], sentence: str) -> 
         load_campaign(config)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_twice_starts_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("campaign: x\nmolecules: m.csv\nstarts:\n  a: {kind: embed}\n  a: {kind: embed}\n")
+    with pytest.raises(UserError, match="the key a stands there twice"):
+        read_campaign(path)
+    with pytest.raises(UserError, match="the key a stands there twice"):
+        spelled_out({"campaign": "x"}, [path])
 
 
 LAYOUT = Layout.of("x")

@@ -22,6 +22,7 @@ from prerelax.campaign.starts import (
     Start,
 )
 from prerelax.campaign.targets import Target
+from prerelax.denoisers.model_folders import timesteps
 from prerelax.errors import UserError, nearest
 from prerelax.relaxation.settings import Relaxation
 from prerelax.settings import Settings, sentences
@@ -87,7 +88,17 @@ class Campaign(Settings):
                 continue
             if part.set not in self.sets or not self.sets[part.set].labels:
                 yield f"starts.{name}.set: {part.set} is neither an .npz nor among the sets with labels"
+        yield from self._too_many_steps()
         yield from self._unknown_force_fields()
+
+    def _too_many_steps(self) -> Iterator[str]:
+        for name, start in self.starts.items():
+            if not isinstance(start, DiffuseStart) or start.steps is None:
+                continue
+            own = self.denoisers.get(start.model)
+            most = timesteps(start.model) if own is None else own.schedule.timesteps
+            if most is not None and start.steps > most:
+                yield f"starts.{name}.steps must be at most {most}, as {start.model} has, not {start.steps}"
 
     def _unknown_force_fields(self) -> Iterator[str]:
         from prerelax.engines import engine_named, validate_level

@@ -4,10 +4,9 @@ from typing import Annotated, get_args
 
 from pydantic import AfterValidator
 
-from prerelax.choices import Optimizer
 from prerelax.engines.level import Level
 from prerelax.errors import nearest
-from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.settings import Optimizer, Relaxation
 
 
 def known(level: Level) -> Level:

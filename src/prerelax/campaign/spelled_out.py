@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prerelax.errors import UserError
-from prerelax.settings import resolved
+from prerelax.settings import check_keys, resolved
 from prerelax.training.config import from_file
 
 KEY_IN_NAME = re.compile(r"\{(\w+)\}")
@@ -20,9 +20,11 @@ def spelled_out(config: Mapping[str, object], files: Sequence[str | Path] = ()) 
     """A config without short forms; one that has none is returned as it is.
 
     `files` are those that the config was read from: what the last of them, or where there is none the working
-    directory, holds is what `extends` is relative to. Raises UserError for files that cannot be read, for
-    values that a start does not have, and for starts that are made twice.
+    directory, holds is what `extends` is relative to. Raises UserError for files that cannot be read or have
+    a key twice, for values that a start does not have, and for starts that are made twice.
     """
+    for file in files:
+        check_keys(Path(file))
     folder = Path(files[-1]).parent if files else Path()
     whole = resolved(config, folder)
     denoisers, starts = whole.get("denoisers"), whole.get("starts")

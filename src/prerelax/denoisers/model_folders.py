@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+import yaml
+
 from prerelax.errors import UserError, nearest
 from prerelax.shipped import shipped
 
@@ -40,6 +42,15 @@ def find_model(name_or_path: str | Path) -> Path:
         near = nearest(str(name_or_path), list_models())
         raise ModelError(f"no model named {str(name_or_path)!r} in {models_folder()}{near}")
     raise ModelError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
+
+
+def timesteps(name_or_path: str | Path) -> int | None:
+    """How many steps a model's schedule has; None where there is no such model, or it does not say."""
+    try:
+        config = yaml.safe_load((find_model(name_or_path) / CONFIG).read_text())
+        return int(config["schedule"]["timesteps"])
+    except (ModelError, OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        return None
 
 
 def model_name(folder: Path) -> str:

@@ -1,18 +1,20 @@
 """What a level of theory is."""
 
 import importlib.metadata
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, WithJsonSchema
 
-from prerelax.choices import Dispersion, Engine
 from prerelax.settings import Settings
+
+EngineChoice = Literal["tblite", "pyscf", "psi4", "gpu4pyscf", "dft", "mlff"]
+Dispersion = Literal["d3bj", "d4"]
 
 TIGHT_FMAX_EV_ANG = 0.01
 """relaxations that go below this ask for a tight level"""
 
 
-EngineName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Engine))})]
+EngineName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(EngineChoice))})]
 DispersionName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Dispersion))})]
 
 

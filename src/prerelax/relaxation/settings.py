@@ -3,14 +3,13 @@
 Imports no engine and no optimizer, so that `prerelax --help` and the Snakefile's parse stay quick.
 """
 
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from pydantic import Field, WithJsonSchema, model_validator
 
-from prerelax.choices import CheapLevel, CheckMinimum, Optimizer
 from prerelax.engines.level import TIGHT_FMAX_EV_ANG, Level
 from prerelax.settings import Settings
 
@@ -20,6 +19,11 @@ for today's."""
 HESSIAN_VERSION = 6
 """The same for the optimizers with a cheap level."""
 
+Optimizer = Literal[
+    "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
+]
+CheapLevel = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
+CheckMinimum = Literal["none", "cheap", "target"]
 OptimizerName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Optimizer))})]
 
 
