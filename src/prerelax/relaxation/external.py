@@ -80,54 +80,83 @@ class Pyberny(_Stepwise):
 
 
 class Geometric(_Stepwise):
-    """geomeTRIC in translation-rotation internal coordinates."""
+    """geomeTRIC in delocalised internal coordinates."""
 
     def next_positions(self, energy: float, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.program is None:
+            self.program = GeometricSteps(self.atoms.get_chemical_symbols(), self.atoms.get_positions())
+        positions: NDArray[np.float64] = self.program.next_positions(energy, gradient)
+        return positions
+
+
+class GeometricSteps:
+    """geomeTRIC's optimizer, told energies and gradients, asked for geometries.
+
+    `symbols` [n_atoms], `positions` [n_atoms, 3] Å of the first geometry; `hessian` [3 n_atoms, 3 n_atoms] in
+    Hartree/bohr² is where it begins, geomeTRIC's own guess without one.
+    """
+
+    def __init__(
+        self,
+        symbols: list[str],
+        positions: NDArray[np.float64],
+        hessian: NDArray[np.float64] | None = None,
+        trust_ang: float = 0.1,
+    ) -> None:
+        from geometric.engine import Engine
+        from geometric.internal import DelocalizedInternalCoordinates
+        from geometric.molecule import Molecule
+        from geometric.optimize import Optimizer as GeometricOptimizer
+        from geometric.params import OptParams
+
+        class Told(Engine):
+            told: dict[str, object]
+
+            def calc(self, coords: Any, dirname: str, read_data: bool = False, copydir: Any = None) -> Any:
+                return self.told
+
+            def load_guess_files(self, dirname: str) -> None:
+                pass
+
+            def save_guess_files(self, dirname: str) -> None:
+                pass
+
+        molecule = Molecule()
+        molecule.elem = symbols
+        molecule.xyzs = [positions]
+        molecule.build_topology()
+        criteria = ("energy", "grms", "gmax", "drms", "dmax")
+        parameters = OptParams(
+            maxiter=UNBOUNDED,
+            convergence_set="GAU",
+            trust=trust_ang,
+            **{f"convergence_{name}": NEVER for name in criteria},
+        )
+        coordinates = DelocalizedInternalCoordinates(molecule, build=True, connect=False, addcart=False)
+        self._hessian = hessian
+        self._begun = False
+        start = positions.ravel() / Bohr
+        engine = Told(molecule)
+        self._program = GeometricOptimizer(
+            start, molecule, coordinates, engine, ".", parameters, print_info=False
+        )
+
+    def next_positions(self, energy: float, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[n_atoms, 3] Å, from the energy in Hartree and the gradient [n_atoms, 3] in Hartree/bohr."""
         from geometric.optimize import OPT_STATE
 
-        program = self.program
-        if program is None:
-            program = self.program = _geometric_optimizer(self.atoms)
-            program.engine.told = {"energy": energy, "gradient": gradient.ravel()}
-            program.calcEnergyForce()
-            program.prepareFirstStep()
-        else:
-            program.engine.told = {"energy": energy, "gradient": gradient.ravel()}
-            program.calcEnergyForce()
+        program = self._program
+        program.engine.told = {"energy": energy, "gradient": gradient.ravel()}
+        program.calcEnergyForce()
+        if self._begun:
             program.evaluateStep()
+        else:
+            program.prepareFirstStep()
+            self._begun = True
+            if self._hessian is not None:
+                program.H = program.IC.calcHess(program.X, gradient.ravel(), self._hessian)
+                program.H0 = program.H.copy()
         program.state = OPT_STATE.SKIP_EVALUATION
         while program.state != OPT_STATE.NEEDS_EVALUATION:
             program.step()
         return np.array(program.X.reshape(-1, 3) * Bohr)
-
-
-def _geometric_optimizer(atoms: Atoms) -> Any:
-    from geometric.engine import Engine
-    from geometric.internal import DelocalizedInternalCoordinates
-    from geometric.molecule import Molecule
-    from geometric.optimize import Optimizer as GeometricOptimizer
-    from geometric.params import OptParams
-
-    class Told(Engine):
-        told: dict[str, object]
-
-        def calc(self, coords: Any, dirname: str, read_data: bool = False, copydir: Any = None) -> Any:
-            return self.told
-
-        def load_guess_files(self, dirname: str) -> None:
-            pass
-
-        def save_guess_files(self, dirname: str) -> None:
-            pass
-
-    molecule = Molecule()
-    molecule.elem = atoms.get_chemical_symbols()
-    molecule.xyzs = [atoms.get_positions()]
-    molecule.build_topology()
-    criteria = ("energy", "grms", "gmax", "drms", "dmax")
-    parameters = OptParams(
-        maxiter=UNBOUNDED, convergence_set="GAU", **{f"convergence_{name}": NEVER for name in criteria}
-    )
-    coordinates = DelocalizedInternalCoordinates(molecule, build=True, connect=False, addcart=False)
-    start = atoms.get_positions().ravel() / Bohr
-    return GeometricOptimizer(start, molecule, coordinates, Told(molecule), ".", parameters, print_info=False)

@@ -17,7 +17,8 @@ METHOD_VERSION = 1
 """Raised when a change of how molecules are relaxed alters results, so that journals of before are not taken
 for today's."""
 HESSIAN_VERSION = 6
-"""The same for the optimizers with a cheap level."""
+"""The same for `bfgs-hessian`, and for `two-level`."""
+TWO_LEVEL_VERSION = 7
 
 Optimizer = Literal[
     "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
@@ -160,7 +161,9 @@ class Relaxation(SinglePoints):
             "ase": __version__,
             "method_version": METHOD_VERSION,
         }
-        if self.chosen_optimizer in WITH_CHEAP_LEVEL:
+        if self.chosen_optimizer == "two-level":
+            settings |= {"hessian": self.chosen_cheap_level, "two_level_version": TWO_LEVEL_VERSION}
+        elif self.chosen_optimizer in WITH_CHEAP_LEVEL:
             settings |= {
                 "hessian": self.chosen_cheap_level,
                 "hessian_version": HESSIAN_VERSION,

@@ -1,48 +1,51 @@
 """Relaxation on a cheap surface that is corrected, gradient by gradient, until it is the target's.
 
-After each target gradient the model is the cheap energy plus a linear and a quadratic term: the difference of
-the two gradients at the best geometry, and a Hessian of the difference. The next geometry is the model's
-minimum, so that the cheap level accounts for what is not quadratic. First order: Alexandrov and Lewis, Optim.
-Eng. 2001, 2, 413 (first-order model management).
-
-The Hessian of the difference begins with the scaling of the force constants and learns from each step by the
-least change that explains it, measured relative to the Hessian itself, since force constants err by a
-fraction of themselves (a weighted Powell update: Greenstadt, Math. Comp. 1970, 24, 1).
+After each target gradient the next geometry is the minimum of the cheap energy plus what has been learned of
+the difference to the target (`level_difference`): the cheap level accounts for what is not quadratic, soft
+torsions and contacts above all. First order: Alexandrov and Lewis, Optim. Eng. 2001, 2, 413 (first-order
+model management); a physical surface as the mean of a Gaussian process: Teng, Huang and Bao, J. Chem. Theory
+Comput. 2024, 20, 4308. geomeTRIC seeks the minimum (Wang and Song, J. Chem. Phys. 2016, 144, 214108).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import IO
 
 import numpy as np
 from ase import Atoms
+from ase.units import Bohr, Hartree
 
 from prerelax.engines import EngineError
 from prerelax.relaxation.cheap_surface import CheapSurface
+from prerelax.relaxation.external import GeometricSteps
+from prerelax.relaxation.level_difference import LevelDifference
 from prerelax.relaxation.preconditioned import (
+    TRUST_BOUNDS_ANG,
     HessianBFGS,
     Matrix,
     Vector,
-    bfgs_update,
     largest_displacement,
     largest_force,
-    newton_step,
 )
+from prerelax.relaxation.primitives import BEND, CONTACT, STRETCH, TORSION, Primitives, primitives
+
+Surface = Callable[[Vector], tuple[float, Vector]]
+"""Positions [3 n_atoms] in Å to the energy in eV and gradient [3 n_atoms] in eV/Å."""
 
 INNER_STEPS = 60
-INNER_FMAX_EV_ANG = 0.003
-SMALLEST_INNER_STEP_ANG = 1e-3
-INNER_RISE_EV = 1e-5
-DAMPING_EV_ANG2 = 0.3
-"""Force constant that holds every atom near the last geometry: along soft modes, where the two levels may
-disagree about everything, the model's minimum lies too far."""
-
-REACH = 3.0
-"""The corrected surface's minimum may be this many times as far as that of the quadratic model of
-`bfgs-hessian`: further off it is an artefact of the correction."""
-UPDATE_SWEEPS = 4
-WEIGHT_FLOOR_EV_ANG2 = 0.3
-RELATIVE_BOUNDS = (-0.6, 1.5)
-"""A cheap force constant is off by no more: what a long step seems to show beyond it is not curvature."""
+INNER_FMAX_EV_ANG = 5e-4
+INNER_FMAX_RATIO = 0.02
+"""The search on the corrected surface ends where no force is larger than that, or than this share of the
+target's."""
+INNER_TRUST_ANG = (0.15, 0.03, 0.006)
+"""of geomeTRIC's first step, the next where it led nowhere lower"""
+REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, CONTACT: math.inf}
+"""Å and rad: how far a coordinate may go from the best geometry at trust 1, by its kind."""
+TRUST_BOUNDS = (0.05, 4.0)
+NEGLIGIBLE_EV = 1e-5
+SMALLEST_STEP_ANG = 1e-6
+POOR_STEPS = 4
+"""So many steps that fell short of a quarter of what was expected, and the cheap level is not asked again."""
 
 
 class TwoLevel(HessianBFGS):
@@ -56,108 +59,170 @@ class TwoLevel(HessianBFGS):
         logfile: IO[str] | str | None = None,
     ) -> None:
         super().__init__(atoms, surface, factors, logfile)
-        self.difference: Matrix = np.zeros((0, 0))
-        """Hessian of target minus cheap level, [3 n_atoms, 3 n_atoms] eV/Å²"""
-        self._first_difference = self.difference
-        self._changes: list[tuple[Vector, Vector]] = []
-        """steps and how much more the target's gradient changed along them than the cheap level's"""
-        self._cheap: dict[bytes, tuple[float, Vector]] = {}
+        self.difference: LevelDifference | None = None
+        self.expected_fall_ev = math.nan
+        """how much lower the corrected surface's minimum lies than the best geometry; nan before the first"""
+        self._coordinates: Primitives | None = None
+        self._reach: Vector = np.zeros(0)
+        self._trust = 1.0
+        self._at_border = False
+        self._poor = 0
+        self._without: GeometricSteps | None = None
 
-    def begin(self, x: Vector, gradient: Vector) -> None:
-        super().begin(x, gradient)
-        self.difference = self._first_difference = self.hessian - self.cheap_hessian
+    def step(self) -> None:
+        """Take in the gradient at the present geometry and go to the corrected surface's minimum."""
+        if self._without is not None:
+            self._step_without_guide()
+            return
+        if self.surface is None or self.note:
+            super().step()
+            return
+        try:
+            self._guided_step()
+        except EngineError as error:
+            if self._best is None:
+                super().step()  # the model Hessian, with its own note
+                return
+            self._leave_guide(f"{self.surface.name}, which failed on the way ({error.message})")
+            self._step_without_guide()
 
-    def learn(self, x: Vector, gradient: Vector, x_new: Vector, gradient_new: Vector) -> None:
-        super().learn(x, gradient, x_new, gradient_new)
-        if self._surface_holds:
-            try:
-                change = (gradient_new - gradient) - (self._at(x_new)[1] - self._at(x)[1])
-                self._changes.append((x_new - x, change))
-                self.difference = self._explained()
-            except EngineError as error:
-                self._give_up(error)
-
-    def proposal(self, x: Vector, energy: float, gradient: Vector) -> Vector:
-        if self._surface_holds:
-            try:
-                return self._corrected_minimum(x, gradient)
-            except EngineError as error:
-                self._give_up(error)
-        return super().proposal(x, energy, gradient)
-
-    def _explained(self) -> Matrix:
-        """The first difference changed as little as all steps ask for, the last step counting most."""
-        difference = self._first_difference
-        for _ in range(UPDATE_SWEEPS):
-            for step, change in self._changes:
-                difference = relative_update(difference, self.cheap_hessian + difference, step, change)
-        return difference
-
-    @property
-    def _surface_holds(self) -> bool:
-        return self.surface is not None and self.hessian_source == self.surface.name
-
-    def _give_up(self, error: EngineError) -> None:
+    def _guided_step(self) -> None:
         assert self.surface is not None
-        self.note = f"went on without {self.surface.name}, which failed on the way ({error.message})"
-        self.hessian_source = "target"
+        x = self.atoms.get_positions().ravel()
+        energy, gradient = self.atoms.get_potential_energy(), -self.atoms.get_forces().ravel()
+        if self.difference is None:
+            self._coordinates = primitives(self.atoms.numbers, x.reshape(-1, 3))
+            self._reach = np.array([REACH[int(kind)] for kind in self._coordinates.kinds])
+            self.difference = LevelDifference(self._coordinates, x)
+        self.difference.learn(x, gradient - self.surface(x)[1])
+        if self._best is None:
+            self.begin(x, gradient)
+            if self.note:
+                raise EngineError("scf_failed", self.note)
+            self._best = (x, energy, gradient)
+        else:
+            self._keep_better(x, energy, gradient)
+        if self._poor >= POOR_STEPS:
+            self._leave_guide(f"{self.surface.name}, which misled {self._poor} times")
+            self._step_without_guide()
+            return
+        minimum = self._corrected_minimum()
+        self.atoms.set_positions(minimum.reshape(-1, 3))
 
-    def _at(self, x: Vector) -> tuple[float, Vector]:
-        """The cheap level at a geometry of the target's path, evaluated once."""
-        assert self.surface is not None
-        key = x.tobytes()
-        if key not in self._cheap:
-            self._cheap[key] = self.surface(x)
-        return self._cheap[key]
+    def _keep_better(self, x: Vector, energy: float, gradient: Vector) -> None:
+        """Adapt the trust to what the last step gave of what was expected, and keep the lower geometry."""
+        assert self._best is not None
+        fall, expected = self._best[1] - energy, self.expected_fall_ev
+        smallest, largest = TRUST_BOUNDS
+        if expected > NEGLIGIBLE_EV:
+            ratio = fall / expected
+            if ratio < 0.25:
+                self._trust = max(self._trust * (0.6 if fall > 0 else 0.5), smallest)
+                self._poor += 1
+            elif ratio > 0.75 and self._at_border:
+                self._trust = min(2 * self._trust, largest)
+        if fall > 0 or (fall > -NEGLIGIBLE_EV and largest_force(gradient) < largest_force(self._best[2])):
+            self._best = (x, energy, gradient)
 
-    def _corrected_minimum(self, x: Vector, gradient: Vector) -> Vector:
-        """The step to the corrected surface's minimum, or to where the trust radius ends."""
-        assert self.surface is not None
-        cheap_energy, cheap_gradient = self._at(x)
-        linear = gradient - cheap_gradient
-        quadratic = self.difference + DAMPING_EV_ANG2 * np.eye(x.size)
-        move, slope, hessian = np.zeros(x.size), gradient, self.cheap_hessian + quadratic
-        newton = newton_step(self.model, gradient, x.reshape(-1, 3), self.trust)
-        reach = min(self.trust, REACH * largest_displacement(newton))
-        self._expected, radius = 0.0, reach
-        for _ in range(INNER_STEPS):
-            radius = min(radius, reach - largest_displacement(move))
-            if largest_force(slope) < INNER_FMAX_EV_ANG or radius < SMALLEST_INNER_STEP_ANG:
+    def _corrected_minimum(self) -> Vector:
+        """[3 n_atoms] Å: the corrected surface's minimum, or where it leaves what is trusted."""
+        assert self.surface is not None and self.difference is not None and self._best is not None
+        begin, _, target_gradient = self._best
+        surface, difference = self.surface, self.difference
+        cheap, correction = surface(begin)[0], difference(begin)[0]
+
+        def corrected(x: Vector) -> tuple[float, Vector]:
+            energy, gradient = surface(x)
+            more, by = difference(x)
+            return energy - cheap + more - correction, gradient + by
+
+        enough = max(INNER_FMAX_EV_ANG, INNER_FMAX_RATIO * largest_force(target_gradient))
+        hessian = self.cheap_hessian + difference.hessian(begin)
+        first = corrected(begin)
+        for radius in INNER_TRUST_ANG:
+            found = self._search(begin, first, corrected, self._geometric(begin, hessian, radius), enough)
+            if found[1] < 0.0:
                 break
-            step = newton_step(hessian, slope, (x + move).reshape(-1, 3), radius)
-            trial = move + step
-            energy, cheap = self.surface(x + trial)
-            new_slope = cheap + linear + quadratic @ trial
-            total = float(energy - cheap_energy + linear @ trial + trial @ quadratic @ trial / 2)
-            hessian = bfgs_update(hessian, step, new_slope - slope)
-            if total > self._expected + INNER_RISE_EV:
-                radius = largest_displacement(step) / 2
-                continue
-            move, slope, self._expected = trial, new_slope, total
-        if not move.any():  # nearer to the minimum than the search on the cheap surface resolves
-            self._expected = float(gradient @ newton + newton @ self.model @ newton / 2)
-            return newton
-        return move
+        self.expected_fall_ev = -found[1]
+        if largest_displacement(found[0] - begin) < SMALLEST_STEP_ANG:
+            return begin + self._newton(begin, target_gradient)
+        return found[0]
+
+    def _search(
+        self,
+        here: Vector,
+        told: tuple[float, Vector],
+        corrected: Surface,
+        steps: GeometricSteps,
+        enough: float,
+    ) -> tuple[Vector, float]:
+        """The lowest geometry on the way to the corrected surface's minimum, and its energy in eV."""
+        best, lowest = here, told[0]
+        for _ in range(INNER_STEPS):
+            ahead = _next(steps, *told)
+            inside = self._inside(here, ahead)
+            here = here + inside * (ahead - here)
+            told = corrected(here)
+            self._at_border = inside < 1.0
+            if told[0] < lowest:
+                best, lowest = here, told[0]
+            if self._at_border or largest_force(told[1]) < enough:
+                break
+        return best, lowest
+
+    def _newton(self, x: Vector, gradient: Vector) -> Vector:
+        """The quadratic step, for where the search finds nothing lower: nearer than it resolves."""
+        assert self.difference is not None
+        self.trust = max(self.trust / 2, TRUST_BOUNDS_ANG[0])
+        self.hessian = self.cheap_hessian + self.difference.hessian(x)
+        self.model = self.hessian
+        return HessianBFGS.proposal(self, x, 0.0, gradient)
+
+    def _inside(self, here: Vector, ahead: Vector) -> float:
+        """The share of the way from `here` to `ahead` that stays within the reach of the best geometry."""
+        assert self._coordinates is not None and self._best is not None
+        centre = self._coordinates.values(self._best[0])
+
+        def too_far(share: float) -> bool:
+            values = self._coordinates_at(here + share * (ahead - here))
+            gone = np.abs(self._change(values, centre)) / self._reach
+            return bool(np.any(gone > self._trust))
+
+        if not too_far(1.0):
+            return 1.0
+        low, high = 0.0, 1.0
+        for _ in range(10):
+            middle = (low + high) / 2
+            low, high = (low, middle) if too_far(middle) else (middle, high)
+        return low
+
+    def _coordinates_at(self, x: Vector) -> Vector:
+        assert self._coordinates is not None
+        return self._coordinates.values(x)
+
+    def _change(self, values: Vector, reference: Vector) -> Vector:
+        assert self._coordinates is not None
+        return self._coordinates.change(values, reference)
+
+    def _geometric(self, x: Vector, hessian: Matrix, trust_ang: float) -> GeometricSteps:
+        symbols = self.atoms.get_chemical_symbols()
+        return GeometricSteps(symbols, x.reshape(-1, 3), hessian * (Bohr**2 / Hartree), trust_ang)
+
+    def _leave_guide(self, why: str) -> None:
+        """Go on from the best geometry as an ordinary optimizer that has the Hessian known by now."""
+        assert self._best is not None and self.difference is not None
+        self.note = f"went on without {why}"
+        x, energy, gradient = self._best
+        self._without = self._geometric(x, self.cheap_hessian + self.difference.hessian(x), 0.1)
+        self.atoms.set_positions(_next(self._without, energy, gradient).reshape(-1, 3))
+
+    def _step_without_guide(self) -> None:
+        assert self._without is not None
+        energy, gradient = self.atoms.get_potential_energy(), -self.atoms.get_forces().ravel()
+        self.atoms.set_positions(_next(self._without, energy, gradient).reshape(-1, 3))
 
 
-def relative_update(difference: Matrix, hessian: Matrix, step: Vector, change: Vector) -> Matrix:
-    """The least change of `difference` that explains the gradient's `change` along `step`.
-
-    Least in the Frobenius norm of H^(-1/2) Δ H^(-1/2), H being `hessian` made positive definite; its
-    eigenvalues, relative errors of the cheap level, are kept within RELATIVE_BOUNDS. All matrices are
-    [3 n_atoms, 3 n_atoms] in eV/Å².
-    """
-    values, vectors = np.linalg.eigh(hessian)
-    roots = np.sqrt(np.maximum(np.abs(values), WEIGHT_FLOOR_EV_ANG2))
-    step, change = roots * (vectors.T @ step), (vectors.T @ change) / roots
-    relative = (vectors.T @ difference @ vectors) / np.outer(roots, roots)
-    rest, scale = change - relative @ step, step @ step
-    if scale > 1e-12:
-        outer = np.outer(rest, step)
-        relative += (outer + outer.T) / scale - (rest @ step) * np.outer(step, step) / scale**2
-    lowest, highest = RELATIVE_BOUNDS
-    errors, modes = np.linalg.eigh(relative)
-    relative = (modes * np.clip(errors, lowest, highest)) @ modes.T
-    image = vectors * roots
-    updated: Matrix = image @ relative @ image.T
-    return updated
+def _next(search: GeometricSteps, energy_ev: float, gradient: Vector) -> Vector:
+    """[3 n_atoms] Å, from the gradient [3 n_atoms] in eV/Å."""
+    scaled = gradient.reshape(-1, 3) * (Bohr / Hartree)
+    return search.next_positions(energy_ev / Hartree, scaled).ravel()

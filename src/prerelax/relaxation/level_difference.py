@@ -1,0 +1,170 @@
+"""What a target's energy surface has beyond a cheap level's, learned from the target's gradients alone.
+
+A Gaussian process over the difference of the two levels, conditioned on differences of gradients (Rasmussen
+and Williams, Gaussian Processes for Machine Learning, 2006, section 9.4; for geometry optimization: Denzel
+and Kästner, J. Chem. Phys. 2018, 148, 094114; in internal coordinates: Meyer and Hauser, J. Chem. Phys. 2020,
+152, 084112). The covariance is a sum over internal coordinates, so that one gradient tells of every stretch,
+bend, torsion and contact at once. Two small terms, over all coordinates together and over the atoms'
+positions, take what no sum of single coordinates explains: the corrected surface has the target's gradient
+wherever it is known.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from prerelax.relaxation.primitives import BEND, CONTACT, STRETCH, TORSION, Primitives
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How far two levels differ, before any gradient is known: standard deviations and lengths of change."""
+
+    stretch_ev: float = 0.06
+    stretch_ang: float = 0.17
+    bend_ev: float = 0.08
+    bend_rad: float = 0.5
+    torsion_ev: float = 0.02
+    """of one torsion; of those about one bond together, by the fourth root of their number more"""
+    torsion_sharpness: float = 2.0
+    """of exp(sharpness (cos Δφ − 1)), which has the period of a torsion"""
+    contact_ev: float = 0.02
+    contact_ang: float = 0.6
+    contact_decay_ang: float = 1.5
+    """contacts of more than 2 Å count for less by exp(−distance beyond / decay)"""
+    joint_ev: float = 0.02
+    joint_per_ang2: float = 4.0
+    joint_bend_per_rad2: float = 1.0
+    joint_torsion_per_rad2: float = 0.25
+    """inverse squares of the lengths over which the joint term changes"""
+    position_ev: float = 0.003
+    position_ang: float = 0.3
+    noise_ev_ang: float = 1e-4
+    """of a gradient's component"""
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A geometry whose gradients are known."""
+
+    x: Vector
+    values: Vector
+    derivatives: Matrix
+
+
+class LevelDifference:
+    """The expected difference, target minus cheap level, of energy and gradient at any geometry near by."""
+
+    def __init__(self, coordinates: Primitives, x: Vector, prior: Prior | None = None) -> None:
+        self.coordinates = coordinates
+        self.prior = prior = prior or Prior()
+        kinds, first = coordinates.kinds, coordinates.values(x)
+        scales = {
+            STRETCH: (prior.stretch_ev, prior.stretch_ang, prior.joint_per_ang2),
+            BEND: (prior.bend_ev, prior.bend_rad, prior.joint_bend_per_rad2),
+            TORSION: (prior.torsion_ev, 1.0, prior.joint_torsion_per_rad2),
+            CONTACT: (prior.contact_ev, prior.contact_ang, 0.0),
+        }
+        table = np.array([scales[int(kind)] for kind in kinds]).reshape(-1, 3)
+        self._variances, self._lengths, self._joint = table[:, 0] ** 2, table[:, 1], table[:, 2]
+        self._turning = kinds == TORSION
+        self._variances[self._turning] /= np.sqrt(coordinates.shared[self._turning])
+        self._joint[self._turning] /= coordinates.shared[self._turning]
+        contact = kinds == CONTACT
+        beyond = np.maximum(first[contact] - 2.0, 0.0)
+        self._variances[contact] *= np.exp(-2 * beyond / prior.contact_decay_ang)
+        self._points: list[_Point] = []
+        self._differences: list[Vector] = []
+        self._covariance: Matrix = np.zeros((0, 0))
+        self._weights: list[Vector] = []
+        self._pulls: list[Vector] = []
+
+    def learn(self, x: Vector, difference: Vector) -> None:
+        """Take in the difference of the gradients [3 n_atoms] eV/Å at the positions `x` [3 n_atoms] Å."""
+        point = _Point(x, self.coordinates.values(x), self.coordinates.derivatives(x))
+        n, known = x.size, self._covariance
+        whole = np.zeros((known.shape[0] + n,) * 2)
+        whole[:-n, :-n] = known
+        for i, other in enumerate(self._points):
+            block = self._block(point, other)
+            whole[-n:, i * n : (i + 1) * n], whole[i * n : (i + 1) * n, -n:] = block, block.T
+        whole[-n:, -n:] = self._block(point, point)
+        self._covariance = whole
+        self._points.append(point)
+        self._differences.append(difference)
+        noise = self.prior.noise_ev_ang**2 * np.eye(len(whole))
+        solved = cho_solve(cho_factor(whole + noise), np.concatenate(self._differences))
+        self._weights = list(solved.reshape(-1, n))
+        self._pulls = [p.derivatives @ w for p, w in zip(self._points, self._weights, strict=True)]
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        """Energy in eV, but for a constant, and gradient [3 n_atoms] in eV/Å."""
+        values, derivatives = self.coordinates.values(x), self.coordinates.derivatives(x)
+        energy = 0.0
+        along, gradient = np.zeros(len(values)), np.zeros(x.size)
+        length2 = self.prior.position_ang**2
+        for point, weights, pull in zip(self._points, self._weights, self._pulls, strict=True):
+            change = self.coordinates.change(values, point.values)
+            first, second, _ = self._single(change)
+            joint, towards = self._joint_term(change), self._joint * change
+            energy += float(first @ pull + joint * (towards @ pull))
+            along += second * pull + joint * (self._joint * pull - towards * (towards @ pull))
+            moved = x - point.x
+            near = self._position_term(moved) / length2
+            energy += float(near * (moved @ weights))
+            gradient += near * (weights - moved * (moved @ weights) / length2)
+        return energy, gradient + derivatives.T @ along
+
+    def hessian(self, x: Vector) -> Matrix:
+        """[3 n_atoms, 3 n_atoms] eV/Å², the curvature of the coordinates themselves left out."""
+        values, derivatives = self.coordinates.values(x), self.coordinates.derivatives(x)
+        single, rest = np.zeros(len(values)), np.zeros((x.size, x.size))
+        for point, pull in zip(self._points, self._pulls, strict=True):
+            change = self.coordinates.change(values, point.values)
+            single += self._single(change)[2] * pull
+            joint, towards = self._joint_term(change), self._joint * change
+            step, force = derivatives.T @ towards, derivatives.T @ (self._joint * pull)
+            along = float(towards @ pull)
+            rest -= joint * (np.outer(force, step) + np.outer(step, force))
+            rest += (
+                joint * along * (np.outer(step, step) - derivatives.T @ (self._joint[:, None] * derivatives))
+            )
+        return derivatives.T @ (single[:, None] * derivatives) + rest
+
+    def _block(self, a: _Point, b: _Point) -> Matrix:
+        """[3 n_atoms, 3 n_atoms] covariance of the gradients at two geometries."""
+        change = self.coordinates.change(a.values, b.values)
+        joint, towards = self._joint_term(change), self._joint * change
+        diagonal = self._single(change)[1] + joint * self._joint
+        block: Matrix = a.derivatives.T @ (diagonal[:, None] * b.derivatives)
+        block -= joint * np.outer(a.derivatives.T @ towards, b.derivatives.T @ towards)
+        moved, length2 = a.x - b.x, self.prior.position_ang**2
+        near = self._position_term(moved) / length2
+        return block + near * (np.eye(moved.size) - np.outer(moved, moved) / length2)
+
+    def _single(self, change: Vector) -> tuple[Vector, Vector, Vector]:
+        """Derivatives of each coordinate's covariance k(q − q'): by q', by q and q', by q twice and q'."""
+        ratio = change / self._lengths
+        bell = self._variances * np.exp(-(ratio**2) / 2)
+        first = bell * ratio / self._lengths
+        second = bell * (1 - ratio**2) / self._lengths**2
+        third = bell * (ratio**3 - 3 * ratio) / self._lengths**3
+        turn, sharp = self._turning, self.prior.torsion_sharpness
+        sine, cosine = np.sin(change[turn]), np.cos(change[turn])
+        bell = self._variances[turn] * np.exp(sharp * (cosine - 1))
+        slope = sharp * cosine - sharp**2 * sine**2
+        first[turn], second[turn] = bell * sharp * sine, bell * slope
+        third[turn] = -bell * sharp * sine * (1 + 2 * sharp * cosine + slope)
+        return first, second, third
+
+    def _joint_term(self, change: Vector) -> float:
+        return float(self.prior.joint_ev**2 * np.exp(-np.sum(self._joint * change**2) / 2))
+
+    def _position_term(self, moved: Vector) -> float:
+        prior = self.prior
+        return float(prior.position_ev**2 * np.exp(-(moved @ moved) / (2 * prior.position_ang**2)))

@@ -1,0 +1,113 @@
+"""The internal coordinates, the difference of two levels in them, and what minimising with it needs."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+
+from prerelax.relaxation.level_difference import LevelDifference
+from prerelax.relaxation.primitives import CONTACT, STRETCH, TORSION, primitives
+
+STEP = 1e-5
+
+
+def rattled(name, amplitude=0.05, seed=0):
+    atoms = molecule(name)
+    atoms.rattle(amplitude, seed=seed)
+    return atoms.numbers, atoms.positions.ravel()
+
+
+def numerically(function, x):
+    rows = []
+    for i in range(x.size):
+        shift = np.zeros(x.size)
+        shift[i] = STEP
+        rows.append((np.asarray(function(x + shift)) - function(x - shift)) / (2 * STEP))
+    return np.array(rows)
+
+
+def learned(name, points=3, seed=0):
+    """A difference learned from random gradients at some geometries, which are returned with them."""
+    numbers, x = rattled(name)
+    difference = LevelDifference(primitives(numbers, x.reshape(-1, 3)), x)
+    rng = np.random.default_rng(seed)
+    space = difference.coordinates.derivatives(x)
+    known = []
+    for _ in range(points):
+        place = x + rng.normal(scale=0.05, size=x.size)
+        gradient = space.T @ rng.normal(scale=0.05, size=len(space))
+        difference.learn(place, gradient)
+        known.append((place, gradient))
+    return difference, known
+
+
+@pytest.mark.parametrize("name", ["CH3CH2OH", "CH3CHO", "C6H6", "H2CO"])
+def test_derivatives_are_those_of_the_values(name):
+    numbers, x = rattled(name)
+    coordinates = primitives(numbers, x.reshape(-1, 3))
+
+    def from_here(y):
+        return coordinates.change(coordinates.values(y), coordinates.values(x))
+
+    np.testing.assert_allclose(numerically(from_here, x).T, coordinates.derivatives(x), atol=1e-6)
+
+
+def test_coordinates_of_ethanol_and_of_a_pair_of_waters():
+    numbers, x = rattled("CH3CH2OH")
+    coordinates = primitives(numbers, x.reshape(-1, 3))
+    assert [len(coordinates.atoms[kind]) for kind in (STRETCH, TORSION)] == [8, 12]
+    water = molecule("H2O")
+    pair = np.vstack([water.positions, water.positions + np.array([0.0, 0.0, 3.0])])
+    both = primitives(np.tile(water.numbers, 2), pair)
+    assert len(both.atoms[CONTACT]) == 9, "atoms of different molecules are contacts"
+
+
+def test_a_torsion_turns_the_shorter_way_round():
+    numbers, x = rattled("CH3CH2OH")
+    coordinates = primitives(numbers, x.reshape(-1, 3))
+    values = coordinates.values(x)
+    torsion = int(np.flatnonzero(coordinates.kinds == TORSION)[0])
+    turned = values.copy()
+    turned[torsion] = -np.sign(values[torsion]) * (2 * np.pi - abs(values[torsion]))
+    assert abs(coordinates.change(turned, values)[torsion]) < 1e-9
+
+
+def test_a_linear_bend_is_left_out():
+    numbers, x = molecule("C2H2").numbers, molecule("C2H2").positions.ravel()
+    coordinates = primitives(numbers, x.reshape(-1, 3))
+    assert np.all(np.isfinite(coordinates.derivatives(x)))
+    assert set(coordinates.kinds) == {STRETCH}
+
+
+@pytest.mark.parametrize("name", ["CH3CH2OH", "C2H2", "CH3CN"])
+def test_the_gradient_is_the_energy_s_derivative(name):
+    difference, known = learned(name)
+    x = known[0][0] + np.random.default_rng(3).normal(scale=0.05, size=known[0][0].size)
+    np.testing.assert_allclose(numerically(lambda y: difference(y)[0], x), difference(x)[1], atol=1e-6)
+
+
+def test_known_gradients_are_kept():
+    """Where the target is known the corrected surface has its gradient, so the search ends rightly."""
+    difference, known = learned("CH3CHO")
+    for x, gradient in known:
+        np.testing.assert_allclose(difference(x)[1], gradient, atol=2e-3)
+
+
+def test_far_away_nothing_is_claimed():
+    numbers, x = rattled("H2O")
+    difference = LevelDifference(primitives(numbers, x.reshape(-1, 3)), x)
+    stretches = difference.coordinates.derivatives(x)[:2]
+    difference.learn(x, 0.1 * stretches.sum(axis=0))
+    stretched = x.reshape(-1, 3) * 3.0
+    assert np.abs(difference(stretched.ravel())[1]).max() < 1e-4
+
+
+def test_the_hessian_is_the_gradient_s_derivative_along_a_bond():
+    """A stretch along its own axis has no curvature of its own: there the Hessian is whole."""
+    numbers, x = rattled("N2")
+    difference = LevelDifference(primitives(numbers, x.reshape(-1, 3)), x)
+    axis = difference.coordinates.derivatives(x)[0]
+    difference.learn(x, 0.3 * axis)
+    difference.learn(x + 0.05 * axis, 0.2 * axis)
+    place = x + 0.02 * axis
+    along = numerically(lambda y: difference(y)[1], place) @ axis @ axis
+    assert axis @ difference.hessian(place) @ axis == pytest.approx(along, rel=0.05)
