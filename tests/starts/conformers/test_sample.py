@@ -84,7 +84,7 @@ def test_a_seed_gives_the_same_conformers_and_what_is_done_is_not_done_again(tmp
     assert walls[0] == json.loads(entries[0])["result"]["wall_s"]
     assert walls[1] != json.loads(entries[1])["result"]["wall_s"]
     other = tmp_path / "c.extxyz"
-    sample_shard(inp, other, model=MODEL, plan=replace(SHORT, seed=7))
+    sample_shard(inp, other, model=MODEL, plan=SHORT.model_copy(update={"seed": 7}))
     assert [row.energy_ev for row in read_shard(other)] != [row.energy_ev for row in before]
 
 
