@@ -23,11 +23,11 @@ METHODS = {
 }
 
 
-def training(path: Path, network: str, set_path: Path, **changes: Any) -> str:
+def training(path: Path, network: str, set_name: str, **changes: Any) -> str:
     options = {"elements": [1, 6, 8], "n_features": 8, "n_interactions": 1}
     config: dict[str, Any] = {
         "network": {"name": network, **options},
-        "data": {"path": str(set_path), "validation": 1},
+        "data": {"set": set_name, "validation": 1},
         "optimization": {"max_steps": 6, "batch_size": 4, "gradient_clip": 0.5},
         "run": {"folder": "unused", "threads": 1, "device": "cpu", "log_every_steps": 1},
     }
@@ -45,19 +45,18 @@ def test_every_figure_is_made_and_bad_rows_are_reported(
     # A sulfur that no model knows, a row that is no molecule, and a molecule that may not be learned.
     (tmp_path / "test.csv").write_text("id,smiles\nmethanol,CO\nthiol,CS\nbad,not one\n")
     (tmp_path / "train.csv").write_text("id,smiles\na,C\nb,CC\nc,O\nd,C=O\ne,CO\nf,C#C\n")
-    sets = Path("results/tiny/sets")
     schedule = {"kind": "morered", "timesteps": 1000, "precision": 1.0e-5}
     jt = training(
         tmp_path / "jt.yaml",
         "morered-joint",
-        sets / "minima.npz",
+        "minima",
         loss={"name": "morered-joint"},
         schedule=schedule,
     )
     mlff = training(
         tmp_path / "mlff.yaml",
         "force-field",
-        sets / "labelled.npz",
+        "labelled",
         loss={"name": "energy-forces"},
         data={"format": "qm7x"},
     )
