@@ -42,7 +42,7 @@ def test_options_say_what_they_mean() -> None:
 @pytest.mark.parametrize(("old", "new"), RENAMED_VERBS.items())
 def test_verbs_of_earlier_versions_are_refused_with_their_new_name(old: str, new: str) -> None:
     assert old not in verbs() and " ".join(new.split()[:2]) in verbs()
-    result = CliRunner().invoke(app, [*old.split(), "in", "out"])
+    result = CliRunner().invoke(app, [*old.split(), "in", "out"], prog_name="python -m prerelax")
     assert isinstance(result.exception, UserError)  # which `main` prints, with exit status 2
     assert str(result.exception) == f"`prerelax {old}` is now `prerelax {new}`"
 

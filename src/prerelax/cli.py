@@ -26,7 +26,8 @@ class Verbs(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The verb that `args` begin with."""
-        path = " ".join([*ctx.command_path.split()[1:], args[0]])
+        groups = [ctx.info_name] if ctx.parent is not None else []  # the program's own name is no verb
+        path = " ".join([*groups, args[0]])
         if path in RENAMED_VERBS and args[0] not in self.commands:
             raise UserError(f"`prerelax {path}` is now `prerelax {RENAMED_VERBS[path]}`")
         for word in args[1:]:
