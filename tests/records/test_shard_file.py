@@ -1,18 +1,21 @@
 """A shard survives its file, whatever the strings in it."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prerelax.records.record import Record
+from prerelax.records.record import Record, as_table
+from prerelax.records.seal import opened_table, refusal_path
 from prerelax.records.shard import ShardError, read_shard, table_path, write_frames, write_shard
 
 WATER = Record(
@@ -105,6 +108,7 @@ def test_a_cut_or_foreign_file_is_one_sentence(tmp_path: Path) -> None:
     path.write_text(whole[: len(whole) - 70])
     with pytest.raises(ShardError, match="not a whole shard"):
         read_shard(path)
+    table_path(path).unlink()
     path.write_text("1\nProperties=species:S:1:pos:R:3\nHe 0 0 0\n")
     with pytest.raises(ShardError, match="lacks id"):
         read_shard(path)
@@ -122,3 +126,44 @@ def test_writing_leaves_the_frames_as_they_were(tmp_path):
     atoms = Atoms("H", info={"id": "000123"})
     write_frames(tmp_path / "frames.extxyz", [atoms])
     assert atoms.info == {"id": "000123"}
+
+
+def test_frames_cut_at_a_frames_end_or_emptied_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "0.extxyz"
+    write_shard(path, [WATER, replace(WATER, id="second")])
+    whole = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], whole.replace(b"0.76", b"0.77", 1), whole + whole):
+        path.write_bytes(content)
+        with pytest.raises(ShardError, match=r"0\.extxyz: not a whole shard .*makes it again"):
+            read_shard(path)
+        assert refusal_path(path).read_text().startswith(f"{path}: not a whole shard")
+    write_shard(path, [WATER])
+    assert not refusal_path(path).exists()
+
+
+def test_a_shard_of_an_earlier_version_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "0.extxyz"
+    write_shard(path, [WATER, replace(WATER, id="second")])
+    pq.write_table(as_table(read_shard(path)), table_path(path))
+    assert [row.id for row in read_shard(path)] == ["water", "second"]
+    text = path.read_text()
+    path.write_text(text[: len(text) // 2])
+    with pytest.raises(ShardError, match="1 rows where its table has 2"):
+        read_shard(path)
+
+
+def test_any_changed_byte_of_a_table_is_noticed(tmp_path: Path) -> None:
+    path = table_path(tmp_path / "0.extxyz")
+    write_shard(tmp_path / "0.extxyz", [WATER, replace(WATER, energy_ev=-1.5)])
+    whole = path.read_bytes()
+    with opened_table(path) as file:
+        before = file.read()
+    choose = random.Random(1)
+    for _ in range(300):
+        at, bit = choose.randrange(len(whole)), 1 << choose.randrange(8)
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+        try:
+            with opened_table(path) as file:
+                assert file.read() == before, f"byte {at}, bit {bit}"
+        except ShardError as error:
+            assert str(path) in str(error)

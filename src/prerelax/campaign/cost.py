@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prerelax.campaign.sizes import electrons_of_smiles
 from prerelax.campaign.stages import Stage, finished_shards, shard_path
 from prerelax.engines import engine_named
-from prerelax.records.shard import table_path
+from prerelax.records.seal import table_path
 
 Floats = NDArray[np.float64]
 

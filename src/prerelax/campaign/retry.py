@@ -4,15 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.sharding import Sharding
 from prerelax.campaign.stages import Stage, shard_path, stages
 from prerelax.errors import UserError, nearest
 from prerelax.molecules.status import STATUSES
-from prerelax.records.shard import table_path
+from prerelax.records.seal import ShardError, opened_table, table_path
 from prerelax.relaxation.journal import Journal, ShardLockedError, journal_path
 
 RETRIABLE = [status for status in STATUSES if status not in ("skipped", "connectivity_changed")]
@@ -120,10 +117,9 @@ def _may_have(shard: Path, statuses: set[str]) -> bool:
     if not shard.is_file():
         return journal_path(shard).is_file()
     try:
-        return not statuses.isdisjoint(
-            pq.read_table(table_path(shard), columns=["status"])["status"].to_pylist()
-        )
-    except (OSError, pa.ArrowException):
+        with opened_table(table_path(shard)) as file:
+            return not statuses.isdisjoint(file.read(columns=["status"])["status"].to_pylist())
+    except (OSError, ShardError):
         return True
 
 

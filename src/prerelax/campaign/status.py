@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.cost import REFERENCE_ELECTRONS, costs
@@ -21,7 +19,7 @@ from prerelax.campaign.sharding import Sharding, shard_name
 from prerelax.campaign.stages import Stage, stages
 from prerelax.errors import UserError
 from prerelax.molecules.status import PROCEED
-from prerelax.records.shard import table_path
+from prerelax.records.seal import ShardError, opened_table, table_path
 from prerelax.relaxation.journal import journal_path
 
 RECENT_S = 3600.0
@@ -135,14 +133,12 @@ def _read_table(shard: Path) -> _Table | str:
     """What a shard's table says, or why it says nothing."""
     path = table_path(shard)
     try:
-        table = pq.ParquetFile(path).read(columns=["status", "wall_s"])
+        with opened_table(path) as file:
+            table = file.read(columns=["status", "wall_s"])
         counts = {each["values"]: each["counts"] for each in pc.value_counts(table["status"]).to_pylist()}
         return _Table(Counter(counts), pc.sum(table["wall_s"]).as_py() or 0.0, path.stat().st_mtime)
-    except FileNotFoundError:
-        return f"{path}: missing beside its shard; `prerelax compare` reads the frames instead, slowly"
-    except (OSError, pa.ArrowException, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        return f"{path}: not whole ({reason}); delete it, {shard.name} and comparison.csv, run again"
+    except (OSError, ShardError, KeyError) as error:
+        return str(error)
 
 
 _KEY = re.compile(rb'^\{"(key|retry)": "([0-9a-f]{64})"')

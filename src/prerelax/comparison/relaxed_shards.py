@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from prerelax.records.record import COLUMNS, TABLE_SCHEMA, as_table
-from prerelax.records.shard import ShardError, read_shard, table_path
+from prerelax.records.seal import ShardError, check_size, opened_table, table_path
+from prerelax.records.shard import read_shard
 
 BEFORE = "wall_s_before_"
 """Prefix of a column with the seconds of one stage before the relaxation, by the stage's name."""
@@ -82,14 +82,10 @@ def _read(shard: Path) -> pa.Table:
     path = table_path(shard)
     if not path.is_file():
         return as_table(read_shard(shard)).select(_COLUMNS)
-    try:
-        with pq.ParquetFile(path) as file:
-            missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
-            table = None if set(missing) - set(_NULL_IF_ABSENT) else file.read(columns=list(_COLUMNS))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ShardError(
-            f"{path}: not a whole table ({error}); delete it and its shard, relax again"
-        ) from None
+    with opened_table(path) as file:
+        check_size(shard, file)
+        missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
+        table = None if set(missing) - set(_NULL_IF_ABSENT) else file.read(columns=list(_COLUMNS))
     if table is None:
         raise ShardError(
             f"{path}: lacks {', '.join(missing)}; it is of another version of prerelax, relax again"

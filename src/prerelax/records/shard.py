@@ -1,30 +1,44 @@
 """The shard file: extended XYZ frames that `ase.io.read` opens, and a Parquet table of the rows' scalars.
 
 Rows out of a stage are always the rows that went in; what happened to a molecule stands in its `status`.
+The table's metadata holds the size and the digest of the frames and a check sum of the table itself, so that
+a shard that was cut, emptied or changed by a fault of the disk is never read as a whole one.
 """
 
+import hashlib
+import io
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import ase.io
 import numpy as np
-import pyarrow.parquet as pq
 from ase import Atoms
 
-from prerelax.errors import UserError
 from prerelax.records.atomic_write import write_atomically
 from prerelax.records.record import SCALARS, Record, as_table
+from prerelax.records.seal import (
+    SEAL,
+    Seal,
+    ShardError,
+    opened_table,
+    refusal_path,
+    refused,
+    seal_of,
+    table_path,
+    write_table,
+)
 
-
-class ShardError(UserError):
-    """A file that is not a whole shard; the message names the file and what to do."""
-
-
-def table_path(shard: Path) -> Path:
-    """The Parquet table beside a shard's frames."""
-    return shard.with_suffix(".parquet")
+__all__ = [
+    "ShardError",
+    "read_shard",
+    "record_of_frame",
+    "table_path",
+    "write_frames",
+    "write_shard",
+]
 
 
 def write_shard(path: Path, records: Sequence[Record]) -> None:
@@ -35,15 +49,25 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
     if path.suffix != ".extxyz":
         raise ShardError(f"{path}: a shard is written as .extxyz; give the output that suffix")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(table_path(path), lambda part: pq.write_table(as_table(records), part))
-    write_frames(path, [record.as_atoms() for record in records])
+    content = _as_extxyz([record.as_atoms() for record in records])
+    seal = Seal(len(records), len(content), hashlib.sha256(content).hexdigest())
+    table = as_table(records).replace_schema_metadata({SEAL: json.dumps(asdict(seal))})
+    write_table(table_path(path), table)
+    write_atomically(path, lambda part: part.write_bytes(content))
+    refusal_path(path).unlink(missing_ok=True)
 
 
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
     """Write frames (of a trajectory, say) as extended XYZ, every string in their `info` safe from ASE."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    safe = [_with_safe_info(atoms) for atoms in frames]
-    write_atomically(path, lambda part: ase.io.write(part, safe, format="extxyz"))
+    content = _as_extxyz(frames)
+    write_atomically(path, lambda part: part.write_bytes(content))
+
+
+def _as_extxyz(frames: Sequence[Atoms]) -> bytes:
+    text = io.StringIO()
+    ase.io.write(text, [_with_safe_info(atoms) for atoms in frames], format="extxyz")
+    return text.getvalue().encode()
 
 
 def _with_safe_info(atoms: Atoms) -> Atoms:
@@ -54,14 +78,39 @@ def _with_safe_info(atoms: Atoms) -> Atoms:
 
 
 def read_shard(path: Path) -> list[Record]:
-    """All records of a shard, in order. Raises ShardError where the file is missing, cut short or foreign."""
+    """All records of a shard, in order.
+
+    Raises ShardError where the file is missing or foreign, was cut short, or is not what its table says.
+    """
     try:
-        images = ase.io.read(path, index=":", format="extxyz")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ShardError(f"{path}: no such shard; run the stage that writes it first") from None
+    n_rows = _rows_if_sealed(path, content) if table_path(path).is_file() else None
+    if n_rows is None and not content:
+        raise ShardError(f"{path}: not a whole shard (empty); delete it and run its stage again")
+    try:
+        text = io.StringIO(content.decode())
+        images = ase.io.read(text, index=":", format="extxyz") if content else []
     except Exception as error:
-        raise ShardError(f"{path}: not a whole shard ({error}); delete it and run its stage again") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ShardError(
+            f"{path}: not a whole shard ({reason}); delete it and run its stage again"
+        ) from error
+    if n_rows is not None and len(images) != n_rows:
+        raise refused(path, f"{path}: not a whole shard ({len(images)} rows where its table has {n_rows})")
     return [record_of_frame(atoms, path, row) for row, atoms in enumerate(images)]
+
+
+def _rows_if_sealed(path: Path, content: bytes) -> int:
+    """How many rows a shard's table has. Raises ShardError where `content` is not what it was written for."""
+    with opened_table(table_path(path)) as file:
+        seal = seal_of(file)
+        n_rows: int = file.metadata.num_rows
+    if seal is not None and hashlib.sha256(content).hexdigest() != seal.sha256:
+        cut = f"{len(content)} bytes of {seal.n_bytes}" if len(content) != seal.n_bytes else "changed"
+        raise refused(path, f"{path}: not a whole shard ({cut} since it was written)")
+    return n_rows
 
 
 def record_of_frame(atoms: Atoms, path: Path, row: int) -> Record:
