@@ -1,6 +1,8 @@
 """The journal survives kills, and two jobs never work on one shard."""
 
+import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -52,6 +54,51 @@ def test_a_torn_last_line_is_passed_over(tmp_path, torn):
         assert journal.entries() == {"a": {"n": 1}}
         journal.add("c", {"n": 2})
         assert journal.entries() == {"a": {"n": 1}, "c": {"n": 2}}
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [{"holder": "x"}, {"key": "b"}, {"key": "b", "result": 3}, {"begun": 1}, {"later": 1}],
+)
+def test_a_line_that_does_not_fit_counts_as_absent_and_is_told_once(tmp_path, capsys, unfit):
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.add("a", {"n": 1})
+    with path.open("a") as file:
+        file.write(json.dumps(unfit) + "\n")
+    with Journal(path) as journal:
+        assert journal.entries() == journal.entries() == {"a": {"n": 1}}
+        assert journal.kills() == {}
+    assert capsys.readouterr().err.count("j.jsonl: 1 line is torn, changed or of another version") == 1
+
+
+def test_any_changed_byte_of_a_journal_is_noticed(tmp_path):
+    path = tmp_path / "j.jsonl"
+    results = {"a": {"energy_ev": -137.2, "status": "ok"}, "b": {"energy_ev": 0.1 + 0.2, "status": "ok"}}
+    with Journal(path) as journal:
+        for key, result in results.items():
+            journal.add(key, result)
+    whole = path.read_bytes()
+    choose = random.Random(1)
+    for _ in range(500):
+        at, bit = choose.randrange(len(whole)), 1 << choose.randrange(8)
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+        with Journal(path, 0.0) as journal:
+            for key, result in journal.entries().items():
+                assert result == results[key], f"byte {at}, bit {bit}"
+
+
+def test_lines_without_check_sums_are_read(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"key": "a", "result": {"n": 1}}\n')
+    with Journal(path) as journal:
+        assert journal.entries() == {"a": {"n": 1}}
+
+
+def test_a_pipe_is_no_journal(tmp_path):
+    os.mkfifo(tmp_path / "j.jsonl")
+    with pytest.raises(JournalError, match=r"j\.jsonl: not a file"), Journal(tmp_path / "j.jsonl"):
+        pass
 
 
 def hold(path, seconds):

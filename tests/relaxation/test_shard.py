@@ -112,6 +112,29 @@ def test_every_bad_row_gets_a_status_and_the_others_finish(tmp_path):
     assert rows[9].message == ""
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "splendid"},
+        {"positions": [[0, 0, 0]]},
+        {"energy_ev": "low"},
+        {"of_a_later_version": 1},
+        {"wall_s": None},
+    ],
+)
+def test_a_result_in_the_journal_that_does_not_fit_is_computed_again(tmp_path, change):
+    rows, _ = relaxed(tmp_path, [record("H2O")])
+    journal = tmp_path / "out.extxyz.journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        line.pop("crc", None)
+        line.get("result", {}).update(change)
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again, summary = relaxed(tmp_path, [record("H2O")])
+    assert summary.n_computed == 1
+    assert again[0].energy_ev == pytest.approx(rows[0].energy_ev, abs=1e-6)
+
+
 def test_only_by_heavy_atoms_and_elements():
     ethanol = record("CH3CH2OH")
     assert Only().objection(ethanol.numbers) is None

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from prerelax.engines import ENGINES
@@ -80,6 +81,13 @@ class _Worker:
         return Lost(status, message, self.news, self.seconds())
 
 
+def _path() -> list[str]:
+    """Where a worker imports from: as here, but the current folder last, where calculators may lie."""
+    here = str(Path.cwd())
+    others = [folder for folder in sys.path if folder not in ("", here)]
+    return others if len(others) == len(sys.path) else [*others, here]
+
+
 class Workers:
     """`n_workers` processes of `threads` threads each that are started when needed; use as a context.
 
@@ -132,7 +140,8 @@ class Workers:
     def _start(self) -> None:
         stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in _end)
         process = subprocess.Popen(
-            [sys.executable, "-m", self.module],
+            # -P: nothing is imported from the current folder, whatever the names of the user's files.
+            [sys.executable, "-P", "-m", self.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -143,7 +152,7 @@ class Workers:
         self._workers.append(worker)
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        worker.tell({"engines": ENGINES, "path": sys.path, "threads": self.threads, **self.setup})
+        worker.tell({"engines": ENGINES, "path": _path(), "threads": self.threads, **self.setup})
 
     def _heard(self) -> Iterator[tuple[int, Line | Lost]]:
         """Answers that workers have sent, and the tasks of workers that died."""

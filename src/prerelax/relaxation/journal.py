@@ -6,10 +6,14 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
+import stat
 import subprocess
+import sys
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -56,6 +60,9 @@ def molecule_key(record: Record, settings: dict[str, Any]) -> str:
 class Journal:
     """One line of JSON for each finished molecule, on disk before the next one is begun.
 
+    Each line ends with its check sum. A line that was torn or changed, or that says nothing this version
+    knows, counts as absent, and that is said once; lines of versions without check sums are read as they are.
+
     Entered as a context: the file is locked by its holder until the holder ends, however it ends, because the
     lock is the kernel's (flock, which Linux passes on to NFS servers). Some filesystems keep flock to one
     node; there a holder on another node that did not say goodbye still counts while SLURM says that its job
@@ -67,14 +74,17 @@ class Journal:
         self.path = path
         self.wait_s = wait_s
         self._fd = -1
+        self._has_told = False
 
     def __enter__(self) -> "Journal":
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
         except OSError as error:
             raise self._unwritable(error) from error
         try:
+            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+                raise JournalError(f"{self.path}: not a file that keeps what is written; move it, run again")
             self._lock()
             self._end_torn_line()
             self._append({"holder": _holder()})
@@ -91,8 +101,9 @@ class Journal:
         os.close(self._fd)
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Finished molecules by key, the last entry counting; lines torn by a kill are passed over."""
+        """Finished molecules by key, the last entry counting; lines that are unfit are passed over."""
         entries: dict[str, dict[str, Any]] = {}
+        self._tell_of_unfit_lines()
         for line in self._lines():
             if "key" in line:
                 entries[line["key"]] = line["result"]
@@ -130,7 +141,7 @@ class Journal:
                 del kills[line["retry"]]
             elif "key" in line:
                 in_hand.discard(line["key"])
-                if line["result"]["status"] == "resource_error" and not line.get("given_up"):
+                if line["result"].get("status") == "resource_error" and not line.get("given_up"):
                     kills[line["key"]] += 1
                 else:
                     del kills[line["key"]]
@@ -149,7 +160,7 @@ class Journal:
         self._append({"key": key, "result": result} | ({"given_up": True} if given_up else {}))
 
     def _append(self, line: dict[str, Any], sync: bool = True) -> None:
-        self._write(json.dumps(line).encode() + b"\n")
+        self._write(_with_check_sum(line))
         if sync:
             try:
                 os.fsync(self._fd)
@@ -171,11 +182,21 @@ class Journal:
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         with self.path.open("rb") as file:
-            for text in file:
-                with contextlib.suppress(ValueError):
-                    line = json.loads(text)
-                    if isinstance(line, dict):
-                        yield line
+            yield from filter(None, map(_line_of, file))
+
+    def _tell_of_unfit_lines(self) -> None:
+        if self._has_told:
+            return
+        with self.path.open("rb") as file:
+            unfit = sum(1 for text in file if text.strip() and _line_of(text) is None)
+        if unfit:
+            said = "1 line is" if unfit == 1 else f"{unfit} lines are"
+            print(
+                f"{self.path}: {said} torn, changed or of another version; what they held is computed again",
+                file=sys.stderr,
+                flush=True,
+            )
+        self._has_told = True
 
     def _end_torn_line(self) -> None:
         size = os.fstat(self._fd).st_size
@@ -228,6 +249,37 @@ class Journal:
         last = holders[-1]
         job = f", SLURM job {last['slurm_job']}" if last.get("slurm_job") else ""
         return f"host {last['host']}, process {last['pid']}{job}, since {last['since']}"
+
+
+_CHECKED = re.compile(rb', "crc": "([0-9a-f]{8})"\}\s*$')
+
+
+def _with_check_sum(line: dict[str, Any]) -> bytes:
+    """A line as it stands in the file: JSON with the CRC-32 of itself as its last key."""
+    text = json.dumps(line).encode()
+    return text[:-1] + b', "crc": "%08x"}\n' % zlib.crc32(text)
+
+
+def _line_of(text: bytes) -> dict[str, Any] | None:
+    """What a line says, None where it is torn, was changed or is none of a journal's."""
+    if (found := _CHECKED.search(text)) is not None:
+        text = text[: found.start()] + b"}"
+        if found[1] != b"%08x" % zlib.crc32(text):
+            return None
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and _is_known(line) else None
+
+
+def _is_known(line: dict[str, Any]) -> bool:
+    match line:
+        case {"key": str(), "result": dict()} | {"retry": str()} | {"begun": str()} | {"released": _}:
+            return True
+        case {"holder": {"host": str(), "pid": int(), "slurm_job": str() | None, "since": str()}}:
+            return True
+    return False
 
 
 def slurm_job_runs(job: str) -> bool:

@@ -24,7 +24,7 @@ from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
 from prerelax.relaxation.settings import Only, Relaxation, Resources
-from prerelax.relaxation.worker import result_from_line, result_line
+from prerelax.relaxation.worker import kept_result, result_line
 
 MAX_KILLS = 3
 """A molecule that was in hand whenever so many jobs were killed is not tried again by the next one."""
@@ -162,16 +162,17 @@ def _take_known_results(
         if not record.proceeds or relaxation.only.objection(record.numbers) is not None:
             continue
         key = shard.keys[row] = molecule_key(record, settings)
-        if key in entries and _still_holds(entries[key], relaxation.timeout_s, path_wanted):
-            shard.results[key] = result_from_line(entries[key])
+        kept = kept_result(entries.get(key), len(record.numbers))
+        if kept is not None and _still_holds(kept, relaxation.timeout_s, path_wanted):
+            shard.results[key] = kept
 
 
-def _still_holds(entry: dict[str, Any], timeout_s: float | None, path_wanted: bool) -> bool:
-    if path_wanted and entry["n_gradients"] and not entry.get("path"):
+def _still_holds(kept: RelaxationResult, timeout_s: float | None, path_wanted: bool) -> bool:
+    if path_wanted and kept.n_gradients and not kept.path:
         return False
-    if entry["status"] == "timeout":
-        return timeout_s is not None and timeout_s <= entry["wall_s"]
-    return entry["status"] in FINAL
+    if kept.status == "timeout":
+        return timeout_s is not None and timeout_s <= kept.wall_s
+    return kept.status in FINAL
 
 
 def _relax_the_rest(

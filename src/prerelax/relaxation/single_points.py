@@ -23,7 +23,7 @@ from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
 from prerelax.relaxation.settings import Only, Relaxation, Resources
 from prerelax.relaxation.shard import FINAL, settings_of
-from prerelax.relaxation.worker import result_from_line, result_line
+from prerelax.relaxation.worker import kept_result, result_line
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,11 @@ def single_points(
     keys = [molecule_key(frame.record, settings) for frame in frames]
     with Journal(journal_path(out)) as journal:
         entries = journal.entries()
-        known = {k: result_from_line(entries[k]) for k in keys if entries.get(k, {}).get("status") in FINAL}
+        kept = {
+            key: kept_result(entries.get(key), len(frame.record.numbers))
+            for key, frame in zip(keys, frames, strict=True)
+        }
+        known = {key: result for key, result in kept.items() if result and result.status in FINAL}
         waiting = {key: frame.record for key, frame in zip(keys, frames, strict=True) if key not in known}
         pool = WorkerPool(evaluation, resources, keep_paths=True)
         with pool, console_progress(None, len(frames), len(known)) as report:

@@ -4,6 +4,7 @@ Of the molecule in hand it tells evaluations now and then: what is known of it i
 """
 
 import time
+import typing
 from collections.abc import Callable
 from functools import partial
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from prerelax.engines import validate_level
 from prerelax.engines.serving import Line, Tell, serve
+from prerelax.molecules.status import STATUSES
 from prerelax.relaxation.molecule import RelaxationResult, relax_molecule
 from prerelax.relaxation.optimizers import OPTIMIZERS, Evaluation, validate_optimizer
 from prerelax.relaxation.settings import Relaxation
@@ -39,6 +41,35 @@ def result_from_line(line: Line) -> RelaxationResult:
     positions = None if line["positions"] is None else np.array(line["positions"], dtype=float)
     hessian = None if line.get("hessian") is None else np.array(line["hessian"], dtype=float)
     return RelaxationResult(**{**line, "positions": positions, "path": path, "hessian": hessian})
+
+
+def kept_result(line: Line | None, n_atoms: int) -> RelaxationResult | None:
+    """A result that a journal kept for a molecule of `n_atoms`; None where its line holds none that fits."""
+    if line is None:
+        return None
+    try:
+        _check_kinds(line)
+        result = result_from_line(line)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    shapes = [result.positions, *(each for e in result.path for each in (e.positions, e.forces))]
+    fits = all(each is None or each.shape == (n_atoms, 3) for each in shapes)
+    return result if fits else None
+
+
+def _check_kinds(line: Line) -> None:
+    """Raise TypeError where a field of a result is of another kind than it must be."""
+    hints = typing.get_type_hints(RelaxationResult)
+    for name, value in line.items():
+        kinds = typing.get_args(hints[name]) or (hints[name],)
+        is_plain = all(kind in _PLAIN for kind in kinds)
+        if is_plain and not isinstance(value, (*kinds, int) if float in kinds else kinds):
+            raise TypeError(name)
+    if line["status"] not in STATUSES or not isinstance(line["wall_s"], float | int):
+        raise TypeError("status")
+
+
+_PLAIN = (bool, int, float, str, type(None))
 
 
 def _evaluation_line(evaluation: Evaluation) -> Line:

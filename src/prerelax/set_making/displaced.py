@@ -37,7 +37,7 @@ from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.progress import Progress, console_progress
 from prerelax.relaxation.settings import Only, Relaxation, Resources
 from prerelax.relaxation.shard import FINAL, settings_of
-from prerelax.relaxation.worker import result_from_line, result_line
+from prerelax.relaxation.worker import kept_result, result_line
 from prerelax.set_making.normal_modes import SOFT_CM, displacements, normal_modes
 from prerelax.set_making.options import DisplacementOptions
 
@@ -175,9 +175,8 @@ class _Stage:
     ) -> tuple[dict[str, RelaxationResult], int]:
         """Results by journal key, and how many were computed now."""
         entries = self.journal.entries()
-        known = {
-            k: result_from_line(entries[k]) for k in molecules if entries.get(k, {}).get("status") in FINAL
-        }
+        found = {key: kept_result(entries.get(key), len(each.numbers)) for key, each in molecules.items()}
+        known = {key: result for key, result in found.items() if result and result.status in FINAL}
         del entries
         order = [key for key in molecules if key not in known]
         resumed = len(known)

@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, cast
@@ -141,9 +141,8 @@ def sample_shard(
         known = journal.entries()
         for record in records:
             key = molecule_key(record, {**settings, "id": record.id})
-            if key in known:
-                outcome = _outcome_from_line(record, cast(_OutcomeLine, known[key]))
-            else:
+            outcome = _kept_outcome(record, known.get(key))
+            if outcome is None:
                 outcome = sampled(record, denoiser, plan, xtb, workers, device)
                 journal.add(key, dict(_outcome_line(outcome)))
             outcomes.append(outcome)
@@ -273,6 +272,17 @@ def _outcome_line(outcome: Outcome) -> _OutcomeLine:
         "exchanged": outcome.exchanged,
         "wall_s": outcome.wall_s,
     }
+
+
+def _kept_outcome(record: Record, line: Mapping[str, object] | None) -> Outcome | None:
+    """An outcome that the journal kept; None where its line holds none that fits."""
+    try:
+        outcome = None if line is None else _outcome_from_line(record, cast(_OutcomeLine, line))
+    except (KeyError, TypeError, ValueError):
+        return None
+    shape = (len(record.numbers), 3)
+    fits = outcome is not None and all(found.positions.shape == shape for found in outcome.conformers)
+    return outcome if fits else None
 
 
 def _outcome_from_line(record: Record, line: _OutcomeLine) -> Outcome:
