@@ -1,5 +1,6 @@
 """A shard at a target: rows in are rows out, kills lose nothing, and one molecule's crash stays its own."""
 
+import json
 import os
 import signal
 import subprocess

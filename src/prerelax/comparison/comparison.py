@@ -37,7 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from prerelax.comparison.levels import differing_settings
+from prerelax.comparison.levels import differing_settings, differing_starts
 from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
 from prerelax.comparison.summary import summarise, summary_text
@@ -94,7 +94,7 @@ def compare(out: Path, inputs: Sequence[Path], baseline: str = "mmff94", n_shard
     two levels under one target's name).
     """
     relaxations = read_relaxations(inputs, n_shards)
-    notes = differing_settings(relaxations)
+    notes = [*differing_settings(relaxations), *differing_starts(relaxations)]
     table = pair_with_baseline(relaxations, baseline)
     del relaxations
     seconds = [name for name in table.column_names if name.startswith(BEFORE)]

@@ -33,6 +33,33 @@ def differing_settings(table: pa.Table) -> list[str]:
     return sentences
 
 
+def differing_starts(table: pa.Table) -> list[str]:
+    """One sentence per start whose geometries were made in different ways.
+
+    Raises ComparisonError where they were made by different denoisers, since then the start is none.
+    """
+    sentences = []
+    names = ["start", "start_settings"]
+    found = table.select(names).group_by(names).aggregate([])
+    for start in pc.unique(found["start"]).to_pylist():
+        texts = found.filter(pc.equal(found["start"], start))["start_settings"].drop_null().to_pylist()
+        made = [json.loads(text) for text in texts]
+        # What a denoiser did not know was made by another method, and says so in its row.
+        for verb in dict.fromkeys(each.get("verb") for each in made):
+            differing = _differing([each for each in made if each.get("verb") == verb])
+            if "model_sha256" in differing:
+                n_models = len(differing["model_sha256"])
+                raise ComparisonError(
+                    f"start {start}: its geometries were made by {n_models} different models under one name; "
+                    "run the campaign again, which makes those of the older model anew"
+                )
+            differing.pop("versions", None)
+            if differing and verb is not None:
+                words = "; ".join(f"{name} {_listed(values)}" for name, values in differing.items())
+                sentences.append(f"note: geometries of the start {start} were made with different {words}")
+    return sentences
+
+
 def _differing(settings: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Settings with more than one value, and these values."""
     names = dict.fromkeys(name for each in settings for name in each)

@@ -80,7 +80,7 @@ def pair_with_baseline(table: pa.Table, baseline: str) -> pa.Table:
     }
     baseline_status = rows.status[mate]
     baseline_status[mate < 0] = None
-    result = {name: table[name] for name in table.column_names if name != "settings"}
+    result = {name: table[name] for name in table.column_names if name not in ("settings", "start_settings")}
     result |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
     result["baseline_status"] = pa.array(baseline_status, pa.string())
     result["pair"] = pa.array(pair, pa.string())

@@ -142,9 +142,10 @@ def _with_seconds(table: pa.Table) -> pa.Table:
         for stage, seconds in stages.items():
             if seconds:
                 before.setdefault(stage, [0.0] * table.num_rows)[row] = seconds
-    settings = table["settings"].dictionary_encode()
-    table = table.drop_columns(["wall_s", "stages_s", "settings"])
-    table = table.append_column("settings", settings).append_column("wall_s_relax", relax)
+    for name in ("settings", "start_settings"):
+        coded = table[name].dictionary_encode()
+        table = table.set_column(table.column_names.index(name), name, coded)
+    table = table.drop_columns(["wall_s", "stages_s"]).append_column("wall_s_relax", relax)
     for stage, values in before.items():
         table = table.append_column(f"{BEFORE}{stage}", pa.array(np.array(values)))
     return table

@@ -160,6 +160,12 @@ class Record:
             "engine, level, optimizer, thresholds and versions behind the numbers, as JSON", compared=True
         ),
     ] = None
+    start_settings: Annotated[
+        str | None,
+        Column(
+            "settings behind the start from which the relaxation began", compared=True, absent_before=True
+        ),
+    ] = None
     start_positions: NDArray[np.float64] | None = None
     """[n_atoms, 3] Å, the geometry from which the relaxation began"""
 

@@ -4,7 +4,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,6 +32,10 @@ class Seal:
     n_rows: int
     n_bytes: int
     sha256: str
+    settings: list[str] = field(default_factory=list)
+    """that the rows were made with, each once"""
+    work_s: float = 0.0
+    """seconds that the rows took at this stage"""
 
 
 def table_path(shard: Path) -> Path:
@@ -71,8 +75,11 @@ def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise ShardError(f"{path}: missing beside its shard; {AGAIN}") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise refused(path, f"{path}: not a whole table ({reason})") from None
+        raise refused(path, f"{path}: not a whole table ({_reason(error)})") from None
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _check_sum(content: bytes) -> None:
@@ -107,6 +114,32 @@ def check_size(shard: Path, file: pq.ParquetFile) -> None:
     if (size == 0 and file.metadata.num_rows) or (seal is not None and size != seal.n_bytes):
         wrote = f", not the {seal.n_bytes} that were written" if seal is not None else ""
         raise refused(shard, f"{shard}: not a whole shard ({size} bytes{wrote})")
+
+
+def summary_of(shard: Path) -> Seal:
+    """What is known of a shard from the end of its table and the size of its frames: one small read.
+
+    Raises ShardError where these do not fit together.
+    """
+    path = table_path(shard)
+    try:
+        with pq.ParquetFile(path) as file:
+            check_size(shard, file)
+            seal = seal_of(file)
+            if seal is None:
+                table = file.read(columns=["settings", "wall_s"])
+                settings = [text for text in table["settings"].unique().to_pylist() if text]
+                work_s = sum(filter(None, table["wall_s"].to_pylist()))
+                seal = Seal(table.num_rows, -1, "", settings, work_s)
+            return seal
+    except ShardError:
+        raise
+    except FileNotFoundError:
+        raise ShardError(f"{path}: missing beside its shard; {AGAIN}") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+        raise ShardError(
+            f"{path}: not a whole table ({' '.join(str(error).split())[:200]}); {AGAIN}"
+        ) from None
 
 
 def refused(shard: Path, what: str) -> ShardError:

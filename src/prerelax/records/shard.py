@@ -50,7 +50,13 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
         raise ShardError(f"{path}: a shard is written as .extxyz; give the output that suffix")
     path.parent.mkdir(parents=True, exist_ok=True)
     content = _as_extxyz([record.as_atoms() for record in records])
-    seal = Seal(len(records), len(content), hashlib.sha256(content).hexdigest())
+    seal = Seal(
+        n_rows=len(records),
+        n_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        settings=sorted({record.settings for record in records if record.settings}),
+        work_s=sum(record.wall_s for record in records),
+    )
     table = as_table(records).replace_schema_metadata({SEAL: json.dumps(asdict(seal))})
     write_table(table_path(path), table)
     write_atomically(path, lambda part: part.write_bytes(content))

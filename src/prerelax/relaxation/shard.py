@@ -253,9 +253,10 @@ def _rows(shard: _Shard, settings: str | None, only: Only) -> list[Record]:
             rows.append(_relaxed_row(record, shard.results[shard.keys[row]], shard.named, settings))
         elif record.proceeds:
             objection = only.objection(record.numbers) or ""
-            rows.append(replace(record, status="skipped", message=objection, wall_s=0.0, **untreated))
+            skipped = replace(record, status="skipped", message=objection, wall_s=0.0, **untreated)
+            rows.append(replace(skipped, start_settings=record.settings))
         else:
-            rows.append(replace(record, **untreated))
+            rows.append(replace(record, start_settings=record.settings, **untreated))
     return rows
 
 
@@ -268,6 +269,7 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
         "status": result.status,
         "message": result.message,
         "settings": settings,
+        "start_settings": record.settings,
         "connectivity_unchanged": unchanged,
     }
     if named.start is not None:

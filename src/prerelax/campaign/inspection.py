@@ -1,0 +1,200 @@
+"""Finished shards that the campaign makes again: damaged ones, and those of other settings than the config's.
+
+Looked at when Snakemake starts, one small read for each shard. Their files are moved aside before they are
+made again, so that nothing computed is lost; what the journal knows at the new settings is not repeated.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.handing_on import own_models
+from prerelax.campaign.layout import start_folder
+from prerelax.campaign.sharding import Shard
+from prerelax.campaign.stages import Stage, finished_shards, shard_path, stages
+from prerelax.campaign.starts import DiffuseStart, ForcefieldStart, Start
+from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, find_model
+from prerelax.diffusion.options import SamplerOptions
+from prerelax.errors import UserError
+from prerelax.records.settings import sha256_of_files
+from prerelax.relaxation.settings import Relaxation
+
+READERS = 4
+"""Threads that read: enough to hide a network filesystem's latency, few for a login node."""
+SAID = (
+    "engine",
+    "method",
+    "basis",
+    "dispersion",
+    "solvent",
+    "solvent_model",
+    "density_fitting",
+    "accuracy",
+    "conv_tol_eh",
+    "optimizer",
+    "fmax_ev_ang",
+    "max_steps",
+    "hessian",
+    "check_minimum",
+    "kick",
+    "seed",
+    "max_iterations",
+    "sampler",
+    "steps",
+    "calls",
+    "fixed_types",
+    "noise_free",
+)
+"""Settings that follow from what a config says; versions of programs are none of them."""
+MOVED_ASIDE = "moved-aside"
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """A finished shard that is made again."""
+
+    frames: Path
+    reason: str
+    n_rows: int = 0
+    work_s: float = 0.0
+    """seconds that its rows took"""
+
+    @property
+    def sentence(self) -> str:
+        spent = f" ({self.n_rows} rows, {self.work_s / 3600:.2f} h)" if self.n_rows else ""
+        return f"{self.frames}: {self.reason}{spent}; it is moved aside and made again"
+
+
+def unfit_shards(campaign: Campaign, results: Path, shards: Sequence[Shard]) -> list[Unfit]:
+    """The finished shards that cannot stand, in the order of the stages. Changes nothing."""
+    found: list[Unfit] = []
+    rows_known: dict[str, bool] = {}
+    with ThreadPoolExecutor(READERS) as readers:
+        for stage in stages(campaign):
+            rows_known[stage.name] = rows_known.get(stage.source or "", True) and _keeps_rows(stage)
+            numbers = finished_shards(results, stage, len(shards))
+            if not numbers:
+                continue
+            expected = _expected_settings(campaign, stage)
+            n_rows = [
+                (shards[n].last - shards[n].first) * campaign.conformers if rows_known[stage.name] else None
+                for n in numbers
+            ]
+            frames = [shard_path(results, stage, number) for number in numbers]
+            found += filter(None, readers.map(partial(_unfit, expected=expected), frames, n_rows))
+    return found
+
+
+class DagSettings(Protocol):
+    """What is used of Snakemake's DAGSettings."""
+
+    forcerun: Any
+
+
+def make_again(unfit: Sequence[Unfit], dag_settings: DagSettings | None) -> None:
+    """Have Snakemake make these shards again, as its `--forcerun` does, and say why."""
+    for shard in unfit:
+        print(shard.sentence, file=sys.stderr)
+    if unfit and dag_settings is not None:
+        dag_settings.forcerun = frozenset(dag_settings.forcerun) | {str(each.frames) for each in unfit}
+
+
+def move_aside(unfit: Sequence[Unfit]) -> None:
+    """Move the files of these shards into a folder of this moment beside them."""
+    from prerelax.records.seal import refusal_path, table_path
+
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    for shard in unfit:
+        folder = shard.frames.parent / MOVED_ASIDE / moment
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (shard.frames, table_path(shard.frames)):
+            if path.exists():
+                path.replace(folder / path.name)
+        refusal_path(shard.frames).unlink(missing_ok=True)
+
+
+def _keeps_rows(stage: Stage) -> bool:
+    """Whether a stage's rows out are its rows in; displacements make several of one."""
+    return stage.kind not in ("displaced", "diffused")
+
+
+def _unfit(frames: Path, n_rows: int | None, *, expected: Mapping[str, Any] | None) -> Unfit | None:
+    from prerelax.records.seal import ShardError, refusal_path, summary_of
+
+    note = refusal_path(frames)
+    if note.is_file():
+        return Unfit(frames, note.read_text().strip().removeprefix(f"{frames}: "))
+    try:
+        summary = summary_of(frames)
+    except ShardError as error:
+        return Unfit(frames, str(error).removeprefix(f"{frames}: ").partition("; ")[0])
+    if n_rows is not None and summary.n_rows != n_rows:
+        return Unfit(frames, f"{summary.n_rows} rows where the campaign has {n_rows}")
+    for text in summary.settings if expected else ():
+        if difference := _difference(text, json.dumps(expected, sort_keys=True)):
+            return Unfit(frames, f"made with {difference}", summary.n_rows, summary.work_s)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _difference(text: str, expected_text: str) -> str:
+    """In what the settings of a row differ from those of the config; empty where they do not.
+
+    Rows of a verb other than the stage's (a denoiser's fallback) are not judged.
+    """
+    expected, made = json.loads(expected_text), json.loads(text)
+    if made.get("verb") != expected.get("verb"):
+        return ""
+    differing = [
+        name
+        for name in sorted(made.keys() | expected.keys())
+        if (name in SAID or name.endswith("sha256")) and made.get(name) != expected.get(name)
+    ]
+    return ", ".join(
+        "another model"
+        if name.endswith("sha256")
+        else f"{name} {json.dumps(made.get(name))}, not {json.dumps(expected.get(name))}"
+        for name in differing
+    )
+
+
+def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, Any] | None:
+    """What the rows of a stage say where they are made today; None where that cannot be known here."""
+    part: Start | Relaxation
+    if stage.kind == "embed":
+        return {"verb": "embed", "method": "ETKDGv3", "seed": campaign.seed}
+    if stage.name.startswith("relaxed/"):
+        part = campaign.targets[stage.name.split("/")[1]]
+    else:
+        part = next(start for name, start in campaign.starts.items() if start_folder(name) == stage.name)
+    if own_models(campaign, part):
+        return None  # trained by the campaign: Snakemake sees that their weights are newer
+    if isinstance(part, ForcefieldStart):
+        return {"verb": "forcefield", "method": part.method, "max_iterations": part.max_iterations}
+    if isinstance(part, DiffuseStart):
+        return next(_of_denoiser(part), None)
+    if isinstance(part, Relaxation):
+        try:
+            return part.settings()
+        except (UserError, ValueError):
+            return None  # its program is not installed here
+    return None
+
+
+def _of_denoiser(start: DiffuseStart) -> Iterator[dict[str, Any]]:
+    if start.epoch is not None:
+        return
+    try:
+        folder = find_model(start.model)
+        said = start.model_dump(include=set(SamplerOptions.model_fields), exclude_none=True)
+        digest = sha256_of_files(folder / WEIGHTS, folder / CONFIG)
+        yield {"verb": "diffuse", "model_sha256": digest, **said}
+    except (UserError, OSError):
+        return
