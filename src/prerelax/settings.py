@@ -10,15 +10,15 @@ import os
 import re
 import types
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from prerelax.errors import UserError, nearest
+from prerelax.reading import read_yaml, read_yaml_file
 
 RENAMED_KEYS = {"hessian": "cheap_level"}
 """Keys of earlier versions, and what they are called now."""
@@ -89,21 +89,6 @@ def merged(base: Mapping[str, object], change: Mapping[str, object]) -> dict[str
     return result
 
 
-class UniqueKeys(yaml.SafeLoader):
-    """YAML whose mappings have every key once; plain YAML keeps the last of two in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        """The mapping. Raises ConstructorError for a key that stands there twice."""
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                problem = f"the key {key} stands there twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def check_keys(path: Path) -> None:
     """Raise UserError where a YAML file, which another program has read already, has a key twice."""
     _read(path, ())
@@ -114,12 +99,7 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, object]:
         circle = " extends ".join(str(each) for each in (*chain, path))
         raise UserError(f"{circle}: nothing can extend itself")
     what = f"{path}, which {chain[-1]} extends," if chain else str(path)
-    try:
-        raw = yaml.load(path.read_text(), UniqueKeys)
-    except OSError as error:
-        raise UserError(f"{what} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{what} is not YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml_file(path, what)
     if not isinstance(raw, dict):
         raise UserError(f"{what} must be a mapping of keys, not {_shown(raw)}")
     return resolved(raw, path.parent, (*chain, path))
@@ -188,10 +168,13 @@ def settings_given(text: str) -> Mapping[str, object]:
             raise UserError(
                 f"--settings {where}: neither JSON nor a file that can be read ({error})"
             ) from None
-    try:
-        settings = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
+    if not text.lstrip().startswith("{"):
+        settings = read_yaml(text, where)
+    else:
+        try:
+            settings = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
         raise UserError(f"{where}: needs keys and values, for example engine and method")
     return settings

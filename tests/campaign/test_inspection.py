@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from prerelax.campaign.config import Campaign
-from prerelax.campaign.inspection import make_again, move_aside, unfit_shards
+from prerelax.campaign.inspection import move_aside, told, unfit_shards
 from prerelax.campaign.sharding import Sharding
 from prerelax.engines.level import Level
 from prerelax.records.seal import refusal_path, table_path
@@ -60,7 +60,9 @@ def test_a_damaged_shard_is_made_again(
     assert reason in found["0001"]
 
 
-def test_what_a_reader_refused_is_made_again_and_kept_aside(campaign: Campaign, results: Path) -> None:
+def test_what_a_reader_refused_is_made_again_and_kept_aside(
+    campaign: Campaign, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     frames = results / "starts/mmff94/0000.extxyz"
     whole = frames.read_bytes()
     frames.write_bytes(whole.replace(b"0.", b"1.", 1))
@@ -70,13 +72,8 @@ def test_what_a_reader_refused_is_made_again_and_kept_aside(campaign: Campaign, 
     shards = Sharding(campaign.molecules, campaign.shard_size, results).shards
     (shard,) = [each for each in unfit_shards(campaign, results, shards) if each.frames == frames]
 
-    @dataclass
-    class Settings:
-        forcerun: frozenset[str] = frozenset({"embed"})
-
-    settings = Settings()
-    make_again([shard], settings)
-    assert settings.forcerun == {"embed", str(frames)}
+    assert told([shard]) == {str(frames)}
+    assert "0000.extxyz: not a whole shard (changed since" in capsys.readouterr().err
     move_aside([shard])
     assert not frames.exists() and not table_path(frames).exists() and not refusal_path(frames).exists()
     assert len(list(frames.parent.glob("moved-aside/*/0000.*"))) == 2

@@ -35,7 +35,11 @@ def test_saved_model_is_loaded_back(tmp_path: Path) -> None:
     assert loaded.sampler_defaults["steps"] == 20
     for name, value in network.state_dict().items():
         torch.testing.assert_close(loaded.network.state_dict()[name], value)
-    assert sorted(p.name for p in (tmp_path / "small").iterdir()) == ["config.yaml", "weights.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "small").iterdir()) == [
+        "SHA256SUMS",
+        "config.yaml",
+        "weights.safetensors",
+    ]
 
 
 def test_models_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +61,7 @@ def test_shipped_models_load() -> None:
 
 def test_damaged_folders_are_named(tmp_path: Path) -> None:
     folder = _saved(tmp_path / "model")
+    (folder / "SHA256SUMS").unlink()
     config = dict(CONFIG, network=dict(CONFIG["network"], n_features=16))
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ModelError, match="does not fit the network"):

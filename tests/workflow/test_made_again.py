@@ -57,6 +57,7 @@ def test_what_cannot_stand_is_made_again(tmp_path: Path, snakemake: Any, reposit
     said = yaml.safe_load(model.read_text())
     said.setdefault("sampler", {})["steps"] = 7
     model.write_text(yaml.safe_dump(said))
+    (tmp_path / "model/SHA256SUMS").unlink()
     shutil.rmtree(tmp_path / ".snakemake")
     planned = snakemake(config(fmax=0.001), "--dry-run")
     assert planned.stderr.count("made with another model") == 2, planned.stderr

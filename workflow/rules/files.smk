@@ -18,11 +18,18 @@ def flags(name, values):
     return [word for value in values for word in (f"--{name}", str(value))]
 
 
+def force_unfit_shards():
+    """Have Snakemake make them again, as with --forcerun; its DAG does not exist before inputs are asked for."""
+    workflow.dag.forcefiles.update(TO_MAKE_AGAIN)
+
+
 def source_frames(wildcards):
+    force_unfit_shards()
     return layout.start(campaign.source(wildcards.start), wildcards.shard)
 
 
 def start_frames(wildcards):
+    force_unfit_shards()
     return layout.start(wildcards.start, wildcards.shard)
 
 

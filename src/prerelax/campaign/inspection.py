@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.handing_on import own_models
@@ -92,18 +92,11 @@ def unfit_shards(campaign: Campaign, results: Path, shards: Sequence[Shard]) -> 
     return found
 
 
-class DagSettings(Protocol):
-    """What is used of Snakemake's DAGSettings."""
-
-    forcerun: Any
-
-
-def make_again(unfit: Sequence[Unfit], dag_settings: DagSettings | None) -> None:
-    """Have Snakemake make these shards again, as its `--forcerun` does, and say why."""
+def told(unfit: Sequence[Unfit]) -> set[str]:
+    """The frames of these shards, after saying of each why it is made again."""
     for shard in unfit:
         print(shard.sentence, file=sys.stderr)
-    if unfit and dag_settings is not None:
-        dag_settings.forcerun = frozenset(dag_settings.forcerun) | {str(each.frames) for each in unfit}
+    return {str(shard.frames) for shard in unfit}
 
 
 def move_aside(unfit: Sequence[Unfit]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from prerelax.datasets.structures import Structures
 from prerelax.errors import UserError
+from prerelax.reading import read_arrays
 from prerelax.records.atomic_write import write_atomically
 
 ORIGIN = ("graph", "equilibrium", "displacement")
@@ -89,13 +90,13 @@ def read_qm7x(path: Path) -> LabelledStructures:
 
     Raises UserError naming the file for missing arrays, shapes that do not fit or numbers not finite.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        keys = next((keys for keys in KEYS if all(key in arrays for key in keys)), None)
-        if keys is None:
-            known = " or ".join(", ".join(names) for names in KEYS)
-            raise UserError(f"{path} does not hold the arrays {known}")
-        numbers, positions, energies, forces = (np.asarray(arrays[key]) for key in keys)
-        origin = {name: arrays[name].astype(np.int64) for name in ORIGIN if name in arrays}
+    arrays = read_arrays(path)
+    keys = next((keys for keys in KEYS if all(key in arrays for key in keys)), None)
+    if keys is None:
+        known = " or ".join(", ".join(names) for names in KEYS)
+        raise UserError(f"{path} does not hold the arrays {known}")
+    numbers, positions, energies, forces = (arrays[key] for key in keys)
+    origin = {name: arrays[name].astype(np.int64) for name in ORIGIN if name in arrays}
     shape = (*numbers.shape[:2], 3)
     if (
         numbers.ndim != 2
@@ -110,6 +111,12 @@ def read_qm7x(path: Path) -> LabelledStructures:
     for name, values in origin.items():
         if values.shape != (len(numbers),):
             raise UserError(f"{path}: {name} has the shape {values.shape}, not one number per structure")
+    for name in (*keys, *ORIGIN):
+        whole = name == keys[0] or name in ORIGIN
+        if name in arrays and arrays[name].dtype.kind not in ("iu" if whole else "iuf"):
+            raise UserError(f"{path}: {name} must hold {'whole ' if whole else ''}numbers")
+    if numbers.size and not (int(np.min(numbers)) >= 0 and int(np.max(numbers)) <= 118):
+        raise UserError(f"{path}: {keys[0]} must hold atomic numbers, 1 to 118, and 0 where there is no atom")
     real = numbers > 0
     if not all(np.isfinite(a).all() for a in (positions[real], energies, forces[real])):
         raise UserError(f"{path}: coordinates, energies or forces that are not finite")

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from prerelax.errors import UserError
+from prerelax.reading import read_arrays
+
 
 @dataclass(frozen=True)
 class Structures:
@@ -100,22 +103,23 @@ def joined(parts: Sequence[Structures]) -> Structures:
 def read_npz(path: Path) -> Structures:
     """Read `ids`, `n_atoms`, `numbers`, `positions` Å and, where there, `positions_mmff94` Å and `graphs`.
 
-    Raises ValueError naming the file for missing arrays, sizes that do not add up, repeated ids or
-    coordinates that are not finite.
+    Raises UserError naming the file for missing arrays, arrays of other kinds, sizes that do not add up,
+    repeated ids or coordinates that are not finite.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        missing = [name for name in ("ids", "n_atoms", "numbers", "positions") if name not in arrays]
-        if missing:
-            raise ValueError(f"{path} lacks the arrays {', '.join(missing)}")
-        start, graphs = arrays.get("positions_mmff94"), arrays.get("graphs")
-        structures = Structures(
-            ids=arrays["ids"].astype(np.int64),
-            n_atoms=arrays["n_atoms"].astype(np.int64),
-            numbers=arrays["numbers"].astype(np.uint8),
-            positions=arrays["positions"].astype(np.float32),
-            positions_start=None if start is None else start.astype(np.float32),
-            graphs=None if graphs is None else graphs.astype(np.int64),
-        )
+    arrays = read_arrays(path)
+    missing = [name for name in ("ids", "n_atoms", "numbers", "positions") if name not in arrays]
+    if missing:
+        raise UserError(f"{path} lacks the arrays {', '.join(missing)}")
+    _check_kinds(arrays, path)
+    start, graphs = arrays.get("positions_mmff94"), arrays.get("graphs")
+    structures = Structures(
+        ids=arrays["ids"].astype(np.int64),
+        n_atoms=arrays["n_atoms"].astype(np.int64),
+        numbers=arrays["numbers"].astype(np.uint8),
+        positions=arrays["positions"].astype(np.float32),
+        positions_start=None if start is None else start.astype(np.float32),
+        graphs=None if graphs is None else graphs.astype(np.int64),
+    )
     _check(structures, path)
     return structures
 
@@ -150,19 +154,36 @@ def write_npz(path: Path, structures: Structures) -> None:
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
+def _check_kinds(arrays: dict[str, NDArray[np.generic]], path: Path) -> None:
+    """Raise UserError for an array of another kind than it must be: nothing is rounded or cut to fit."""
+    for name in ("ids", "n_atoms", "numbers", "graphs"):
+        if name in arrays and (arrays[name].dtype.kind not in "iu" or arrays[name].ndim != 1):
+            raise UserError(f"{path}: {name} must be a list of whole numbers, not {_kind(arrays[name])}")
+    for name in ("positions", "positions_mmff94"):
+        if name in arrays and (arrays[name].dtype.kind not in "iuf" or arrays[name].shape[1:] != (3,)):
+            raise UserError(f"{path}: {name} must be numbers in three columns, not {_kind(arrays[name])}")
+    numbers = arrays["numbers"]
+    if numbers.size and not (int(np.min(numbers)) >= 1 and int(np.max(numbers)) <= 118):
+        raise UserError(f"{path}: numbers must be atomic numbers, 1 to 118")
+
+
+def _kind(array: NDArray[np.generic]) -> str:
+    return f"{array.dtype.name} of the shape {array.shape}"
+
+
 def _check(structures: Structures, path: Path) -> None:
     n_total = int(structures.n_atoms.sum())
     if len(structures.n_atoms) != len(structures) or structures.n_atoms.min(initial=1) < 1:
-        raise ValueError(f"{path}: n_atoms must give a positive count for each id")
+        raise UserError(f"{path}: n_atoms must give a positive count for each id")
     if structures.numbers.shape != (n_total,) or structures.positions.shape != (n_total, 3):
-        raise ValueError(
+        raise UserError(
             f"{path}: numbers and positions must hold the {n_total} atoms that n_atoms adds up to"
         )
     if structures.positions_start is not None and structures.positions_start.shape != (n_total, 3):
-        raise ValueError(f"{path}: positions_mmff94 must hold {n_total} atoms")
+        raise UserError(f"{path}: positions_mmff94 must hold {n_total} atoms")
     if structures.graphs is not None and structures.graphs.shape != structures.ids.shape:
-        raise ValueError(f"{path}: graphs must give a number for each id")
+        raise UserError(f"{path}: graphs must give a number for each id")
     if len(np.unique(structures.ids)) != len(structures):
-        raise ValueError(f"{path}: ids are not unique")
+        raise UserError(f"{path}: ids are not unique")
     if not np.isfinite(structures.positions).all():
-        raise ValueError(f"{path}: coordinates that are not finite")
+        raise UserError(f"{path}: coordinates that are not finite")

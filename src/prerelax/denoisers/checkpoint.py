@@ -1,4 +1,4 @@
-"""Model folders: weights.safetensors, config.yaml and card.md.
+"""Model folders: weights.safetensors, config.yaml and card.md, and SHA256SUMS of the first two.
 
 `config.yaml` holds `network` (name and options), `schedule`, `sampler` (defaults) and `training` (a record).
 Nothing in a model folder is executed: weights are tensors, the config is plain YAML.
@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -28,17 +29,21 @@ from prerelax.denoisers.model_config import (
 from prerelax.denoisers.model_folders import (
     CARD,
     CONFIG,
+    SUMS,
     WEIGHTS,
     ModelError,
+    check_sums,
     find_model,
     list_models,
     model_name,
+    sums_of,
 )
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError, nearest
 from prerelax.networks import build_network
 from prerelax.networks.network import Network
+from prerelax.reading import read_yaml_file
 
 __all__ = [
     "CARD",
@@ -117,24 +122,54 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     Raises ModelError where there is none, or where config and weights do not fit together.
     """
     folder = find_model(name_or_path)
+    check_sums(folder)
     config = read_model_config(folder)
-    weights = load_file(folder / WEIGHTS)
-    gamma = weights.pop(GAMMA_KEY, None)
-    schedule = NoiseSchedule(gamma) if gamma is not None else make_schedule(config.get("schedule") or {})
-    network = build_network(config["network"])
+    weights = _read_weights(folder / WEIGHTS)
+    try:
+        gamma = weights.pop(GAMMA_KEY, None)
+        schedule = NoiseSchedule(gamma) if gamma is not None else make_schedule(config.get("schedule") or {})
+        network = build_network(config["network"])
+    except (ArithmeticError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / CONFIG} describes no model: {_in_words(error)}") from error
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {error}") from error
+        raise ModelError(
+            f"{folder / WEIGHTS} does not fit the network of {CONFIG}: {_in_words(error)}"
+        ) from error
     network.to(device).eval().requires_grad_(False)
     return LoadedModel(model_name(folder), network, schedule, network.elements, config, folder)
 
 
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, all of them finite. Raises ModelError for a missing or damaged file."""
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; a model folder holds {WEIGHTS} and {CONFIG}") from None
+    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: not a whole safetensors file ({_in_words(error)})") from None
+    if broken := [name for name, value in weights.items() if not torch.isfinite(value.float()).all()]:
+        raise ModelError(f"{path}: weights that are not finite numbers ({broken[0]})")
+    return weights
+
+
+def _in_words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def read_model_config(folder: Path) -> ModelConfig:
-    """`config.yaml` of a model folder. Raises ModelError where it names no network."""
-    config = yaml.safe_load((folder / CONFIG).read_text())
-    if not isinstance(config, dict) or "network" not in config:
-        raise ModelError(f"{folder / CONFIG} has no `network`")
+    """`config.yaml` of a model folder. Raises ModelError where it is no YAML or names no network."""
+    path = folder / CONFIG
+    try:
+        config = read_yaml_file(path)
+    except UserError as error:
+        raise ModelError(str(error)) from None
+    if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
+        raise ModelError(f"{path} has no `network`")
+    for part in ("schedule", "sampler", "confidence", "training"):
+        if not isinstance(config.get(part) or {}, dict):
+            raise ModelError(f"{path}: {part} must be a mapping of keys")
     return cast(ModelConfig, config)
 
 
@@ -176,10 +211,12 @@ def save_model(
     if gamma is not None:
         tensors[GAMMA_KEY] = gamma.detach().cpu().contiguous()
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / SUMS).unlink(missing_ok=True)  # whoever reads the folder meanwhile finds none that is wrong
     _write(folder / WEIGHTS, save(tensors))
     _write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False).encode())
     if card is not None:
         _write(folder / CARD, card.encode())
+    _write(folder / SUMS, sums_of(folder).encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from prerelax.errors import UserError, nearest
+from prerelax.reading import read_yaml_file
 from prerelax.shipped import shipped
 
-WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.yaml", "card.md"
+WEIGHTS, CONFIG, CARD, SUMS = "weights.safetensors", "config.yaml", "card.md", "SHA256SUMS"
 
 
 class ModelError(UserError):
@@ -47,10 +48,35 @@ def find_model(name_or_path: str | Path) -> Path:
 def timesteps(name_or_path: str | Path) -> int | None:
     """How many steps a model's schedule has; None where there is no such model, or it does not say."""
     try:
-        config = yaml.safe_load((find_model(name_or_path) / CONFIG).read_text())
+        config: Any = read_yaml_file(find_model(name_or_path) / CONFIG)
         return int(config["schedule"]["timesteps"])
-    except (ModelError, OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
+
+
+def sums_of(folder: Path) -> str:
+    """Digests of a model's weights and config, as `sha256sum` writes and checks them."""
+    return "".join(
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in (CONFIG, WEIGHTS)
+    )
+
+
+def check_sums(folder: Path) -> None:
+    """Raise ModelError where a model's files are not those that were saved; folders without sums pass."""
+    try:
+        noted = (folder / SUMS).read_text(errors="replace").splitlines()
+        found = sums_of(folder).splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    for line in found:
+        if line not in noted:
+            name = line.split()[1]
+            raise ModelError(
+                f"{folder / name}: not as it was saved; restore the model from a copy, or, if it was changed "
+                f"on purpose, delete {SUMS} beside it"
+            )
 
 
 def model_name(folder: Path) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from prerelax.denoisers.checkpoint import CONFIG, LoadedModel, find_model, load_model
 from prerelax.denoisers.model_config import Confidence
+from prerelax.denoisers.model_folders import SUMS, sums_of
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.edm import State
 from prerelax.diffusion.evaluation import read_evaluation_set
@@ -37,7 +38,7 @@ from prerelax.diffusion.samplers import (
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred
 from prerelax.networks.morered import JointNetwork, molecule_time
-from prerelax.records.atomic_write import write_atomically
+from prerelax.records.atomic_write import write_atomically, write_text_atomically
 
 NOISE_ANG = 0.028
 """The noise that a geometry is assumed to carry when its residual is computed: step 20 of 1000. Of the steps
@@ -183,5 +184,7 @@ def calibrate(
         "n_molecules": len(molecules),
     }
     config = yaml.safe_dump({**model.config, "confidence": part}, sort_keys=False)
-    write_atomically(find_model(name_or_path) / CONFIG, lambda file: file.write_text(config))
+    folder = find_model(name_or_path)
+    write_atomically(folder / CONFIG, lambda file: file.write_text(config))
+    write_text_atomically(folder / SUMS, sums_of(folder))
     return part

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from ase import Atoms
 
 from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, find_model
@@ -13,6 +12,7 @@ from prerelax.engines.calculator import EngineCalculator, Forces
 from prerelax.engines.engine import Engine
 from prerelax.engines.failures import EngineError
 from prerelax.engines.level import Level, versions
+from prerelax.reading import read_yaml_file
 
 NETWORK = "force-field"
 
@@ -47,8 +47,9 @@ class ForceFieldEngine(Engine):
 
 def _folder(level: Level) -> Path:
     folder = find_model(level.method)
-    config = yaml.safe_load((folder / CONFIG).read_text())
-    network = (config.get("network") or {}).get("name") if isinstance(config, dict) else None
+    config = read_yaml_file(folder / CONFIG)
+    said = config.get("network") if isinstance(config, dict) else None
+    network = said.get("name") if isinstance(said, dict) else None
     if network != NETWORK:
         raise ValueError(f"{level.method} is a {network}, not a force field ({NETWORK})")
     return folder

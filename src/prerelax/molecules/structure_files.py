@@ -2,12 +2,13 @@
 
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
+from prerelax.errors import UserError
 from prerelax.molecules.row import InputFileError, RecordFile, Row, lines_of, stem
+from prerelax.reading import read_arrays
 
 # --- SDF ----------------------------------------------------------------------------------------------------
 
@@ -156,14 +157,22 @@ def _npz_records(path: Path) -> Iterator[tuple[str, list[str]]]:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            ids, n_atoms, numbers, positions = (
-                arrays[name] for name in ("ids", "n_atoms", "numbers", "positions")
-            )
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+        ids, n_atoms, numbers, positions = (
+            arrays[name] for name in ("ids", "n_atoms", "numbers", "positions")
+        )
+    except (KeyError, UserError) as error:
         raise InputFileError(
             f"{path}: not a set of molecules with the arrays ids, n_atoms, numbers, positions ({error})"
         ) from error
+    whole = n_atoms.dtype.kind in "iu" and numbers.dtype.kind in "iu" and positions.dtype.kind in "iuf"
+    total = int(n_atoms.astype(int).sum()) if whole else 0
+    shapes = ids.ndim == 1 and ids.shape == n_atoms.shape and numbers.shape == (total,)
+    if not (whole and shapes and positions.shape == (total, 3) and np.all(n_atoms.astype(int) > 0)):
+        raise InputFileError(
+            f"{path}: its arrays contradict each other: n_atoms must give a whole number for each of ids, "
+            "and numbers and positions (in three columns) as many atoms as n_atoms adds up to"
+        )
     ends = np.cumsum(n_atoms)
     for name, n, end in zip(ids.tolist(), n_atoms.tolist(), ends.tolist(), strict=True):
         atoms = zip(numbers[end - n : end].tolist(), positions[end - n : end].tolist(), strict=True)

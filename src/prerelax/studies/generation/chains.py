@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.errors import UserError
+from prerelax.reading import read_arrays
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ def write_chains(path: Path, chains: Chains) -> None:
 def read_chains(path: Path) -> Chains:
     """Read chains. Raises UserError for a file that does not hold any."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Chains(
-                arrays["n_atoms"],
-                arrays["positions"],
-                arrays["numbers"],
-                arrays["sigma"],
-                str(arrays["model"]),
-            )
-    except (OSError, KeyError, ValueError) as error:
+        arrays = read_arrays(path)
+        return Chains(
+            arrays["n_atoms"],
+            arrays["positions"],
+            arrays["numbers"],
+            arrays["sigma"],
+            str(arrays["model"]),
+        )
+    except (KeyError, ValueError) as error:
         raise UserError(
             f"{path}: holds no generating chains ({error}); run `prerelax study generation chains`"
         ) from error

@@ -22,6 +22,7 @@ from prerelax.diffusion.noise import NoiseStream, SeededNoise
 from prerelax.diffusion.samplers import resolve_device
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, centred, make_batch
+from prerelax.reading import read_arrays
 from prerelax.studies.generation.chains import Chains
 
 
@@ -133,10 +134,8 @@ def _run(
 
 def draw_sizes(data: Path, n: int, seed: int) -> list[int]:
     """Numbers of atoms of `n` molecules, drawn from an npz set's. Raises UserError for another file."""
-    try:
-        with np.load(data, allow_pickle=False) as arrays:
-            sizes = arrays["n_atoms"]
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{data}: has no numbers of atoms to draw from ({error})") from error
+    sizes = read_arrays(data).get("n_atoms")
+    if sizes is None or sizes.dtype.kind not in "iu" or not np.any(sizes > 1):
+        raise UserError(f"{data}: has no numbers of atoms to draw from (n_atoms)")
     sizes = sizes[sizes > 1]
     return [int(size) for size in np.random.default_rng(seed).choice(sizes, n)]
