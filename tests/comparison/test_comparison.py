@@ -1,6 +1,7 @@
 """Pairs and summary against tables worked out by hand."""
 
 import csv
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from campaigns import not_converged, relaxed, write_campaign
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prerelax.comparison.comparison import compare, read_comparison
-from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
+from prerelax.campaign.baseline import Baseline
+from prerelax.comparison.comparison import MMFF94, compare, read_comparison
+from prerelax.comparison.pairs import OWN_LEVEL, ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import read_relaxations
 from prerelax.comparison.summary import summarise
+from prerelax.errors import UserError
 from prerelax.molecules.status import Status
 from prerelax.records.record import Record, as_table
 from prerelax.records.seal import write_table
@@ -118,13 +121,88 @@ def test_a_fallback_start_counts_when_its_relaxation_converged(tmp_path: Path) -
     assert "fallbacks in edm: 1 made by another method" in text and "fallbacks in mmff94" not in text
 
 
-def test_conformers_are_molecules_of_their_own(tmp_path: Path) -> None:
+def test_a_start_of_the_targets_own_level_saves_nothing(tmp_path: Path) -> None:
+    """Its gradients were spent at that level before; a fallback's are added to the relaxation's."""
+    own = {"gradients_of_levels": {"GFN2-xTB (tblite)": 12, "GFN1-xTB (tblite)": 3}}
+    records = [relaxed(molecule, "mmff94", 14) for molecule in "ab"]
+    records += [relaxed(molecule, "gfn2", 0, **own) for molecule in "ab"]
+    records += [relaxed("a", "edm", 4), relaxed("b", "edm", 0, status="fallback", fallback="an ion", **own)]
+    rows = compared(tmp_path, records)
+    assert (rows["a", "gfn2"]["pair"], rows["a", "gfn2"]["n_gradients"]) == (OWN_LEVEL, "13")
+    assert not rows["a", "gfn2"]["gradients_saved_percent"]
+    ion = rows["b", "edm"]
+    assert (ion["pair"], ion["n_gradients"], ion["n_gradients_of_start"]) == ("counted", "13", "12")
+    assert float(ion["gradients_saved_percent"]) == pytest.approx(100 * 2 / 15, abs=1e-4)
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["start", "subset"])
+    saved = summary["gradients_saved_percent_median"]
+    assert saved["edm", "no fallback"] == pytest.approx(100 * 2 / 3, abs=1e-3)
+    assert saved["edm", "all"] == pytest.approx((200 / 3 + 200 / 15) / 2, abs=1e-3)
+    assert summary.loc[("gfn2", "all"), "n_counted"] == 0
+    assert list(summary.loc["edm"].index)[:2] == ["no fallback", "all"]
+
+
+def test_a_baseline_at_one_target_is_compared_with_all_of_its_level(tmp_path: Path) -> None:
+    qm9 = {"engine": "pyscf", "method": "qm9"}
+    slow, quick = (json.dumps(qm9 | {"optimizer": name}) for name in ("bfgs", "two-level"))
+    molecules = [f"{n}" for n in range(9)]
+    folders = write_campaign(
+        tmp_path, [relaxed(m, "mmff94", 19, target="slow", settings=slow) for m in molecules], "slow"
+    )
+    quickly = [relaxed(m, "mmff94", 9, target="quick", settings=quick) for m in molecules]
+    quickly += [relaxed(m, "edm", 3, target="quick", settings=quick, wall_s=1.0) for m in molecules]
+    folders += write_campaign(tmp_path, quickly, "quick")
+    folders += write_campaign(tmp_path, [relaxed(m, s, 9) for s in ("mmff94", "edm") for m in molecules])
+    text = compare(tmp_path / "comparison.csv", folders, Baseline(start="mmff94", target="slow"))
+    assert "against mmff94@slow" in text
+    frame = read_comparison(tmp_path / "comparison.csv")
+    pairs = frame.groupby(["target", "start"], observed=True)["pair"].first().to_dict()
+    assert pairs == {
+        ("gfn2", "edm"): "counted",
+        ("gfn2", "mmff94"): "baseline",
+        ("quick", "edm"): "counted",
+        ("quick", "mmff94"): "counted",
+        ("slow", "mmff94"): "baseline",
+    }
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["target", "start", "subset"])
+    row = summary.loc[("quick", "edm", "no fallback")]
+    assert (row["optimizer"], row["level"]) == ("two-level", "qm9 (pyscf)")
+    assert (row["times_fewer"], row["times_fewer_median"], row["n_gradients_mean"]) == (5.0, 5.0, 4.0)
+    assert row["core_h_saved"] == pytest.approx(9 / 3600, rel=1e-4)
+    assert row["wilcoxon_p"] == pytest.approx(2 / 2**9, rel=1e-4)
+    assert summary.loc[("quick", "mmff94", "no fallback"), "times_fewer"] == 2.0
+    assert summary.loc[("gfn2", "edm", "no fallback"), "times_fewer"] == 1.0
+
+
+def test_without_a_baseline_gradients_are_told_and_no_saving(tmp_path: Path) -> None:
+    folders = write_campaign(tmp_path, [relaxed("a", "edm", 4), relaxed("b", "edm", 6)])
+    text = compare(tmp_path / "comparison.csv", folders, None)
+    assert "no baseline: gradients spent, and no saving" in text and "6.0" in text
+    frame = read_comparison(tmp_path / "comparison.csv")
+    assert set(frame["pair"]) == {"not compared"} and frame["gradients_saved_percent"].isna().all()
+    row = pd.read_csv(tmp_path / "summary.csv").iloc[0]
+    assert (row["n_gradients_spent"], row["n_finished"], row["n_gradients_median"]) == (12, 2, 6.0)
+    assert np.isnan(row["times_fewer"])
+
+
+def test_a_baseline_that_names_no_pair(tmp_path: Path) -> None:
+    folders = write_campaign(tmp_path, [relaxed("a", "mmff94", 5)])
+    with pytest.raises(ComparisonError, match="no relaxation from mmff94 at the baseline's target 'b3lyp'"):
+        compare(tmp_path / "comparison.csv", folders, Baseline(start="mmff94", target="b3lyp"))
+    assert Baseline.read("none") is None
+    with pytest.raises(UserError, match="START@TARGET"):
+        Baseline.read("mmff94@")
+
+
+def test_conformers_are_pairs_of_their_own(tmp_path: Path) -> None:
     records = [relaxed("a", "mmff94", 9, conformer=c) for c in (0, 1)]
     records += [relaxed("a", "edm", n, conformer=c) for c, n in ((1, 4), (0, 1))]
     compare(tmp_path / "comparison.csv", write_campaign(tmp_path, records))
     frame = read_comparison(tmp_path / "comparison.csv")
     saved = frame[frame["start"] == "edm"].set_index("conformer")["gradients_saved_percent"]
     assert saved.to_dict() == {1: 50.0, 0: 80.0}
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["start", "subset"])
+    row = summary.loc[("edm", "all")]
+    assert (row["n_counted"], row["n_molecules"], row["gradients_saved_percent_median"]) == (2, 1, 65.0)
 
 
 def test_same_basin_and_the_papers_filter(tmp_path: Path) -> None:
@@ -134,8 +212,9 @@ def test_same_basin_and_the_papers_filter(tmp_path: Path) -> None:
     compare(tmp_path / "comparison.csv", write_campaign(tmp_path, records))
     summary = pd.read_csv(tmp_path / "summary.csv")
     edm = summary[summary["start"] == "edm"].set_index("subset")
-    assert edm["n_counted"].to_dict() == {"all": 5, "same basin": 2, "within 0.2 eV": 4}
+    assert edm["n_counted"].to_dict() == {"no fallback": 5, "all": 5, "same basin": 2, "within 0.2 eV": 4}
     assert edm["gradients_saved_percent_median"].to_dict() == {
+        "no fallback": 70.0,
         "all": 70.0,
         "same basin": 85.0,
         "within 0.2 eV": 75.0,
@@ -220,7 +299,7 @@ def test_text_names_what_is_left_out(tmp_path: Path) -> None:
         tmp_path / "comparison.csv", write_campaign(tmp_path, [*records, not_converged("b", "edm", 9)])
     )
     assert "left out from edm: 1 not converged" in text
-    assert "1/2" in text and "50 [50, 50]" in text
+    assert "1/2" in text and " 50 " in text and "50 [" not in text
 
 
 def test_no_rows_at_all(tmp_path: Path) -> None:
@@ -262,10 +341,12 @@ def relaxations(draw: st.DrawFn, start: str) -> list[Record]:
 def test_every_row_is_counted_or_left_out(baselines: list[Record], others: list[Record]) -> None:
     if not baselines:
         return
-    table = as_table([*baselines, *others]).append_column(
-        "wall_s_relax", pa.nulls(len(baselines + others), pa.float64())
-    )
-    frame = pair_with_baseline(table.drop_columns(["wall_s", "stages_s"]), "mmff94").to_pandas()
+    n_rows = len(baselines + others)
+    table = as_table([*baselines, *others]).append_column("wall_s_relax", pa.nulls(n_rows, pa.float64()))
+    for name in ("level", "optimizer"):
+        table = table.append_column(name, pa.array(["GFN2-xTB (tblite)"] * n_rows))
+    table = table.append_column("n_gradients_of_start", pa.array([0] * n_rows))
+    frame = pair_with_baseline(table.drop_columns(["wall_s", "stages_s"]), MMFF94).to_pandas()
     for name in ("target", "start", "pair", "baseline_status"):
         frame[name] = frame[name].fillna("").astype("category")
     by_id = {record.id: record for record in baselines}

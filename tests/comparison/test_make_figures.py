@@ -126,17 +126,9 @@ def test_speedup_gives_the_summarys_numbers(four: pd.DataFrame, tmp_path: Path) 
     for row in data.to_dict("records"):
         of_summary = summary.loc[(row["start"], row["subset"])]
         for name in ("median", "ci_low", "ci_high", "quartile_25", "mean"):
-            assert row[name] == pytest.approx(of_summary[f"gradients_saved_percent_{name}"], abs=1e-3)
-
-
-def test_paper_marks_stand_beside_its_own_starts_only(tmp_path: Path) -> None:
-    others = [relaxations("mmff94", 3), relaxations("edm-n50-noise-free", 3)]
-    figure, _ = speedup(read_comparison(comparison_of(tmp_path, others)), "mmff94")
-    assert "paper" not in words(figure)
-    figure, _ = speedup(read_comparison(comparison_of(tmp_path, CAMPAIGNS["four starts"])), "mmff94")
-    marks = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "D"]
-    assert marks == [40.0, 57.0]
-    assert "paper E" in words(figure)
+            assert row[name] == pytest.approx(
+                of_summary[f"gradients_saved_percent_{name}"], abs=1e-3, nan_ok=True
+            )
 
 
 def test_means_are_over_molecules_in_common(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ rule compare:
     params:
         folders=RELAXED_FOLDERS,
         shards=len(SHARDS),
-        baseline=campaign.baseline,
+        baseline=compared_with(campaign),
     shell:
         "prerelax compare {output.comparison:q} {params.folders:q} --shards {params.shards}"
         " --baseline {params.baseline} > {log:q} 2>&1"

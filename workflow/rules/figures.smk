@@ -32,7 +32,7 @@ rule comparison_figures:
         "../../envs/prerelax.yaml"
     params:
         folder=subpath(output[0], parent=True),
-        baseline=campaign.baseline,
+        baseline=campaign.baseline.start,
     shell:
         "prerelax figures {input:q} {params.folder:q} --baseline {params.baseline} > {log:q} 2>&1"
 

@@ -65,7 +65,7 @@ def targets_of(cheap):
 RELAXED_FOLDERS = [
     layout.relaxations(target, start)
     for target in campaign.targets
-    for start in campaign.starts_of(target)
+    for start in campaign.relaxed_starts(target)
 ]
 
 

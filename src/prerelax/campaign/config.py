@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from prerelax.campaign.baseline import Baseline, BaselineChoice, Compared
 from prerelax.campaign.data_path import DataPath
 from prerelax.campaign.section import EMBEDDING, ConfigError, Name
 from prerelax.campaign.sets import TrainingSet
@@ -35,7 +36,15 @@ class Campaign(Settings):
 
     campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     molecules: DataPath
-    baseline: Name = "mmff94"
+    baseline: BaselineChoice = Field(
+        Baseline(),
+        description="What the others are compared with: a start at each target, or `{start, target}`, for "
+        "every start at every target of that level",
+    )
+    compare: Compared = Field(
+        "all",
+        description="Molecules that the baseline is relaxed for: all, none, or `{sample: N}` drawn at random",
+    )
     conformers: Conformers = 1
     seed: Seed = Field(42, description="Random seed of the embedding")
     shard_size: int = Field(100, ge=1, description="Molecules that one job treats")
@@ -67,15 +76,11 @@ class Campaign(Settings):
     def _complaints(self) -> Iterator[str]:
         for name in self.starts:
             yield from self._wrong_source(name)
-        if self.baseline not in self.starts:
-            hint = nearest(self.baseline, self.starts)
-            yield f"baseline: {self.baseline} is not among the starts{hint}"
+        yield from self._wrong_baseline()
         for target, at in self.targets.items():
             for start in at.starts or []:
                 if start not in self.starts:
                     yield f"targets.{target}.starts: {start} is not among the starts"
-            if self.baseline not in self.starts_of(target):
-                yield f"targets.{target}.starts: the baseline {self.baseline} is missing"
         for name, made in self.sets.items():
             if made.from_ is not None and (made.from_ not in self.sets or self.sets[made.from_].labels):
                 yield f"sets.{name}.from: {made.from_} is not among the sets without labels"
@@ -90,6 +95,17 @@ class Campaign(Settings):
                 yield f"starts.{name}.set: {part.set} is neither an .npz nor among the sets with labels"
         yield from self._too_many_steps()
         yield from self._unknown_force_fields()
+
+    def _wrong_baseline(self) -> Iterator[str]:
+        start, target = self.baseline.start, self.baseline.target
+        if start not in self.starts:
+            yield f"baseline: {start} is not among the starts{nearest(start, self.starts)}"
+        if target is not None and target not in self.targets:
+            yield f"baseline: {target} is not among the targets{nearest(target, self.targets)}"
+            return
+        for each in self.targets:
+            if self.baseline_target(each) == each and start not in self.starts_of(each):
+                yield f"targets.{each}.starts: the baseline {start} is missing"
 
     def _too_many_steps(self) -> Iterator[str]:
         for name, start in self.starts.items():
@@ -132,6 +148,23 @@ class Campaign(Settings):
                 return
             seen.append(source)
             start = self.starts[source]
+
+    def baseline_target(self, target: str) -> str:
+        """The target at which the baseline is relaxed that a target's relaxations are compared with."""
+        of = self.baseline.target
+        if of is None or of == target:
+            return target
+        same = self.targets[of].level.model_dump(exclude={"tight"})
+        return of if self.targets[target].level.model_dump(exclude={"tight"}) == same else target
+
+    def is_baseline(self, target: str, start: str) -> bool:
+        """Whether a start's relaxations at a target are what others are compared with."""
+        return start == self.baseline.start and self.baseline_target(target) == target
+
+    def relaxed_starts(self, target: str) -> list[str]:
+        """`starts_of` without a baseline that is not to be compared with."""
+        alone = self.compare == "none"
+        return [name for name in self.starts_of(target) if not (alone and self.is_baseline(target, name))]
 
     def starts_of(self, target: str) -> list[str]:
         """Names of the starts relaxed at a target, the baseline among them, in the config's order."""

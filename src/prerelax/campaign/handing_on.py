@@ -5,6 +5,7 @@ A model that the campaign trains itself is named by its folder there.
 
 from pydantic import BaseModel
 
+from prerelax.campaign.baseline import NO_BASELINE
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
 from prerelax.campaign.section import handed_on
@@ -49,6 +50,11 @@ def evaluating(target: Target) -> str:
 def at_level(target: Target) -> str:
     """For verbs that evaluate whatever molecules they are given at a target's level."""
     return handed_on(target, Level)
+
+
+def compared_with(campaign: Campaign) -> str:
+    """The baseline for `prerelax compare`."""
+    return NO_BASELINE if campaign.compare == "none" else str(campaign.baseline)
 
 
 def displacing(campaign: Campaign, name: str, displacements: int | None = None) -> str:

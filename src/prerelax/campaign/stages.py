@@ -53,7 +53,7 @@ def stages(campaign: Campaign) -> list[Stage]:
         rule = "relax_xtb" if engine_named(at.engine).is_cheap else "relax_dft"
         found += [
             Stage(relaxed_folder(target, start), "relax", rule, start_folder(start), at.engine, at.method)
-            for start in campaign.starts_of(target)
+            for start in campaign.relaxed_starts(target)
         ]
     return found
 

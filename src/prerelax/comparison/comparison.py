@@ -6,15 +6,19 @@
   `converged`: as in the shard. Ids are text, also such as 000123 and T: `read_comparison` and
   `pandas.read_csv(..., dtype={"id": str}, keep_default_na=False)` keep them, spreadsheets need the column
   imported as text.
-- `n_steps`, `n_gradients`: accepted moves, and energy+forces evaluations at the target;
-  `n_gradients_cheap`: evaluations below the target level spent on the way (xTB starts).
+- `level`, `optimizer`: of the target.
+- `n_steps`, `n_gradients`: accepted moves, and energy+forces evaluations at the target's level, those that
+  made the start included (`n_gradients_of_start`); `n_gradients_cheap`: evaluations spent on the way, cheaper
+  levels' (xTB starts) and those that made the start.
 - `fallback`: why the start was made by another method than asked for, empty where it was not;
   `residual_ang`: how far its denoiser would still move it (docs/guide/denoisers.md), empty for other starts.
 - `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`: of the same molecule's relaxation from the
-  baseline at this target.
-- `pair`: `counted`, `baseline` for the baseline's own rows, or why the pair is left out: the relaxation's
-  status (`not_converged`, `skipped`, `scf_failed`, ...), `connectivity changed` (a broken molecule is no
-  speedup), the same of the baseline (`baseline not_converged`, ...) or `no baseline row`.
+  baseline at this target; where the baseline has a target of its own and this one's level is the same, at
+  that one.
+- `pair`: `counted`, `baseline` for the baseline's own rows, `not compared` where there is no baseline, or why
+  the pair is left out: the relaxation's status (`not_converged`, `skipped`, `scf_failed`, ...), `connectivity
+  changed` (a broken molecule is no speedup), `target's own level` (the start was made at it, so it saves
+  nothing), the same of the baseline (`baseline not_converged`, ...) or `no baseline row`.
 - Filled for counted pairs only: `gradients_saved_percent` = 100·(1 - n_gradients/baseline_n_gradients),
   `steps_saved_percent` (the papers' number; empty where the baseline needs 0 steps), `delta_kcal_mol` =
   E(relaxed from this start) - E(relaxed from the baseline), negative where this start's minimum is deeper.
@@ -23,7 +27,8 @@
 - `connectivity_unchanged`: whether the relaxed geometry has the molecule's bonds.
 - `energy_ev`, `start_energy_ev`, `fmax_ev_ang`: at the target.
 - `wall_s_relax`, `wall_s_before`, `wall_s_total`: seconds of the relaxation, of all stages before it and of
-  both; then `wall_s_before_<stage>` for every stage that some molecule went through.
+  both; `baseline_wall_s_total` of counted pairs; then `wall_s_before_<stage>` for every stage that some
+  molecule went through.
 
 `summary.csv` beside it is documented in `prerelax.comparison.summary`.
 """
@@ -37,6 +42,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from prerelax.campaign.baseline import Baseline
 from prerelax.comparison.levels import differing_settings, differing_starts
 from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
@@ -52,6 +58,8 @@ _FIRST_COLUMNS = (
     "charge",
     "multiplicity",
     "target",
+    "level",
+    "optimizer",
     "start",
     "status",
     "message",
@@ -59,6 +67,7 @@ _FIRST_COLUMNS = (
     "converged",
     "n_steps",
     "n_gradients",
+    "n_gradients_of_start",
     "n_gradients_cheap",
     "fallback",
     "residual_ang",
@@ -78,18 +87,30 @@ _FIRST_COLUMNS = (
     "wall_s_relax",
     "wall_s_before",
     "wall_s_total",
+    "baseline_wall_s_total",
 )
+_OPTIONAL = tuple(
+    name for name, column in COLUMNS.items() if column.compared and ("energy_left" in name or "meets" in name)
+)
+"""What a row says of its convergence, in a table that has it."""
 _OF_STRINGS = {column.name for column in TABLE_SCHEMA if pa.types.is_string(column.type)}
-_TEXT = [name for name in _FIRST_COLUMNS if name in _OF_STRINGS or name in ("pair", "baseline_status")]
-_CATEGORIES = ("target", "start", "status", "pair", "baseline_status")
+_MADE_STRINGS = ("pair", "baseline_status", "level", "optimizer")
+_TEXT = [name for name in _FIRST_COLUMNS if name in _OF_STRINGS or name in _MADE_STRINGS]
+_CATEGORIES = ("target", "level", "optimizer", "start", "status", "pair", "baseline_status")
 _DECIMALS_ELSE = 4
+MMFF94 = Baseline(start="mmff94")
 
 
-def compare(out: Path, inputs: Sequence[Path], baseline: str = "mmff94", n_shards: int | None = None) -> str:
+def compare(
+    out: Path,
+    inputs: Sequence[Path],
+    baseline: Baseline | None = MMFF94,
+    n_shards: int | None = None,
+) -> str:
     """Write `out` (comparison.csv) and summary.csv beside it; return the summary as a table for the terminal.
 
     `inputs` are relaxed shards, or folders `relaxed/<target>/<start>` of which the first `n_shards` are read
-    (None: all). Relaxations from the start `baseline` are what the others are paired with.
+    (None: all). Relaxations from `baseline` are what the others are paired with; None: nothing is.
     Raises ShardError (a shard missing or cut short) and ComparisonError (rows twice, no baseline anywhere,
     two levels under one target's name).
     """
@@ -98,17 +119,18 @@ def compare(out: Path, inputs: Sequence[Path], baseline: str = "mmff94", n_shard
     table = pair_with_baseline(relaxations, baseline)
     del relaxations
     seconds = [name for name in table.column_names if name.startswith(BEFORE)]
-    table = _rounded(table.select([*_FIRST_COLUMNS, *seconds]))
-    summary = summarise(_frame(table.drop_columns(["id", "smiles", "message"])), baseline)
+    more = [name for name in _OPTIONAL if name in table.column_names]
+    table = _rounded(table.select([*_FIRST_COLUMNS, *more, *seconds]))
+    summary = summarise(_frame(table.drop_columns(["smiles", "message"])), baseline.start if baseline else "")
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, lambda part: pa.csv.write_csv(table, part))
     write_atomically(
         out.with_name("summary.csv"), lambda part: summary.to_csv(part, index=False, float_format="%.6g")
     )
-    return "\n\n".join([*notes, summary_text(summary, baseline)])
+    return "\n\n".join([*notes, summary_text(summary, str(baseline) if baseline else None)])
 
 
-def comparison_of(inputs: Sequence[Path], baseline: str) -> pd.DataFrame:
+def comparison_of(inputs: Sequence[Path], baseline: Baseline) -> pd.DataFrame:
     """What `compare` writes of these relaxed shards, as `read_comparison` reads it. Raises as both."""
     table = pair_with_baseline(read_relaxations(inputs), baseline)
     return _frame(_rounded(table.select(_FIRST_COLUMNS)))

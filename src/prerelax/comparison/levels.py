@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prerelax.comparison.pairs import ComparisonError
-
-_LEVEL = ("engine", "method", "basis", "dispersion")
+from prerelax.records.settings import LEVEL
 
 
 def differing_settings(table: pa.Table) -> list[str]:
@@ -21,7 +20,7 @@ def differing_settings(table: pa.Table) -> list[str]:
     for target in pc.unique(found["target"]).to_pylist():
         texts = found.filter(pc.equal(found["target"], target))["settings"].drop_null().to_pylist()
         differing = _differing([json.loads(text) for text in texts])
-        for name in _LEVEL:
+        for name in LEVEL:
             if name in differing:
                 raise ComparisonError(
                     f"target {target}: relaxations with {name} {_listed(differing[name])} cannot be "

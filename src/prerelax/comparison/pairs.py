@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from ase import units
 from numpy.typing import NDArray
 
+from prerelax.campaign.baseline import Baseline
 from prerelax.comparison.relaxed_shards import BEFORE
 from prerelax.errors import UserError
 from prerelax.records.shard import ShardError
@@ -18,6 +19,10 @@ KCAL_MOL = units.kcal / units.mol
 
 COUNTED = "counted"
 BASELINE = "baseline"
+UNPAIRED = "not compared"
+"""A relaxation of a campaign without a baseline."""
+OWN_LEVEL = "target's own level"
+"""Why a start made at the target's level is no pair: what it saves there it has spent there before."""
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -31,20 +36,23 @@ class ComparisonError(UserError):
 class _Relaxations:
     """The columns that decide about pairs, [n_rows] each; missing numbers are nan."""
 
-    target: Codes
     key: Codes
-    """one number per molecule (id, conformer) and target"""
+    """one number per molecule (id, conformer) and what is compared with one another: a target, or all targets
+    of the baseline's level"""
     is_baseline: NDArray[np.bool_]
     status: NDArray[np.object_]
     converged: NDArray[np.bool_]
     connectivity_changed: NDArray[np.bool_]
     is_saddle: NDArray[np.bool_]
+    is_own_level: NDArray[np.bool_]
     n_steps: Floats
     n_gradients: Floats
+    """at the target's level, those that made the start included"""
     energy_ev: Floats
+    wall_s: Floats
 
 
-def pair_with_baseline(table: pa.Table, baseline: str) -> pa.Table:
+def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
     """One row per relaxation of `table` (from `read_relaxations`), with its baseline beside it.
 
     A pair is "counted" where both relaxations converged and kept their molecule's bonds; otherwise `pair`
@@ -53,58 +61,102 @@ def pair_with_baseline(table: pa.Table, baseline: str) -> pa.Table:
     pairs only, so that no average over a column takes in a pair that is left out. Columns as
     `prerelax.comparison.comparison` documents them, except that numbers are not rounded.
 
-    Raises ComparisonError for rows that occur twice, or where no row at all comes from `baseline`.
+    Raises ComparisonError for rows that occur twice, or where no row at all comes from `baseline`. None:
+    there is none, and nothing is compared.
     """
-    starts = table["start"].unique().to_pylist()
-    if table.num_rows and baseline not in starts:
-        raise ComparisonError(
-            f"no relaxation begins from the baseline {baseline!r}; the starts here are {', '.join(starts)}"
-        )
+    _refuse_absent(table, baseline)
     rows = _relaxations(table, baseline)
     mate = _baseline_rows(rows)
     pair = _pair_reasons(rows, mate)
+    if baseline is None:
+        pair[np.isin(pair, (f"no {BASELINE} row", OWN_LEVEL))] = UNPAIRED
     counted = pair == COUNTED
     energy, start_energy = rows.energy_ev, _floats(table, "start_energy_ev")
-    before = np.zeros(table.num_rows)
-    for name in table.column_names:
-        before += np.nan_to_num(_floats(table, name)) if name.startswith(BEFORE) else 0
+    of_baseline = _of_mate(rows.n_gradients, mate)
     numbers = {
+        "n_gradients": rows.n_gradients,
         "baseline_n_steps": _of_mate(rows.n_steps, mate),
-        "baseline_n_gradients": _of_mate(rows.n_gradients, mate),
+        "baseline_n_gradients": of_baseline,
+        "baseline_wall_s_total": np.where(counted, _of_mate(rows.wall_s, mate), np.nan),
         "steps_saved_percent": _saved_percent(rows.n_steps, mate, counted),
         "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted),
         "start_above_minimum_kcal_mol": np.where(rows.converged, (start_energy - energy) / KCAL_MOL, np.nan),
         "delta_kcal_mol": np.where(counted, (energy - _of_mate(energy, mate)) / KCAL_MOL, np.nan),
-        "wall_s_before": before,
-        "wall_s_total": before + np.nan_to_num(_floats(table, "wall_s_relax")),
+        "wall_s_before": rows.wall_s - np.nan_to_num(_floats(table, "wall_s_relax")),
+        "wall_s_total": rows.wall_s,
     }
-    baseline_status = rows.status[mate]
+    baseline_status = rows.status[mate] if len(mate) else rows.status.copy()
     baseline_status[mate < 0] = None
     result = {name: table[name] for name in table.column_names if name not in ("settings", "start_settings")}
     result |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
     result["baseline_status"] = pa.array(baseline_status, pa.string())
     result["pair"] = pa.array(pair, pa.string())
-    for name in ("baseline_n_steps", "baseline_n_gradients"):
+    for name in ("n_gradients", "baseline_n_steps", "baseline_n_gradients"):
         result[name] = result[name].cast(pa.int64())
     return pa.table(result)
 
 
-def _relaxations(table: pa.Table, baseline: str) -> _Relaxations:
+def _refuse_absent(table: pa.Table, baseline: Baseline | None) -> None:
+    if not table.num_rows or baseline is None:
+        return
+    starts, targets = table["start"].unique().to_pylist(), table["target"].unique().to_pylist()
+    if baseline.start not in starts:
+        raise ComparisonError(
+            f"no relaxation begins from the baseline {baseline.start!r}; "
+            f"the starts here are {', '.join(starts)}"
+        )
+    if baseline.target is None:
+        return
+    there = table.filter(pc.equal(table["target"], baseline.target))
+    if baseline.start not in there["start"].unique().to_pylist():
+        raise ComparisonError(
+            f"no relaxation from {baseline.start} at the baseline's target {baseline.target!r}; "
+            f"the targets here are {', '.join(targets)}"
+        )
+
+
+def _compared_together(table: pa.Table, baseline: Baseline | None) -> tuple[Codes, NDArray[np.bool_]]:
+    """[n_rows] one number for all targets that share a baseline, and which rows are the baseline's."""
+    group = _codes(table["target"])
+    if baseline is None:
+        return group, np.zeros(table.num_rows, dtype=bool)
+    is_baseline = _mask(pc.equal(table["start"], baseline.start))
+    if baseline.target is None:
+        return group, is_baseline
+    at_target = _mask(pc.equal(table["target"], baseline.target))
+    levels = pc.unique(table["level"].filter(pa.array(at_target)).drop_null())
+    same_level = _mask(pc.is_in(table["level"], levels)) if len(levels) else at_target
+    # a target's rows that were not relaxed have no level of their own
+    same_level = np.isin(group, np.unique(group[same_level | at_target]))
+    if at_target.any():
+        group = np.where(same_level, group[at_target.argmax()], group)
+    return group, is_baseline & (at_target | ~same_level)
+
+
+def _relaxations(table: pa.Table, baseline: Baseline | None) -> _Relaxations:
     target, start, molecule = _codes(table["target"]), _codes(table["start"]), _codes(table["id"])
     conformer = table["conformer"].to_numpy().astype(np.int64)
-    key = (target * (molecule.max(initial=0) + 1) + molecule) * (conformer.max(initial=0) + 1) + conformer
-    _refuse_duplicates(table, key * (start.max(initial=0) + 1) + start)
+    row_key = (target * (molecule.max(initial=0) + 1) + molecule) * (conformer.max(initial=0) + 1) + conformer
+    _refuse_duplicates(table, row_key * (start.max(initial=0) + 1) + start)
+    group, is_baseline = _compared_together(table, baseline)
+    key = (group * (molecule.max(initial=0) + 1) + molecule) * (conformer.max(initial=0) + 1) + conformer
+    of_start = np.nan_to_num(_floats(table, "n_gradients_of_start"))
+    asked_for = _mask(pc.equal(pc.fill_null(table["fallback"], ""), ""))
+    before = np.zeros(table.num_rows)
+    for name in table.column_names:
+        before += np.nan_to_num(_floats(table, name)) if name.startswith(BEFORE) else 0
     return _Relaxations(
-        target=target,
         key=key,
-        is_baseline=_mask(pc.equal(table["start"], baseline)),
+        is_baseline=is_baseline,
         status=_shared_text(table["status"]),
         converged=_mask(table["converged"]),
         connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"])),
         is_saddle=_mask(pc.greater(table["n_imaginary"], 0)),
+        is_own_level=(of_start > 0) & asked_for & ~is_baseline,
         n_steps=_floats(table, "n_steps"),
-        n_gradients=_floats(table, "n_gradients"),
+        n_gradients=_floats(table, "n_gradients") + of_start,
         energy_ev=_floats(table, "energy_ev"),
+        wall_s=before + np.nan_to_num(_floats(table, "wall_s_relax")),
     )
 
 
@@ -148,6 +200,7 @@ def _own_reasons(rows: _Relaxations) -> NDArray[np.object_]:
     reasons = np.full(len(rows.key), COUNTED, dtype=object)
     counts = np.isfinite(rows.n_steps) & np.isfinite(rows.n_gradients)
     reasons[~counts] = "counts missing"
+    reasons[rows.is_own_level] = OWN_LEVEL
     reasons[rows.is_saddle] = "saddle point"
     reasons[rows.connectivity_changed] = "connectivity changed"
     # A start may be a fallback and its relaxation still a good one: only `converged` decides.

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from prerelax.records.record import COLUMNS, TABLE_SCHEMA, as_table
 from prerelax.records.seal import ShardError, check_size, opened_table, table_path
+from prerelax.records.settings import level_name
 from prerelax.records.shard import read_shard
 
 BEFORE = "wall_s_before_"
@@ -68,13 +69,14 @@ def read_relaxations(inputs: Sequence[Path], n_shards: int | None = None) -> pa.
 
     Columns are the scalars of `prerelax.records.record.Record` under their names, with its units, except for
     the seconds: `wall_s_relax` of the relaxation, null where the row never came to it, and one column
-    `wall_s_before_<stage>` for each stage before. Reads the Parquet table beside each shard, and the frames
-    only where that table is missing. Raises ShardError where a file is missing, is no shard or holds rows
-    that were never meant for a target.
+    `wall_s_before_<stage>` for each stage before. `level` and `optimizer` are those of the settings, null on
+    rows that were not relaxed; `n_gradients_of_start` are gradients at that level which made the start. Reads
+    the Parquet table beside each shard, and the frames only where that table is missing. Raises ShardError
+    where a file is missing, is no shard or holds rows that were never meant for a target.
     """
     files = shard_files(inputs, n_shards)
     tables = [_with_names_of_shard(_read(file), file) for file in files] or [as_table([]).select(_COLUMNS)]
-    tables = [_with_seconds(table) for table in tables]
+    tables = [_with_seconds(_with_level(table)) for table in tables]
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
 
 
@@ -126,6 +128,22 @@ def _names_of_shard(evaluated: pa.Table, path: Path) -> tuple[Any, Any] | None:
     if names.num_rows == 0 and folder.parent.parent.name == "relaxed":
         return folder.parent.name, folder.name
     return None
+
+
+def _with_level(table: pa.Table) -> pa.Table:
+    """`table` with the level and optimizer that its settings name, and what the start cost at that level."""
+    settings = [json.loads(text) if text else {} for text in table["settings"].unique().to_pylist()]
+    place = pc.index_in(table["settings"], table["settings"].unique()).to_pylist()
+    levels = [level_name(each) if each else None for each in settings]
+    optimizers = [each.get("optimizer") for each in settings]
+    spent = [
+        json.loads(text).get(levels[at], 0) if text and text != "{}" else 0
+        for text, at in zip(table["gradients_of_levels"].to_pylist(), place, strict=True)
+    ]
+    table = table.drop_columns(["gradients_of_levels"])
+    table = table.append_column("level", pa.array([levels[at] for at in place], pa.string()))
+    table = table.append_column("optimizer", pa.array([optimizers[at] for at in place], pa.string()))
+    return table.append_column("n_gradients_of_start", pa.array(spent, pa.int64()))
 
 
 def _with_seconds(table: pa.Table) -> pa.Table:

@@ -2,21 +2,31 @@
 
 `summary.csv`, columns:
 
-- `target`, `start`, `subset`: `all` counted pairs; `same basin`: those whose minima differ by at most
-  0.2 kcal/mol, as paper E's text says; `within 0.2 eV`: paper E's code filters 0.2 eV instead. The baseline
-  has the subset `all` only: its own converged relaxations.
-- `n_rows` relaxations asked for; `n_counted` pairs in this subset; `n_left_out` of all pairs, and by reason
-  in the columns `left_out_<reason>` at the end (n_rows = n_counted of `all` + n_left_out);
-  `n_connectivity_changed` among all rows; `n_fallback`: rows whose start was made by another method than
-  asked for (the comparison's column `fallback` says why), counted like any other; `n_baseline_zero_steps`:
-  counted pairs whose baseline needs 0 steps, which `steps_saved_percent` leaves out.
-- `gradients_saved_percent_*`, `steps_saved_percent_*`: `median`, its 95 % bootstrap interval `ci_low` to
-  `ci_high`, `quartile_25`, `quartile_75`, `mean`.
+- `target`, `level`, `optimizer`, `start`, `subset`: `no fallback`: counted pairs whose start was made as
+  asked for, the headline; `all` counted pairs, starts made by a fallback included; `same basin`: those
+  without fallback whose minima differ by at most 0.2 kcal/mol, as paper E's text says; `within 0.2 eV`: paper
+  E's code filters 0.2 eV instead. The baseline has the subset `all` only: its own converged relaxations.
+- `n_rows` relaxations asked for, `n_finished` of them converged, `n_gradients_spent` on all of them, failures
+  included; `n_counted` pairs in this subset, of `n_molecules` molecules; `n_left_out` of
+  all pairs, and by reason in the columns `left_out_<reason>` at the end (n_rows = n_counted of `all` +
+  n_left_out); `n_connectivity_changed` among all rows; `n_fallback`: rows whose start was made by another
+  method than asked for (the comparison's column `fallback` says why); `n_baseline_zero_steps`: counted pairs
+  whose baseline needs 0 steps, which `steps_saved_percent` leaves out.
+- `gradients_saved_percent_*`, `steps_saved_percent_*`: `median`, its 95 % interval `ci_low` to `ci_high`
+  (none below 8 molecules), `quartile_25`, `quartile_75`, `mean`; over molecules, conformers averaged.
+- `times_fewer`: gradients of the baseline over those of this start, both summed over the counted pairs, with
+  the 95 % interval `times_fewer_ci_low` to `_ci_high`; `times_fewer_median` of each molecule's own ratio;
+  `wilcoxon_p`: of the paired signed-rank test between the two counts.
+- `n_gradients_mean` and `baseline_n_gradients_mean`: per molecule, sums divided by their number;
+  `wall_h_saved`, `core_h_saved`: hours of the baseline minus hours of this start, all stages before included,
+  summed over the counted pairs; a molecule is relaxed on one core.
 - `n_gradients_median`, `n_steps_median` and the baseline's over the same pairs; `n_gradients_cheap_median`.
 - `start_above_minimum_kcal_mol_median`, `_mean`: of the start above its own relaxed minimum.
 - `delta_kcal_mol_median`, `n_deeper_minimum` (delta below -0.2 kcal/mol), `n_higher_minimum` (above +0.2).
 - `rmsd_ang_median`, `rmsd_symmetry_ang_median`; `wall_s_before_median`, `wall_s_relax_median`,
   `wall_s_total_median`.
+- `share_<column>_<class>`: of all rows that say so, the share whose start or end meets a convergence
+  criterion; only where the comparison has such columns.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,12 +36,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prerelax.comparison.pairs import BASELINE, COUNTED, KCAL_MOL
-from prerelax.comparison.statistics import distribution
+from prerelax.comparison.pairs import BASELINE, COUNTED, KCAL_MOL, UNPAIRED
+from prerelax.comparison.statistics import distribution, paired_p, per_molecule, times_fewer
 
 SAME_BASIN_KCAL_MOL = 0.2
 PAPER_CODE_FILTER_KCAL_MOL = 0.2 / KCAL_MOL
-ALL, SAME_BASIN, WITHIN_CODE_FILTER = "all", "same basin", "within 0.2 eV"
+NO_FALLBACK, ALL, SAME_BASIN = "no fallback", "all", "same basin"
+WITHIN_CODE_FILTER = "within 0.2 eV"
 
 _SAVED = ("gradients_saved_percent", "steps_saved_percent")
 _MEDIANS = (
@@ -55,12 +66,21 @@ def summarise(comparison: pd.DataFrame, baseline: str) -> pd.DataFrame:
     rows = [
         _summary_row(target, start, subset, relaxations, counted)
         for target, start, relaxations in groups(comparison)
-        for subset, counted in _subsets(relaxations, start == baseline)
+        for subset, counted in _subsets(relaxations, is_baseline(relaxations, start, baseline))
     ]
     columns = list(_summary_row("", "", ALL, comparison.iloc[:0], comparison.iloc[:0]))
+    more = sorted({name for row in rows for name in row if name.startswith("share_")})
     reasons = sorted({name for row in rows for name in row if name.startswith("left_out_")})
-    summary = pd.DataFrame(rows, columns=[*columns, *reasons])
+    summary = pd.DataFrame(rows, columns=[*columns, *more, *reasons])
     return summary.fillna(dict.fromkeys(reasons, 0)).astype(dict.fromkeys(reasons, int))
+
+
+def is_baseline(relaxations: pd.DataFrame, start: str, baseline: str) -> bool:
+    """Whether these relaxations (of a start at a target) are what the others are compared with.
+
+    At another target of the same level the baseline's start may be compared with itself.
+    """
+    return start == baseline and not (relaxations["pair"] == COUNTED).any()
 
 
 def groups(comparison: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -73,9 +93,14 @@ def groups(comparison: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
                 yield target, start, comparison.iloc[indices[target, start]]
 
 
+def as_asked(relaxations: pd.DataFrame) -> pd.DataFrame:
+    """Relaxations whose start was made by the method asked for."""
+    return relaxations[relaxations["fallback"].fillna("") == ""]
+
+
 def usable(relaxations: pd.DataFrame) -> pd.DataFrame:
-    """Relaxations that are half of a counted pair, or a baseline that could be."""
-    return relaxations[relaxations["pair"].isin((COUNTED, BASELINE))]
+    """Relaxations that are half of a counted pair, or a baseline that could be; all without a baseline."""
+    return relaxations[relaxations["pair"].isin((COUNTED, BASELINE, UNPAIRED))]
 
 
 def same_basin(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -95,39 +120,91 @@ def usable_everywhere(relaxations: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     return (rows, False) if common.empty and len(rows) else (common, True)
 
 
-def _subsets(relaxations: pd.DataFrame, is_baseline: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+def _subsets(relaxations: pd.DataFrame, whole_only: bool) -> Iterator[tuple[str, pd.DataFrame]]:
     counted = usable(relaxations)
+    if whole_only:
+        yield ALL, counted
+        return
+    alone = as_asked(counted)
+    yield NO_FALLBACK, alone
     yield ALL, counted
-    if not is_baseline:
-        yield SAME_BASIN, same_basin(counted)
-        yield WITHIN_CODE_FILTER, counted[counted["delta_kcal_mol"].abs() <= PAPER_CODE_FILTER_KCAL_MOL]
+    yield SAME_BASIN, same_basin(alone)
+    yield WITHIN_CODE_FILTER, alone[alone["delta_kcal_mol"].abs() <= PAPER_CODE_FILTER_KCAL_MOL]
 
 
 def _summary_row(
     target: str, start: str, subset: str, relaxations: pd.DataFrame, counted: pd.DataFrame
 ) -> dict[str, Any]:
     pairs = relaxations["pair"].value_counts()
-    left_out = {str(reason): int(n) for reason, n in pairs.items() if n and reason not in (COUNTED, BASELINE)}
+    left_out = {
+        str(reason): int(n)
+        for reason, n in pairs.items()
+        if n and reason not in (COUNTED, BASELINE, UNPAIRED)
+    }
     row: dict[str, Any] = {
         "target": target,
+        "level": _said(relaxations, "level"),
+        "optimizer": _said(relaxations, "optimizer"),
         "start": start,
         "subset": subset,
         "n_rows": len(relaxations),
+        "n_finished": int((relaxations["converged"] == True).sum()),  # noqa: E712
+        "n_gradients_spent": int(relaxations["n_gradients"].sum()),
         "n_counted": len(counted),
+        "n_molecules": counted["id"].nunique(),
         "n_left_out": sum(left_out.values()),
         "n_connectivity_changed": int((relaxations["connectivity_unchanged"] == False).sum()),  # noqa: E712
         "n_fallback": int((relaxations["fallback"].fillna("") != "").sum()),
         "n_baseline_zero_steps": int((counted["baseline_n_steps"] == 0).sum()),
     }
     for name in _SAVED:
-        numbers = asdict(distribution(counted[name]))
+        numbers = asdict(distribution(counted[name], counted["id"]))
         for statistic in ("median", "ci_low", "ci_high", "quartile_25", "quartile_75", "mean"):
             row[f"{name}_{statistic}"] = numbers[statistic]
+    row |= _against_baseline(counted)
     row |= {f"{name}_median": _median(counted[name]) for name in _MEDIANS}
     row["start_above_minimum_kcal_mol_mean"] = counted["start_above_minimum_kcal_mol"].mean()
     row["n_deeper_minimum"] = int((counted["delta_kcal_mol"] < -SAME_BASIN_KCAL_MOL).sum())
     row["n_higher_minimum"] = int((counted["delta_kcal_mol"] > SAME_BASIN_KCAL_MOL).sum())
+    row |= _shares(relaxations)
     return row | {f"left_out_{reason.replace(' ', '_')}": n for reason, n in left_out.items()}
+
+
+def _said(relaxations: pd.DataFrame, column: str) -> str:
+    """What the rows say that were relaxed; all of a target are of one level."""
+    said = [str(each) for each in relaxations[column].unique() if isinstance(each, str) and each]
+    return " and ".join(said)
+
+
+def _against_baseline(counted: pd.DataFrame) -> dict[str, float]:
+    """Sums over the counted pairs, molecule by molecule."""
+    pairs = counted[counted["pair"] == COUNTED]
+    own, other = (per_molecule(pairs[name], pairs["id"]) for name in ("n_gradients", "baseline_n_gradients"))
+    ratio, low, high = times_fewer(own, other)
+    hours = (pairs["baseline_wall_s_total"] - pairs["wall_s_total"]).sum() / 3600
+    each = other / np.maximum(own, 1)
+    return {
+        "n_gradients_mean": float(per_molecule(counted["n_gradients"], counted["id"]).mean())
+        if len(counted)
+        else float("nan"),
+        "baseline_n_gradients_mean": float(other.mean()) if len(other) else float("nan"),
+        "times_fewer": ratio,
+        "times_fewer_ci_low": low,
+        "times_fewer_ci_high": high,
+        "times_fewer_median": float(np.median(each)) if len(each) else float("nan"),
+        "wilcoxon_p": paired_p(own, other),
+        "wall_h_saved": float(hours) if len(pairs) else float("nan"),
+        "core_h_saved": float(hours) if len(pairs) else float("nan"),
+    }
+
+
+def _shares(relaxations: pd.DataFrame) -> dict[str, float]:
+    """Share of the rows in each class that a column with `meets` in its name has."""
+    shares: dict[str, float] = {}
+    for name in (name for name in relaxations.columns if "meets" in name):
+        said = relaxations[name].replace("", np.nan).dropna()
+        shares |= {f"share_{name}_{each}": float(n) for each, n in said.value_counts(normalize=True).items()}
+    return shares
 
 
 def _median(values: pd.Series) -> float:
@@ -144,8 +221,9 @@ _HEADINGS = (
     "start",
     "pairs",
     "gradients saved / %",
+    "with fallbacks",
     "same basin",
-    "steps saved / %",
+    "times fewer",
     "gradients",
     "steps",
     "above min.",
@@ -153,31 +231,34 @@ _HEADINGS = (
     "s before+relax",
 )
 _LEGEND = """\
-pairs: counted of all asked for. saved: median against the baseline and its 95 % bootstrap interval.
-same basin: pairs whose minima agree to 0.2 kcal/mol (how many). gradients, steps, seconds, and the
-energy of the start above its own minimum in kcal/mol: medians. deeper/higher: minima more than
-0.2 kcal/mol below/above the baseline's."""
+pairs: counted of all asked for. saved: median against the baseline, conformers of a molecule averaged, and
+its 95 % interval (none below 8 molecules), of starts made as asked for; then of all, those made by a fallback
+included; then of pairs whose minima agree to 0.2 kcal/mol (how many). times fewer: the baseline's gradients
+over the start's, both summed over the pairs, and the 95 % interval. gradients, steps, seconds, and the energy
+of the start above its own minimum in kcal/mol: medians. deeper/higher: minima more than 0.2 kcal/mol
+below/above the baseline's."""
 
 
-def summary_text(summary: pd.DataFrame, baseline: str) -> str:
-    """The summary as a table of fixed columns for the terminal, one block per target."""
+def summary_text(summary: pd.DataFrame, baseline: str | None) -> str:
+    """The summary as a table of fixed columns for the terminal, one block per target.
+
+    `baseline` in words: a start, or a start and a target.
+    """
     if summary.empty:
         return "No relaxations to compare."
+    against = f"against {baseline}" if baseline else "no baseline: gradients spent, and no saving"
     blocks = [
-        _target_block(str(target), of_target, baseline)
-        for target, of_target in summary.groupby("target", sort=False)
+        _target_block(str(target), of_target) for target, of_target in summary.groupby("target", sort=False)
     ]
-    return "\n\n".join([*blocks, _LEGEND])
+    return "\n\n".join([against, *blocks, _LEGEND])
 
 
-def _target_block(target: str, summary: pd.DataFrame, baseline: str) -> str:
+def _target_block(target: str, summary: pd.DataFrame) -> str:
     lines: list[tuple[str, ...]] = [_HEADINGS]
     notes = []
     for start, of_start in summary.groupby("start", sort=False):
         subsets = dict(zip(of_start["subset"], of_start.to_dict("records"), strict=True))
-        lines.append(
-            _line(subsets[ALL], subsets[ALL if start == baseline else SAME_BASIN], start == baseline)
-        )
+        lines.append(_line(subsets))
         if reasons := left_out_reasons(subsets[ALL]):
             notes.append(f"  left out from {start}: {reasons}")
         if n := subsets[ALL]["n_fallback"]:
@@ -187,26 +268,36 @@ def _target_block(target: str, summary: pd.DataFrame, baseline: str) -> str:
     return "\n".join([f"target {target}", *text, *notes])
 
 
-def _line(row: Mapping[Any, Any], same: Mapping[Any, Any], is_baseline: bool) -> tuple[str, ...]:
+def _line(subsets: Mapping[str, Mapping[Any, Any]]) -> tuple[str, ...]:
+    whole = subsets[ALL]
+    alone, same = subsets.get(NO_FALLBACK, whole), subsets.get(SAME_BASIN)
+    spent = alone if alone["n_counted"] else whole
     return (
-        row["start"],
-        f"{row['n_counted']}/{row['n_rows']}",
-        "baseline" if is_baseline else saved(row, "gradients_saved_percent"),
-        "" if is_baseline else f"{in_words(same['gradients_saved_percent_median'])} ({same['n_counted']})",
-        "" if is_baseline else saved(row, "steps_saved_percent"),
-        in_words(row["n_gradients_median"], 1),
-        in_words(row["n_steps_median"], 1),
-        in_words(row["start_above_minimum_kcal_mol_median"], 2),
-        "" if is_baseline else f"{row['n_deeper_minimum']}/{row['n_higher_minimum']}",
-        f"{in_words(row['wall_s_before_median'], 2)}+{in_words(row['wall_s_relax_median'], 2)}",
+        whole["start"],
+        f"{whole['n_counted']}/{whole['n_rows']}",
+        "baseline" if same is None else saved(alone, "gradients_saved_percent"),
+        "" if same is None or not whole["n_fallback"] else in_words(whole["gradients_saved_percent_median"]),
+        "" if same is None else f"{in_words(same['gradients_saved_percent_median'])} ({same['n_counted']})",
+        "" if same is None else fewer(alone),
+        in_words(spent["n_gradients_median"], 1),
+        in_words(spent["n_steps_median"], 1),
+        in_words(spent["start_above_minimum_kcal_mol_median"], 2),
+        "" if same is None else f"{whole['n_deeper_minimum']}/{whole['n_higher_minimum']}",
+        f"{in_words(spent['wall_s_before_median'], 2)}+{in_words(spent['wall_s_relax_median'], 2)}",
     )
 
 
 def saved(row: Mapping[Any, Any], name: str) -> str:
-    """Median and bootstrap interval of `name` in a row of the summary, such as `40 [35, 46]`."""
+    """Median and interval of `name` in a row of the summary, such as `40 [35, 46]`, or `40` alone."""
     median, low, high = (row[f"{name}_{statistic}"] for statistic in ("median", "ci_low", "ci_high"))
-    return (
-        f"{in_words(median)} [{in_words(low)}, {in_words(high)}]" if np.isfinite(median) else in_words(median)
+    return in_words(median) + (f" [{in_words(low)}, {in_words(high)}]" if np.isfinite(low) else "")
+
+
+def fewer(row: Mapping[Any, Any]) -> str:
+    """Times fewer gradients and the interval, such as `3.1 [2.6, 3.9]`."""
+    low, high = row["times_fewer_ci_low"], row["times_fewer_ci_high"]
+    return in_words(row["times_fewer"], 1) + (
+        f" [{in_words(low, 1)}, {in_words(high, 1)}]" if np.isfinite(low) else ""
     )
 
 

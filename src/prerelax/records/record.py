@@ -80,6 +80,15 @@ class Record:
             compared=True,
         ),
     ] = 0
+    gradients_of_levels: Annotated[
+        dict[str, int],
+        Column(
+            "energy+forces evaluations spent on the start, by level (`prerelax.records.settings.level_name`)",
+            kind=pa.string(),
+            compared=True,
+            absent_before=True,
+        ),
+    ] = field(default_factory=dict)
 
     fallback: Annotated[
         str | None,
@@ -224,6 +233,10 @@ TABLE_SCHEMA = pa.schema(
 
 
 def as_table(records: Iterable[Record]) -> pa.Table:
-    """The records' scalars and `n_atoms` as an Arrow table; `stages_s` as JSON."""
-    rows = [{**r.scalars(), "stages_s": json.dumps(r.stages_s), "n_atoms": len(r.numbers)} for r in records]
+    """The records' scalars and `n_atoms` as an Arrow table; mappings as JSON."""
+    rows = [{**_plain(record.scalars()), "n_atoms": len(record.numbers)} for record in records]
     return pa.Table.from_pylist(rows, schema=TABLE_SCHEMA)
+
+
+def _plain(scalars: dict[str, Any]) -> dict[str, Any]:
+    return {name: json.dumps(each) if isinstance(each, dict) else each for name, each in scalars.items()}

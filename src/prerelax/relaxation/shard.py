@@ -1,5 +1,6 @@
 """Relax the molecules of a shard at a level, resumably: every row in is one row out, whatever happens."""
 
+import json
 import signal
 import threading
 from collections import Counter
@@ -16,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.records.record import Record
-from prerelax.records.settings import settings_text
+from prerelax.records.settings import level_name, settings_text
 from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
 from prerelax.relaxation.molecule import RelaxationResult
@@ -275,6 +276,9 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
     if named.start is not None:
         spent = result.n_gradients + result.n_gradients_cheap
         changes["n_gradients_cheap"] = record.n_gradients_cheap + spent
+        level = level_name(json.loads(settings or "{}"))
+        before = record.gradients_of_levels
+        changes["gradients_of_levels"] = {**before, level: before.get(level, 0) + result.n_gradients}
         if unchanged is False:
             changes["status"] = "connectivity_changed"
             changes["message"] = f"bonds were broken or formed while relaxing to the start {named.start}"

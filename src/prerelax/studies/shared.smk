@@ -17,7 +17,7 @@ def folder_if_trained(model):
 def relaxed_with_baseline(target, starts):
     return expand(
         f"{RESULTS}/relaxed/{target}/{{start}}/{{shard}}.extxyz",
-        start=[campaign.baseline, *starts],
+        start=[campaign.baseline.start, *starts],
         shard=SHARDS,
     )
 

@@ -29,7 +29,7 @@ ShardOut = Annotated[
 StartName = Annotated[
     str | None, typer.Option("--start", help="Name of the start. Default: from the options")
 ]
-Baseline = Annotated[str, typer.Option(help="Start that the others are compared with")]
+BaselineStart = Annotated[str, typer.Option("--baseline", help="Start that the others were compared with")]
 Unlike = Annotated[
     list[Path] | None, typer.Option(help="Leave out molecules with the graph of one in this shard")
 ]
@@ -181,13 +181,21 @@ def compare(
     relaxed: Annotated[
         list[Path], typer.Argument(metavar="IN...", help="Relaxed shards, or folders of them.")
     ],
-    baseline: Baseline = "mmff94",
+    baseline: Annotated[
+        str,
+        typer.Option(
+            metavar="START[@TARGET]",
+            help="What the others are compared with: a start at each target; a start at one target, for "
+            "all of its level; or none",
+        ),
+    ] = "mmff94",
     shards: Annotated[int | None, typer.Option(min=0, help="Read the first N shards of every folder")] = None,
 ) -> None:
     """Pair every relaxation with the baseline's: gradients saved, energy deltas, RMSD, wall time."""
+    from prerelax.campaign.baseline import Baseline
     from prerelax.comparison.comparison import compare as compare_relaxations
 
-    typer.echo(compare_relaxations(out, relaxed, baseline, shards))
+    typer.echo(compare_relaxations(out, relaxed, Baseline.read(baseline), shards))
 
 
 def figures(
@@ -198,7 +206,7 @@ def figures(
         Path,
         typer.Argument(metavar="OUTDIR", help="Folder of the figures: PDF, PNG and the CSV behind each."),
     ],
-    baseline: Baseline = "mmff94",
+    baseline: BaselineStart = "mmff94",
 ) -> None:
     """Draw a campaign's figures."""
     from prerelax.comparison.figures import make_figures

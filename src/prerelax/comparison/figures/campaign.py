@@ -39,4 +39,4 @@ def make_figures(comparison: Path, outdir: Path, baseline: str = "mmff94") -> li
     for name, draw in FIGURES.items():
         figure, data = draw(relaxations, baseline)
         paths += save(figure, data, outdir, name)
-    return paths + write_table(summarise(relaxations, baseline), baseline, outdir)
+    return paths + write_table(summarise(relaxations, baseline), outdir)

@@ -1,6 +1,4 @@
-"""How many gradients each start saves: every molecule, quartiles, median and its bootstrap interval."""
-
-from typing import Any
+"""How many gradients each start saves: every molecule, quartiles, median and its interval."""
 
 import numpy as np
 import pandas as pd
@@ -24,21 +22,27 @@ from prerelax.comparison.figures.style import (
     title,
 )
 from prerelax.comparison.pairs import COUNTED
-from prerelax.comparison.statistics import Distribution, distribution
-from prerelax.comparison.summary import ALL, SAME_BASIN, groups, same_basin
+from prerelax.comparison.statistics import FEWEST, Distribution, distribution
+from prerelax.comparison.summary import NO_FALLBACK, SAME_BASIN, as_asked, groups, is_baseline, same_basin
 
 MAX_POINTS = 500
 LOWEST_PERCENT = -100.0
 """Left end of the axis: twice the baseline's gradients; molecules beyond are counted there."""
-PAPER_PERCENT = {"edm-n20": 40.0, "edm-n50": 57.0}
-"""Paper E's median share of steps saved, for QM9 at B3LYP/6-31G(2df,p) (figure 10)."""
 _ROW_MM = 11.0
 
 
 @in_house_style
 def speedup(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFrame]:
-    """Figure and the statistics behind it: gradients saved per start, of all pairs and of the same basin."""
-    others = [(target, start, rows) for target, start, rows in groups(comparison) if start != baseline]
+    """Figure and the statistics behind it: gradients saved per start, of all pairs and of the same basin.
+
+    Starts made by a fallback are drawn hollow and counted in none of the numbers. Below 8 molecules there is
+    no interval: the molecules are seen.
+    """
+    others = [
+        (target, start, rows)
+        for target, start, rows in groups(comparison)
+        if not is_baseline(rows, start, baseline)
+    ]
     targets = list(dict.fromkeys(target for target, _, _ in others))
     if not targets:
         return figure_that_says(f"No start but {baseline} was relaxed."), pd.DataFrame(columns=_DATA)
@@ -50,7 +54,7 @@ def speedup(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFra
     for part, target in zip(stacked(figure, heights), targets, strict=True):
         pairs = {start: rows[rows["pair"] == COUNTED] for each, start, rows in others if each == target}
         data += _draw_target(part.subplots(), target, pairs, colours, baseline)
-    marked = any(start in PAPER_PERCENT for _, start, _ in others)
+    marked = any(len(rows) > len(as_asked(rows)) for _, _, rows in others)
     figure.legend(
         handles=_keys(marked), loc="outside lower center", ncols=5, handletextpad=0.5, columnspacing=1.5
     )
@@ -86,13 +90,13 @@ def _draw_target(
     axes.tick_params(axis="y", length=0)
     data = []
     for place, (start, rows) in enumerate(pairs.items()):
-        subsets = {ALL: (place - 0.16, rows), SAME_BASIN: (place + 0.22, same_basin(rows))}
+        alone = as_asked(rows)
+        subsets = {NO_FALLBACK: (place - 0.16, alone), SAME_BASIN: (place + 0.22, same_basin(alone))}
+        _draw_fallbacks(axes, place - 0.18, rows.drop(alone.index)["gradients_saved_percent"], left)
         for subset, (height, counted) in subsets.items():
-            numbers = distribution(counted["gradients_saved_percent"])
+            numbers = distribution(counted["gradients_saved_percent"], counted["id"])
             _draw_row(axes, height, counted["gradients_saved_percent"], numbers, colours[start], subset, left)
             data.append({"target": target, "start": start, "subset": subset, **vars(numbers)})
-        if start in PAPER_PERCENT and len(rows):
-            axes.plot(PAPER_PERCENT[start], place - 0.16, **_PAPER_MARK)
     axes.set_yticks(range(len(pairs)), list(pairs))
     name_starts(axes.get_yticklabels(), pairs, colours)
     axes.set_xlabel(f"gradients saved against {baseline} / %")
@@ -102,7 +106,7 @@ def _draw_target(
 def _draw_row(
     axes: Axes, height: float, values: pd.Series, numbers: Distribution, colour: str, subset: str, left: float
 ) -> None:
-    right, whole = axes.get_yaxis_transform(), subset == ALL
+    right, whole = axes.get_yaxis_transform(), subset == NO_FALLBACK
     if numbers.n == 0:
         text = "no pair counts" if whole else ""
         axes.text(1.01, height, text, transform=right, va="center", color=GREY, fontsize=6.5)
@@ -117,8 +121,9 @@ def _draw_row(
         alpha=0.45,
         solid_capstyle="butt",
     )
-    interval = np.clip([numbers.ci_low, numbers.ci_high], left, 100)
-    axes.plot(interval, [height, height], color=INK, lw=1.0, marker="|", ms=4, mew=1.0)
+    if np.isfinite(numbers.ci_low):
+        interval = np.clip([numbers.ci_low, numbers.ci_high], left, 100)
+        axes.plot(interval, [height, height], color=INK, lw=1.0, marker="|", ms=4, mew=1.0)
     axes.plot(
         np.clip(numbers.median, left, 100),
         height,
@@ -129,9 +134,14 @@ def _draw_row(
         mew=0.7,
         zorder=4,
     )
-    interval_text = f"[{number(numbers.ci_low)}, {number(numbers.ci_high)}]"
-    text = f"{number(numbers.median)} %  {interval_text}  n = {numbers.n}"
+    interval_text = f"[{number(numbers.ci_low)}, {number(numbers.ci_high)}]  " if numbers.n >= FEWEST else ""
+    text = f"{number(numbers.median)} %  {interval_text}n = {numbers.n}"
     axes.text(1.01, height, text, transform=right, va="center", fontsize=6.5, color=INK if whole else GREY)
+
+
+def _draw_fallbacks(axes: Axes, height: float, values: pd.Series, left: float) -> None:
+    shown = np.clip(values.dropna(), left, 100)
+    axes.scatter(shown, np.full(len(shown), height), s=9, facecolors="none", edgecolors=GREY, linewidths=0.6)
 
 
 def _draw_molecules(axes: Axes, height: float, values: pd.Series, colour: str, left: float) -> None:
@@ -145,23 +155,12 @@ def _draw_molecules(axes: Axes, height: float, values: pd.Series, colour: str, l
         axes.text(left - 2, height - 0.26, f"◂ {beyond}", va="center", color=colour, fontsize=6)
 
 
-_PAPER_MARK: dict[str, Any] = {
-    "marker": "D",
-    "ms": 4.5,
-    "mfc": "none",
-    "mec": INK,
-    "mew": 0.9,
-    "ls": "",
-    "zorder": 5,
-}
-
-
-def _keys(with_paper: bool) -> list[Line2D]:
+def _keys(with_fallbacks: bool) -> list[Line2D]:
     keys = [
-        Line2D([], [], ls="", marker="o", ms=4.5, mfc=GREY, mec=INK, mew=0.7, label="median, all pairs"),
+        Line2D([], [], ls="", marker="o", ms=4.5, mfc=GREY, mec=INK, mew=0.7, label="median"),
         Line2D([], [], ls="", marker="o", ms=3.5, mfc="white", mec=INK, mew=0.7, label="same basin"),
-        Line2D([], [], color=INK, lw=1, marker="|", ms=4, mew=1.0, label="95 % bootstrap interval"),
+        Line2D([], [], color=INK, lw=1, marker="|", ms=4, mew=1.0, label="95 % interval"),
         Line2D([], [], color=LIGHT_GREY, lw=5, solid_capstyle="butt", label="middle half"),
     ]
-    paper = Line2D([], [], **_PAPER_MARK, label="paper E (steps, QM9, B3LYP)")
-    return [*keys, paper] if with_paper else keys
+    fallback = Line2D([], [], ls="", marker="o", ms=3, mfc="none", mec=GREY, mew=0.6, label="fallback")
+    return [*keys, fallback] if with_fallbacks else keys

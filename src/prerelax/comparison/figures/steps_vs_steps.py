@@ -29,7 +29,7 @@ from prerelax.comparison.figures.style import (
     start_colours,
 )
 from prerelax.comparison.pairs import COUNTED
-from prerelax.comparison.summary import SAME_BASIN_KCAL_MOL, groups
+from prerelax.comparison.summary import SAME_BASIN_KCAL_MOL, groups, is_baseline
 
 MAX_POINTS = 2000
 """Drawn in one panel; of more molecules a random sample, while the median is that of all."""
@@ -50,7 +50,7 @@ def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.
     """
     of_target: dict[str, dict[str, pd.DataFrame]] = {}
     for target, start, relaxations in groups(comparison):
-        if start != baseline:
+        if not is_baseline(relaxations, start, baseline):
             of_target.setdefault(target, {})[start] = relaxations
     if not of_target:
         return figure_that_says(f"No start but {baseline} was relaxed."), comparison[_DATA].iloc[:0]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from prerelax.comparison.summary import ALL, SAME_BASIN, in_words, left_out_reasons, saved
+from prerelax.comparison.pairs import BASELINE
+from prerelax.comparison.summary import ALL, NO_FALLBACK, SAME_BASIN, fewer, in_words, left_out_reasons, saved
 
 _STYLE = """\
 body { font: 14px/1.45 system-ui, sans-serif; color: #222; margin: 1.5em; }
@@ -21,69 +22,76 @@ td.reasons { text-align: left; white-space: normal; color: #767676; }
 p { max-width: 60em; }
 """
 _EXPLANATION = """\
-Saved: median of 100·(1 − own count / baseline's count) and its 95 % bootstrap interval, over the pairs of
-relaxations that both converged and kept the molecule's bonds. Same basin: only pairs whose two minima agree
-to 0.2 kcal/mol. Gradients are energy and force evaluations at the target, steps accepted moves of the
-optimizer. Start above minimum: energy of the start above the minimum that it relaxes to itself. Deeper /
-higher: minima more than 0.2 kcal/mol below / above the baseline's. Seconds: before (embedding, force field,
-diffusion, ...) + relaxation. Fallbacks: starts made by another method than asked for. Counts, energies, RMSD
-and seconds are medians."""
+Saved: median of 100·(1 − own count / baseline's count) and its 95 % interval (none below 8 molecules), over
+the pairs of relaxations that both converged and kept the molecule's bonds, of starts made as asked for;
+beside it of all, those made by a fallback included. Conformers of a molecule are averaged. Same basin: only
+pairs whose two minima agree to 0.2 kcal/mol. Times fewer: gradients of the baseline over those of the start,
+both summed. Gradients are energy and force evaluations at the target's level, wherever they were spent; steps
+are accepted moves of the optimizer. Start above minimum: energy of the start above the minimum that it
+relaxes to itself. Deeper / higher: minima more than 0.2 kcal/mol below / above the baseline's. Seconds:
+before (embedding, force field, diffusion, ...) + relaxation. Counts, energies, RMSD and seconds are medians,
+unless said otherwise."""
 
 
-def write_table(summary: pd.DataFrame, baseline: str, folder: Path) -> list[Path]:
+def write_table(summary: pd.DataFrame, folder: Path) -> list[Path]:
     """Write table.html and table.csv to `folder`: one line per target and start of a summary."""
-    lines = displayed(summary, baseline)
+    lines = displayed(summary)
     html, csv = folder / "table.html", folder / "table.csv"
-    html.write_text(_page(lines, baseline), encoding="utf-8")
+    html.write_text(_page(lines), encoding="utf-8")
     lines.to_csv(csv, index=False)
     return [html, csv]
 
 
-def displayed(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def displayed(summary: pd.DataFrame) -> pd.DataFrame:
     """The summary's most telling numbers as text, one row per target and start."""
     lines = []
-    for (target, start), rows in summary.groupby(["target", "start"], sort=False):
+    for (target, _), rows in summary.groupby(["target", "start"], sort=False):
         subsets = dict(zip(rows["subset"], rows.to_dict("records"), strict=True))
-        lines.append({"target": target, **_line(subsets[ALL], subsets.get(SAME_BASIN), start == baseline)})
+        lines.append({"target": target, **_line(subsets)})
     return pd.DataFrame(lines)
 
 
-def _line(row: dict[Any, Any], same: dict[Any, Any] | None, is_baseline: bool) -> dict[str, str]:
+def _line(subsets: dict[str, dict[Any, Any]]) -> dict[str, str]:
+    whole = subsets[ALL]
+    alone, same = subsets.get(NO_FALLBACK, whole), subsets.get(SAME_BASIN)
+    row = alone if alone["n_counted"] else whole
     before, relax = row["wall_s_before_median"], row["wall_s_relax_median"]
     return {
         "start": row["start"],
-        "pairs counted": f"{row['n_counted']} of {row['n_rows']}",
-        "gradients saved / %": "baseline" if is_baseline else saved(row, "gradients_saved_percent"),
-        "gradients saved, same basin / %": "" if same is None else saved(same, "gradients_saved_percent"),
-        "steps saved / %": "" if is_baseline else saved(row, "steps_saved_percent"),
+        "pairs counted": f"{whole['n_counted']} of {whole['n_rows']}",
+        "gradients saved / %": BASELINE if same is None else saved(alone, "gradients_saved_percent"),
+        "fallbacks included / %": "" if same is None else saved(whole, "gradients_saved_percent"),
+        "same basin / %": "" if same is None else saved(same, "gradients_saved_percent"),
+        "steps saved / %": "" if same is None else saved(alone, "steps_saved_percent"),
+        "times fewer gradients, by sums": "" if same is None else fewer(alone),
         "gradients": in_words(row["n_gradients_median"], 1),
         "steps": in_words(row["n_steps_median"], 1),
         "start above minimum / kcal/mol": in_words(row["start_above_minimum_kcal_mol_median"], 2),
         "minimum deeper / higher": ""
-        if is_baseline
-        else f"{row['n_deeper_minimum']} / {row['n_higher_minimum']}",
+        if same is None
+        else f"{whole['n_deeper_minimum']} / {whole['n_higher_minimum']}",
         "RMSD start to minimum / Å": in_words(row["rmsd_symmetry_ang_median"], 3),
         "seconds": f"{in_words(before, 2)} + {in_words(relax, 2)}",
-        "fallbacks": str(row["n_fallback"]),
-        "left out": left_out_reasons(row),
+        "fallbacks": str(whole["n_fallback"]),
+        "left out": left_out_reasons(whole),
     }
 
 
-def _page(lines: pd.DataFrame, baseline: str) -> str:
+def _page(lines: pd.DataFrame) -> str:
     body = ["<p>No relaxations to compare.</p>\n"]
     if len(lines):
         targets = lines.groupby("target", sort=False)
-        body = [_target(str(target), rows, baseline) for target, rows in targets]
+        body = [_target(str(target), rows) for target, rows in targets]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Summary</title>\n'
         f"<style>\n{_STYLE}</style></head><body>\n{''.join(body)}<p>{_EXPLANATION}</p>\n</body></html>\n"
     )
 
 
-def _target(target: str, rows: pd.DataFrame, baseline: str) -> str:
+def _target(target: str, rows: pd.DataFrame) -> str:
     rows = rows.drop(columns="target")
     head = "".join(f"<th>{escape(name)}</th>" for name in rows.columns)
-    lines = "".join(_row(row, row["start"] == baseline) for row in rows.to_dict("records"))
+    lines = "".join(_row(row, row["gradients saved / %"] == BASELINE) for row in rows.to_dict("records"))
     return f"<h2>Target {escape(target)}</h2>\n<table>\n<tr>{head}</tr>\n{lines}</table>\n"
 
 

@@ -30,7 +30,7 @@ rule outlier:
         results=subpath(output[0], ancestor=2),
         figure=subpath(output[0], strip_suffix=".png"),
         settings=lambda wildcards: as_json(
-            studies["outlier"].settings(campaign.baseline, wildcards.target)
+            studies["outlier"].settings(campaign.baseline.start, wildcards.target)
         ),
     shell:
         "prerelax study outlier {params.results:q} {wildcards.target} {params.figure:q}"

@@ -108,6 +108,6 @@ def _row(
         "paper_percent": PAPER_STEPS_SAVED_PERCENT.get(checkpoint.steps, np.nan),
     }
     for quantity in ("steps_saved_percent", "gradients_saved_percent"):
-        numbers = vars(distribution(counted[quantity]))
+        numbers = vars(distribution(counted[quantity], counted["id"]))
         row |= {f"{quantity}_{name}": value for name, value in numbers.items() if name != "n"}
     return row

@@ -8,6 +8,7 @@ from prerelax.studies.training.config import SpeedupSettings
 
 def training(results: Results, target: Target, figure: Figure, settings: Settings) -> None:
     """Steps saved by a training's checkpoints, epoch by epoch (paper E, figures 10 right and 17)."""
+    from prerelax.campaign.baseline import Baseline
     from prerelax.comparison.comparison import comparison_of
     from prerelax.comparison.figures.style import save
     from prerelax.studies.training.analysis import training_speedup, with_epochs
@@ -16,7 +17,9 @@ def training(results: Results, target: Target, figure: Figure, settings: Setting
     chosen = read_settings(SpeedupSettings, settings)
     checkpoints = with_epochs(chosen.checkpoints, results / "training")
     folders = [results / "relaxed" / target / start for start in (chosen.baseline, *checkpoints)]
-    table = training_speedup(comparison_of(folders, chosen.baseline), chosen.baseline, checkpoints)
+    table = training_speedup(
+        comparison_of(folders, Baseline(start=chosen.baseline)), chosen.baseline, checkpoints
+    )
     drawn, data = draw(table)
     save(drawn, data, figure.parent, figure.name)
     columns = ["model", "steps", "epoch", "subset", "n_counted", "left_out", "steps_saved_percent_median"]

@@ -45,13 +45,13 @@ class TrainingStudy(RootModel[list[str]], Study):
     def settings(campaign: Campaign, target: str) -> SpeedupSettings:
         """Starts from the baseline by checkpoints, and by the newest models that the campaign trains."""
         return SpeedupSettings(
-            baseline=campaign.baseline,
+            baseline=campaign.baseline.start,
             checkpoints={
                 name: Checkpoint(model=start.model, epoch=start.epoch, steps=start.steps or 50)
                 for name, start in campaign.starts.items()
                 if isinstance(start, DiffuseStart)
                 and name in campaign.starts_of(target)
-                and start.from_ == campaign.baseline
+                and start.from_ == campaign.baseline.start
                 and (start.epoch or start.model in campaign.denoisers)
             },
         )
