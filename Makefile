@@ -4,7 +4,7 @@ CORES ?= $(shell nproc)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: example test test-all test-cluster lint docs setup clean
+.PHONY: example test test-all test-faults test-cluster lint docs setup clean
 .DEFAULT_GOAL := example
 
 setup: $(VENV)/ready
@@ -27,6 +27,10 @@ test: $(VENV)/ready
 
 test-all: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=20 -m "not cluster"
+
+# Files that rot, campaigns that are killed, readers fed with nonsense; part of test-all. PRERELAX_FAULTS=0.1 for a tenth.
+test-faults: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/faults tests/workflow/test_made_again.py
 
 # Brings a SLURM of its own where root and apt-get are here, and takes it away again; MARK="cluster" for the slow ones.
 test-cluster: $(VENV)/ready

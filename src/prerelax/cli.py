@@ -3,7 +3,6 @@
 Exit status 0 when the shard was processed, even if rows failed; 2 for a wrong call, config or file.
 """
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -18,7 +17,8 @@ from prerelax.verbs.renamed import RENAMED_OPTIONS, RENAMED_VERBS
 from prerelax.verbs.study import study_app
 
 TRAINING = "Denoisers and data"
-DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+NO_MEMORY = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
+"""What the loader of shared libraries says under a limit of memory."""
 
 
 class Verbs(TyperGroup):
@@ -70,10 +70,16 @@ def main() -> None:
     except UserError as error:
         _refuse(str(error))
     except OSError as error:
-        if error.errno not in DISK_REFUSES:
+        if error.errno is None:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        _refuse(f"{place}{error.strerror}; run again once the disk takes files")
+        _refuse(f"{place}{error.strerror}; nothing finished is lost: run again once that is mended")
+    except MemoryError:
+        _refuse("too little memory; nothing finished is lost: run again with more")
+    except ImportError as error:
+        if not any(words in str(error) for words in NO_MEMORY):
+            raise
+        _refuse(f"too little memory to load a library ({error}); run again with more")
 
 
 def _refuse(sentence: str) -> None:

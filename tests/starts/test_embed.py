@@ -1,5 +1,6 @@
 """The start `rdkit`: deterministic, in order, one row per conformer."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,30 @@ def embedded_rows(path: Path, rows: slice | None = None, conformers: int = 1, se
     out = path.parent / "out.extxyz"
     embed_shard(path, out, rows, conformers, seed)
     return read_shard(out)
+
+
+def test_a_large_molecule_that_takes_too_long_is_embed_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "LIMIT_S", 3.0)
+    (tmp_path / "m.csv").write_text(f"id,smiles\nlong,{'C' * 900}\nshort,CO\n")
+    began = time.monotonic()
+    embed.embed_shard(tmp_path / "m.csv", tmp_path / "0.extxyz", None, 1, 42)
+    assert time.monotonic() - began < 120
+    rows = read_shard(tmp_path / "0.extxyz")
+    assert [row.status for row in rows] == ["embed_failed", "ok"]
+    assert (
+        "stopped at the limit of 3 s for 2702 atoms; give the molecule with its coordinates"
+        in rows[0].message
+    )
+
+
+def test_a_large_molecule_comes_out_of_its_process_as_without_one(tmp_path, monkeypatch):
+    (tmp_path / "m.csv").write_text(f"id,smiles\nm,{'CC(=O)N' * 3}[C@@H](C)O\n")
+    embed.embed_shard(tmp_path / "m.csv", tmp_path / "0.extxyz", None, 1, 42)
+    monkeypatch.setattr(embed, "LARGE", 5)
+    embed.embed_shard(tmp_path / "m.csv", tmp_path / "1.extxyz", None, 1, 42)
+    here, there = (read_shard(tmp_path / f"{n}.extxyz")[0] for n in (0, 1))
+    assert here.status == there.status == "ok"
+    assert np.array_equal(here.positions, there.positions)
 
 
 def test_rows_out_are_rows_times_conformers_in_order(table: Path) -> None:

@@ -75,21 +75,28 @@ class Unfit:
 def unfit_shards(campaign: Campaign, results: Path, shards: Sequence[Shard]) -> list[Unfit]:
     """The finished shards that cannot stand, in the order of the stages. Changes nothing."""
     found: list[Unfit] = []
-    rows_known: dict[str, bool] = {}
+    rows = rows_expected(campaign, shards)
     with ThreadPoolExecutor(READERS) as readers:
         for stage in stages(campaign):
-            rows_known[stage.name] = rows_known.get(stage.source or "", True) and _keeps_rows(stage)
             numbers = finished_shards(results, stage, len(shards))
             if not numbers:
                 continue
             expected = _expected_settings(campaign, stage)
-            n_rows = [
-                (shards[n].last - shards[n].first) * campaign.conformers if rows_known[stage.name] else None
-                for n in numbers
-            ]
+            of_stage = rows[stage.name]
+            n_rows = [of_stage[number] if of_stage else None for number in numbers]
             frames = [shard_path(results, stage, number) for number in numbers]
             found += filter(None, readers.map(partial(_unfit, expected=expected), frames, n_rows))
     return found
+
+
+def rows_expected(campaign: Campaign, shards: Sequence[Shard]) -> dict[str, list[int] | None]:
+    """Rows of each shard by stage; None for stages behind one that makes several rows of a molecule."""
+    rows = [(shard.last - shard.first) * campaign.conformers for shard in shards]
+    known: dict[str, list[int] | None] = {}
+    for stage in stages(campaign):
+        is_known = stage.source is None or known.get(stage.source) is not None
+        known[stage.name] = rows if is_known and _keeps_rows(stage) else None
+    return known
 
 
 def told(unfit: Sequence[Unfit]) -> set[str]:

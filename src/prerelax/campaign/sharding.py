@@ -1,13 +1,14 @@
 """Which rows of the input each shard treats, and how a begun campaign keeps to it.
 
-`results/<campaign>/shards.csv` is written when a campaign begins: one line `shard,first,last,digest` for each
-shard, rows counted from 0, `last` not included. Shards that stand there never change, so rows appended to the
-input come into new shards and nothing else is computed again. Standard library only: every cluster job
-reads this while it parses the workflow.
+`results/<campaign>/shards.csv` is written when a campaign begins: one line `shard,first,last,digest,check`
+for each shard, rows counted from 0, `last` not included, `check` a check sum of what stands before it. Shards
+that stand there never change, so rows appended to the input come into new shards and nothing else is computed
+again. Standard library only: every cluster job reads this while it parses the workflow.
 """
 
 import csv
 import hashlib
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from prerelax.molecules.input_files import count_rows, row_texts
 from prerelax.records.atomic_write import write_text_atomically
 
 SHARDS_FILE = "shards.csv"
-_COLUMNS = ["shard", "first", "last", "digest"]
+_COLUMNS = ["shard", "first", "last", "digest", "check"]
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,20 @@ def row_digests(molecules: Path, shards: Sequence[Shard]) -> Iterator[str]:
 def read_shards(path: Path) -> list[Shard]:
     """The shards of a shards.csv; none where there is no such file. Raises UserError if damaged."""
     try:
-        text = path.read_text()
+        text = path.read_text(errors="replace")
     except FileNotFoundError:
         return []
     rows = list(csv.DictReader(text.splitlines()))
     try:
         shards = [Shard(int(row["first"]), int(row["last"]), row["digest"]) for row in rows]
         ends = [0, *(shard.last for shard in shards)]
-        whole = bool(shards) and all(s.first == end < s.last for s, end in zip(shards, ends, strict=False))
+        # Lists of earlier versions have no check sums.
+        summed = all(row.get("check", line) == line for row, line in zip(rows, _checks(shards), strict=True))
+        whole = (
+            summed
+            and bool(shards)
+            and all(s.first == end < s.last for s, end in zip(shards, ends, strict=False))
+        )
     except (KeyError, TypeError, ValueError):
         whole = False
     if not whole:
@@ -151,5 +158,11 @@ def write_shards(path: Path, shards: Sequence[Shard]) -> None:
 def shards_text(shards: Sequence[Shard]) -> str:
     """The lines of a shards.csv."""
     lines = [",".join(_COLUMNS)]
-    lines += [f"{shard_name(n)},{s.first},{s.last},{s.digest}" for n, s in enumerate(shards)]
+    checks = zip(shards, _checks(shards), strict=True)
+    lines += [f"{shard_name(n)},{s.first},{s.last},{s.digest},{check}" for n, (s, check) in enumerate(checks)]
     return "\n".join(lines) + "\n"
+
+
+def _checks(shards: Sequence[Shard]) -> list[str]:
+    lines = (f"{shard_name(n)},{s.first},{s.last},{s.digest}" for n, s in enumerate(shards))
+    return [f"{zlib.crc32(line.encode()):08x}" for line in lines]

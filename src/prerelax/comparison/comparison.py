@@ -35,6 +35,7 @@
 
 import csv
 from collections.abc import Collection, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from prerelax.campaign.baseline import Baseline
+from prerelax.campaign.inspection import rows_expected
+from prerelax.campaign.layout import relaxed_folder
+from prerelax.campaign.sharding import SHARDS_FILE, read_shards, shard_name
+from prerelax.campaign.stages import read_campaign
 from prerelax.comparison.levels import differing_settings, differing_starts
 from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
@@ -111,10 +116,10 @@ def compare(
 
     `inputs` are relaxed shards, or folders `relaxed/<target>/<start>` of which the first `n_shards` are read
     (None: all). Relaxations from `baseline` are what the others are paired with; None: nothing is.
-    Raises ShardError (a shard missing or cut short) and ComparisonError (rows twice, no baseline anywhere,
-    two levels under one target's name).
+    Raises ShardError (a shard missing, cut short or without some of its rows) and ComparisonError (rows
+    twice, no baseline anywhere, two levels under one target's name, two denoisers under one start's).
     """
-    relaxations = read_relaxations(inputs, n_shards)
+    relaxations = read_relaxations(inputs, n_shards, _rows_expected(inputs))
     notes = [*differing_settings(relaxations), *differing_starts(relaxations)]
     table = pair_with_baseline(relaxations, baseline)
     del relaxations
@@ -128,6 +133,21 @@ def compare(
         out.with_name("summary.csv"), lambda part: summary.to_csv(part, index=False, float_format="%.6g")
     )
     return "\n\n".join([*notes, summary_text(summary, str(baseline) if baseline else None)])
+
+
+def _rows_expected(inputs: Sequence[Path]) -> dict[Path, int]:
+    """Rows of the shards of folders in a campaign's results, by its config and shards.csv there."""
+    expected: dict[Path, int] = {}
+    for results, folders in groupby(inputs, lambda folder: folder.absolute().parent.parent.parent):
+        kept, shards = results / "campaign.yaml", read_shards(results / SHARDS_FILE)
+        if not kept.is_file() or not shards:
+            continue
+        rows = rows_expected(read_campaign(kept), shards)
+        for folder in folders:
+            of_stage = rows.get(relaxed_folder(folder.parent.name, folder.name))
+            for number, n_rows in enumerate(of_stage or []):
+                expected[folder / f"{shard_name(number)}.extxyz"] = n_rows
+    return expected
 
 
 def comparison_of(inputs: Sequence[Path], baseline: Baseline) -> pd.DataFrame:

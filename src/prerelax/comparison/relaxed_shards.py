@@ -1,7 +1,7 @@
 """The relaxed shards of a campaign as one Arrow table: the scalars alone, read file by file."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prerelax.records.record import COLUMNS, TABLE_SCHEMA, as_table
-from prerelax.records.seal import ShardError, check_size, opened_table, table_path
+from prerelax.records.seal import ShardError, check_size, opened_table, refused, table_path
 from prerelax.records.settings import level_name
 from prerelax.records.shard import read_shard
 
@@ -64,7 +64,9 @@ def _number_width(folders: Iterable[Path]) -> int:
     return width
 
 
-def read_relaxations(inputs: Sequence[Path], n_shards: int | None = None) -> pa.Table:
+def read_relaxations(
+    inputs: Sequence[Path], n_shards: int | None = None, expected: Mapping[Path, int] | None = None
+) -> pa.Table:
     """Every row of the shards of `inputs` (see `shard_files`), in their order.
 
     Columns are the scalars of `prerelax.records.record.Record` under their names, with its units, except for
@@ -72,12 +74,20 @@ def read_relaxations(inputs: Sequence[Path], n_shards: int | None = None) -> pa.
     `wall_s_before_<stage>` for each stage before. `level` and `optimizer` are those of the settings, null on
     rows that were not relaxed; `n_gradients_of_start` are gradients at that level which made the start. Reads
     the Parquet table beside each shard, and the frames only where that table is missing. Raises ShardError
-    where a file is missing, is no shard or holds rows that were never meant for a target.
+    where a file is missing, is no shard, holds rows that were never meant for a target, or another number of
+    rows than `expected` of it.
     """
     files = shard_files(inputs, n_shards)
-    tables = [_with_names_of_shard(_read(file), file) for file in files] or [as_table([]).select(_COLUMNS)]
-    tables = [_with_seconds(_with_level(table)) for table in tables]
+    tables = [_with_names_of_shard(_read_whole(file, expected or {}), file) for file in files]
+    tables = [_with_seconds(_with_level(table)) for table in tables or [as_table([]).select(_COLUMNS)]]
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+
+
+def _read_whole(shard: Path, expected: Mapping[Path, int]) -> pa.Table:
+    table = _read(shard)
+    if table.num_rows != expected.get(shard, table.num_rows):
+        raise refused(shard, f"{shard}: {table.num_rows} rows where the campaign has {expected[shard]}")
+    return table
 
 
 def _read(shard: Path) -> pa.Table:

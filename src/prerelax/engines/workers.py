@@ -25,6 +25,8 @@ from prerelax.errors import UserError
 from prerelax.molecules.status import Status
 
 POLL_S = 0.2
+READY_S = 600.0
+"""For a worker to import its engine, from a slow network disk as well."""
 LAST_WORDS = 300
 
 Line = dict[str, Any]
@@ -88,6 +90,10 @@ def _path() -> list[str]:
     return others if len(others) == len(sys.path) else [*others, here]
 
 
+class WorkersError(UserError):
+    """Worker processes that do not start; the message has their last words."""
+
+
 class Workers:
     """`n_workers` processes of `threads` threads each that are started when needed; use as a context.
 
@@ -120,7 +126,7 @@ class Workers:
         """Indices of `tasks` and their answers, as they come; begun in the order given.
 
         `on_begin` hears each index before a worker does. Raises UserError where a worker refuses the setup,
-        RuntimeError where workers cannot start.
+        WorkersError where workers cannot start, or are not ready after READY_S.
         """
         waiting = deque(range(len(tasks)))
         unfinished = len(tasks)
@@ -148,7 +154,7 @@ class Workers:
             env=os.environ | thread_variables(self.threads),
             start_new_session=True,
         )
-        worker = _Worker(process, stderr)
+        worker = _Worker(process, stderr, began=time.monotonic())
         self._workers.append(worker)
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
@@ -179,13 +185,19 @@ class Workers:
         code = worker.process.wait()
         words = worker.last_words()
         if not worker.ready:
-            raise RuntimeError(f"a worker did not start ({self.module}, exit status {code}): {words}")
+            raise WorkersError(f"a worker did not start ({self.module}, exit status {code}): {words}")
         if worker.task is not None:
             yield worker.task, worker.lost(*cause_of_death(code, words))
         self._end(worker)
 
     def _overdue(self) -> Iterator[tuple[int, Lost]]:
         for worker in list(self._workers):
+            if not worker.ready and worker.seconds() > READY_S:
+                words = worker.last_words()
+                raise WorkersError(
+                    f"a worker was not ready after {READY_S:g} s ({self.module}): "
+                    f"{words or 'it said nothing'}; the disk that Python lies on may hang"
+                )
             if self.timeout_s is not None and worker.task is not None and worker.seconds() > self.timeout_s:
                 yield worker.task, worker.lost("timeout", f"stopped at the limit of {self.timeout_s:g} s")
                 self._end(worker)

@@ -50,6 +50,11 @@ def _csv_records(
                     row += 1
                     yield cells[id_at].strip() if id_at < len(cells) else "", cells
         except (csv.Error, OSError, EOFError, UnicodeError) as error:
+            if "field limit" in str(error):
+                raise InputFileError(
+                    f"{path}: row {row + 1} has a field of more than {csv.field_size_limit()} characters, "
+                    "which is no SMILES; look for a quotation mark before it that is not closed, or remove it"
+                ) from error
             raise InputFileError(
                 f"{path}: the table breaks after its row {row} ({error}); "
                 "look for a quotation mark that is not closed"

@@ -40,7 +40,7 @@ class WorkerPool:
         """Indices of `molecules` and their results, as they finish; begun in the order given.
 
         `on_begin` hears each index before a worker does. Raises UserError where the engine refuses the level,
-        RuntimeError where workers cannot start.
+        WorkersError where workers cannot start.
         """
         tasks = [
             {

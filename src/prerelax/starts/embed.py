@@ -3,6 +3,7 @@
 Riniker & Landrum, J. Chem. Inf. Model. 2015, 55, 2562; ETKDGv3: Wang et al., ibid. 2020, 60, 2044.
 """
 
+import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
 from prerelax.datasets.graph_split import graph_key
+from prerelax.engines.workers import Lost, Workers
 from prerelax.errors import UserError
 from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.molecule import Molecule, read_molecules
@@ -25,6 +27,12 @@ START = "rdkit"
 
 MAX_TRIALS = 200
 """Initial guesses for each way of embedding. Molecules that can be embedded need a few."""
+
+LARGE = 150
+"""Atoms of a molecule that is embedded in a process of its own."""
+
+LIMIT_S = 240.0
+"""Of that process."""
 
 TIMEOUT_S = 60
 """Of each way of embedding: a guard against very large cages, far above what ordinary molecules take."""
@@ -94,8 +102,7 @@ def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterato
         if molecule.mol is not None and conformer == 0 and molecule.positions is not None:
             geometry, note = molecule.positions, _joined(note, "the geometry is the one given")
         elif molecule.mol is not None and not failure:
-            geometry = embedded_positions(molecule.mol, seed + conformer)
-            failure = "" if geometry is not None else _why_not(molecule.mol, seed + conformer)
+            geometry, failure = _embedded_in_time(molecule.mol, seed + conformer)
         changes = {"conformer": conformer, "message": note}
         if geometry is not None:
             changes |= {"numbers": molecule.numbers, "positions": geometry}
@@ -118,12 +125,32 @@ def _embedded_again(record: Record, seed: int, start: str) -> Record:
         return replace(record, start=start)
     began = perf_counter()
     mol = mol_from_mapped_smiles(record.smiles)
-    geometry = embedded_positions(mol, seed + record.conformer)
+    geometry, message = _embedded_in_time(mol, seed + record.conformer)
     wall_s = perf_counter() - began
     if geometry is None:
-        message = _why_not(mol, seed + record.conformer)
         return record.after_stage(start, wall_s, start=start, status="embed_failed", message=message)
     return record.after_stage(start, wall_s, start=start, message="", positions=geometry)
+
+
+def _embedded_in_time(mol: Chem.Mol, seed: int) -> tuple[NDArray[np.float64] | None, str]:
+    """Positions [n_atoms, 3] in Å, or why there are none.
+
+    RDKit looks at its own time limit between some steps only, and a large molecule can stay in one of them
+    for hours: it is embedded in a process of its own, which ends after LIMIT_S.
+    """
+    if mol.GetNumAtoms() <= LARGE:
+        geometry = embedded_positions(mol, seed)
+        return geometry, "" if geometry is not None else why_not(mol, seed)
+    task = {"mol": base64.b64encode(mol.ToBinary(Chem.PropertyPickleOptions.AllProps)).decode(), "seed": seed}
+    with Workers("prerelax.starts.embedding_worker", {}, timeout_s=LIMIT_S) as workers:
+        ((_, answer),) = workers.run([task])
+    if isinstance(answer, Lost):
+        return None, (
+            f"RDKit: {answer.message} for {mol.GetNumAtoms()} atoms; give the molecule with its coordinates "
+            "as SDF or XYZ"
+        )
+    positions = answer["positions"]
+    return None if positions is None else np.array(positions), answer["why"]
 
 
 def embedded_positions(mol: Chem.Mol, seed: int) -> NDArray[np.float64] | None:
@@ -147,7 +174,7 @@ def embedded_positions(mol: Chem.Mol, seed: int) -> NDArray[np.float64] | None:
     return None
 
 
-def _why_not(mol: Chem.Mol, seed: int) -> str:
+def why_not(mol: Chem.Mol, seed: int) -> str:
     """Tells whether the stereochemistry cannot be embedded, or the bonds themselves."""
     if any(element.specified == Chem.StereoSpecified.Specified for element in Chem.FindPotentialStereo(mol)):
         without_stereo = Chem.Mol(mol)

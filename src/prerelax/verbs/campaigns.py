@@ -1,4 +1,4 @@
-"""`prerelax init | plan | status | retry | schema`: a campaign before, while and after it runs."""
+"""`prerelax init | plan | status | retry | verify | schema`: a campaign before, while and after it runs."""
 
 import json
 from collections.abc import Callable
@@ -92,6 +92,26 @@ def retry(
     typer.echo(retry_text(retried, dry_run))
 
 
+def verify(
+    config: Annotated[
+        Path, typer.Argument(metavar="CAMPAIGN", help="The campaign's config, or its folder in results/.")
+    ],
+    sample: Annotated[int, typer.Option(min=0, help="Relaxed rows to compute again at each target")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses these rows")] = 0,
+) -> None:
+    """Prove a finished campaign: every row accounted for, every file whole, a sample computed again."""
+    from prerelax.campaign.stages import read_campaign
+    from prerelax.comparison.verification import Sample, verify
+
+    is_folder = config.is_dir()
+    directory = config.absolute().parent.parent if is_folder else Path()
+    campaign = read_campaign(config / "campaign.yaml" if is_folder else config)
+    verdict = verify(campaign, directory, Sample(sample, seed), lambda line: typer.echo(line, err=True))
+    typer.echo(verdict.text)
+    if verdict.problems:
+        raise typer.Exit(1)
+
+
 def schema(
     out: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: standard output.")] = None,
 ) -> None:
@@ -110,5 +130,6 @@ VERBS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "status": status,
     "retry": retry,
+    "verify": verify,
     "schema": schema,
 }

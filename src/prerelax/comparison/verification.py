@@ -1,0 +1,252 @@
+"""A campaign proves itself: every row accounted for, every file whole, a sample computed again.
+
+What was found right is noted in `SHA256SUMS` in the results, as `sha256sum` writes it: a later call sees a
+file that changed although nobody wrote it.
+"""
+
+import hashlib
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.inspection import rows_expected, unfit_shards
+from prerelax.campaign.layout import relaxed_folder
+from prerelax.campaign.sharding import SHARDS_FILE, Shard, read_shards, row_digests
+from prerelax.campaign.stages import Stage, shard_path, stages
+from prerelax.comparison.comparison import compare
+from prerelax.engines import engine_named
+from prerelax.errors import UserError
+from prerelax.molecules.graph import connectivity_unchanged
+from prerelax.molecules.status import PROCEED
+from prerelax.records.atomic_write import write_text_atomically
+from prerelax.records.record import Record
+from prerelax.records.shard import ShardError, read_shard
+from prerelax.relaxation.pool import WorkerPool
+from prerelax.relaxation.settings import Relaxation, Resources
+
+SUMS = "SHA256SUMS"
+CHEAP_EV, OTHER_EV = 1e-4, 1e-3
+"""By which an energy computed again may differ: at a cheap level, and where a self-consistent field began
+from another guess."""
+FORCE_EV_ANG = 5e-3
+"""The same for the largest force on an atom."""
+
+
+@dataclass
+class Verdict:
+    """What was looked at, and what is wrong."""
+
+    looked_at: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """For the terminal."""
+        wrong = [f"wrong: {problem}" for problem in self.problems]
+        end = f"{len(wrong)} problems" if wrong else "everything is as it should be"
+        return "\n".join([*self.looked_at, *wrong, end])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many relaxed rows are computed again at each target, and which."""
+
+    n_rows: int = 5
+    seed: int = 0
+
+
+def verify(
+    campaign: Campaign, directory: Path, sample: Sample, report: Callable[[str], None] = lambda line: None
+) -> Verdict:
+    """Look at everything in the results of a campaign run in `directory`; changes nothing but SHA256SUMS.
+
+    Raises UserError where the campaign has not begun.
+    """
+    results = directory / "results" / campaign.campaign
+    shards = read_shards(results / SHARDS_FILE)
+    if not shards:
+        raise UserError(f"{results / SHARDS_FILE}: no shards yet; run the campaign first")
+    verdict = Verdict()
+    _input(verdict, directory / campaign.molecules, shards)
+    relaxed = _rows(verdict, campaign, results, shards, report)
+    verdict.problems += [unfit.sentence for unfit in unfit_shards(campaign, results, shards)]
+    _comparison(verdict, campaign, results, len(shards))
+    for target, rows in relaxed.items():
+        report(f"computing rows of target {target} again")
+        _computed_again(verdict, target, campaign.targets[target], rows, sample)
+    _sums(verdict, results)
+    return verdict
+
+
+def _input(verdict: Verdict, molecules: Path, shards: Sequence[Shard]) -> None:
+    try:
+        found = list(row_digests(molecules, shards))
+    except UserError as error:
+        verdict.problems.append(str(error))
+        return
+    pairs = enumerate(zip(shards, found, strict=True))
+    changed = [number for number, (shard, now) in pairs if shard.digest not in ("", now)]
+    n_rows = shards[-1].last
+    verdict.looked_at.append(f"{molecules}: {n_rows} rows in {len(shards)} shards")
+    if changed:
+        verdict.problems.append(
+            f"{molecules}: rows of shard {changed[0]:04d} and {len(changed) - 1} more are not those that the "
+            "campaign began with; run the campaign again"
+        )
+
+
+def _rows(
+    verdict: Verdict,
+    campaign: Campaign,
+    results: Path,
+    shards: Sequence[Shard],
+    report: Callable[[str], None],
+) -> dict[str, list[Record]]:
+    """Read every shard of every stage; the relaxed rows by target."""
+    expected = rows_expected(campaign, shards)
+    names: dict[str, list[list[tuple[str, int]] | None]] = {}
+    relaxed: dict[str, list[Record]] = {}
+    for stage in stages(campaign):
+        report(f"reading {stage.name}")
+        counts = expected[stage.name]
+        statuses: Counter[str] = Counter()
+        names[stage.name] = []
+        for number in range(len(shards)):
+            path = shard_path(results, stage, number)
+            try:
+                rows = read_shard(path)
+            except ShardError as error:
+                verdict.problems.append(str(error))
+                names[stage.name].append(None)
+                continue
+            statuses.update(row.status for row in rows)
+            names[stage.name].append([(row.id, row.conformer) for row in rows])
+            if counts is not None and len(rows) != counts[number]:
+                verdict.problems.append(f"{path}: {len(rows)} rows where the campaign has {counts[number]}")
+            elif counts is not None and stage.source is not None:
+                before = names[stage.source][number]
+                if before is not None and before != names[stage.name][number]:
+                    verdict.problems.append(f"{path}: its rows are not those of {stage.source}")
+            verdict.problems += [f"{path}: {sentence}" for sentence in _contradictions(rows, stage)]
+            if stage.name.startswith("relaxed/"):
+                relaxed.setdefault(stage.name.split("/")[1], []).extend(rows)
+        words = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
+        into = f" of {sum(counts)}" if counts is not None else ""
+        verdict.looked_at.append(f"{stage.name}: {sum(statuses.values())}{into} rows: {words}")
+    return relaxed
+
+
+def _contradictions(rows: Sequence[Record], stage: Stage) -> Iterator[str]:
+    """What rows say of themselves that their geometries do not."""
+    for row in rows:
+        if row.status in PROCEED and not (len(row.numbers) and np.isfinite(row.positions).all()):
+            yield f"row {row.id!r} is {row.status} without a geometry"
+        elif row.connectivity_unchanged is not None and row.status in PROCEED and row.smiles:
+            found = connectivity_unchanged(row.smiles, row.numbers, row.positions)
+            if found != row.connectivity_unchanged:
+                yield f"row {row.id!r}: connectivity_unchanged is not {row.connectivity_unchanged}"
+        if stage.name.startswith("relaxed/") and row.converged and row.energy_ev is None:
+            yield f"row {row.id!r} converged without an energy"
+
+
+def _comparison(verdict: Verdict, campaign: Campaign, results: Path, n_shards: int) -> None:
+    if not campaign.targets:
+        return
+    folders = [
+        results / relaxed_folder(target, start)
+        for target in campaign.targets
+        for start in campaign.starts_of(target)
+    ]
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            said = compare(Path(scratch) / "comparison.csv", folders, campaign.baseline, n_shards)
+            verdict.looked_at += [line for line in said.splitlines() if line.startswith("note: ")]
+            for name in ("comparison.csv", "summary.csv"):
+                made, found = (Path(scratch) / name).read_bytes(), (results / name).read_bytes()
+                if made != found:
+                    verdict.problems.append(
+                        f"{results / name}: not what the relaxed shards give; delete it and run again"
+                    )
+            verdict.looked_at.append(f"{results}: comparison.csv and summary.csv made again from the shards")
+    except FileNotFoundError as error:
+        verdict.problems.append(f"{error.filename}: no such file; run the campaign to its end")
+    except UserError as error:
+        verdict.problems.append(str(error))
+
+
+def _computed_again(
+    verdict: Verdict, target: str, at: Relaxation, rows: Sequence[Record], sample: Sample
+) -> None:
+    with_energy = [row for row in rows if row.energy_ev is not None and row.status in PROCEED]
+    choose = random.Random(sample.seed)
+    chosen = choose.sample(with_energy, min(sample.n_rows, len(with_energy)))
+    if not chosen:
+        return
+    allowed_ev = CHEAP_EV if engine_named(at.engine).is_cheap else OTHER_EV
+    largest_ev = largest_force = 0.0
+    try:
+        with WorkerPool(Relaxation.single_point(at.evaluated_level), Resources(), keep_paths=True) as pool:
+            for index, result in pool.relax(chosen):
+                row = chosen[index]
+                if result.energy_ev is None or result.fmax_ev_ang is None or row.energy_ev is None:
+                    verdict.problems.append(
+                        f"target {target}, row {row.id!r}: {result.message or 'no energy'}"
+                    )
+                    continue
+                off_ev = abs(result.energy_ev - row.energy_ev)
+                off_force = abs(result.fmax_ev_ang - (row.fmax_ev_ang or 0.0))
+                largest_ev, largest_force = max(largest_ev, off_ev), max(largest_force, off_force)
+                if not (off_ev <= allowed_ev and off_force <= FORCE_EV_ANG):
+                    verdict.problems.append(
+                        f"target {target}, start {row.start}, row {row.id!r}: computed again its energy is "
+                        f"{result.energy_ev:.6f} eV, not {row.energy_ev:.6f}, its largest force "
+                        f"{result.fmax_ev_ang:.4f} eV/Å, not {row.fmax_ev_ang or 0.0:.4f}"
+                    )
+    except UserError as error:
+        verdict.problems.append(f"target {target}: nothing could be computed again: {error}")
+        return
+    verdict.looked_at.append(
+        f"target {target}: {len(chosen)} rows computed again (seed {sample.seed}): energies within "
+        f"{largest_ev:.1e} eV, largest forces within {largest_force:.1e} eV/Å"
+    )
+
+
+def _sums(verdict: Verdict, results: Path) -> None:
+    """Compare the files with those noted before, and note them anew where nothing is wrong."""
+    path = results / SUMS
+    noted = _noted(path)
+    moment = path.stat().st_mtime if path.is_file() else 0.0
+    found: dict[str, str] = {}
+    for file in _files(results):
+        name = file.relative_to(results).as_posix()
+        with file.open("rb") as content:
+            found[name] = hashlib.file_digest(content, "sha256").hexdigest()
+        if name in noted and noted[name] != found[name] and file.stat().st_mtime <= moment:
+            verdict.problems.append(f"{file}: changed although nobody wrote it; delete it, run again")
+    gone = [name for name in noted if name not in found]
+    verdict.problems += [f"{results / name}: gone since it was noted in {SUMS}" for name in gone]
+    verdict.looked_at.append(f"{len(found)} files, {len(noted.keys() & found.keys())} of them noted before")
+    if not verdict.problems:
+        write_text_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in sorted(found.items())))
+
+
+def _noted(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    lines = (line.split("  ", 1) for line in path.read_text(errors="replace").splitlines())
+    return {parts[1]: parts[0] for parts in lines if len(parts) == 2 and len(parts[0]) == 64}
+
+
+def _files(results: Path) -> Iterator[Path]:
+    """Files of the results that people and later stages read; what a run writes about itself is left out."""
+    for path in sorted(results.rglob("*")):
+        parts = path.relative_to(results).parts
+        of_the_run = parts[0] in ("logs", "benchmarks") or "moved-aside" in parts or path.suffix == ".jsonl"
+        if path.is_file() and not of_the_run and not path.name.startswith(".") and parts != (SUMS,):
+            yield path
