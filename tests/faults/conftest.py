@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from prerelax.campaign.baseline import Baseline
 from prerelax.campaign.config import Campaign, load_campaign
 from prerelax.campaign.sharding import Sharding
 from prerelax.campaign.stages import shard_path, stages
@@ -50,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 said = campaign.targets["gfn1"].model_dump(include=set(Relaxation.model_fields))
                 relax_shard(inp, out, Relaxation(**said), named=Named(target="gfn1"), progress=_quiet)
     folders = [results / "relaxed/gfn1" / start for start in campaign.starts]
-    compare(results / "comparison.csv", folders, "mmff94", len(sharding.shards))
+    compare(results / "comparison.csv", folders, Baseline.read("mmff94"), len(sharding.shards))
     return folder
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from prerelax.campaign.baseline import Baseline
 from prerelax.campaign.config import Campaign
+from prerelax.campaign.handing_on import compared_with
 from prerelax.campaign.inspection import rows_expected, unfit_shards
 from prerelax.campaign.layout import relaxed_folder
 from prerelax.campaign.sharding import SHARDS_FILE, Shard, read_shards, row_digests
@@ -165,7 +167,9 @@ def _comparison(verdict: Verdict, campaign: Campaign, results: Path, n_shards: i
     ]
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            said = compare(Path(scratch) / "comparison.csv", folders, campaign.baseline, n_shards)
+            said = compare(
+                Path(scratch) / "comparison.csv", folders, Baseline.read(compared_with(campaign)), n_shards
+            )
             verdict.looked_at += [line for line in said.splitlines() if line.startswith("note: ")]
             for name in ("comparison.csv", "summary.csv"):
                 made, found = (Path(scratch) / name).read_bytes(), (results / name).read_bytes()
