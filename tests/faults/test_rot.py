@@ -13,7 +13,7 @@ from prerelax.campaign.config import Campaign
 from prerelax.campaign.inspection import unfit_shards
 from prerelax.campaign.sharding import SHARDS_FILE, Sharding, read_shards
 from prerelax.comparison.relaxed_shards import read_relaxations
-from prerelax.comparison.verification import Sample, verify
+from prerelax.comparison.verification import verify
 from prerelax.errors import UserError
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.journal import Journal
@@ -128,7 +128,7 @@ def test_cut_and_zeroed_files_lose_no_row_in_silence(
 
 @pytest.mark.slow
 def test_verify_accounts_for_everything_and_sees_what_changed(folder: Path, campaign: Campaign) -> None:
-    whole = verify(campaign, Path(), Sample(3))
+    whole = verify(campaign, Path(), 3)
     assert whole.problems == [], whole.text
     assert "relaxed/gfn1/mmff94: 5 of 5 rows: 4 ok, 1 input_error" in whole.text
     assert "3 rows computed again" in whole.text
@@ -142,7 +142,7 @@ def test_verify_accounts_for_everything_and_sees_what_changed(folder: Path, camp
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         try:
-            problems = verify(campaign, Path(), Sample(0)).problems
+            problems = verify(campaign, Path(), 0).problems
         except UserError as error:
             problems = [str(error)]
         assert any(path.with_suffix("").name in problem for problem in problems), name
@@ -159,5 +159,5 @@ def test_verify_sees_an_energy_that_is_not_the_geometrys(folder: Path, campaign:
             moved = [replace(row, positions=row.positions * 1.01) for row in rows]
             pairs = zip(rows, moved, strict=True)
             write_shard(path, [row if row.energy_ev is None else new for row, new in pairs])
-    problems = verify(campaign, Path(), Sample(2)).problems
+    problems = verify(campaign, Path(), 2).problems
     assert sum("computed again its energy is" in problem for problem in problems) == 2, problems

@@ -33,6 +33,8 @@ from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.settings import Relaxation, Resources
 
 SUMS = "SHA256SUMS"
+SEED = 0
+"""Of the choice of the rows that are computed again."""
 CHEAP_EV, OTHER_EV = 1e-4, 1e-3
 """By which an energy computed again may differ: at a cheap level, and where a self-consistent field began
 from another guess."""
@@ -55,20 +57,12 @@ class Verdict:
         return "\n".join([*self.looked_at, *wrong, end])
 
 
-@dataclass(frozen=True)
-class Sample:
-    """How many relaxed rows are computed again at each target, and which."""
-
-    n_rows: int = 5
-    seed: int = 0
-
-
 def verify(
-    campaign: Campaign, directory: Path, sample: Sample, report: Callable[[str], None] = lambda line: None
+    campaign: Campaign, directory: Path, n_rows: int, report: Callable[[str], None] = lambda line: None
 ) -> Verdict:
-    """Look at everything in the results of a campaign run in `directory`; changes nothing but SHA256SUMS.
+    """Look at everything in the results of a campaign run in `directory`; write nothing but SHA256SUMS.
 
-    Raises UserError where the campaign has not begun.
+    `n_rows` relaxed rows of each target are computed again. Raises UserError where the campaign has not begun.
     """
     results = directory / "results" / campaign.campaign
     shards = read_shards(results / SHARDS_FILE)
@@ -81,7 +75,7 @@ def verify(
     _comparison(verdict, campaign, results, len(shards))
     for target, rows in relaxed.items():
         report(f"computing rows of target {target} again")
-        _computed_again(verdict, target, campaign.targets[target], rows, sample)
+        _computed_again(verdict, target, campaign.targets[target], rows, n_rows)
     _sums(verdict, results)
     return verdict
 
@@ -185,11 +179,11 @@ def _comparison(verdict: Verdict, campaign: Campaign, results: Path, n_shards: i
 
 
 def _computed_again(
-    verdict: Verdict, target: str, at: Relaxation, rows: Sequence[Record], sample: Sample
+    verdict: Verdict, target: str, at: Relaxation, rows: Sequence[Record], n_rows: int
 ) -> None:
     with_energy = [row for row in rows if row.energy_ev is not None and row.status in PROCEED]
-    choose = random.Random(sample.seed)
-    chosen = choose.sample(with_energy, min(sample.n_rows, len(with_energy)))
+    choose = random.Random(SEED)
+    chosen = choose.sample(with_energy, min(n_rows, len(with_energy)))
     if not chosen:
         return
     allowed_ev = CHEAP_EV if engine_named(at.engine).is_cheap else OTHER_EV
@@ -216,7 +210,7 @@ def _computed_again(
         verdict.problems.append(f"target {target}: nothing could be computed again: {error}")
         return
     verdict.looked_at.append(
-        f"target {target}: {len(chosen)} rows computed again (seed {sample.seed}): energies within "
+        f"target {target}: {len(chosen)} rows computed again (seed {SEED}): energies within "
         f"{largest_ev:.1e} eV, largest forces within {largest_force:.1e} eV/Å"
     )
 

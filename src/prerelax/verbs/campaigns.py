@@ -96,17 +96,18 @@ def verify(
     config: Annotated[
         Path, typer.Argument(metavar="CAMPAIGN", help="The campaign's config, or its folder in results/.")
     ],
-    sample: Annotated[int, typer.Option(min=0, help="Relaxed rows to compute again at each target")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses these rows")] = 0,
+    rows: Annotated[
+        int, typer.Argument(metavar="[ROWS]", min=0, help="Relaxed rows to compute again at each target.")
+    ] = 5,
 ) -> None:
     """Prove a finished campaign: every row accounted for, every file whole, a sample computed again."""
     from prerelax.campaign.stages import read_campaign
-    from prerelax.comparison.verification import Sample, verify
+    from prerelax.comparison.verification import verify
 
     is_folder = config.is_dir()
     directory = config.absolute().parent.parent if is_folder else Path()
     campaign = read_campaign(config / "campaign.yaml" if is_folder else config)
-    verdict = verify(campaign, directory, Sample(sample, seed), lambda line: typer.echo(line, err=True))
+    verdict = verify(campaign, directory, rows, lambda line: typer.echo(line, err=True))
     typer.echo(verdict.text)
     if verdict.problems:
         raise typer.Exit(1)
