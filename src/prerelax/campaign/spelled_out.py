@@ -35,9 +35,11 @@ def spelled_out(config: Mapping[str, object], files: Sequence[str | Path] = ()) 
     return whole
 
 
-def _each_start(starts: Mapping[str, object]) -> dict[str, object]:
+def _each_start(starts: Mapping[object, object]) -> dict[str, object]:
     made: dict[str, object] = {}
     for pattern, start in starts.items():
+        if not isinstance(pattern, str):
+            raise UserError(f"starts: a start's name must be text, not {pattern!r}")
         for name, each in _those_named(pattern, start):
             if name in made:
                 raise UserError(f"starts.{pattern}: there is already a start {name}")

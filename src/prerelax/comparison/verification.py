@@ -62,7 +62,8 @@ def verify(
 ) -> Verdict:
     """Look at everything in the results of a campaign run in `directory`; write nothing but SHA256SUMS.
 
-    `n_rows` relaxed rows of each target are computed again. Raises UserError where the campaign has not begun.
+    `n_rows` relaxed rows of each target are computed again. Raises UserError where the campaign has not
+    begun.
     """
     results = directory / "results" / campaign.campaign
     shards = read_shards(results / SHARDS_FILE)

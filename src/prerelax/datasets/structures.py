@@ -127,7 +127,7 @@ def read_npz(path: Path) -> Structures:
 def read_xyz(path: Path) -> Structures:
     """All frames of an .xyz or .extxyz file; ids count them from 1.
 
-    Raises ValueError naming the file where there is none or one is cut off.
+    Raises UserError naming the file where there is none or one is cut off.
     """
     from ase.io import iread  # not on every machine that trains
 
@@ -135,8 +135,9 @@ def read_xyz(path: Path) -> Structures:
     try:
         frames = [(a.numbers, a.positions) for a in iread(path, ":", format=form, parallel=False)]
         return collect((i, *frame) for i, frame in enumerate(frames, start=1))
-    except (ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"{path}: {error or 'no whole frame'}") from error
+    except (ArithmeticError, AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or "no whole frame"
+        raise UserError(f"{path}: {reason}") from error
 
 
 def write_npz(path: Path, structures: Structures) -> None:
