@@ -18,6 +18,7 @@ from prerelax.campaign.config import load_campaign
 from prerelax.comparison.verification import verify
 
 SEED = 3
+SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 MOLECULES = "id,smiles\nmethanol,CO\nethane,CC\nbroken,C1CC\nwater,O\nammonia,N\nalanine,CC(N)C(=O)O\n"
 CONFIG = {
     "campaign": "c",
