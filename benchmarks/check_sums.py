@@ -49,7 +49,7 @@ def row(start: str) -> Record:
 
 
 def made(folder: Path, n_rows: int, size: int) -> list[Path]:
-    """Folders of shards; `n_rows` rows in all. Of the frames, which `compare` does not read, there is a byte."""
+    """Folders of shards; `n_rows` rows in all. Of the frames, which are not read, there is a byte."""
     choose = np.random.default_rng(0)
     seal = {SEAL: json.dumps(asdict(Seal(size, 1, "")))}
     folders = [folder / "relaxed/gfn2" / start for start in STARTS]

@@ -33,7 +33,7 @@ def begun(folder: Path, repository: Path, *more: str) -> "subprocess.Popen[bytes
     (folder / "molecules.csv").write_text(MOLECULES)
     (folder / "campaign.yaml").write_text(yaml.safe_dump(CONFIG))
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(repository / "Snakefile")]
-    command += ["--configfile", "campaign.yaml", "--cores", "2", "--rerun-incomplete", *more]
+    command += ["--configfile", "campaign.yaml", "--cores", "2", *more]
     with (folder / "said.txt").open("ab") as said:
         return subprocess.Popen(command, cwd=folder, stdout=said, stderr=said, start_new_session=True)
 
