@@ -14,8 +14,9 @@ residual_ang double, n_iterations int64, first_step int64, target string, conver
 n_steps int64, energy_ev double, start_energy_ev double, fmax_ev_ang double, connectivity_unchanged bool,
 rmsd_ang double, rmsd_symmetry_ang double, n_gradients_check int64, n_imaginary int64,
 lowest_frequency_cm double, zero_point_ev double, enthalpy_298_ev double, gibbs_298_ev double,
-settings string, start_settings string, n_atoms int32"""
-"""Columns and types of the tables; older ones lack `start_settings` and `gradients_of_levels`."""
+settings string, start_settings string, energy_left_kcal_mol double, meets string,
+start_energy_left_kcal_mol double, start_meets string, n_atoms int32"""
+"""Columns and types of the tables; older ones lack those from `start_settings` on, and some before it."""
 
 
 def test_tables_have_the_columns_that_they_had() -> None:

@@ -175,6 +175,26 @@ class Record:
             "settings behind the start from which the relaxation began", compared=True, absent_before=True
         ),
     ] = None
+    energy_left_kcal_mol: Annotated[
+        float | None,
+        Column("energy still expected to fall to the minimum", "kcal/mol", compared=True, absent_before=True),
+    ] = None
+    meets: Annotated[
+        str | None,
+        Column(
+            "Gaussian's criteria that the end meets: none, loose, default, tight",
+            compared=True,
+            absent_before=True,
+        ),
+    ] = None
+    start_energy_left_kcal_mol: Annotated[
+        float | None,
+        Column("the same energy, expected of the start", "kcal/mol", compared=True, absent_before=True),
+    ] = None
+    start_meets: Annotated[
+        str | None,
+        Column("Gaussian's criteria that the start meets", compared=True, absent_before=True),
+    ] = None
     start_positions: NDArray[np.float64] | None = None
     """[n_atoms, 3] Å, the geometry from which the relaxation began"""
 

@@ -39,6 +39,9 @@ def sella(atoms: Atoms, logfile: IO[str] | str | None = None) -> Optimizer:
 
     class SellaMinimum(Sella):
         def converged(self, forces: Any = None) -> bool:
+            return bool(self.gradient_converged(-self.atoms.get_forces().ravel()))
+
+        def gradient_converged(self, gradient: Any) -> bool:
             return bool(np.linalg.norm(self.atoms.get_forces(), axis=1).max() < self.fmax)
 
     many = len(atoms) > 2

@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 from prerelax.engines import (
     EngineError,
     check_molecule,
+    engine_named,
     make_calculator,
 )
 from prerelax.molecules.status import Status
+from prerelax.relaxation.ahead import Ahead, converged, forces_meet, meets, quadratic
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
+from prerelax.relaxation.convergence import Criteria, Meets
+from prerelax.relaxation.first_hessian import first_hessian, model_hessian
+from prerelax.relaxation.force_constants import scaled_force_constants
 from prerelax.relaxation.minimum import (
     KICK_ANG,
     MAX_KICKS,
@@ -31,6 +36,19 @@ from prerelax.relaxation.optimizers import (
     make_optimizer,
 )
 from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.two_level import TwoLevel
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How near a geometry is to its minimum."""
+
+    energy_left_kcal_mol: float | None = None
+    meets: Meets | None = None
+
+    @classmethod
+    def of(cls, gradient: NDArray[np.float64], ahead: Ahead) -> "Judged":
+        return cls(ahead.energy_left_kcal_mol, meets(gradient, ahead))
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,11 @@ class RelaxationResult:
     energy_ev: float | None = None
     start_energy_ev: float | None = None
     fmax_ev_ang: float | None = None
+    energy_left_kcal_mol: float | None = None
+    """still expected to fall from the end; None where no model has a minimum near by"""
+    meets: Meets | None = None
+    start_energy_left_kcal_mol: float | None = None
+    start_meets: Meets | None = None
     wall_s: float = 0.0
     path: list[Evaluation] = field(default_factory=list)
     """every evaluation in order"""
@@ -83,13 +106,14 @@ def relax_molecule(
     try:
         check_molecule(run.atoms.numbers, run.atoms.positions, charge, multiplicity)
         run.relax()
+        run.look_ahead_at_ends()
         final: Evaluation | None = run.last()
     except Exception as error:
         failure = _as_engine_error(error, relaxation.chosen_optimizer)
         final = run.counter.evaluations[-1] if run.counter.evaluations else None
     finally:
         run.counter.inner.close()
-    status, message = _verdict(failure, final, relaxation)
+    status, message = _verdict(failure, final, run)
     path = run.counter.evaluations
     return RelaxationResult(
         status=status,
@@ -106,6 +130,10 @@ def relax_molecule(
         energy_ev=None if final is None else final.energy_ev,
         start_energy_ev=path[0].energy_ev if path else None,
         fmax_ev_ang=None if final is None else final.fmax_ev_ang,
+        energy_left_kcal_mol=run.end.energy_left_kcal_mol,
+        meets=run.end.meets,
+        start_energy_left_kcal_mol=run.start.energy_left_kcal_mol,
+        start_meets=run.start.meets,
         wall_s=time.perf_counter() - began,
         path=path,
         hessian=run.curvature.hessian if run.curvature else None,
@@ -136,6 +164,8 @@ class _Run:
         )
         self.surface = self._surface() if relaxation.chosen_optimizer in WITH_CHEAP_LEVEL else None
         self.curvature: Curvature | None = None
+        self.start = self.end = Judged()
+        self.is_converged = False
         self.n_steps = 0
         self.n_gradients_check = 0
         self._checked_with = 0
@@ -145,7 +175,7 @@ class _Run:
         """Relax, and where it is asked for check the end and leave a saddle point."""
         self._optimize()
         for kicks in range(MAX_KICKS + 1):
-            if self.relaxation.check_minimum == "none" or self.last().fmax_ev_ang >= self.relaxation.fmax:
+            if self.relaxation.check_minimum == "none" or not self.is_converged:
                 return
             self.curvature = self._check()
             if self.curvature is None or not self.curvature.n_imaginary:
@@ -187,11 +217,60 @@ class _Run:
     def _optimize(self) -> None:
         factors = self.relaxation.force_constant_factors() if self.surface else None
         optimizer = make_optimizer(self.relaxation.chosen_optimizer, self.atoms, self.surface, factors)
+        self._optimizer = optimizer
+        criteria = self.relaxation.criteria
+        if criteria is not None:
+            optimizer.gradient_converged = partial(self._meets, criteria)
         try:
-            optimizer.run(fmax=self.relaxation.fmax, steps=self.relaxation.max_steps - self.n_steps)
+            optimizer.run(fmax=self.relaxation.fmax_ev_ang, steps=self.relaxation.max_steps - self.n_steps)
+            self.is_converged = (
+                self._meets(criteria, -self.last().forces.ravel())
+                if criteria is not None
+                else self.last().fmax_ev_ang < self.relaxation.fmax_ev_ang
+            )
         finally:
             self.n_steps += optimizer.nsteps
             self._optimizer_note = getattr(optimizer, "note", "")
+
+    def _meets(self, criteria: Criteria, gradient: NDArray[np.float64]) -> bool:
+        """Whether the present geometry is converged; asked by the optimizer before each step."""
+        gradient = np.ravel(gradient)
+        return forces_meet(criteria, gradient) and converged(criteria, gradient, self._ahead(gradient))
+
+    def _ahead(self, gradient: NDArray[np.float64]) -> Ahead:
+        """What the optimizer's own model expects here; without one, a Hessian of the cheap level."""
+        if isinstance(self._optimizer, TwoLevel):
+            ahead = self._optimizer.ahead()
+            if np.isfinite(ahead.fall_ev):
+                return ahead
+        return self._by_cheap_hessian(self.atoms.get_positions(), gradient)
+
+    def _by_cheap_hessian(self, positions: NDArray[np.float64], gradient: NDArray[np.float64]) -> Ahead:
+        """½ gᵀH⁻¹g by the cheap level's force constants, scaled to the target's; at cheap targets Lindh's."""
+        numbers, relaxation = self.atoms.numbers, self.relaxation
+        is_cheap = engine_named(relaxation.engine).is_cheap
+        surface = None if is_cheap else self._surface()
+        first = first_hessian(numbers, positions, surface)
+        self._checked_with += surface.n_gradients if surface else 0
+        hessian = first.matrix
+        factors = relaxation.force_constant_factors()
+        if factors and surface is not None and first.source == surface.name:
+            hessian = scaled_force_constants(hessian, numbers, positions, factors)
+        return quadratic(hessian, gradient, positions)
+
+    def look_ahead_at_ends(self) -> None:
+        """How far the start and the end are from the minimum, as far as a model tells."""
+        path = self.counter.evaluations
+        if not path:
+            return
+        end = -path[-1].forces.ravel()
+        self.end = Judged.of(end, self._ahead(end))
+        if len(path) == 1:
+            self.start = self.end
+            return
+        begin = -path[0].forces.ravel()
+        model = quadratic(model_hessian(self.atoms.numbers, path[0].positions), begin, path[0].positions)
+        self.start = Judged.of(begin, model)
 
     def _surface(self) -> CheapSurface | None:
         name = self.relaxation.chosen_cheap_level
@@ -232,16 +311,21 @@ def _as_engine_error(error: Exception, optimizer: str) -> EngineError:
     return EngineError("unknown_error", f"{optimizer}: {type(error).__name__}: {error}")
 
 
-def _verdict(
-    failure: EngineError | None, final: Evaluation | None, relaxation: Relaxation
-) -> tuple[Status, str]:
+def _verdict(failure: EngineError | None, final: Evaluation | None, run: "_Run") -> tuple[Status, str]:
     """Status and message; convergence is judged here, by one rule for every optimizer."""
     if failure is not None or final is None:
         assert failure is not None
         return failure.status, failure.message
-    if final.fmax_ev_ang < relaxation.fmax:
+    if run.is_converged:
         return "ok", ""
+    relaxation, left = run.relaxation, run.end.energy_left_kcal_mol
+    expected = "" if left is None else f" and {left:.2f} kcal/mol are left to fall"
+    asked = (
+        f"{relaxation.fmax_ev_ang:g}"
+        if relaxation.criteria is None
+        else f"{relaxation.convergence or 'normal'}"
+    )
     return "not_converged", (
-        f"fmax is {final.fmax_ev_ang:.3f} eV/Å after at most {relaxation.max_steps} steps "
-        f"(asked: {relaxation.fmax:g}); allow more steps or start nearer"
+        f"fmax is {final.fmax_ev_ang:.3f} eV/Å{expected} after at most {relaxation.max_steps} steps "
+        f"(asked: {asked}); allow more steps or start nearer"
     )

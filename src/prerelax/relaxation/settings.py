@@ -3,14 +3,18 @@
 Imports no engine and no optimizer, so that `prerelax --help` and the Snakefile's parse stay quick.
 """
 
+import dataclasses
+import math
 from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from ase.data import chemical_symbols
+from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 from pydantic import Field, WithJsonSchema, model_validator
 
 from prerelax.engines.level import TIGHT_FMAX_EV_ANG, Level
+from prerelax.relaxation.convergence import CRITERIA, PAPERS_FMAX_EV_ANG, Convergence, Criteria
 from prerelax.settings import Settings
 
 METHOD_VERSION = 1
@@ -86,8 +90,16 @@ class Relaxation(SinglePoints):
     kick: bool = Field(
         False, description="Leave a saddle point that check_minimum found, and relax again from there"
     )
-    fmax: float = Field(
-        0.03, gt=0, allow_inf_nan=False, description="Largest force on an atom at convergence, eV/Å"
+    convergence: Convergence | None = Field(
+        None,
+        description="normal, tight, loose: Gaussian's four criteria and the energy left; papers: fmax 0.03 "
+        "alone. Default: normal with a DFT program, papers otherwise",
+    )
+    fmax: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest force on an atom at convergence, eV/Å, the only criterion",
     )
     max_steps: int = Field(
         1000, ge=0, description="Largest number of optimizer steps; the papers had no limit"
@@ -95,6 +107,31 @@ class Relaxation(SinglePoints):
     timeout_s: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Seconds for one molecule. Default: no limit"
     )
+
+    @model_validator(mode="after")
+    def _one_kind_of_convergence(self) -> Self:
+        if self.fmax is not None and self.convergence not in (None, "papers"):
+            raise ValueError(
+                f"fmax is a criterion of its own; leave it out beside convergence {self.convergence}"
+            )
+        return self
+
+    @property
+    def criteria(self) -> Criteria | None:
+        """The four criteria and the energy left; None where the largest force alone counts."""
+        from prerelax.engines import engine_named
+
+        if self.fmax is not None:
+            return None
+        default: Convergence = "papers" if engine_named(self.engine).is_cheap else "normal"
+        return CRITERIA.get(self.convergence or default)
+
+    @property
+    def fmax_ev_ang(self) -> float:
+        """The largest force on an atom at convergence: a bound, where the criteria are of components."""
+        if self.criteria is None:
+            return self.fmax or PAPERS_FMAX_EV_ANG
+        return float(math.sqrt(3) * self.criteria.gradient_max * Hartree / Bohr)
 
     @model_validator(mode="after")
     def _kick_is_asked_for_with_a_check(self) -> Self:
@@ -112,7 +149,7 @@ class Relaxation(SinglePoints):
     @property
     def evaluated_level(self) -> Level:
         """The level, tight where the forces are to become very small."""
-        tight = self.tight or self.fmax < TIGHT_FMAX_EV_ANG
+        tight = self.tight or self.fmax_ev_ang < TIGHT_FMAX_EV_ANG
         return self.level.model_copy(update={"tight": tight})
 
     @property
@@ -138,6 +175,11 @@ class Relaxation(SinglePoints):
             return MODEL
         return cheap_level(self.cheap_level, self.level)
 
+    def _convergence_settings(self) -> dict[str, object]:
+        if self.criteria is None:
+            return {"fmax_ev_ang": self.fmax_ev_ang}
+        return {"criteria": dataclasses.asdict(self.criteria)}
+
     def force_constant_factors(self) -> dict[str, float]:
         """By which the cheap level's force constants are multiplied; none where the target is cheap too."""
         from prerelax.engines import engine_named
@@ -156,7 +198,7 @@ class Relaxation(SinglePoints):
         settings = {
             **level_settings(self.evaluated_level),
             "optimizer": self.chosen_optimizer,
-            "fmax_ev_ang": self.fmax,
+            **self._convergence_settings(),
             "max_steps": self.max_steps,
             "ase": __version__,
             "method_version": METHOD_VERSION,

@@ -16,6 +16,7 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 
 from prerelax.engines import EngineError
+from prerelax.relaxation.ahead import Ahead
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import GeometricSteps
 from prerelax.relaxation.level_difference import LevelDifference
@@ -68,6 +69,26 @@ class TwoLevel(HessianBFGS):
         self._at_border = False
         self._poor = 0
         self._without: GeometricSteps | None = None
+        self._seen: bytes = b""
+        self._minimum: Vector | None = None
+
+    def ahead(self) -> Ahead:
+        """What is expected between the present geometry, whose gradient is known, and the minimum.
+
+        Nothing is, where another geometry is better or the cheap level is not asked any more.
+        """
+        unknown = Ahead(np.zeros(3 * len(self.atoms)), math.inf)
+        if self._without is not None or self.surface is None or self.note or len(self.atoms) == 1:
+            return unknown
+        try:
+            self._take_in()
+            minimum = self._corrected_minimum()
+        except EngineError:
+            return unknown  # the next step says so
+        assert self._best is not None
+        if self._best[0].tobytes() != self._seen or self._at_border:
+            return unknown
+        return Ahead(minimum - self._best[0], max(self.expected_fall_ev, 0.0))
 
     def step(self) -> None:
         """Take in the gradient at the present geometry and go to the corrected surface's minimum."""
@@ -84,11 +105,22 @@ class TwoLevel(HessianBFGS):
                 super().step()  # the model Hessian, with its own note
                 return
             self._leave_guide(f"{self.surface.name}, which failed on the way ({error.message})")
-            self._step_without_guide()
 
     def _guided_step(self) -> None:
         assert self.surface is not None
+        self._take_in()
+        if self._poor >= POOR_STEPS:
+            self._leave_guide(f"{self.surface.name}, which misled {self._poor} times")
+            return
+        minimum = self._corrected_minimum()
+        self.atoms.set_positions(minimum.reshape(-1, 3))
+
+    def _take_in(self) -> None:
+        """Learn from the gradient at the present geometry, once."""
+        assert self.surface is not None
         x = self.atoms.get_positions().ravel()
+        if x.tobytes() == self._seen:
+            return
         energy, gradient = self.atoms.get_potential_energy(), -self.atoms.get_forces().ravel()
         if self.difference is None:
             self._coordinates = primitives(self.atoms.numbers, x.reshape(-1, 3))
@@ -102,12 +134,7 @@ class TwoLevel(HessianBFGS):
             self._best = (x, energy, gradient)
         else:
             self._keep_better(x, energy, gradient)
-        if self._poor >= POOR_STEPS:
-            self._leave_guide(f"{self.surface.name}, which misled {self._poor} times")
-            self._step_without_guide()
-            return
-        minimum = self._corrected_minimum()
-        self.atoms.set_positions(minimum.reshape(-1, 3))
+        self._seen, self._minimum = x.tobytes(), None
 
     def _keep_better(self, x: Vector, energy: float, gradient: Vector) -> None:
         """Adapt the trust to what the last step gave of what was expected, and keep the lower geometry."""
@@ -126,6 +153,8 @@ class TwoLevel(HessianBFGS):
 
     def _corrected_minimum(self) -> Vector:
         """[3 n_atoms] Å: the corrected surface's minimum, or where it leaves what is trusted."""
+        if self._minimum is not None:
+            return self._minimum
         assert self.surface is not None and self.difference is not None and self._best is not None
         begin, _, target_gradient = self._best
         surface, difference = self.surface, self.difference
@@ -145,8 +174,9 @@ class TwoLevel(HessianBFGS):
                 break
         self.expected_fall_ev = -found[1]
         if largest_displacement(found[0] - begin) < SMALLEST_STEP_ANG:
-            return begin + self._newton(begin, target_gradient)
-        return found[0]
+            found = (begin + self._newton(begin, target_gradient), 0.0)
+        self._minimum = found[0]
+        return self._minimum
 
     def _search(
         self,

@@ -1,5 +1,6 @@
 """`prerelax data`: QM7-X and GEOM as published, sets like them, splits, inputs of known minima."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -180,12 +181,11 @@ def dataset(
 def add_starts(
     inp: Annotated[Path, typer.Argument(metavar="IN", help="A training set of minima: npz or xyz.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same with positions_mmff94.")],
-    processes: Annotated[int, typer.Option(min=1, help="Processes; a molecule takes some 10 ms.")] = 1,
 ) -> None:
     """Give every minimum of a training set the MMFF94 minimum beside it, for the loss `refinement`."""
     from prerelax.set_making.force_field_starts import add_mmff94_starts
 
-    kept, left_out = add_mmff94_starts(inp, out, processes)
+    kept, left_out = add_mmff94_starts(inp, out, len(os.sched_getaffinity(0)))
     typer.echo(f"{kept} molecules, {left_out} without an MMFF94 minimum of their own bonds left out")
 
 

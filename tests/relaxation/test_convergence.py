@@ -1,0 +1,96 @@
+"""Criteria of convergence, and the energy that is expected to be left."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.units import Bohr, Hartree
+
+from prerelax.relaxation.ahead import KCAL_MOL, Ahead, converged, meets, quadratic
+from prerelax.relaxation.convergence import CRITERIA
+from prerelax.relaxation.first_hessian import model_hessian
+from prerelax.relaxation.molecule import relax_molecule
+from prerelax.relaxation.preconditioned import internal_space
+from prerelax.relaxation.settings import Relaxation
+
+NORMAL = CRITERIA["normal"]
+
+
+def gfn2(**settings):
+    return Relaxation(engine="tblite", method="GFN2-xTB", cheap_level="gfn1", **settings)
+
+
+def uniform(component_au, size=9):
+    return np.full(size, component_au) * Hartree / Bohr
+
+
+def test_the_quadratic_model_finds_its_own_minimum():
+    atoms = molecule("CH3CHO")
+    hessian = model_hessian(atoms.numbers, atoms.positions)
+    space = internal_space(atoms.positions)
+    step = space @ np.random.default_rng(0).normal(scale=0.01, size=space.shape[1])
+    ahead = quadratic(hessian, -hessian @ step, atoms.positions)
+    np.testing.assert_allclose(ahead.step, step, atol=1e-8)
+    assert ahead.fall_ev == pytest.approx(step @ hessian @ step / 2)
+
+
+def test_no_minimum_is_expected_along_a_flat_or_falling_direction():
+    atoms = molecule("H2O")
+    hessian = model_hessian(atoms.numbers, atoms.positions)
+    gradient = uniform(1e-5)
+    assert quadratic(-hessian, gradient, atoms.positions).fall_ev == np.inf
+    assert quadratic(0 * hessian, gradient, atoms.positions).energy_left_kcal_mol is None
+    assert not converged(NORMAL, gradient, Ahead(np.zeros(9), np.inf))
+
+
+@pytest.mark.parametrize(
+    ("gradient_au", "step_bohr", "left_kcal_mol", "expected"),
+    [
+        (2e-4, 1e-3, 0.01, True),
+        (5e-4, 1e-3, 0.01, False),
+        (2e-4, 3e-3, 0.01, False),
+        (2e-4, 1e-3, 0.03, False),
+        (2e-6, 3e-3, 0.01, True),
+    ],
+)
+def test_each_criterion_counts(gradient_au, step_bohr, left_kcal_mol, expected):
+    """The last: forces a hundredth of their limits, where a flat surface asks for long steps."""
+    ahead = Ahead(np.full(9, step_bohr * Bohr), left_kcal_mol * KCAL_MOL)
+    assert converged(NORMAL, uniform(gradient_au), ahead) is expected
+
+
+def test_gaussian_s_sets():
+    tiny = Ahead(np.full(9, 1e-6), 0.0)
+    found = [meets(uniform(size), tiny) for size in (3e-3, 1e-3, 2e-4, 5e-6)]
+    assert found == ["none", "loose", "default", "tight"]
+
+
+def test_an_explicit_fmax_is_the_only_criterion():
+    assert gfn2(fmax=0.01).criteria is None
+    assert gfn2().criteria is None and gfn2().fmax_ev_ang == 0.03, "xTB targets keep the papers' criterion"
+    assert Relaxation(engine="pyscf", method="PBE", basis="def2-SVP").criteria == NORMAL
+    assert Relaxation(engine="pyscf", method="PBE", basis="def2-SVP", convergence="papers").criteria is None
+    with pytest.raises(ValueError, match="leave it out beside convergence tight"):
+        gfn2(fmax=0.01, convergence="tight")
+
+
+def ends(optimizer):
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=3)
+    return [
+        relax_molecule(atoms.numbers, atoms.positions, 0, 1, gfn2(optimizer=optimizer, **how))
+        for how in ({"convergence": "normal"}, {"convergence": "tight"}, {"fmax": 0.05})
+    ]
+
+
+@pytest.mark.parametrize("optimizer", ["bfgs", "bfgs-hessian", "two-level"])
+def test_normal_ends_are_minima_and_every_row_says_how_near_it_is(in_engine_process, optimizer):
+    normal, tight, early = in_engine_process(ends, optimizer)
+    assert normal.status == tight.status == early.status == "ok"
+    assert normal.meets == "default" and normal.start_meets == "none"
+    assert normal.energy_left_kcal_mol < 0.02 and tight.energy_left_kcal_mol < 0.001
+    height = (normal.energy_ev - tight.energy_ev) / KCAL_MOL
+    assert height < 0.01 and normal.n_gradients <= tight.n_gradients
+    missing = (early.energy_ev - tight.energy_ev) / KCAL_MOL
+    assert early.energy_left_kcal_mol == pytest.approx(missing, rel=1.0, abs=0.01)
+    fall = (normal.start_energy_ev - tight.energy_ev) / KCAL_MOL
+    assert 0.3 < normal.start_energy_left_kcal_mol / fall < 3
