@@ -47,7 +47,7 @@ def with_target(**changes: Any) -> dict[str, Any]:
 def test_two_keys_are_enough() -> None:
     campaign = load_campaign(MINIMAL)
     assert list(campaign.starts) == ["mmff94", "edm-n50"]
-    assert campaign.targets["gfn2"].fmax == 0.03
+    assert campaign.targets["gfn2"].fmax_ev_ang == 0.03
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_sets_and_relaxations_hang_together() -> None:
     assert relaxation.tables(campaign.starts)["methods"].inputs == {"displaced": ["ff"]}
     options = model_from(DisplacementOptions, json.loads(displacing(campaign, "labelled", 7)))
     assert options.minima.method == "GFN1-xTB" and options.labels.method == "GFN2-xTB"
-    assert options.displacements == 7 and options.minima.fmax == 0.03
+    assert options.displacements == 7 and options.minima.fmax_ev_ang == 0.03
     assert options.minima.only == LIKE_QM7X
 
 

@@ -26,7 +26,7 @@ from prerelax.settings import model_from
 
 GFN2 = Level(engine="tblite", method="GFN2-xTB")
 GFN2_ROWS = Named(target="gfn2")
-SLOW = Relaxation(engine="odd", method="slow", optimizer="bfgs")
+SLOW = Relaxation(engine="odd", method="slow", optimizer="bfgs", fmax=0.03)
 ODD_ROWS = Named(target="odd")
 RUN = """
 import sys
@@ -36,7 +36,7 @@ from prerelax.engines import ENGINES
 from prerelax.relaxation.settings import Relaxation, Resources
 from prerelax.relaxation.shard import Named, relax_shard
 ENGINES["odd"] = "odd_engines:OddEngine"
-relaxation = Relaxation(engine="odd", method=sys.argv[4], optimizer="bfgs")
+relaxation = Relaxation(engine="odd", method=sys.argv[4], optimizer="bfgs", fmax=0.03)
 shards = (Path(path) for path in sys.argv[2:4])
 relax_shard(*shards, relaxation, named=Named(target="odd"), resources=Resources(workers=2))
 """
@@ -57,7 +57,8 @@ def record(name, seed=0, **changes):
 
 def relaxed(tmp_path, records, level=GFN2, named=GFN2_ROWS, workers=2, trajectory=None, **settings):
     write_shard(tmp_path / "in.extxyz", records)
-    relaxation = model_from(Relaxation, {**level.model_dump(), "optimizer": "bfgs", **settings})
+    asked = {"optimizer": "bfgs", "fmax": 0.03} | settings
+    relaxation = model_from(Relaxation, level.model_dump() | asked)
     summary = relax_shard(
         tmp_path / "in.extxyz",
         tmp_path / "out.extxyz",

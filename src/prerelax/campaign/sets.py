@@ -38,6 +38,7 @@ class TrainingSet(Relaxation):
         minima = Relaxation(
             **self.level.model_dump(),
             fmax=self.fmax,
+            convergence=self.convergence,
             timeout_s=self.timeout_s,
             only=LIKE_QM7X if self.only == Only() else self.only,
         )
