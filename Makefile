@@ -18,9 +18,9 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 example: $(VENV)/ready
 	$(BIN)/snakemake --cores $(CORES)
-	$(BIN)/snakemake --report results/example/report.html
+	$(BIN)/snakemake --report results/example/workflow.html
 	@cat results/example/logs/compare.log
-	@echo "Tables and figures: results/example; everything in one page: results/example/report.html"
+	@echo "What was saved: results/example/report.html; tables and figures: results/example"
 
 test: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=20

@@ -1,3 +1,25 @@
+# The molecules that the baseline is relaxed for as well, where the campaign compares a sample.
+rule sample:
+    input:
+        layout.start("{start}", "{shard}"),
+    output:
+        frames=layout.sampled("{start}", "{shard}"),
+    log:
+        f"{LOGS}/sample/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/sample/{{start}}/{{shard}}.tsv"
+    wildcard_constraints:
+        start=campaign.baseline.start,
+    localrule: True
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        rows=lambda wildcards: sampled_of_shard(wildcards.shard),
+        n_rows=lambda wildcards: sharding.shards[int(wildcards.shard)].n_rows,
+    script:
+        "../scripts/sample.py"
+
+
 rule compare:
     input:
         expand("{folder}/{shard}.extxyz", folder=RELAXED_FOLDERS, shard=SHARDS),

@@ -5,25 +5,12 @@ rule comparison_figures:
     input:
         rules.compare.output.comparison,
     output:
-        [
-            report(
-                f"{RESULTS}/figures/{name}.png",
-                caption=f"../report/{name}.rst",
-                category="Figures",
-                labels={"figure": name.replace("_", " ")},
-            )
-            for name in FIGURES
-        ],
         expand(
-            f"{RESULTS}/figures/{{name}}.{{kind}}", name=FIGURES, kind=["pdf", "csv"]
+            f"{RESULTS}/figures/{{name}}.{{kind}}",
+            name=FIGURES,
+            kind=["png", "pdf", "csv"],
         ),
-        report(
-            f"{RESULTS}/figures/table.html",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "summary of every start"},
-        ),
-        f"{RESULTS}/figures/table.csv",
+        expand(f"{RESULTS}/figures/table.{{kind}}", kind=["html", "csv"]),
     log:
         f"{LOGS}/figures.log",
     benchmark:
@@ -37,7 +24,28 @@ rule comparison_figures:
         "prerelax figures {input:q} {params.folder:q} --baseline {params.baseline} > {log:q} 2>&1"
 
 
+# The page that people read. `snakemake --report` makes another one, of how it came about, which links this one.
+rule page:
+    input:
+        rules.compare.output.comparison,
+        kept=rules.begin.output,
+    output:
+        report(
+            f"{RESULTS}/report.html", caption="../report/page.rst", category="Report"
+        ),
+    log:
+        f"{LOGS}/page.log",
+    benchmark:
+        f"{BENCHMARKS}/page.tsv"
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        results=RESULTS,
+    shell:
+        "prerelax report {params.results:q} {output:q} > {log:q} 2>&1"
+
+
 rule figures:
     input:
-        rules.comparison_figures.output if campaign.targets else [],
+        [rules.comparison_figures.output, rules.page.output] if campaign.targets else [],
         STUDY_FIGURES,

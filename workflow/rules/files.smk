@@ -33,6 +33,19 @@ def start_frames(wildcards):
     return layout.start(wildcards.start, wildcards.shard)
 
 
+def sampled_of_shard(name):
+    """Rows of a shard, counted within it, that are in the sample."""
+    shard = sharding.shards[int(name)]
+    rows = sampled_rows(sharding.n_rows, campaign.compare.sample, campaign.seed)
+    return sorted(row - shard.first for row in rows if shard.first <= row < shard.last)
+
+
+def frames_to_relax(wildcards):
+    if campaign.is_sampled(wildcards.target, wildcards.start):
+        return layout.sampled(wildcards.start, wildcards.shard)
+    return start_frames(wildcards)
+
+
 def weights_of_own_models(part):
     """What a part waits for when the campaign itself trains its models."""
     return [layout.weights(name) for name in own_models(campaign, part)]

@@ -29,7 +29,7 @@ rule prerelax_xtb:
 
 rule relax_xtb:
     input:
-        frames=start_frames,
+        frames=frames_to_relax,
         weights=target_weights,
     output:
         frames=layout.relaxed("{target}", "{start}", "{shard}"),
@@ -54,7 +54,7 @@ rule relax_xtb:
 
 rule relax_dft:
     input:
-        start_frames,
+        frames_to_relax,
     output:
         frames=layout.relaxed("{target}", "{start}", "{shard}"),
     log:

@@ -9,8 +9,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from prerelax.campaign.baseline import Baseline, BaselineChoice, Compared
+from prerelax.campaign.baseline import Baseline, BaselineChoice, Compared, Sample
 from prerelax.campaign.data_path import DataPath
+from prerelax.campaign.practice import Practice, with_practice
 from prerelax.campaign.section import EMBEDDING, ConfigError, Name
 from prerelax.campaign.sets import TrainingSet
 from prerelax.campaign.spelled_out import spelled_out
@@ -31,6 +32,10 @@ from prerelax.starts.options import Conformers, Seed
 from prerelax.training.config import Training
 
 
+def _default_starts() -> dict[str, Start]:
+    return {"mmff94": ForcefieldStart(kind="forcefield"), "edm-n50": DiffuseStart(kind="diffuse")}
+
+
 class Campaign(Settings):
     """Everything that one config describes."""
 
@@ -40,6 +45,11 @@ class Campaign(Settings):
         Baseline(),
         description="What the others are compared with: a start at each target, or `{start, target}`, for "
         "every start at every target of that level",
+    )
+    practice: Practice | None = Field(
+        None,
+        description="Usual practice in one word instead of `baseline`: mmff94-bfgs, as in the papers; "
+        "gfn2-geometric, GFN2-xTB and then redundant internal coordinates",
     )
     compare: Compared = Field(
         "all",
@@ -56,9 +66,7 @@ class Campaign(Settings):
         default_factory=dict, description="Training data made by the campaign itself"
     )
     starts: dict[Name, Start] = Field(
-        default_factory=lambda: dict[str, Start](
-            {"mmff94": ForcefieldStart(kind="forcefield"), "edm-n50": DiffuseStart(kind="diffuse")}
-        ),
+        default_factory=_default_starts,
         description="A key in braces in a name, `jt-{from}`, makes a start for each of its values",
     )
     targets: dict[Name, Target] = Field(
@@ -66,6 +74,11 @@ class Campaign(Settings):
         description="Empty: nothing is relaxed, the studies alone are made",
     )
     studies: dict[str, object] = Field(default_factory=dict, description="Known to `prerelax.studies` alone")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _practice_spelled_out(cls, config: object) -> object:
+        return with_practice(config, _default_starts()) if isinstance(config, Mapping) else config
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
@@ -104,7 +117,7 @@ class Campaign(Settings):
             yield f"baseline: {target} is not among the targets{nearest(target, self.targets)}"
             return
         for each in self.targets:
-            if self.baseline_target(each) == each and start not in self.starts_of(each):
+            if target in (None, each) and start not in self.starts_of(each):
                 yield f"targets.{each}.starts: the baseline {start} is missing"
 
     def _too_many_steps(self) -> Iterator[str]:
@@ -160,6 +173,10 @@ class Campaign(Settings):
     def is_baseline(self, target: str, start: str) -> bool:
         """Whether a start's relaxations at a target are what others are compared with."""
         return start == self.baseline.start and self.baseline_target(target) == target
+
+    def is_sampled(self, target: str, start: str) -> bool:
+        """Whether a start's relaxations at a target are those of a sample of the molecules."""
+        return isinstance(self.compare, Sample) and self.is_baseline(target, start)
 
     def relaxed_starts(self, target: str) -> list[str]:
         """`starts_of` without a baseline that is not to be compared with."""

@@ -51,6 +51,10 @@ class Layout:
         """Frames of a start's shard."""
         return self.shard(start_folder(start), shard)
 
+    def sampled(self, start: str, shard: str) -> str:
+        """Frames of a start's shard, those skipped that the baseline is not relaxed for."""
+        return self.shard(f"compared/{start}", shard)
+
     def relaxed(self, target: str, start: str, shard: str) -> str:
         """Frames of a shard relaxed at a target."""
         return self.shard(relaxed_folder(target, start), shard)

@@ -32,6 +32,10 @@ class Shard:
     digest: str = ""
 
     @property
+    def n_rows(self) -> int:
+        return self.last - self.first
+
+    @property
     def rows(self) -> str:
         """As `prerelax embed --rows` takes it."""
         return f"{self.first}:{self.last}"

@@ -1,4 +1,4 @@
-"""`prerelax init | plan | status | retry | verify | schema`: a campaign before, while and after it runs."""
+"""`prerelax init | plan | status | retry | verify | report | schema`: a campaign before, while and after it runs."""
 
 import json
 from collections.abc import Callable
@@ -113,6 +113,20 @@ def verify(
         raise typer.Exit(1)
 
 
+def report(
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="Folder of a campaign's results, results/<campaign>.")
+    ],
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT.html", help="Default: report.html in that folder.")
+    ] = None,
+) -> None:
+    """Write a campaign's page: what was saved against usual practice, figures, every molecule."""
+    from prerelax.comparison.page import write_page
+
+    typer.echo(str(write_page(results, out)))
+
+
 def schema(
     out: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: standard output.")] = None,
 ) -> None:
@@ -132,5 +146,6 @@ VERBS: dict[str, Callable[..., None]] = {
     "status": status,
     "retry": retry,
     "verify": verify,
+    "report": report,
     "schema": schema,
 }

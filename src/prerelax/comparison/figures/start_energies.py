@@ -24,10 +24,11 @@ from prerelax.comparison.figures.style import (
     start_colours,
     title,
     which_molecules,
+    wrapped,
 )
 from prerelax.comparison.summary import usable_everywhere
 
-MAX_LINES = 300
+MAX_POINTS = 300
 """Molecules drawn; of more a random sample, while mean and quartiles are those of all."""
 FLOOR_KCAL_MOL = 0.01
 """Bottom of the logarithmic axis, where everything below is drawn, such as a start that is a minimum."""
@@ -39,7 +40,7 @@ _DATA = ["target", "start", "id", "conformer", _VALUE]
 def start_energies(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFrame]:
     """Figure and the numbers behind it: one panel per target, the starts side by side on a logarithmic axis.
 
-    A grey line is a molecule, black are the means, a bar is the middle half with its median. Only molecules
+    A grey point is a molecule, black are the means, a bar is the middle half with its median. Only molecules
     whose relaxations count from every start are drawn, so that all starts are seen on the same molecules.
     """
     targets = list(comparison["target"].cat.categories)
@@ -55,7 +56,7 @@ def start_energies(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.
         table = molecules.pivot(index=["id", "conformer"], columns="start", values=_VALUE)
         table = table[[start for start in starts if start in table and table[start].notna().any()]]
         absent = [start for start in _starts_at(comparison, target) if start not in table]
-        drawn_words = f", {MAX_LINES} drawn" if len(table) > MAX_LINES else ""
+        drawn_words = f", {MAX_POINTS} drawn" if len(table) > MAX_POINTS else ""
         title(axes, target, which_molecules(len(table), in_common, absent) + drawn_words)
         _draw_target(axes, table, start_colours(starts, baseline))
         drawn.append(molecules[_DATA])
@@ -68,15 +69,16 @@ def _draw_target(axes: Axes, table: pd.DataFrame, colours: dict[str, str]) -> No
         return
     places = np.arange(len(table.columns))
     values = np.maximum(table.to_numpy(), FLOOR_KCAL_MOL)
-    lines = np.maximum(sample(table, MAX_LINES).to_numpy(), FLOOR_KCAL_MOL)
-    alpha = float(np.clip(8 / len(lines), 0.12, 0.8))
-    axes.plot(places, lines.T, color=GREY, lw=0.5, alpha=alpha, zorder=1)
+    points = np.maximum(sample(table, MAX_POINTS).to_numpy(), FLOOR_KCAL_MOL)
+    jitter = np.random.default_rng(0).uniform(-0.16, 0.16, (len(points), 1))
+    alpha = float(np.clip(8 / len(points), 0.2, 0.8))
+    axes.plot(places + jitter, points, ls="", marker="o", ms=2, mew=0, color=GREY, alpha=alpha, zorder=1)
     for place, start in enumerate(table.columns):
         low, median, high = np.nanquantile(values[:, place], [0.25, 0.5, 0.75])
         axes.vlines(place, low, high, color=colours[start], lw=6, alpha=0.5, zorder=2)
         axes.plot(place, median, color="white", marker="_", ms=6, mew=1.2, zorder=2)
     means = np.maximum(table.mean().to_numpy(), FLOOR_KCAL_MOL)
-    axes.plot(places, means, color=INK, lw=1.2, marker="o", ms=3.5, zorder=3)
+    axes.plot(places, means, color=INK, ls="", marker="o", ms=3.5, zorder=3)
     for place, mean in enumerate(table.mean()):
         position = (place, max(mean, FLOOR_KCAL_MOL))
         text = axes.annotate(number(mean, 2), position, (6, 3), textcoords="offset points", zorder=5)
@@ -93,7 +95,7 @@ def _finish_axes(axes: Axes, table: pd.DataFrame, colours: dict[str, str]) -> No
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="y", color=LIGHT_GREY, lw=0.4)
     axes.set_xlim(-0.4, len(table.columns) - 0.45)
-    axes.set_xticks(range(len(table.columns)), list(table.columns))
+    axes.set_xticks(range(len(table.columns)), [wrapped(start) for start in table.columns])
     name_starts(axes.get_xticklabels(), table.columns, colours)
     axes.set_ylabel("start above its own minimum / kcal/mol")
 

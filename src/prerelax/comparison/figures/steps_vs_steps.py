@@ -27,6 +27,7 @@ from prerelax.comparison.figures.style import (
     say,
     stacked,
     start_colours,
+    wrapped,
 )
 from prerelax.comparison.pairs import COUNTED
 from prerelax.comparison.summary import SAME_BASIN_KCAL_MOL, groups, is_baseline
@@ -36,6 +37,8 @@ MAX_POINTS = 2000
 MAX_ARROWS = 60
 """Drawn in one panel; of more a random sample."""
 _MOST_COLUMNS = 4
+_BELOW_ZERO = 0.2
+"""of the panel's height"""
 _DATA = ["target", "start", "id", "conformer", "n_atoms", "baseline_n_steps", "n_steps", "delta_kcal_mol"]
 _LONG_ARROW_MM, _LONGEST_ARROW_MM, _SHAFT_MM, _HEAD_MM = 8.0, 12.0, 0.22, 0.9
 
@@ -62,7 +65,8 @@ def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.
     figure = new_figure(width, sum(heights))
     drawn = []
     for part, (target, starts) in zip(stacked(figure, heights), of_target.items(), strict=True):
-        part.suptitle(f"target {target}", x=0.01, ha="left", fontsize=7.5, fontweight="bold")
+        if target:
+            part.suptitle(f"target {target}", x=0.01, ha="left", fontsize=7.5, fontweight="bold")
         if _pairs(starts):
             drawn += _draw_target(part, starts, columns, colours, baseline)
         else:
@@ -85,11 +89,14 @@ def _draw_target(
     area = float(np.clip(8 / np.sqrt(max(map(len, points.values())) + 1), 0.25, 1.8))
     panels = part.subplots(-(-len(starts) // columns), columns, squeeze=False).flat
     for place, (axes, (start, near)) in enumerate(zip(panels, points.items(), strict=False)):
-        axes.set_title(start, color=colours[start], fontweight="bold", loc="left", pad=10)
+        axes.set_title(wrapped(start), color=colours[start], fontweight="bold", loc="left", pad=10)
         axes.text(0, 1.02, _caption(starts[start]), transform=axes.transAxes, **_SMALL)
-        axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
+        # room for arrows that point below zero, so that none crosses the tick labels
+        bottom = -_BELOW_ZERO * limit if (_elsewhere(everything)["delta_kcal_mol"] < 0).any() else 0.0
+        axes.set(xlim=(0, limit), ylim=(bottom, limit), aspect="equal")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= limit])
         axes.plot([0, limit], [0, limit], color=LIGHT_GREY, lw=0.8, zorder=0)
         inside = near[(near["baseline_n_steps"] <= limit) & (near["n_steps"] <= limit)]
         _draw_points(axes, inside, colours[start], area)
@@ -177,7 +184,7 @@ _ARROW: dict[str, Any] = {
     "headaxislength": _HEAD_MM / _SHAFT_MM,
     "minlength": 0.0,
     "color": INK,
-    "clip_on": False,
+    "clip_on": True,
     "in_layout": False,
 }
 

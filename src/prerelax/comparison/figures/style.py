@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -31,6 +32,13 @@ _KNOWN_COLOURS = {
     "morered-jt": "#009E73",
     "morered-as": "#44AA99",
     "morered-itp": "#117733",
+}
+_KNOWN_COLOURS |= {
+    "RDKit embedding": _KNOWN_COLOURS["rdkit"],
+    "UFF": _KNOWN_COLOURS["uff"],
+    "GFN2-xTB": _KNOWN_COLOURS["gfn2"],
+    **{f"EDM, {n} steps": _KNOWN_COLOURS[f"edm-n{n}"] for n in (20, 30, 50)},
+    **{f"MoreRed-{name.upper()}": _KNOWN_COLOURS[f"morered-{name}"] for name in ("jt", "as", "itp")},
 }
 """Safe for colour-blind eyes (Okabe and Ito; Tol); a family of starts shares a hue."""
 _OTHER_COLOURS = ("#D55E00", "#332288", "#AA4499", "#661100", "#DDAA33", "#88CCEE", "#6699CC", "#999999")
@@ -105,8 +113,8 @@ def stacked(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:
 
 
 def title(axes: Axes, target: str, words: str = "") -> None:
-    """The target's name above a panel, and at its right what the panel is made of."""
-    axes.set_title(f"target {target}", loc="left", fontweight="bold", pad=8)
+    """The target's name above a panel, unless a page says it, and at its right what the panel is made of."""
+    axes.set_title(f"target {target}" if target else "", loc="left", fontweight="bold", pad=8)
     axes.set_title(words, loc="right", color=GREY, fontsize=6.5, pad=8)
 
 
@@ -132,6 +140,11 @@ def name_starts(labels: Sequence[Text], starts: Iterable[str], colours: dict[str
     """Tick labels in the colours of the starts that they name."""
     for label, start in zip(labels, starts, strict=True):
         label.set(color=colours[start], fontweight="bold")
+
+
+def wrapped(name: str, width: int = 18) -> str:
+    """A start's name in lines for a tick or a narrow panel."""
+    return fill(name, width, break_on_hyphens=False)
 
 
 def number(value: float, decimals: int = 0) -> str:

@@ -1,0 +1,33 @@
+"""What the figures and tables of a page show, in words."""
+
+HEADLINE = "Bars: gradients summed over the molecules, divided by their number. Points: molecules."
+FIGURES = {
+    "speedup": (
+        "Gradients saved against the baseline: every molecule, the middle half, the median and its 95 "
+        "% interval (none below 8 molecules); below, with an open circle, only pairs that ended in "
+        "minima within 0.2 kcal/mol. Hollow grey points are starts made by a fallback; they are in no "
+        "number."
+    ),
+    "steps_vs_steps": (
+        "Optimizer steps against the baseline's; below the diagonal steps were saved. An arrow is the "
+        "energy from the baseline's minimum to this one, where they differ by more than 0.2 kcal/mol."
+    ),
+    "start_energies": (
+        "Energy of each start above the minimum that it relaxes to: molecules, the middle half with "
+        "its median, and the mean (black). What lies below 0.01 kcal/mol is drawn there."
+    ),
+    "wall_time": (
+        "Mean seconds per molecule from SMILES to minimum: pale, making the start; full, the relaxation."
+    ),
+}
+PRACTICE = (
+    "Gradients: energy and force evaluations at the target's level, wherever they were spent. Per "
+    "molecule: their sum divided by the number of molecules; median: of the molecules. Times fewer: "
+    "the baseline's sum over this one's, with its 95 % interval. Saved: median of the molecules and "
+    "its interval; no interval below 8 molecules. p: Wilcoxon's signed-rank test of the same "
+    "molecules, two-sided. Hours saved: all stages before the relaxation included, summed over the "
+    "molecules; core hours with one core a molecule, and as many hours of the clock where one "
+    "molecule runs at a time. All of starts made as asked for; with fallbacks: of all. A start made "
+    "at the target's own level saves nothing and is not ranked."
+)
+MOLECULES = "ΔE in kcal/mol: relaxed minimum minus the usual one's. Click a heading to sort."
