@@ -1,4 +1,4 @@
-"""`prerelax init | plan | status | retry | verify | report | schema`: a campaign before, while and after it runs."""
+"""`prerelax init | plan | status | retry | verify | report | schema`: a campaign from first to last."""
 
 import json
 from collections.abc import Callable

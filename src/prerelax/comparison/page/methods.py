@@ -69,12 +69,16 @@ def methods_of(comparison: pd.DataFrame, campaign: Campaign) -> list[Method]:
 
 
 def headline_target(methods: list[Method], campaign: Campaign) -> str:
-    """The target whose level the first screen is about: the baseline's own, else the first DFT one."""
+    """The target whose level the first screen is about: the baseline's own, else a DFT one."""
     if campaign.baseline.target is not None and campaign.compare != "none":
         return campaign.baseline.target
     targets = list(dict.fromkeys(each.target for each in methods))
-    dear = [name for name in targets if not engine_named(campaign.targets[name].engine).is_cheap]
-    return [*dear, *targets][0]
+    compared = {each.target for each in methods if each.is_ranked}
+
+    def order(target: str) -> tuple[bool, bool]:
+        return target not in compared, engine_named(campaign.targets[target].engine).is_cheap
+
+    return min(targets, key=order)
 
 
 def at_level_of(methods: list[Method], target: str, campaign: Campaign) -> list[Method]:
