@@ -40,7 +40,7 @@ def begun(folder: Path, repository: Path, *more: str) -> "subprocess.Popen[bytes
 
 def comparison(folder: Path) -> pd.DataFrame:
     table = pd.read_csv(folder / "results/c/comparison.csv", dtype={"id": str}, keep_default_na=False)
-    return table[[name for name in table.columns if not name.startswith("wall_s")]]
+    return table[[name for name in table.columns if "wall" not in name]]
 
 
 @pytest.mark.slow

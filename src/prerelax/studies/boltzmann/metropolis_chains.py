@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from prerelax.engines import level_settings
 from prerelax.engines.workers import Line, Lost, Workers
 from prerelax.errors import UserError
 from prerelax.molecules.status import Status
-from prerelax.records.atomic_write import write_atomically
 from prerelax.records.record import Record
+from prerelax.records.seal import opened_table, write_table
 from prerelax.records.shard import ShardError, read_shard
 from prerelax.relaxation.journal import Journal, journal_path, molecule_key
 from prerelax.relaxation.preconditioned import internal_space
@@ -184,15 +183,16 @@ def write_chain_rows(path: Path, rows: Sequence[ChainRow]) -> None:
     """Write what `read_chain_rows` reads: a row for each chain, its energies as a list."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist([{**vars(row), "energies_ev": row.energies_ev.tolist()} for row in rows])
-    write_atomically(path, lambda part: pq.write_table(table, part))
+    write_table(path, table)
 
 
 def read_chain_rows(path: Path) -> list[ChainRow]:
     """Chains of `prerelax study boltzmann metropolis`. Raises ShardError for another file."""
     try:
-        rows = pq.read_table(path).to_pylist()
+        with opened_table(path) as file:
+            rows = file.read().to_pylist()
         return [ChainRow(**{**row, "energies_ev": np.array(row["energies_ev"], dtype=float)}) for row in rows]
-    except (OSError, pa.ArrowInvalid, TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ShardError(
             f"{path}: holds no chains ({error}); run `prerelax study boltzmann metropolis` first"
         ) from error
