@@ -27,6 +27,7 @@ from ase.build import molecule
 
 from prerelax.campaign.sharding import Sharding, shard_name
 from prerelax.records.record import Record
+from prerelax.records.seal import write_table
 from prerelax.records.shard import table_path, write_shard
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -143,7 +144,9 @@ def make_up(folder: Path, n_molecules: int, shard_size: int) -> None:
             if number:
                 path.hardlink_to(first)
             n = shard.last - shard.first
-            pq.write_table(varied(table.slice(0, n), shard.first, target, random), table_path(path))
+            rows = varied(table.slice(0, n), shard.first, target, random)
+            # The last shard's frames are more than its rows: its table says nothing of them.
+            write_table(table_path(path), rows if n == shard_size else rows.replace_schema_metadata(None))
 
 
 def made_up_record(row: int, start: str, target: str | None) -> Record:
