@@ -1,4 +1,7 @@
-"""A local campaign killed at random instants: no row is lost, none computed twice but those in hand."""
+"""A local campaign killed at random instants: no row is lost, none computed twice but those in hand.
+
+Ten kills; PRERELAX_FAULTS=5 makes fifty.
+"""
 
 import json
 import os
@@ -47,7 +50,7 @@ def comparison(folder: Path) -> pd.DataFrame:
 def test_kills_lose_nothing(
     tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds = max(1, round(50 * float(os.environ.get("PRERELAX_FAULTS", "1"))))
+    rounds = max(1, round(10 * float(os.environ.get("PRERELAX_FAULTS", "1"))))
     whole = tmp_path / "whole"
     whole.mkdir()
     clock = time.monotonic()
