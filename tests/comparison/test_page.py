@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from rdkit import Chem
@@ -90,6 +91,8 @@ def results_of(
                         connectivity_unchanged=True,
                         rmsd_ang=0.1,
                         rmsd_symmetry_ang=0.1,
+                        start_meets=("none", "loose", "default", "tight")[place % 4],
+                        meets="default",
                         wall_s=float(n_steps),
                         stages_s={"rdkit": 0.1, start: 0.5, target: float(n_steps)},
                         settings=json.dumps({**at.level.model_dump(), "optimizer": at.chosen_optimizer}),
@@ -118,6 +121,10 @@ def test_the_first_screen_says_what_was_saved(tmp_path: Path) -> None:
     assert "1 start was made by a fallback" in text and "the best of 4 methods" in text
     assert "target&#x27;s own level" in text, "gfn2 at gfn2 is not ranked"
     assert "Denoised by relaxer-qm9 + two-level" in text
+    assert "starts at rest, default" in text
+    summary = pd.read_csv(page.parent / "summary.csv")
+    shares = summary[["share_start_meets_loose", "share_start_meets_default", "share_start_meets_tight"]]
+    assert shares.iloc[0].tolist() == [0.75, 0.5, 0.25] and summary["share_meets_default"].eq(1).all()
     assert not re.search(r"(src|href)=[\"']?http|@import|url\(", text), "the page works offline"
 
 

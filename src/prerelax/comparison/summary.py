@@ -25,8 +25,8 @@
 - `delta_kcal_mol_median`, `n_deeper_minimum` (delta below -0.2 kcal/mol), `n_higher_minimum` (above +0.2).
 - `rmsd_ang_median`, `rmsd_symmetry_ang_median`; `wall_s_before_median`, `wall_s_relax_median`,
   `wall_s_total_median`.
-- `share_<column>_<class>`: of all rows that say so, the share whose start or end meets a convergence
-  criterion; only where the comparison has such columns.
+- `share_start_meets_<criterion>`, `share_meets_<criterion>`: of all rows that say so, the share whose start
+  (it needs no step) or end meets Gaussian's loose, default or tight criteria or stricter ones.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,6 +44,8 @@ PAPER_CODE_FILTER_KCAL_MOL = 0.2 / KCAL_MOL
 NO_FALLBACK, ALL, SAME_BASIN = "no fallback", "all", "same basin"
 WITHIN_CODE_FILTER = "within 0.2 eV"
 
+CRITERIA = ("loose", "default", "tight")
+"""Gaussian's, from the first to the strictest"""
 _SAVED = ("gradients_saved_percent", "steps_saved_percent")
 _MEDIANS = (
     "n_gradients",
@@ -69,9 +71,8 @@ def summarise(comparison: pd.DataFrame, baseline: str) -> pd.DataFrame:
         for subset, counted in _subsets(relaxations, is_baseline(relaxations, start, baseline))
     ]
     columns = list(_summary_row("", "", ALL, comparison.iloc[:0], comparison.iloc[:0]))
-    more = sorted({name for row in rows for name in row if name.startswith("share_")})
     reasons = sorted({name for row in rows for name in row if name.startswith("left_out_")})
-    summary = pd.DataFrame(rows, columns=[*columns, *more, *reasons])
+    summary = pd.DataFrame(rows, columns=[*columns, *reasons])
     return summary.fillna(dict.fromkeys(reasons, 0)).astype(dict.fromkeys(reasons, int))
 
 
@@ -199,11 +200,13 @@ def _against_baseline(counted: pd.DataFrame) -> dict[str, float]:
 
 
 def _shares(relaxations: pd.DataFrame) -> dict[str, float]:
-    """Share of the rows in each class that a column with `meets` in its name has."""
+    """Share of the rows that say so whose start, or end, meets Gaussian's criteria or stricter ones."""
     shares: dict[str, float] = {}
-    for name in (name for name in relaxations.columns if "meets" in name):
+    for name in (name for name in ("start_meets", "meets") if name in relaxations.columns):
         said = relaxations[name].replace("", np.nan).dropna()
-        shares |= {f"share_{name}_{each}": float(n) for each, n in said.value_counts(normalize=True).items()}
+        for place, criterion in enumerate(CRITERIA):
+            met = said.isin(CRITERIA[place:])
+            shares[f"share_{name}_{criterion}"] = float(met.mean()) if len(said) else float("nan")
     return shares
 
 

@@ -28,6 +28,7 @@ PRACTICE = (
     "molecules, two-sided. Hours saved: all stages before the relaxation included, summed over the "
     "molecules; core hours with one core a molecule, and as many hours of the clock where one "
     "molecule runs at a time. All of starts made as asked for; with fallbacks: of all. A start made "
-    "at the target's own level saves nothing and is not ranked."
+    "at the target's own level saves nothing and is not ranked. Starts at rest: the share of all that "
+    "meet Gaussian's default, or loose, criteria before any step."
 )
 MOLECULES = "ΔE in kcal/mol: relaxed minimum minus the usual one's. Click a heading to sort."

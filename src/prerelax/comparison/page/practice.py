@@ -24,26 +24,26 @@ _HEADS = [
 ]
 
 
+_SHARES = {
+    "share_start_meets_default": "starts at rest, default / %",
+    "share_start_meets_loose": "loose / %",
+}
+"""Starts that need no step by Gaussian's criteria."""
+
+
 def practice_table(methods: list[Method]) -> str:
     """The table in HTML: levels apart, the baseline first, then by times fewer, then what is not ranked."""
-    shares = sorted({str(name) for each in methods for name in each.whole if _is_share(name)})
-    heads = [*_HEADS, *(f"{_share_name(name)} / %" for name in shares)]
+    said = {str(name) for each in methods for name in each.whole}
+    shares = {name: words for name, words in _SHARES.items() if name in said}
+    heads = [*_HEADS, *shares.values()]
     head = "".join(f"<th>{escape(each)}</th>" for each in heads)
     body = []
     for level in dict.fromkeys(each.level for each in methods):
         body.append(f"<tr><th colspan={len(heads)}>{escape(level or 'not relaxed')}</th></tr>")
         for each in sorted((each for each in methods if each.level == level), key=_order):
-            body += _lines(each, shares)
+            body += _lines(each, list(shares))
     table = f"<table class=practice><tr>{head}</tr>{''.join(body)}</table>"
     return f"<div class=scroll>{table}</div><p class=small>{escape(PRACTICE)}</p>"
-
-
-def _is_share(name: Any) -> bool:
-    return str(name).startswith("share_")
-
-
-def _share_name(name: str) -> str:
-    return name.removeprefix("share_").replace("_", " ")
 
 
 def _order(method: Method) -> tuple[bool, bool, float]:
