@@ -43,6 +43,7 @@ CONFIG: dict[str, Any] = {
         "gfn2": {**GFN2, "optimizer": "bfgs"},
     },
 }
+LOOSER = {"targets": CONFIG["targets"] | {"b3lyp": {**QM9, "optimizer": "two-level", "fmax": 0.05}}}
 GRADIENTS = {"b3lyp-bfgs": 17, "b3lyp": 4, "gfn2": 30}
 MORE = {"mmff94": 2.0, "gfn2": 1.0, "relaxer": 0.8, "edm-n50": 1.2}
 
@@ -134,6 +135,7 @@ def test_the_first_screen_says_what_was_saved(tmp_path: Path) -> None:
         ({}, list(GRADIENTS), "No relaxation converged"),
         ({}, ["b3lyp-bfgs"], "Nothing can be said against MMFF94 + BFGS"),
         ({"compare": "none"}, [], "no saving is claimed"),
+        (LOOSER, [], "converged to fmax 0.05 eV/Å"),
         ({"baseline": "mmff94"}, [], "times fewer gradients than MMFF94 + two-level"),
     ],
 )
@@ -141,6 +143,7 @@ def test_never_an_empty_page(tmp_path: Path, changes: dict[str, Any], failed: li
     page = write_page(results_of(tmp_path, 9, CONFIG | changes, failed))
     assert said in first_screen(page)
     assert "molecule-00003" in page.read_text()
+    assert ("not converged alike" in page.read_text()) == (changes is LOOSER)
 
 
 def test_one_molecule(tmp_path: Path) -> None:

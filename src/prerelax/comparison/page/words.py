@@ -45,11 +45,22 @@ def headline(methods: list[Method], campaign: Campaign) -> Headline:
         f"{best.name[:1].upper()}{best.name[1:]} took {in_words(row['n_gradients_mean'], 1)} gradients a "
         f"molecule, {practice.name} "
         f"{in_words(row['baseline_n_gradients_mean'], 1)}: sums over {_n(row)} of {best.whole['n_rows']}, at "
-        f"{best.level}.",
+        f"{best.level}, converged to {_criterion(best, campaign)}.",
         _statistics(best),
         _hours(best),
     ]
-    return Headline(f"{words} than {practice.name}", explained, _distrust(best, practice, ranked))
+    distrust = _distrust(best, practice, ranked)
+    own, usual = (_criterion(each, campaign) for each in (best, practice))
+    if own != usual:
+        distrust.insert(0, f"not converged alike: {own} against {usual} of {practice.name}")
+    return Headline(f"{words} than {practice.name}", explained, distrust)
+
+
+def _criterion(method: Method, campaign: Campaign) -> str:
+    target = campaign.targets[method.target]
+    if target.criteria is None:
+        return f"fmax {target.fmax_ev_ang:g} eV/Å"
+    return f"the criteria `{target.convergence or 'normal'}`"
 
 
 def _n(row: Mapping[Any, Any]) -> str:
