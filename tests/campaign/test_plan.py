@@ -123,7 +123,7 @@ def test_gradients_are_timed_on_the_campaigns_own_molecules(
     said: list[str] = []
     timed = timed_gradients(campaign.model_copy(update={"targets": {"x": target}}), tmp_path, said.append)
     law = timed["instant", "spring"]
-    assert law.n_fitted == 3 and 0 < law.at_reference < 1
+    assert law.n_fitted == 3 and 0 < law.at_reference < 10
     assert len(said) == 1 and said[0].startswith("instant spring:")
 
 

@@ -112,6 +112,7 @@ def test_what_is_kept_of_a_campaign_needs_no_other_file(
         starts={"n{steps}": {"kind": "diffuse", "from": "rdkit", "steps": [20]}},
         baseline="n20",
     )
+    write(tmp_path / "campaign.yaml", **config)
     whole = spelled_out(config, [tmp_path / "campaign.yaml"])
     for path in tmp_path.glob("*.yaml"):
         path.unlink()
