@@ -149,7 +149,8 @@ class Relaxation(SinglePoints):
     @property
     def evaluated_level(self) -> Level:
         """The level, tight where the forces are to become very small."""
-        tight = self.tight or self.fmax_ev_ang < TIGHT_FMAX_EV_ANG
+        strict = self.criteria is not None and self.criteria.energy_left_kcal_mol is not None
+        tight = self.tight or strict or self.fmax_ev_ang < TIGHT_FMAX_EV_ANG
         return self.level.model_copy(update={"tight": tight})
 
     @property

@@ -43,7 +43,9 @@ INNER_TRUST_ANG = (0.15, 0.03, 0.006)
 REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, CONTACT: math.inf}
 """Å and rad: how far a coordinate may go from the best geometry at trust 1, by its kind."""
 TRUST_BOUNDS = (0.05, 4.0)
-NEGLIGIBLE_EV = 1e-5
+NEGLIGIBLE_EV = 5e-4
+"""A target's energies are no better than that from geometry to geometry (grids, self-consistency): below it the
+forces alone say whether a step was good."""
 SMALLEST_STEP_ANG = 1e-6
 POOR_STEPS = 4
 """So many steps that fell short of a quarter of what was expected, and the cheap level is not asked again."""
@@ -141,14 +143,15 @@ class TwoLevel(HessianBFGS):
         assert self._best is not None
         fall, expected = self._best[1] - energy, self.expected_fall_ev
         smallest, largest = TRUST_BOUNDS
+        calmer = largest_force(gradient) < largest_force(self._best[2])
         if expected > NEGLIGIBLE_EV:
             ratio = fall / expected
-            if ratio < 0.25:
+            if ratio < 0.25 and not calmer:
                 self._trust = max(self._trust * (0.6 if fall > 0 else 0.5), smallest)
                 self._poor += 1
             elif ratio > 0.75 and self._at_border:
                 self._trust = min(2 * self._trust, largest)
-        if fall > 0 or (fall > -NEGLIGIBLE_EV and largest_force(gradient) < largest_force(self._best[2])):
+        if fall > NEGLIGIBLE_EV or (fall > -NEGLIGIBLE_EV and calmer):
             self._best = (x, energy, gradient)
 
     def _corrected_minimum(self) -> Vector:
