@@ -1,4 +1,4 @@
-"""Gradients to the minimum of floppy fragments at GFN2-xTB: `two-level` with GFN1-xTB as guide, and geomeTRIC.
+"""Gradients to the minimum of floppy fragments at GFN2-xTB: `two-level` guided by GFN1-xTB, and geomeTRIC.
 
 Fragments of drug-like molecules, at most 9 heavy atoms, at least 3 rotatable bonds, from their MMFF94 minima,
 drawn by a seed. Counted: gradients until the energy is within 0.05 kcal/mol of the optimizer's own end at

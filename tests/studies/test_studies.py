@@ -7,6 +7,7 @@ import ase.build
 import numpy as np
 import pytest
 
+from prerelax.campaign.baseline import Baseline
 from prerelax.comparison.comparison import comparison_of
 from prerelax.comparison.figures.style import save_with_numbers
 from prerelax.comparison.pairs import KCAL_MOL
@@ -114,7 +115,7 @@ def test_speedup_over_training(results: Path, tmp_path: Path) -> None:
         "late": Checkpoint(model="m", epoch=4, steps=20),
         "none": Checkpoint(model="m", epoch=8, steps=20),
     }
-    table = training_speedup(comparison_of(folders, "mmff94"), "mmff94", checkpoints)
+    table = training_speedup(comparison_of(folders, Baseline(start="mmff94")), "mmff94", checkpoints)
     median = table.set_index(["epoch", "subset"])["steps_saved_percent_median"]
     assert median[4, "all"] == pytest.approx(50)
     assert median[4, "same basin"] == pytest.approx((50 + 20) / 2)  # b ended 3 kcal/mol higher

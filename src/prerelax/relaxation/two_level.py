@@ -44,8 +44,8 @@ REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, CONTACT: math.inf}
 """Å and rad: how far a coordinate may go from the best geometry at trust 1, by its kind."""
 TRUST_BOUNDS = (0.05, 4.0)
 NEGLIGIBLE_EV = 5e-4
-"""A target's energies are no better than that from geometry to geometry (grids, self-consistency): below it the
-forces alone say whether a step was good."""
+"""A target's energies are no better than that from geometry to geometry (grids, self-consistency): below it
+the forces alone say whether a step was good."""
 SMALLEST_STEP_ANG = 1e-6
 POOR_STEPS = 4
 """So many steps that fell short of a quarter of what was expected, and the cheap level is not asked again."""

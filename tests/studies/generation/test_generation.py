@@ -112,5 +112,5 @@ def test_sizes_are_those_of_the_set(tmp_path: Path) -> None:
     sizes = draw_sizes(tmp_path / "set.npz", 200, 0)
     assert set(sizes) == {5, 9}
     assert 100 < sizes.count(5) < 167
-    with pytest.raises(UserError, match="no numbers of atoms"):
+    with pytest.raises(UserError, match="no such file"):
         draw_sizes(tmp_path / "missing.npz", 1, 0)
