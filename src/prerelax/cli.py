@@ -1,4 +1,6 @@
-"""`prerelax <verb>`: every rule of the workflow calls exactly one of these, and so can a person.
+"""Pre-relax molecules with a diffusion model, then relax them at xTB or DFT.
+
+Every rule of the workflow calls exactly one of these verbs, and so can a person.
 
 Exit status 0 when the shard was processed, even if rows failed; 2 for a wrong call, config or file.
 """
@@ -57,7 +59,7 @@ _add(campaigns.VERBS, "Campaigns")
 _add({"train": models.train}, TRAINING)
 _add_group("models", models.VERBS, "Denoisers: list, show, evaluate, calibrate, import.", TRAINING)
 _add_group("data", data.VERBS, "Training sets, published or made, and inputs from them.", TRAINING)
-_add(conformers.VERBS | {"energies": chain.energies}, "Beside the chain")
+_add(conformers.VERBS | {"energies": chain.energies}, "Other calculations")
 app.add_typer(study_app, name="study", rich_help_panel="Studies")
 
 

@@ -80,7 +80,7 @@ def campaign_status(campaign: Campaign, directory: Path = Path(), now: float | N
     """
     results = directory / "results" / campaign.campaign
     if not results.is_dir():
-        raise UserError(f"{results}: no results yet; run the campaign first, or say --directory")
+        raise UserError(f"{results}: no results yet; run the campaign first, or call this in its folder")
     now = time.time() if now is None else now
     noted = Sharding(
         directory / campaign.molecules, campaign.shard_size, results, job_of_running_campaign=True

@@ -88,6 +88,8 @@ def read_shard(path: Path) -> list[Record]:
 
     Raises ShardError where the file is missing or foreign, was cut short, or is not what its table says.
     """
+    if path.suffix != ".extxyz":
+        raise ShardError(f"{path}: not a shard (.extxyz); run `prerelax embed {path} OUT.extxyz` first")
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -56,7 +56,7 @@ class Only(Settings):
 class Resources(Settings):
     """What a shard's relaxations may use at once."""
 
-    workers: int = Field(1, ge=1, description="Molecules side by side")
+    workers: int = Field(1, ge=1, description="Molecules in parallel")
     threads: int = Field(1, ge=1, description="Threads of each molecule")
 
 
@@ -76,12 +76,12 @@ class Relaxation(SinglePoints):
 
     optimizer: OptimizerName | None = Field(
         None,
-        description="Default: two-level with a DFT program, otherwise bfgs-hessian. The papers' is bfgs",
+        description="Default: two-level with a DFT program, otherwise bfgs-hessian. The papers used bfgs",
     )
     cheap_level: CheapLevel = Field(
         "auto",
         description="Cheap level of bfgs-hessian, two-level and check_minimum. auto: GFN1-xTB, or what is "
-        "nearly free beside the target",
+        "much cheaper than the target",
     )
     check_minimum: CheckMinimum = Field(
         "none",
@@ -92,8 +92,8 @@ class Relaxation(SinglePoints):
     )
     convergence: Convergence | None = Field(
         None,
-        description="normal, tight, loose: Gaussian's four criteria and the energy left; papers: fmax 0.03 "
-        "alone. Default: normal with a DFT program, papers otherwise",
+        description="normal, tight, loose: Gaussian's four criteria and the estimated remaining energy; "
+        "papers: fmax 0.03 alone. Default: normal with a DFT program, papers otherwise",
     )
     fmax: float | None = Field(
         None,

@@ -19,7 +19,10 @@ def init(
     from prerelax.campaign.new_folder import start_folder
 
     start_folder(folder)
-    typer.echo(f"{folder.resolve()}: run `snakemake --cores all` there for the example in config.yaml")
+    typer.echo(
+        f"{folder.resolve()}: run `snakemake --cores all` there for the example in config.yaml, "
+        "or add `--configfile my-campaign.yaml` for a campaign of your own"
+    )
 
 
 def plan(
@@ -80,7 +83,7 @@ def retry(
     start: Annotated[str | None, typer.Option(help="Only relaxations from (or to) this start.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
 ) -> None:
-    """Have relaxations that ended with a status computed again by the next run; the others are kept."""
+    """Have relaxations with one of these statuses computed again by the next run; the others are kept."""
     from prerelax.campaign.retry import retry as retry_relaxations
     from prerelax.campaign.retry import retry_text
     from prerelax.campaign.stages import read_campaign
@@ -100,7 +103,7 @@ def verify(
         int, typer.Argument(metavar="[ROWS]", min=0, help="Relaxed rows to compute again at each target.")
     ] = 5,
 ) -> None:
-    """Prove a finished campaign: every row accounted for, every file whole, a sample computed again."""
+    """Check a finished campaign: every row accounted for, every file whole, a sample computed again."""
     from prerelax.campaign.stages import read_campaign
     from prerelax.comparison.verification import verify
 

@@ -107,10 +107,10 @@ def diffuse(
         DiffuseOptions, FromSettings(without=frozenset({"epoch", "time_model", "calls", "max_iterations"}))
     ],
     trajectory: Trajectory = None,
-    workers: Annotated[int, typer.Option(min=1, help="Molecules side by side in the fallback")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Molecules in parallel in the fallback")] = 1,
     start: StartName = None,
 ) -> None:
-    """Denoise geometries with a diffusion model: the last n steps of its reverse diffusion."""
+    """Denoise geometries with a diffusion model."""
     from prerelax.starts.diffuse import diffuse_shard
 
     steps = f"n{options.steps}" if options.steps else ""

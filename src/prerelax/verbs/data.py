@@ -57,7 +57,7 @@ def displace(
     options: Annotated[DisplacementOptions, FromSettings(options=False)],
     resources: Resources,
 ) -> None:
-    """Make a set like QM7-X: minima, displacements along their normal modes, energies and forces; resumes."""
+    """Generate a set like QM7-X: minima, displacements along normal modes, energies and forces; resumes."""
     from prerelax.set_making.displaced import displace
 
     outcome = displace(shard, out, options, resources=resources)
@@ -220,7 +220,7 @@ def set_aside(
     config: Annotated[Path, typer.Argument(metavar="TRAINING.yaml", help="The config of a training.")],
     out: SetOut,
 ) -> None:
-    """Write what a training sets aside (`data.validation`): what its models are chosen and compared on."""
+    """Write a training's held-out molecules (`data.validation`), on which its models are compared."""
     from prerelax.datasets.structures import write_npz
     from prerelax.training.run import set_aside
 

@@ -147,7 +147,7 @@ def train(
         float | None, typer.Option(help="Wall-clock budget in hours, in place of the config's")
     ] = None,
 ) -> None:
-    """Train a denoiser; the learning rate reaches its end when the budget does."""
+    """Train a denoiser; the learning rate is annealed over the time budget."""
     from prerelax.errors import UserError
     from prerelax.training import train as train_denoiser
     from prerelax.training.config import chosen_config
