@@ -48,7 +48,8 @@ NEGLIGIBLE_EV = 5e-4
 the forces alone say whether a step was good."""
 SMALLEST_STEP_ANG = 1e-6
 POOR_STEPS = 4
-"""So many steps that fell short of a quarter of what was expected, and the cheap level is not asked again."""
+"""So many steps that led nowhere better, or fell short of a quarter of what was expected: the cheap level is
+not asked again."""
 
 
 class TwoLevel(HessianBFGS):
@@ -143,15 +144,16 @@ class TwoLevel(HessianBFGS):
         assert self._best is not None
         fall, expected = self._best[1] - energy, self.expected_fall_ev
         smallest, largest = TRUST_BOUNDS
-        calmer = largest_force(gradient) < largest_force(self._best[2])
-        if expected > NEGLIGIBLE_EV:
-            ratio = fall / expected
-            if ratio < 0.25 and not calmer:
-                self._trust = max(self._trust * (0.6 if fall > 0 else 0.5), smallest)
-                self._poor += 1
-            elif ratio > 0.75 and self._at_border:
-                self._trust = min(2 * self._trust, largest)
-        if fall > NEGLIGIBLE_EV or (fall > -NEGLIGIBLE_EV and calmer):
+        rise = largest_force(gradient) / max(largest_force(self._best[2]), 1e-12)
+        calmer = rise < 1
+        kept = fall > NEGLIGIBLE_EV or (fall > -NEGLIGIBLE_EV and calmer) or (fall > 0 and rise < 2)
+        fell_short = expected > NEGLIGIBLE_EV and fall < 0.25 * expected and not calmer
+        if fell_short or not kept:
+            self._trust = max(self._trust * (0.6 if kept else 0.5), smallest)
+            self._poor += 1
+        elif fall > 0.75 * expected and self._at_border:
+            self._trust = min(2 * self._trust, largest)
+        if kept:
             self._best = (x, energy, gradient)
 
     def _corrected_minimum(self) -> Vector:
