@@ -40,7 +40,7 @@ rule page:
     conda:
         "../../envs/prerelax.yaml"
     params:
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
     shell:
         "prerelax report {params.results:q} {output:q} > {log:q} 2>&1"
 
