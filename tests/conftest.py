@@ -22,6 +22,14 @@ def _reference_folder(variable: str, default: str) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _leaves_the_working_directory() -> Iterator[None]:
+    """A test that leaves its worker in another folder breaks whichever test comes next there."""
+    before = Path.cwd()
+    yield
+    assert Path.cwd() == before
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Real structures: QM9, QM7, drug-like molecules, Baker's set."""

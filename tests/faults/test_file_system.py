@@ -47,13 +47,12 @@ def test_an_error_of_the_disk_is_one_sentence(
     def fail(*arguments: Any, **more: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("tempfile.mkstemp" if call == "mkstemp" else f"pathlib.Path.{call}", fail)
-    said = refused(WORDS, monkeypatch, capsys)
+    with monkeypatch.context() as disk:
+        disk.setattr("tempfile.mkstemp" if call == "mkstemp" else f"pathlib.Path.{call}", fail)
+        said = refused(WORDS, monkeypatch, capsys)
     assert f"out.parquet: {os.strerror(number)}; nothing finished is lost" in said
-    monkeypatch.undo()
-    os.chdir(folder)
-    assert not Path("out.extxyz").exists()
-    assert not [path for path in Path().iterdir() if path.name.endswith(".part")] or call != "write_bytes"
+    assert not (folder / "out.extxyz").exists()
+    assert not [path for path in folder.iterdir() if path.name.endswith(".part")] or call != "write_bytes"
 
 
 def test_reading_that_fails_is_one_sentence(
