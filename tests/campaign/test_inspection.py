@@ -1,21 +1,26 @@
 """What cannot stand is found when a campaign starts, and moved aside."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from prerelax.campaign.config import Campaign
+from prerelax.campaign.config import Campaign, load_campaign
 from prerelax.campaign.inspection import move_aside, told, unfit_shards
 from prerelax.campaign.sharding import Sharding
+from prerelax.denoisers.model_folders import model_digests
 from prerelax.engines.level import Level
+from prerelax.records.record import Record
 from prerelax.records.seal import refusal_path, table_path
 from prerelax.records.shard import ShardError, read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation
 
 Run = Callable[..., dict[str, int]]
+CONFIG: dict[str, Any] = {"campaign": "c", "molecules": "molecules.csv"}
 
 
 @pytest.fixture
@@ -89,3 +94,67 @@ def test_rows_of_other_settings_are_named_with_their_hours(campaign: Campaign, r
         found = unfit(campaign, results, "relaxed/gfn2/mmff94")
         assert len(found) == n_unfit
     assert "made with fmax_ev_ang 0.001, not 0.03 (2 rows, 1.00 h); it is moved aside" in found["0000"]
+    text = json.dumps(Relaxation(**level.model_dump(), convergence="tight").settings())
+    write_shard(frames, [replace(row, settings=text) for row in read_shard(frames)])
+    assert "made with another convergence (2 rows" in unfit(campaign, results, "relaxed/gfn2/mmff94")["0000"]
+
+
+@pytest.fixture
+def of_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """Rows of settings `made`, and what is said of them where the config has the start `asked`."""
+    monkeypatch.chdir(tmp_path)
+    Path("molecules.csv").write_text("id,smiles\nw,O\n")
+
+    def judged(asked: dict[str, Any], made: dict[str, Any]) -> dict[str, str]:
+        starts = {"mmff94": {"kind": "forcefield"}, "made": {"from": "mmff94", **asked}}
+        campaign = load_campaign({**CONFIG, "starts": starts, "targets": {}})
+        row = Record(id="w", start="made", settings=json.dumps(made))
+        frames = Path("results") / campaign.campaign / "starts/made/0000.extxyz"
+        write_shard(frames, [row])
+        return unfit(campaign, frames.parents[2], "starts/made")
+
+    return judged
+
+
+def test_every_option_of_a_start_is_looked_at(
+    of_start: Callable[..., dict[str, str]], repository: Path
+) -> None:
+    shutil.copytree(repository / "models/morered-pair-qm9-small", "model")
+    diffuse: dict[str, Any] = {"kind": "diffuse", "model": "model"}
+    digests = model_digests("model")
+    assert list(digests) == ["model_sha256", "time_model_sha256"]
+    made = {"verb": "diffuse", **digests, "seed": 0, "fixed_types": False, "noise_free": False}
+    assert of_start(diffuse, made) == {}, "rows of earlier versions, which say nothing of the fallback"
+    made |= {"fallback": "gfn2"}
+    assert of_start(diffuse, made) == {}
+    for changed, said in (
+        ({"sampler": "itp"}, 'sampler null, not "itp"'),
+        ({"steps": 9}, "steps null, not 9"),
+        ({"max_iterations": 9}, "max_iterations null, not 9"),
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"fallback": "none"}, 'fallback "gfn2", not "none"'),
+    ):
+        assert f"made with {said} (1 row, 0.00 h);" in of_start(diffuse | changed, made)["0000"]
+    embedded = {"verb": "embed", "method": "ETKDGv3", "seed": 42}
+    assert of_start({"kind": "embed-again"}, embedded) == {}
+    assert "made with seed 42, not 7 (" in of_start({"kind": "embed-again", "seed": 7}, embedded)["0000"]
+    noised = {"verb": "diffused", "steps": [5, 9], "seed": 0}
+    assert of_start({"kind": "diffused", "steps": [5, 9]}, noised) == {}
+    assert "steps [5, 9], not [5]" in of_start({"kind": "diffused", "steps": [5]}, noised)["0000"]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "time/config.yaml", "time/weights.safetensors"])
+def test_every_file_of_a_model_counts(
+    of_start: Callable[..., dict[str, str]], repository: Path, name: str
+) -> None:
+    shutil.copytree(repository / "models/morered-pair-qm9-small", "model")
+    made = {"verb": "diffuse", **model_digests("model")}
+    (Path("model") / name).write_bytes((Path("model") / name).read_bytes() + b"\n")
+    found = of_start({"kind": "diffuse", "model": "model"}, made)
+    assert "made with another model (" in found["0000"]
+
+
+def test_a_models_reference_model_counts(repository: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(repository / "models/relaxer-qm9", folder)
+    assert list(model_digests(folder)) == ["model_sha256", "reference_model_sha256"]

@@ -281,6 +281,26 @@ def test_levels_never_mix_and_other_settings_are_told(tmp_path: Path) -> None:
     assert 'target gfn2 differ in their settings: ase null and "3.30"' in text
 
 
+@pytest.mark.parametrize("verb", ["diffuse", "displaced"])
+def test_models_never_mix_under_one_name(tmp_path: Path, verb: str) -> None:
+    key = {"diffuse": "time_model_sha256", "displaced": "set_sha256"}[verb]
+    made = [json.dumps({"verb": verb, **said}) for said in ({}, {key: "aa"}, {key: "bb"})]
+    rows = [relaxed("a", "mmff94", 9)]
+    rows += [relaxed(id, "edm", 5, start_settings=text) for id, text in zip("abc", made, strict=True)]
+    rows += [relaxed(id, "mmff94", 9) for id in "bc"]
+    compare(tmp_path / "comparison.csv", write_campaign(tmp_path, [*rows[:3], rows[4]]))
+    what = "models" if verb == "diffuse" else "sets"
+    with pytest.raises(ComparisonError, match=f"start edm: its geometries were made by 2 different {what}"):
+        compare(tmp_path / "comparison.csv", write_campaign(tmp_path, rows))
+
+
+def test_force_fields_never_mix_under_one_target(tmp_path: Path) -> None:
+    said = [json.dumps({"engine": "mlff", "method": "m", "weights_sha256": each}) for each in ("aa", "bb")]
+    rows = [relaxed("a", "mmff94", 9, settings=said[0]), relaxed("b", "mmff94", 9, settings=said[1])]
+    with pytest.raises(ComparisonError, match="target gfn2: its relaxations were made by 2 different models"):
+        compare(tmp_path / "comparison.csv", write_campaign(tmp_path, rows))
+
+
 def test_targets_are_compared_apart(tmp_path: Path) -> None:
     qm9 = '{"engine": "pyscf", "method": "qm9"}'
     folders = write_campaign(tmp_path, [relaxed("a", "mmff94", 9), relaxed("a", "edm", 4)])

@@ -158,6 +158,8 @@ def test_structures_with_coordinates_can_be_embedded_again(tmp_path: Path) -> No
     (tmp_path / "m.extxyz").write_text(water.format(name="w", oh=0.97) + "1\nid=x\nXx 0 0 0\n")
     embed_shard(tmp_path / "m.extxyz", tmp_path / "rdkit.extxyz", None, 1, 42)
     embed_again(tmp_path / "rdkit.extxyz", tmp_path / "again.extxyz", 42, "embedded")
+    embed_again(tmp_path / "rdkit.extxyz", tmp_path / "other.extxyz", 7, "embedded")
+    assert '"seed": 7' in str(read_shard(tmp_path / "other.extxyz")[0].settings)
     given_, _ = read_shard(tmp_path / "rdkit.extxyz")
     row, broken = read_shard(tmp_path / "again.extxyz")
     assert (row.start, row.status, broken.status) == ("embedded", "ok", "input_error")

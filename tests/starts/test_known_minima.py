@@ -10,6 +10,7 @@ from prerelax.datasets.qm7x import LabelledStructures, write_qm7x
 from prerelax.errors import UserError
 from prerelax.molecules.superposition import rmsd
 from prerelax.records.record import Record
+from prerelax.records.settings import sha256_of_files
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.starts.known_minima import diffused_shard, displaced_shard
 
@@ -57,6 +58,7 @@ def test_three_displacements_of_every_minimum_by_rmsd(tmp_path: Path) -> None:
     ]
     assert [r.status for r in rows] == ["ok"] * 6 + ["input_error"] * 3 + ["scf_failed"] * 3
     assert "no equilibrium at this geometry" in rows[6].message
+    assert f'"set_sha256": "{sha256_of_files(tmp_path / "set.npz")}"' in str(rows[0].settings)
     for name, three in (("H2O", rows[:3]), ("CH3OH", rows[3:6])):
         minimum = ase_molecule(name).positions
         shape = (three[2].positions - minimum) / max(SCALES)

@@ -7,7 +7,7 @@ made again, so that nothing computed is lost; what the journal knows at the new 
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -19,12 +19,18 @@ from prerelax.campaign.handing_on import own_models
 from prerelax.campaign.layout import start_folder
 from prerelax.campaign.sharding import Shard
 from prerelax.campaign.stages import Stage, finished_shards, shard_path, stages
-from prerelax.campaign.starts import DiffuseStart, ForcefieldStart, Start
-from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, find_model
-from prerelax.diffusion.options import SamplerOptions
+from prerelax.campaign.starts import (
+    DiffusedStart,
+    DiffuseStart,
+    EmbedAgainStart,
+    ForcefieldStart,
+    RelaxStart,
+    Start,
+)
+from prerelax.campaign.targets import Target
+from prerelax.denoisers.model_folders import model_digests
 from prerelax.errors import UserError
-from prerelax.records.settings import sha256_of_files
-from prerelax.relaxation.settings import Relaxation
+from prerelax.records.settings import is_digest
 
 READERS = 4
 """Threads that read: enough to hide a network filesystem's latency, few for a login node."""
@@ -40,6 +46,7 @@ SAID = (
     "conv_tol_eh",
     "optimizer",
     "fmax_ev_ang",
+    "criteria",
     "max_steps",
     "hessian",
     "check_minimum",
@@ -51,9 +58,14 @@ SAID = (
     "calls",
     "fixed_types",
     "noise_free",
+    "fallback",
+    "time_model",
 )
 """Settings that follow from what a config says; versions of programs are none of them."""
-WRITTEN_WHERE_SET = ("solvent", "solvent_model", "check_minimum", "kick")
+WRITTEN_WHERE_SET = (
+    *("solvent", "solvent_model", "check_minimum", "kick", "criteria"),
+    *("sampler", "steps", "calls", "max_iterations", "time_model"),
+)
 """Those that rows lack where they are not asked for; of others, rows of earlier versions may know nothing."""
 MOVED_ASIDE = "moved-aside"
 
@@ -70,7 +82,8 @@ class Unfit:
 
     @property
     def sentence(self) -> str:
-        spent = f" ({self.n_rows} rows, {self.work_s / 3600:.2f} h)" if self.n_rows else ""
+        rows = "1 row" if self.n_rows == 1 else f"{self.n_rows} rows"
+        spent = f" ({rows}, {self.work_s / 3600:.2f} h)" if self.n_rows else ""
         return f"{self.frames}: {self.reason}{spent}; it is moved aside and made again"
 
 
@@ -154,46 +167,51 @@ def _difference(text: str, expected_text: str) -> str:
     expected, made = json.loads(expected_text), json.loads(text)
     if made.get("verb") != expected.get("verb"):
         return ""
-    known = {name for name in made if name in SAID or name.endswith("sha256")} | {*WRITTEN_WHERE_SET}
+    known = {name for name in made if name in SAID or is_digest(name)} | {*WRITTEN_WHERE_SET}
     differing = [name for name in sorted(known) if made.get(name) != expected.get(name)]
-    return ", ".join(
-        "another model"
-        if name.endswith("sha256")
-        else f"{name} {json.dumps(made.get(name))}, not {json.dumps(expected.get(name))}"
-        for name in differing
-    )
+    return ", ".join(dict.fromkeys(_in_words(name, made, expected) for name in differing))
+
+
+def _in_words(name: str, made: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    if is_digest(name):
+        return "another model"
+    if name == "criteria" or (name == "fmax_ev_ang" and "criteria" in {*made, *expected}):
+        return "another convergence"
+    return f"{name} {json.dumps(made.get(name))}, not {json.dumps(expected.get(name))}"
 
 
 def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, Any] | None:
     """What the rows of a stage say where they are made today; None where that cannot be known here."""
-    part: Start | Relaxation
     if stage.kind == "embed":
-        return {"verb": "embed", "method": "ETKDGv3", "seed": campaign.seed}
+        return _of_embedding(campaign.seed)
+    part: Start | Target
     if stage.name.startswith("relaxed/"):
         part = campaign.targets[stage.name.split("/")[1]]
     else:
         part = next(start for name, start in campaign.starts.items() if start_folder(name) == stage.name)
     if own_models(campaign, part):
         return None  # trained by the campaign: Snakemake sees that their weights are newer
-    if isinstance(part, ForcefieldStart):
-        return {"verb": "forcefield", "method": part.method, "max_iterations": part.max_iterations}
-    if isinstance(part, DiffuseStart):
-        return next(_of_denoiser(part), None)
-    if isinstance(part, Relaxation):
-        try:
-            return part.settings()
-        except (UserError, ValueError):
-            return None  # its program is not installed here
-    return None
-
-
-def _of_denoiser(start: DiffuseStart) -> Iterator[dict[str, Any]]:
-    if start.epoch is not None:
-        return
     try:
-        folder = find_model(start.model)
-        said = start.model_dump(include=set(SamplerOptions.model_fields), exclude_none=True)
-        digest = sha256_of_files(folder / WEIGHTS, folder / CONFIG)
-        yield {"verb": "diffuse", "model_sha256": digest, **said}
-    except (UserError, OSError):
-        return
+        return _settings_of(part)
+    except (UserError, ValueError):
+        return None  # its program or its model is not here
+
+
+def _of_embedding(seed: int) -> dict[str, Any]:
+    return {"verb": "embed", "method": "ETKDGv3", "seed": seed}
+
+
+def _settings_of(part: Start | Target) -> dict[str, Any] | None:
+    match part:
+        case EmbedAgainStart():
+            return _of_embedding(part.seed)
+        case ForcefieldStart():
+            return {"verb": "forcefield", "method": part.method, "max_iterations": part.max_iterations}
+        case DiffuseStart(epoch=None):
+            return {"verb": "diffuse", **model_digests(part.model, part.time_model), **part.sampling}
+        case DiffusedStart():
+            return {"verb": "diffused", "steps": part.steps, "seed": part.seed}
+        case RelaxStart() | Target():
+            return part.settings()
+        case _:
+            return None

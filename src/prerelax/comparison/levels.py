@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prerelax.comparison.pairs import ComparisonError
-from prerelax.records.settings import LEVEL
+from prerelax.records.settings import LEVEL, is_digest
 
 
 def differing_settings(table: pa.Table) -> list[str]:
@@ -26,6 +26,11 @@ def differing_settings(table: pa.Table) -> list[str]:
                     f"target {target}: relaxations with {name} {_listed(differing[name])} cannot be "
                     "compared; delete stale shards of an earlier campaign, or name the targets apart"
                 )
+        if models := _digests(differing):
+            raise ComparisonError(
+                f"target {target}: its relaxations were made by {len(models)} different models under one "
+                "name; run the campaign again, which makes those of the older model anew"
+            )
         if differing:
             words = "; ".join(f"{name} {_listed(values)}" for name, values in differing.items())
             sentences.append(f"note: relaxations at target {target} differ in their settings: {words}")
@@ -46,17 +51,26 @@ def differing_starts(table: pa.Table) -> list[str]:
         # What a denoiser did not know was made by another method, and says so in its row.
         for verb in dict.fromkeys(each.get("verb") for each in made):
             differing = _differing([each for each in made if each.get("verb") == verb])
-            if "model_sha256" in differing:
-                n_models = len(differing["model_sha256"])
+            if models := _digests(differing):
+                what = "sets" if verb == "displaced" else "models"
                 raise ComparisonError(
-                    f"start {start}: its geometries were made by {n_models} different models under one name; "
-                    "run the campaign again, which makes those of the older model anew"
+                    f"start {start}: its geometries were made by {len(models)} different {what} under one "
+                    "name; run the campaign again, which makes the older ones anew"
                 )
             differing.pop("versions", None)
             if differing and verb is not None:
                 words = "; ".join(f"{name} {_listed(values)}" for name, values in differing.items())
                 sentences.append(f"note: geometries of the start {start} were made with different {words}")
     return sentences
+
+
+def _digests(differing: dict[str, list[Any]]) -> list[str]:
+    """Digests of models or sets where they differ; a row of an earlier version may lack one and fits any."""
+    for name, values in differing.items():
+        found = [value for value in values if value]
+        if is_digest(name) and len(found) > 1:
+            return found
+    return []
 
 
 def _differing(settings: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from prerelax.errors import UserError, nearest
 from prerelax.reading import read_yaml_file
+from prerelax.records.settings import sha256_of_files
 from prerelax.shipped import shipped
 
 WEIGHTS, CONFIG, CARD, SUMS = "weights.safetensors", "config.yaml", "card.md", "SHA256SUMS"
@@ -77,6 +78,31 @@ def check_sums(folder: Path) -> None:
                 f"{folder / name}: not as it was saved; restore the model from a copy, or, if it was changed "
                 f"on purpose, delete {SUMS} beside it"
             )
+
+
+def model_digests(model: str | Path, time_model: str | None = None) -> dict[str, str]:
+    """SHA-256 of the weights and config that a denoiser's geometries follow from, as rows keep them.
+
+    `model_sha256` of the model itself; where there are such, `time_model_sha256` of the network that predicts
+    times and `reference_model_sha256` of the one whose residual judges. Raises ModelError.
+    """
+    folder = find_model(model)
+    config: Any = read_yaml_file(folder / CONFIG)
+    part = config.get("confidence") if isinstance(config, dict) else None
+    beside = folder / "time"
+    found = {
+        "model": folder,
+        "time_model": time_model or (beside if (beside / CONFIG).is_file() else None),
+        "reference_model": part.get("judge") if isinstance(part, dict) else None,
+    }
+    return {f"{name}_sha256": _digest(find_model(each)) for name, each in found.items() if each}
+
+
+def _digest(folder: Path) -> str:
+    try:
+        return sha256_of_files(folder / WEIGHTS, folder / CONFIG)
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
 
 def model_name(folder: Path) -> str:

@@ -17,6 +17,11 @@ def settings_text(settings: dict[str, Any], *packages: str) -> str:
     return json.dumps(settings | {"versions": settings.get("versions", {}) | versions}, sort_keys=True)
 
 
+def is_digest(name: str) -> bool:
+    """Whether a setting is the digest of files that the numbers follow from: two of them never mix."""
+    return name.endswith("sha256")
+
+
 def level_name(settings: Mapping[str, Any]) -> str:
     """The level in `settings`, such as `PBE0-D4/def2-SVP in water by smd (pyscf)`."""
     engine, method, basis, dispersion, solvent, model = (settings.get(name) for name in LEVEL)

@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, find_model, load_model
-from prerelax.denoisers.model_folders import ModelError, kept_epoch
+from prerelax.denoisers.checkpoint import LoadedModel, find_model, load_model
+from prerelax.denoisers.model_folders import ModelError, kept_epoch, model_digests
 from prerelax.diffusion.confidence import limit_of, residuals_ang
-from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
 from prerelax.molecules.graph import bonds_unchanged
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import topological_distances
 from prerelax.records.record import Record
-from prerelax.records.settings import settings_text, sha256_of_files
+from prerelax.records.settings import settings_text
 from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, fall_back, subject_of
 from prerelax.starts.options import DiffuseOptions
@@ -85,11 +84,10 @@ def denoised(
 
 
 def _settings(options: DiffuseOptions) -> str:
-    """The options that were given. Those left to the model are covered by its digest."""
-    folder = find_model(options.model)
-    said = options.model_dump(include=set(SamplerOptions.model_fields), exclude_none=True)
-    digest = sha256_of_files(folder / WEIGHTS, folder / CONFIG)
-    return settings_text({"verb": "diffuse", "model": folder.name, "model_sha256": digest, **said}, "torch")
+    """The options that were given, and digests of the models. What is left to a model is covered by these."""
+    digests = model_digests(options.model, options.time_model)
+    said = {"model": find_model(options.model).name, **digests, **options.sampling}
+    return settings_text({"verb": "diffuse", **said}, "torch")
 
 
 def _skipped(record: Record, start: str, message: str) -> Record:

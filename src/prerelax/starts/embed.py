@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,6 @@ def _set_aside(record: Record, tested: set[int]) -> Record:
 
 def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterator[Record]:
     """The molecule's records, one per conformer; see `embed_shard`."""
-    settings = {"verb": "embed", "method": "ETKDGv3", "seed": seed, "max_trials": MAX_TRIALS}
     row = Record(
         id=molecule.id,
         smiles=molecule.smiles,
@@ -93,7 +93,7 @@ def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterato
         start=START,
         status=molecule.status,
         message=molecule.message,
-        settings=settings_text(settings, "rdkit"),
+        settings=_settings(seed),
     )
     failure = ""
     for conformer in range(conformers):
@@ -111,6 +111,11 @@ def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterato
         yield row.after_stage(START, perf_counter() - began, **changes)
 
 
+def _settings(seed: int) -> str:
+    settings = {"verb": "embed", "method": "ETKDGv3", "seed": seed, "max_trials": MAX_TRIALS}
+    return settings_text(settings, "rdkit")
+
+
 def embed_again(inp: Path, out: Path, seed: int, start: str) -> None:
     """Write the rows of `inp` with new geometries as the start `start`, even rows that came with coordinates.
 
@@ -126,10 +131,9 @@ def _embedded_again(record: Record, seed: int, start: str) -> Record:
     began = perf_counter()
     mol = mol_from_mapped_smiles(record.smiles)
     geometry, message = _embedded_in_time(mol, seed + record.conformer)
-    wall_s = perf_counter() - began
-    if geometry is None:
-        return record.after_stage(start, wall_s, start=start, status="embed_failed", message=message)
-    return record.after_stage(start, wall_s, start=start, message="", positions=geometry)
+    changes: dict[str, Any] = {"start": start, "message": message, "settings": _settings(seed)}
+    changes |= {"status": "embed_failed"} if geometry is None else {"positions": geometry}
+    return record.after_stage(start, perf_counter() - began, **changes)
 
 
 def _embedded_in_time(mol: Chem.Mol, seed: int) -> tuple[NDArray[np.float64] | None, str]:

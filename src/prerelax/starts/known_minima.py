@@ -16,7 +16,7 @@ from prerelax.datasets.graph_split import extreme_displacements
 from prerelax.datasets.qm7x import LabelledStructures, read_qm7x
 from prerelax.molecules.superposition import rmsd
 from prerelax.records.record import Record
-from prerelax.records.settings import settings_text
+from prerelax.records.settings import settings_text, sha256_of_files
 from prerelax.records.shard import read_shard, write_shard
 
 SAME_MINIMUM_ANG = 0.01
@@ -35,7 +35,8 @@ def displaced_shard(inp: Path, out: Path, set_path: Path, start: str) -> None:
     structures = read_qm7x(set_path)
     geometries = np.split(structures.positions.astype(float), np.cumsum(structures.n_atoms)[:-1])
     known = _equilibria(structures, geometries)
-    settings = settings_text({"verb": "displaced", "set": set_path.name})
+    digest = sha256_of_files(set_path)
+    settings = settings_text({"verb": "displaced", "set": set_path.name, "set_sha256": digest})
     rows: list[Record] = []
     for record in read_shard(inp):
         began = perf_counter()

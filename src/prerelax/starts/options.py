@@ -1,6 +1,6 @@
 """How the starts are made: options that the command line and a campaign's YAML share. Imports no torch."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -50,6 +50,13 @@ class DiffuseOptions(SamplerOptions):
         description="What relaxes a molecule that the model does not know, breaks or is unsure of: "
         "GFN2-xTB, or nothing",
     )
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The options that were given, as rows keep them, the models' names left out."""
+        return self.model_dump(
+            include=set(DiffuseOptions.model_fields) - {"model", "epoch"}, exclude_none=True
+        )
 
 
 class DiffusedOptions(Settings):
