@@ -13,6 +13,7 @@ from prerelax.campaign.config import Campaign
 from prerelax.campaign.inspection import unfit_shards
 from prerelax.campaign.sharding import SHARDS_FILE, Sharding, read_shards
 from prerelax.comparison.relaxed_shards import read_relaxations
+from prerelax.comparison.verdict import read_verdict
 from prerelax.comparison.verification import verify
 from prerelax.errors import UserError
 from prerelax.records.shard import read_shard, write_shard
@@ -130,8 +131,13 @@ def test_cut_and_zeroed_files_lose_no_row_in_silence(
 def test_verify_accounts_for_everything_and_sees_what_changed(folder: Path, campaign: Campaign) -> None:
     whole = verify(campaign, Path(), 3)
     assert whole.problems == [], whole.text
-    assert "relaxed/gfn1/mmff94: 5 of 5 rows: 4 ok, 1 input_error" in whole.text
-    assert "3 rows computed again" in whole.text
+    assert "  relaxed/gfn1/mmff94  5 rows: 4 ok, 1 input_error\n" in whole.text
+    assert "8 relaxed geometries: 0 with other bonds than the molecule, 0 with another" in whole.text
+    assert "target gfn1: 3 rows computed again, energies agree to " in whole.text
+    assert "34 files; their check sums are noted for the next call\nverified: no row" in whole.text
+    assert read_verdict(Path("results/c")) == whole
+    again = verify(campaign, Path(), 0)
+    assert "34 files: 34 as at the last call\nverified:" in again.text
     choose = random.Random(SEED + 2)
     noted = [line.split("  ")[1] for line in Path("results/c/SHA256SUMS").read_text().splitlines()]
     assert "comparison.csv" in noted and "summary.csv" in noted

@@ -1,7 +1,8 @@
 """A campaign proves itself: every row accounted for, every file whole, a sample computed again.
 
-What was found right is noted in `SHA256SUMS` in the results, as `sha256sum` writes it: a later call sees a
-file that changed although nobody wrote it.
+What was found stands in `verified.json` in the results (`prerelax.comparison.verdict`). Check sums of files
+that were found right stand in `SHA256SUMS`, as `sha256sum` writes it: a later call sees a file that changed
+although nobody wrote it.
 """
 
 import hashlib
@@ -9,7 +10,6 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,10 @@ from prerelax.campaign.config import Campaign
 from prerelax.campaign.handing_on import compared_with
 from prerelax.campaign.inspection import rows_expected, unfit_shards
 from prerelax.campaign.layout import relaxed_folder
-from prerelax.campaign.sharding import SHARDS_FILE, Shard, read_shards, row_digests
-from prerelax.campaign.stages import Stage, shard_path, stages
+from prerelax.campaign.sharding import SHARDS_FILE, Shard, read_shards, row_digests, shard_name
+from prerelax.campaign.stages import shard_path, stages
 from prerelax.comparison.comparison import compare
+from prerelax.comparison.verdict import VERIFIED, Agreement, Verdict, sha256_of_comparison
 from prerelax.engines import engine_named
 from prerelax.errors import UserError
 from prerelax.molecules.graph import connectivity_unchanged
@@ -33,6 +34,8 @@ from prerelax.relaxation.pool import WorkerPool
 from prerelax.relaxation.settings import Relaxation, Resources
 
 SUMS = "SHA256SUMS"
+OWN = ((SUMS,), (VERIFIED,))
+"""Files of the results that are written here."""
 SEED = 0
 """Of the choice of the rows that are computed again."""
 CHEAP_EV, OTHER_EV = 1e-4, 1e-3
@@ -42,25 +45,10 @@ FORCE_EV_ANG = 5e-3
 """The same for the largest force on an atom."""
 
 
-@dataclass
-class Verdict:
-    """What was looked at, and what is wrong."""
-
-    looked_at: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """For the terminal."""
-        wrong = [f"wrong: {problem}" for problem in self.problems]
-        end = f"{len(wrong)} problems" if wrong else "everything is as it should be"
-        return "\n".join([*self.looked_at, *wrong, end])
-
-
 def verify(
     campaign: Campaign, directory: Path, n_rows: int, report: Callable[[str], None] = lambda line: None
 ) -> Verdict:
-    """Look at everything in the results of a campaign run in `directory`; write nothing but SHA256SUMS.
+    """Look at everything in the results of a campaign run in `directory`; write verified.json, SHA256SUMS.
 
     `n_rows` relaxed rows of each target are computed again. Raises UserError where the campaign has not
     begun.
@@ -69,15 +57,18 @@ def verify(
     shards = read_shards(results / SHARDS_FILE)
     if not shards:
         raise UserError(f"{results / SHARDS_FILE}: no shards yet; run the campaign first")
-    verdict = Verdict()
+    verdict = Verdict(campaign.campaign, n_molecules=shards[-1].last, n_shards=len(shards))
     _input(verdict, directory / campaign.molecules, shards)
     relaxed = _rows(verdict, campaign, results, shards, report)
     verdict.problems += [unfit.sentence for unfit in unfit_shards(campaign, results, shards)]
     _comparison(verdict, campaign, results, len(shards))
     for target, rows in relaxed.items():
+        _isomers(verdict, rows)
         report(f"computing rows of target {target} again")
         _computed_again(verdict, target, campaign.targets[target], rows, n_rows)
     _sums(verdict, results)
+    verdict.comparison_sha256 = sha256_of_comparison(results)
+    verdict.write(results)
     return verdict
 
 
@@ -89,12 +80,11 @@ def _input(verdict: Verdict, molecules: Path, shards: Sequence[Shard]) -> None:
         return
     pairs = enumerate(zip(shards, found, strict=True))
     changed = [number for number, (shard, now) in pairs if shard.digest not in ("", now)]
-    n_rows = shards[-1].last
-    verdict.looked_at.append(f"{molecules}: {n_rows} rows in {len(shards)} shards")
     if changed:
+        names = ", ".join(shard_name(number) for number in changed[:3]) + (", …" if changed[3:] else "")
         verdict.problems.append(
-            f"{molecules}: rows of shard {changed[0]:04d} and {len(changed) - 1} more are not those that the "
-            "campaign began with; run the campaign again"
+            f"{molecules}: rows of {len(changed)} shards ({names}) are not those that the campaign began "
+            "with; run the campaign again"
         )
 
 
@@ -130,26 +120,38 @@ def _rows(
                 before = names[stage.source][number]
                 if before is not None and before != names[stage.name][number]:
                     verdict.problems.append(f"{path}: its rows are not those of {stage.source}")
-            verdict.problems += [f"{path}: {sentence}" for sentence in _contradictions(rows, stage)]
+            for row in rows:
+                verdict.problems += [f"{path}: row {row.id!r} {said}" for said in _contradictions(row)]
             if stage.name.startswith("relaxed/"):
                 relaxed.setdefault(stage.name.split("/")[1], []).extend(rows)
-        words = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
-        into = f" of {sum(counts)}" if counts is not None else ""
-        verdict.looked_at.append(f"{stage.name}: {sum(statuses.values())}{into} rows: {words}")
+        verdict.rows[stage.name] = dict(statuses.most_common())
     return relaxed
 
 
-def _contradictions(rows: Sequence[Record], stage: Stage) -> Iterator[str]:
-    """What rows say of themselves that their geometries do not."""
-    for row in rows:
-        if row.status in PROCEED and not (len(row.numbers) and np.isfinite(row.positions).all()):
-            yield f"row {row.id!r} is {row.status} without a geometry"
-        elif row.connectivity_unchanged is not None and row.status in PROCEED and row.smiles:
-            found = connectivity_unchanged(row.smiles, row.numbers, row.positions)
-            if found != row.connectivity_unchanged:
-                yield f"row {row.id!r}: connectivity_unchanged is not {row.connectivity_unchanged}"
-        if stage.name.startswith("relaxed/") and row.converged and row.energy_ev is None:
-            yield f"row {row.id!r} converged without an energy"
+def _contradictions(row: Record) -> Iterator[str]:
+    """What a row says of itself that its numbers do not."""
+    if row.status in PROCEED and not (len(row.numbers) and np.isfinite(row.positions).all()):
+        yield f"is {row.status} without a geometry"
+    if row.converged and row.energy_ev is None:
+        yield "converged without an energy"
+
+
+def _isomers(verdict: Verdict, relaxed: Sequence[Record]) -> None:
+    """Compare bonds of relaxed geometries with their molecules', and with what the rows say of them."""
+    for row in relaxed:
+        if row.status not in PROCEED or not row.smiles or row.connectivity_unchanged is None:
+            continue
+        where = f"target {row.target}, start {row.start}, row {row.id!r}"
+        verdict.n_geometries += 1
+        try:
+            unchanged = connectivity_unchanged(row.smiles, row.numbers, row.positions)
+        except ValueError as error:
+            verdict.problems.append(f"{where}: {error}")
+            continue
+        verdict.n_other_bonds += not unchanged
+        if unchanged != row.connectivity_unchanged:
+            said = "the molecule's bonds" if row.connectivity_unchanged else "other bonds"
+            verdict.problems.append(f"{where}: the row speaks of {said}, its geometry has others")
 
 
 def _comparison(verdict: Verdict, campaign: Campaign, results: Path, n_shards: int) -> None:
@@ -158,21 +160,20 @@ def _comparison(verdict: Verdict, campaign: Campaign, results: Path, n_shards: i
     folders = [
         results / relaxed_folder(target, start)
         for target in campaign.targets
-        for start in campaign.starts_of(target)
+        for start in campaign.relaxed_starts(target)
     ]
     try:
         with tempfile.TemporaryDirectory() as scratch:
             said = compare(
                 Path(scratch) / "comparison.csv", folders, Baseline.read(compared_with(campaign)), n_shards
             )
-            verdict.looked_at += [line for line in said.splitlines() if line.startswith("note: ")]
+            verdict.notes += [line for line in said.splitlines() if line.startswith("note: ")]
             for name in ("comparison.csv", "summary.csv"):
                 made, found = (Path(scratch) / name).read_bytes(), (results / name).read_bytes()
                 if made != found:
                     verdict.problems.append(
                         f"{results / name}: not what the relaxed shards give; delete it and run again"
                     )
-            verdict.looked_at.append(f"{results}: comparison.csv and summary.csv made again from the shards")
     except FileNotFoundError as error:
         verdict.problems.append(f"{error.filename}: no such file; run the campaign to its end")
     except UserError as error:
@@ -188,7 +189,7 @@ def _computed_again(
     if not chosen:
         return
     allowed_ev = CHEAP_EV if engine_named(at.engine).is_cheap else OTHER_EV
-    largest_ev = largest_force = 0.0
+    found = verdict.computed_again[target] = Agreement()
     try:
         with WorkerPool(Relaxation.single_point(at.evaluated_level), Resources(), keep_paths=True) as pool:
             for index, result in pool.relax(chosen):
@@ -200,7 +201,9 @@ def _computed_again(
                     continue
                 off_ev = abs(result.energy_ev - row.energy_ev)
                 off_force = abs(result.fmax_ev_ang - (row.fmax_ev_ang or 0.0))
-                largest_ev, largest_force = max(largest_ev, off_ev), max(largest_force, off_force)
+                found.n += 1
+                found.energy_ev = max(found.energy_ev, off_ev)
+                found.force_ev_ang = max(found.force_ev_ang, off_force)
                 if not (off_ev <= allowed_ev and off_force <= FORCE_EV_ANG):
                     verdict.problems.append(
                         f"target {target}, start {row.start}, row {row.id!r}: computed again its energy is "
@@ -209,11 +212,6 @@ def _computed_again(
                     )
     except UserError as error:
         verdict.problems.append(f"target {target}: nothing could be computed again: {error}")
-        return
-    verdict.looked_at.append(
-        f"target {target}: {len(chosen)} rows computed again (seed {SEED}): energies within "
-        f"{largest_ev:.1e} eV, largest forces within {largest_force:.1e} eV/Å"
-    )
 
 
 def _sums(verdict: Verdict, results: Path) -> None:
@@ -230,7 +228,8 @@ def _sums(verdict: Verdict, results: Path) -> None:
             verdict.problems.append(f"{file}: changed although nobody wrote it; delete it, run again")
     gone = [name for name in noted if name not in found]
     verdict.problems += [f"{results / name}: gone since it was noted in {SUMS}" for name in gone]
-    verdict.looked_at.append(f"{len(found)} files, {len(noted.keys() & found.keys())} of them noted before")
+    verdict.n_files = len(found)
+    verdict.n_files_as_noted = sum(noted.get(name) == digest for name, digest in found.items())
     if not verdict.problems:
         write_text_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in sorted(found.items())))
 
@@ -247,5 +246,5 @@ def _files(results: Path) -> Iterator[Path]:
     for path in sorted(results.rglob("*")):
         parts = path.relative_to(results).parts
         of_the_run = parts[0] in ("logs", "benchmarks") or "moved-aside" in parts or path.suffix == ".jsonl"
-        if path.is_file() and not of_the_run and not path.name.startswith(".") and parts != (SUMS,):
+        if path.is_file() and not of_the_run and not path.name.startswith(".") and parts not in OWN:
             yield path
