@@ -40,7 +40,8 @@ class _Loader(yaml.SafeLoader):
 def read_yaml(text: str, what: str) -> object:
     """What a YAML text holds; `what` names it. Raises UserError for a text that is not YAML.
 
-    Refused as well: a key that stands twice in a mapping, and aliases that stand for more than MOST_VALUES.
+    Refused as well: a key that stands twice in a mapping, aliases that stand for more than MOST_VALUES, and
+    what `check_plain` refuses.
     """
     try:
         loader = _Loader(text)
@@ -50,7 +51,9 @@ def read_yaml(text: str, what: str) -> object:
                 return None
             if _n_values(node, {}) > MOST_VALUES:
                 raise UserError(f"{what} stands for more than {MOST_VALUES} values; write it without aliases")
-            return loader.construct_document(node)
+            value = loader.construct_document(node)
+            check_plain(value, what)
+            return value
         finally:
             loader.dispose()
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError) as error:
@@ -61,6 +64,28 @@ def read_yaml(text: str, what: str) -> object:
         raise UserError(
             f"{what} is not YAML that can be read: it is nested too deeply, or in itself"
         ) from None
+
+
+def check_plain(value: object, what: str) -> None:
+    """Raise UserError for numbers and texts that no setting means and that later stages could not write.
+
+    These are whole numbers of more than 64 bits, and texts with a zero byte or half a surrogate pair.
+    """
+    waiting, seen = [value], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, int) and abs(each) >= 2**63:
+            raise UserError(f"{what} holds a whole number of more than 64 bits")
+        if isinstance(each, str) and ("\0" in each or (not each.isascii() and _is_torn(each))):
+            raise UserError(f"{what} holds a text with a character that no file can have")
+        if isinstance(each, dict | list | tuple | set) and id(each) not in seen:
+            seen.add(id(each))
+            waiting += each
+            waiting += each.values() if isinstance(each, dict) else ()
+
+
+def _is_torn(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _n_values(node: yaml.Node, known: dict[int, int]) -> int:

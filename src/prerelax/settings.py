@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from prerelax.errors import UserError, nearest
-from prerelax.reading import read_yaml, read_yaml_file
+from prerelax.reading import check_plain, read_yaml, read_yaml_file
 
 RENAMED_KEYS = {"hessian": "cheap_level"}
 """Keys of earlier versions, and what they are called now."""
@@ -173,6 +173,9 @@ def settings_given(text: str) -> Mapping[str, object]:
     else:
         try:
             settings = json.loads(text)
+            check_plain(settings, where)
+        except UserError:
+            raise
         except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):

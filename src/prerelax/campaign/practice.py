@@ -23,7 +23,7 @@ def with_practice(config: Mapping[str, Any], default_starts: Mapping[str, Any]) 
     """
     whole = dict(config)
     practice = whole.get("practice")
-    if practice is None or practice not in _STARTS:
+    if not isinstance(practice, str) or practice not in _STARTS:
         return whole  # a wrong word is refused by its field
     if "baseline" in whole:
         raise ValueError("practice says what the baseline is; leave out one of the two")

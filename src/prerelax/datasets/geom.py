@@ -224,7 +224,7 @@ def _pickled_geometry(conformer: Conformer) -> Geometry:
 
 
 def _checked(numbers: NDArray[np.float64], positions: NDArray[np.float64]) -> Geometry:
-    if not (np.isfinite(numbers).all() and np.isfinite(positions).all()):
+    if not (np.isfinite(numbers).all() and (np.abs(positions) < np.finfo(np.float32).max).all()):
         raise ValueError("coordinates that are not finite")
     if not ((numbers >= 1) & (numbers <= 118) & (numbers == np.round(numbers))).all():
         raise ValueError("atomic numbers that are none")

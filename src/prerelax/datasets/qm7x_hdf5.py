@@ -57,6 +57,8 @@ PER_ATOM = (
 )
 VECTORS = ("atXYZ", "totFOR", "vdwFOR", "pbe0FOR", "hVDIP")
 LABELS = ("ePBE0+MBD", "totFOR")
+MOST_VALUES = 100_000
+"""of a structure's property; a few bytes of HDF5 can stand for any number of them"""
 
 
 @dataclass(frozen=True, order=True)
@@ -189,6 +191,9 @@ def _structure(molecule: str, name: StructureName, group: h5py.Group, keys: Sequ
     missing = [key for key in ("atNUM", "atXYZ", *keys) if key not in group]
     if missing:
         raise ValueError(f"lacks {', '.join(missing)}")
+    for key in ("atNUM", "atXYZ", *keys):
+        if getattr(group[key], "size", 0) > MOST_VALUES:
+            raise ValueError(f"{key} has {group[key].size} values, which is no molecule's")
     numbers = np.asarray(group["atNUM"], dtype=np.int64).reshape(-1)
     values = {key: np.asarray(group[key], dtype=np.float64) for key in ("atXYZ", *keys)}
     for key, array in values.items():
@@ -196,7 +201,8 @@ def _structure(molecule: str, name: StructureName, group: h5py.Group, keys: Sequ
             raise ValueError(f"{key} has the shape {array.shape} for {len(numbers)} atoms")
         if key in PER_ATOM and len(array.reshape(-1)) != len(numbers) * (3 if key in VECTORS else 1):
             raise ValueError(f"{key} has the shape {array.shape} for {len(numbers)} atoms")
-        if array.size == 0 or not np.isfinite(array).all():
+        # Sets hold single precision, in which larger numbers than these are infinite.
+        if array.size == 0 or not (np.abs(array) < np.finfo(np.float32).max).all():
             raise ValueError(f"{key} has values that are no numbers")
     if len(numbers) == 0 or numbers.min() < 1:
         raise ValueError("atNUM has no atoms, or atoms without a number")
