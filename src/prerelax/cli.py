@@ -56,7 +56,7 @@ def _add_group(name: str, verbs: Mapping[str, Callable[..., None]], text: str, p
 
 _add(chain.VERBS, "The chain")
 _add(campaigns.VERBS, "Campaigns")
-_add({"train": models.train}, TRAINING)
+_add({"train": models.train, "adapt": models.adapt}, TRAINING)
 _add_group("models", models.VERBS, "Denoisers: list, show, evaluate, calibrate, import.", TRAINING)
 _add_group("data", data.VERBS, "Training sets, published or made, and inputs from them.", TRAINING)
 _add(conformers.VERBS | {"energies": chain.energies}, "Other calculations")

@@ -19,7 +19,7 @@ from prerelax.denoisers.checkpoint import load_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network
 from prerelax.training import train
-from prerelax.training.run import _begin_with
+from prerelax.training.beginning import begin_with
 
 TrainingConfig = Callable[..., Path]
 
@@ -161,7 +161,7 @@ def test_elements_that_the_weights_never_met_begin_as_the_mean_of_the_known() ->
     """From random rows the first loss of a molecule with chlorine is above 1e9, or not a number."""
     options = {"name": "morered-noise", "n_features": 64, "n_interactions": 3, "bond_graph": True}
     network = build_network({**options, "elements": [1, 6, 7, 8, 17, 53]})
-    _begin_with(network, "relaxer-qm9-small")
+    begin_with(network, "relaxer-qm9-small")
     table = network.representation.embedding.weight.detach()
     known = load_model("relaxer-qm9-small").network.representation.embedding.weight[[1, 6, 7, 8]]
     torch.testing.assert_close(table[[1, 6, 7, 8]], known)

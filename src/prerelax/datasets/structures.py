@@ -140,8 +140,8 @@ def read_xyz(path: Path) -> Structures:
         raise UserError(f"{path}: {reason}") from error
 
 
-def write_npz(path: Path, structures: Structures) -> None:
-    """Write what `read_npz` reads, compressed."""
+def write_npz(path: Path, structures: Structures, settings: Iterable[str] = ()) -> None:
+    """Write what `read_npz` reads, compressed; `settings` are those of the rows, for `read_settings`."""
     arrays: dict[str, NDArray[np.generic]] = {
         "ids": structures.ids,
         "n_atoms": structures.n_atoms,
@@ -152,7 +152,17 @@ def write_npz(path: Path, structures: Structures) -> None:
         arrays["positions_mmff94"] = structures.positions_start
     if structures.graphs is not None:
         arrays["graphs"] = structures.graphs
+    if said := sorted(set(settings)):
+        arrays["settings"] = np.array(said)
     np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def read_settings(path: Path) -> set[str]:
+    """The settings, as rows have them, that the minima of an npz set rest on; none in older sets.
+
+    Raises UserError as `read_npz`.
+    """
+    return {str(text) for text in np.ravel(read_arrays(path).get("settings", np.array([], dtype=str)))}
 
 
 def _check_kinds(arrays: dict[str, NDArray[np.generic]], path: Path) -> None:

@@ -1,5 +1,6 @@
 """The parts of a model folder's `config.yaml`, as they are stored."""
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 
@@ -29,6 +30,17 @@ class Confidence(TypedDict, total=False):
     n_molecules: int
 
 
+class Knows(TypedDict, total=False):
+    """`knows`: the molecules and the level that a model is for, beside the elements of its network."""
+
+    level: str
+    """as `prerelax.records.settings.level_name` says it"""
+    charges: list[int]
+    """of molecules that it was trained on; absent: neutral ones"""
+    max_atoms: int
+    """of the largest molecule that it was trained on"""
+
+
 class TrainedLoss(TypedDict, total=False):
     """The part of a training's loss that is read later."""
 
@@ -48,6 +60,8 @@ class TrainingRecord(TypedDict, total=False):
     config: TrainedWith
     stages: list["TrainingRecord | None"]
     """those of a model in stages"""
+    adapted: Mapping[str, object]
+    """of an adapted model: `prerelax.training.adapting.Adaptation`"""
 
 
 class ModelConfig(TypedDict, total=False):
@@ -57,4 +71,5 @@ class ModelConfig(TypedDict, total=False):
     schedule: dict[str, object]
     sampler: SamplerDefaults
     confidence: Confidence
+    knows: Knows
     training: TrainingRecord

@@ -47,7 +47,7 @@ def denoise_starts(
     for first in range(0, len(structures), MOLECULES_AT_A_TIME):
         rows = np.arange(first, min(first + MOLECULES_AT_A_TIME, len(structures)))
         part = structures.select(rows)
-        for row, result in zip(rows, sample(denoiser, _inputs(part), options), strict=True):
+        for row, result in zip(rows, sample(denoiser, inputs_of(part), options), strict=True):
             if result.status == "ok":
                 kept.append(int(row))
                 starts.append(result.positions)
@@ -58,7 +58,7 @@ def denoise_starts(
     return len(kept), len(structures) - len(kept)
 
 
-def _inputs(structures: Structures) -> list[SamplerInput]:
+def inputs_of(structures: Structures) -> list[SamplerInput]:
     """The starts, with the bonds of the minima: those that the training sees."""
     assert structures.positions_start is not None
     return [

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from prerelax.datasets.graph_split import graph_key
-from prerelax.datasets.structures import Structures, collect, joined, read_npz, write_npz
+from prerelax.datasets.structures import Structures, collect, joined, read_npz, read_settings, write_npz
 from prerelax.errors import UserError
 from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.superposition import superimposed
@@ -29,9 +29,9 @@ def collect_relaxed(out: Path, shards: Sequence[Path], starts: Sequence[Path] = 
     where a minimum has no start, and for broken shards.
     """
     read = [read_shard(shard) for shard in shards]
-    kept = [(place, row) for place, row in _numbered(read) if _is_minimum(row)]
+    kept = [(place, row) for place, row in _numbered(read) if is_minimum(row)]
     if starts:
-        kept = [(place, row) for place, row in kept if _bonds_show(row)]
+        kept = [(place, row) for place, row in kept if bonds_show(row)]
     n_rows = sum(map(len, read))
     if not kept:
         raise UserError(f"{shards[0]}: none of {n_rows} rows is a converged minimum with its bonds kept")
@@ -42,7 +42,8 @@ def collect_relaxed(out: Path, shards: Sequence[Path], starts: Sequence[Path] = 
     structures = collect(
         (number, row.numbers, row.positions) for number, row in zip(numbers, rows, strict=True)
     )
-    write_npz(out, _with_starts(structures, rows, starts) if starts else structures)
+    settings = [row.settings for row in rows if row.settings]
+    write_npz(out, _with_starts(structures, rows, starts) if starts else structures, settings)
     return len(kept), n_rows - len(kept)
 
 
@@ -52,9 +53,10 @@ def join_sets(out: Path, paths: Sequence[Path]) -> int:
     """
     try:
         whole = joined([read_npz(path) for path in paths])
+        settings = [read_settings(path) for path in paths]
     except (OSError, ValueError) as error:
         raise UserError(f"{out} cannot be made: {error}") from error
-    write_npz(out, whole)
+    write_npz(out, whole, set().union(*settings) if all(settings) else ())
     return len(whole)
 
 
@@ -71,14 +73,15 @@ def _numbered(shards: Iterable[Sequence[Record]]) -> Iterable[tuple[int, Record]
 
 
 def _rank(row: Record) -> tuple[bool, float]:
-    return not _is_minimum(row), np.inf if row.energy_ev is None else row.energy_ev
+    return not is_minimum(row), np.inf if row.energy_ev is None else row.energy_ev
 
 
-def _is_minimum(row: Record) -> bool:
+def is_minimum(row: Record) -> bool:
+    """Whether a relaxation converged and kept the molecule's bonds."""
     return bool(row.converged) and row.connectivity_unchanged is not False and len(row.numbers) > 0
 
 
-def _bonds_show(row: Record) -> bool:
+def bonds_show(row: Record) -> bool:
     """Whether a training, which sees no bonds but those in distances, sees the molecule's."""
     bonded = bonded_matrix(mol_from_mapped_smiles(row.smiles))
     return np.array_equal(bonds_from_geometry(row.numbers, row.positions), bonded)

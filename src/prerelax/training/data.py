@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -143,6 +144,38 @@ class BatchStream(EpochStream):
         for turn in turns[first:]:
             group, rows = plan[turn]
             yield group.batch(rows)
+
+
+class MixedStream(EpochStream):
+    """Batches of molecules of any size, with their bond graphs: for sets too small to have many of one size.
+
+    The last molecules of an epoch that fill no batch wait for another epoch, unless they are all there are.
+    """
+
+    def __init__(self, structures: Structures, batch_size: int, seed: int) -> None:
+        super().__init__(seed, shuffle=True)
+        self.structures = structures
+        self.batch_size = min(batch_size, len(structures))
+        self.graphs = [topological_distances(bonds_from_geometry(z, x)) for _, z, x in structures]
+
+    def __len__(self) -> int:
+        return len(self.structures) // self.batch_size
+
+    @property
+    def n_molecules(self) -> int:
+        return len(self.structures)
+
+    def batches(self, rng: np.random.Generator | None, first: int) -> Iterator[Batch]:
+        order = np.arange(len(self.structures)) if rng is None else rng.permutation(len(self.structures))
+        for turn in range(first, len(self)):
+            yield self._batch(order[turn * self.batch_size : (turn + 1) * self.batch_size])
+
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        part = self.structures.select(rows)
+        numbers, positions = zip(*((z, x) for _, z, x in part), strict=True)
+        start = None if part.positions_start is None else torch.from_numpy(part.positions_start)
+        batch = make_batch(numbers, positions, [self.graphs[row] for row in rows])
+        return replace(batch, positions_start=start)
 
 
 def repeat_for_atoms(per_molecule: Tensor, batch: Batch) -> Tensor:

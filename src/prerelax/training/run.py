@@ -9,20 +9,17 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
-import yaml
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from safetensors.torch import load_file
 from torch import Tensor
 
 from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
-from prerelax.denoisers.checkpoint import CONFIG, make_schedule, save_model
-from prerelax.denoisers.model_folders import WEIGHTS, find_model
+from prerelax.denoisers.checkpoint import make_schedule, save_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network
-from prerelax.networks.morered import AtomNetwork
 from prerelax.networks.network import Network
 from prerelax.settings import expand_path
+from prerelax.training.beginning import begin_with
 from prerelax.training.callbacks import (
     LAST_CHECKPOINT,
     Budget,
@@ -67,7 +64,7 @@ def train(
 
     network = build_network(config.network.model_dump())
     if config.weights is not None:
-        _begin_with(network, config.weights)
+        begin_with(network, config.weights)
     training, validation = _streams(config, network)
     module = DenoiserModule(
         network, make_schedule(config.schedule.model_dump()), config.loss, config.optimization
@@ -97,30 +94,6 @@ def _folder(config: TrainingConfig) -> Path:
     if config.run.folder is None:
         raise UserError("the key run.folder is missing: say where the training lives, or give --folder")
     return expand_path(config.run.folder)
-
-
-def _begin_with(network: Network, model: str) -> None:
-    """Give a network the weights of a model that has all its tensors, and maybe others; see `_introduce`."""
-    folder = find_model(str(expand_path(model)))
-    weights = load_file(folder / WEIGHTS)
-    unfit = [n for n, t in network.state_dict().items() if n not in weights or weights[n].shape != t.shape]
-    if unfit:
-        raise UserError(f"weights: {model} has no {unfit[0]} of the size that this network needs")
-    network.load_state_dict({name: weights[name] for name in network.state_dict()})
-    known = yaml.safe_load((folder / CONFIG).read_text())["network"].get("elements", [])
-    _introduce(network, sorted(set(network.elements) - set(known)), sorted(known))
-
-
-def _introduce(network: Network, new: list[int], known: list[int]) -> None:
-    """Let elements that the weights never met begin as the mean of those that they know.
-
-    To a random row of the embedding a trained network answers with displacements beyond all bounds, and the
-    optimizer remembers such a gradient for thousands of steps.
-    """
-    if isinstance(network, AtomNetwork) and new and known:
-        weight = network.representation.embedding.weight
-        with torch.no_grad():
-            weight[new] = weight[known].mean(dim=0)
 
 
 def _check(config: TrainingConfig) -> None:

@@ -164,6 +164,29 @@ def train(
     train_denoiser(training, resume, max_hours)
 
 
+def adapt(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="A relaxer: a shipped name or a model folder.")],
+    pairs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PAIRS...", help="Sets of `data minima` (.npz), or shards relaxed at a target."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The model folder to write.")],
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="End earlier; default: in proportion to the pairs.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Teach a denoiser another level of theory from a few relaxed molecules: 50 do, 200 are better."""
+    from prerelax.set_making.pairs import read_pairs
+    from prerelax.training.adapting import adapt as adapt_model
+    from prerelax.training.adapting import summary
+
+    found = adapt_model(base, read_pairs(pairs), out, max_minutes)
+    typer.echo(json.dumps(found) if as_json else summary(out, found))
+
+
 VERBS: dict[str, Callable[..., None]] = {
     "list": list_models,
     "show": show_model,

@@ -1,0 +1,46 @@
+"""What a network begins with: the weights of another model, and elements that it never met."""
+
+from __future__ import annotations
+
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import nn
+
+from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, find_model
+from prerelax.errors import UserError
+from prerelax.networks.morered import AtomNetwork
+from prerelax.networks.network import Network
+from prerelax.networks.staged import StagedNetwork
+from prerelax.settings import expand_path
+
+
+def begin_with(network: Network, model: str) -> None:
+    """Give a network the weights of a model that has all its tensors, and maybe others; see `introduce`.
+
+    Raises UserError for a model that lacks one of them, or has it in another size.
+    """
+    folder = find_model(str(expand_path(model)))
+    weights = load_file(folder / WEIGHTS)
+    unfit = [n for n, t in network.state_dict().items() if n not in weights or weights[n].shape != t.shape]
+    if unfit:
+        raise UserError(f"weights: {model} has no {unfit[0]} of the size that this network needs")
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
+    said = yaml.safe_load((folder / CONFIG).read_text())["network"]
+    known = said.get("stage", said).get("elements", [])
+    introduce(network, sorted(set(network.elements) - set(known)), sorted(known))
+
+
+def introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
+    """Let elements that the weights never met begin as the mean of those that they know, in every stage.
+
+    To a random row of the embedding a trained network answers with displacements beyond all bounds, and the
+    optimizer remembers such a gradient for thousands of steps.
+    """
+    if isinstance(network, StagedNetwork):
+        for stage in network.stages:
+            introduce(stage, new, known)
+    elif isinstance(network, AtomNetwork) and new and known:
+        weight = network.representation.embedding.weight
+        with torch.no_grad():
+            weight[new] = weight[known].mean(dim=0)
