@@ -16,6 +16,7 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 
 from prerelax.engines import EngineError
+from prerelax.molecules.superposition import superimposed
 from prerelax.relaxation.ahead import Ahead
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import GeometricSteps
@@ -25,6 +26,7 @@ from prerelax.relaxation.preconditioned import (
     HessianBFGS,
     Matrix,
     Vector,
+    internal_space,
     largest_displacement,
     largest_force,
 )
@@ -43,10 +45,12 @@ INNER_TRUST_ANG = (0.15, 0.03, 0.006)
 REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, CONTACT: math.inf}
 """Å and rad: how far a coordinate may go from the best geometry at trust 1, by its kind."""
 TRUST_BOUNDS = (0.05, 4.0)
-NEGLIGIBLE_EV = 5e-4
-"""A target's energies are no better than that from geometry to geometry (grids, self-consistency): below it
-the forces alone say whether a step was good."""
+NOISE_EV = 5e-4
+"""A target's energies are no better than that from geometry to geometry (grids, self-consistency): where the
+trapezoid of the forces along a step agrees with them so far, it says what the step gave."""
 SMALLEST_STEP_ANG = 1e-6
+RIGID_EV_ANG2 = 10.0
+"""of translations and rotations, along which geomeTRIC would drift: the true Hessian has nothing there."""
 POOR_STEPS = 4
 """So many steps that led nowhere better, or fell short of a quarter of what was expected: the cheap level is
 not asked again."""
@@ -129,7 +133,7 @@ class TwoLevel(HessianBFGS):
             self._coordinates = primitives(self.atoms.numbers, x.reshape(-1, 3))
             self._reach = np.array([REACH[int(kind)] for kind in self._coordinates.kinds])
             self.difference = LevelDifference(self._coordinates, x)
-        self.difference.learn(x, gradient - self.surface(x)[1])
+        self.difference.learn(x, _without_rigid(gradient - self.surface(x)[1], x))
         if self._best is None:
             self.begin(x, gradient)
             if self.note:
@@ -142,16 +146,18 @@ class TwoLevel(HessianBFGS):
     def _keep_better(self, x: Vector, energy: float, gradient: Vector) -> None:
         """Adapt the trust to what the last step gave of what was expected, and keep the lower geometry."""
         assert self._best is not None
-        fall, expected = self._best[1] - energy, self.expected_fall_ev
+        before, energy_before, gradient_before = self._best
+        fall = energy_before - energy
+        by_forces = -float((gradient + gradient_before) @ (x - before)) / 2
+        if abs(fall - by_forces) < NOISE_EV:
+            fall = by_forces
         smallest, largest = TRUST_BOUNDS
-        rise = largest_force(gradient) / max(largest_force(self._best[2]), 1e-12)
-        calmer = rise < 1
-        kept = fall > NEGLIGIBLE_EV or (fall > -NEGLIGIBLE_EV and calmer) or (fall > 0 and rise < 2)
-        fell_short = expected > NEGLIGIBLE_EV and fall < 0.25 * expected and not calmer
-        if fell_short or not kept:
+        kept = fall > 0
+        calmer = largest_force(gradient) < largest_force(gradient_before)
+        if not kept or (fall < 0.25 * self.expected_fall_ev and not calmer):
             self._trust = max(self._trust * (0.6 if kept else 0.5), smallest)
             self._poor += 1
-        elif fall > 0.75 * expected and self._at_border:
+        elif fall > 0.75 * self.expected_fall_ev and self._at_border:
             self._trust = min(2 * self._trust, largest)
         if kept:
             self._best = (x, energy, gradient)
@@ -168,7 +174,7 @@ class TwoLevel(HessianBFGS):
         def corrected(x: Vector) -> tuple[float, Vector]:
             energy, gradient = surface(x)
             more, by = difference(x)
-            return energy - cheap + more - correction, gradient + by
+            return energy - cheap + more - correction, _without_rigid(gradient + by, x)
 
         enough = max(INNER_FMAX_EV_ANG, INNER_FMAX_RATIO * largest_force(target_gradient))
         hessian = self.cheap_hessian + difference.hessian(begin)
@@ -178,10 +184,11 @@ class TwoLevel(HessianBFGS):
             if found[1] < 0.0:
                 break
         self.expected_fall_ev = -found[1]
-        if largest_displacement(found[0] - begin) < SMALLEST_STEP_ANG:
-            found = (begin + self._newton(begin, target_gradient), 0.0)
-        self._minimum = found[0]
-        return self._minimum
+        minimum = superimposed(found[0].reshape(-1, 3), begin.reshape(-1, 3)).ravel()
+        if largest_displacement(minimum - begin) < SMALLEST_STEP_ANG:
+            minimum = begin + self._newton(begin, target_gradient)
+        self._minimum = minimum
+        return minimum
 
     def _search(
         self,
@@ -240,6 +247,9 @@ class TwoLevel(HessianBFGS):
         return self._coordinates.change(values, reference)
 
     def _geometric(self, x: Vector, hessian: Matrix, trust_ang: float) -> GeometricSteps:
+        space = internal_space(x.reshape(-1, 3))
+        stiff = RIGID_EV_ANG2 * (np.eye(x.size) - space @ space.T)
+        hessian = space @ (space.T @ hessian @ space) @ space.T + stiff
         symbols = self.atoms.get_chemical_symbols()
         return GeometricSteps(symbols, x.reshape(-1, 3), hessian * (Bohr**2 / Hartree), trust_ang)
 
@@ -255,6 +265,13 @@ class TwoLevel(HessianBFGS):
         assert self._without is not None
         energy, gradient = self.atoms.get_potential_energy(), -self.atoms.get_forces().ravel()
         self.atoms.set_positions(_next(self._without, energy, gradient).reshape(-1, 3))
+
+
+def _without_rigid(gradient: Vector, x: Vector) -> Vector:
+    """The gradient without net force and torque, which are a target's noise: grids do not turn with it."""
+    space = internal_space(x.reshape(-1, 3))
+    result: Vector = space @ (space.T @ gradient)
+    return result
 
 
 def _next(search: GeometricSteps, energy_ev: float, gradient: Vector) -> Vector:
