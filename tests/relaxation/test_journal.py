@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 
 from prerelax.records.record import Record
-from prerelax.relaxation.journal import Journal, JournalError, ShardLockedError, molecule_key
+from prerelax.relaxation.journal import (
+    Journal,
+    JournalError,
+    ShardLockedError,
+    molecule_key,
+    molecules_in_hand,
+)
 
 WATER = Record(
     id="w",
@@ -41,6 +47,25 @@ def test_entries_come_back_and_the_last_counts(tmp_path):
         journal.add("a", {"n": 3})
     with Journal(path) as journal:
         assert journal.entries() == {"a": {"n": 3}, "b": {"n": 0.1 + 0.2}}
+
+
+def test_who_looks_on_sees_the_last_gradient_of_what_is_in_hand(tmp_path):
+    path = tmp_path / "j.jsonl"
+    first, last = ({"n_gradients": n, "energy_ev": -9.0 - n, "fmax_ev_ang": 1.0 / n} for n in (1, 4))
+    with Journal(path) as journal:
+        for key in "ab":
+            journal.begin(key)
+            journal.see(key, f"molecule {key}", first)
+        journal.see("a", "molecule a", last)
+        journal.add("b", {"n": 1})
+        assert molecules_in_hand(path) == (
+            1,
+            ["molecule a: gradient 4, energy -13.0000 eV, largest force 0.250 eV/Å"],
+        )
+        assert journal.entries() == {"b": {"n": 1}}
+    with Journal(path) as journal:
+        assert molecules_in_hand(path) == (1, []), "what a job before had in hand is not in hand"
+        assert journal.kills() == {}, "it ended well"
 
 
 @pytest.mark.parametrize("torn", [b'{"key": "b", "resu', b"\xff\x00garbage", b'"a string"\n', b"{}"])

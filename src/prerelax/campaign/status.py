@@ -1,7 +1,6 @@
 """How far a campaign is, from its files alone: shards, tables and journals. Starts nothing, locks nothing."""
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,7 @@ from prerelax.campaign.stages import Stage, stages
 from prerelax.errors import UserError
 from prerelax.molecules.status import PROCEED
 from prerelax.records.seal import ShardError, opened_table, table_path
-from prerelax.relaxation.journal import journal_path
+from prerelax.relaxation.journal import journal_path, molecules_in_hand
 
 RECENT_S = 3600.0
 """Throughput is that of the last hour."""
@@ -42,6 +41,8 @@ class StageStatus:
     """of the rows in finished shards"""
     n_in_journals: int = 0
     """rows that begun shards have finished"""
+    in_hand: list[str] = field(default_factory=list)
+    """a line for each molecule that is being relaxed and was seen on the way"""
     work_s: float = 0.0
     """seconds of the finished rows"""
     first: float = 0.0
@@ -118,7 +119,9 @@ def _stage_status(
             status.recent_work_s += table.work_s
     if moments:
         status.first, status.last = min(moments), max(moments)
-    status.n_in_journals = sum(readers.map(_finished_in_journal, map(journal_path, begun)))
+    for n_finished, in_hand in readers.map(_in_journal, map(journal_path, begun)):
+        status.n_in_journals += n_finished
+        status.in_hand += in_hand
     return status
 
 
@@ -141,20 +144,11 @@ def _read_table(shard: Path) -> _Table | str:
         return str(error)
 
 
-_KEY = re.compile(rb'^\{"(key|retry)": "([0-9a-f]{64})"')
-
-
-def _finished_in_journal(path: Path) -> int:
-    """Molecules in a journal that may be growing; its torn last line is not counted."""
-    keys: set[bytes] = set()
+def _in_journal(path: Path) -> tuple[int, list[str]]:
     try:
-        with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"}\n") and (found := _KEY.match(line)):
-                    (keys.add if found[1] == b"key" else keys.discard)(found[2])
+        return molecules_in_hand(path)
     except OSError:
-        return 0
-    return len(keys)
+        return 0, []
 
 
 def expected_end_s(status: CampaignStatus) -> float | None:
@@ -211,7 +205,8 @@ def status_text(status: CampaignStatus) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     head = f"campaign {status.campaign.campaign}: {status.n_molecules} molecules in {status.n_shards} shards"
-    return "\n".join([head, *table, *_failures(status.stages), *_damaged(status.stages), _end(status)])
+    sentences = [*_failures(status.stages), *_damaged(status.stages), *_in_hand(status.stages)]
+    return "\n".join([head, *table, *sentences, _end(status)])
 
 
 def _line(stage: StageStatus, now: float) -> tuple[str, ...]:
@@ -241,6 +236,12 @@ def _failures(found: Iterable[StageStatus]) -> list[str]:
             words = ", ".join(f"{count} {name}" for name, count in failed.items())
             lines.append(f"failed by the end of {stage.stage.name}: {words}")
     return lines
+
+
+def _in_hand(found: Sequence[StageStatus], most: int = 10) -> list[str]:
+    lines = [f"in hand in {stage.stage.name}: {text}" for stage in found for text in stage.in_hand]
+    more = [f"and {len(lines) - most} more molecules in hand"] if len(lines) > most else []
+    return lines[:most] + more
 
 
 def _damaged(found: Sequence[StageStatus], most: int = 5) -> list[str]:
@@ -277,6 +278,7 @@ def status_json(status: CampaignStatus) -> str:
                     "shards_finished": stage.n_finished,
                     "shards_begun": stage.n_begun,
                     "rows_in_journals": stage.n_in_journals,
+                    "in_hand": stage.in_hand,
                     "statuses": dict(stage.statuses),
                     "work_s": stage.work_s,
                     "damaged": stage.damaged,

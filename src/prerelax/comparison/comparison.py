@@ -8,8 +8,9 @@
   imported as text.
 - `level`, `optimizer`: of the target.
 - `n_steps`, `n_gradients`: accepted moves, and energy+forces evaluations at the target's level, those that
-  made the start included (`n_gradients_of_start`); `n_gradients_cheap`: evaluations spent on the way, cheaper
-  levels' (xTB starts) and those that made the start.
+  made the start (`n_gradients_of_start`) and that checked the end (`n_gradients_check`) included;
+  `n_gradients_cheap`: evaluations spent on the way, cheaper levels' (xTB starts) and those that made the
+  start.
 - `fallback`: why the start was made by another method than asked for, empty where it was not;
   `residual_ang`: how far its denoiser would still move it (docs/guide/denoisers.md), empty for other starts.
 - `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`: of the same molecule's relaxation from the
@@ -73,6 +74,7 @@ _FIRST_COLUMNS = (
     "n_steps",
     "n_gradients",
     "n_gradients_of_start",
+    "n_gradients_check",
     "n_gradients_cheap",
     "fallback",
     "residual_ang",

@@ -141,6 +141,7 @@ def _relaxations(table: pa.Table, baseline: Baseline | None) -> _Relaxations:
     group, is_baseline = _compared_together(table, baseline)
     key = (group * (molecule.max(initial=0) + 1) + molecule) * (conformer.max(initial=0) + 1) + conformer
     of_start = np.nan_to_num(_floats(table, "n_gradients_of_start"))
+    of_check = np.nan_to_num(_floats(table, "n_gradients_check"))
     asked_for = _mask(pc.equal(pc.fill_null(table["fallback"], ""), ""))
     before = np.zeros(table.num_rows)
     for name in table.column_names:
@@ -154,7 +155,7 @@ def _relaxations(table: pa.Table, baseline: Baseline | None) -> _Relaxations:
         is_saddle=_mask(pc.greater(table["n_imaginary"], 0)),
         is_own_level=(of_start > 0) & asked_for & ~is_baseline,
         n_steps=_floats(table, "n_steps"),
-        n_gradients=_floats(table, "n_gradients") + of_start,
+        n_gradients=_floats(table, "n_gradients") + of_start + of_check,
         energy_ev=_floats(table, "energy_ev"),
         wall_s=before + np.nan_to_num(_floats(table, "wall_s_relax")),
     )

@@ -121,19 +121,23 @@ class Workers:
         self._selector.close()
 
     def run(
-        self, tasks: Sequence[Line], on_begin: Callable[[int], None] = lambda index: None
+        self,
+        tasks: Sequence[Line],
+        on_begin: Callable[[int], None] = lambda index: None,
+        on_news: Callable[[int, Line], None] = lambda index, news: None,
     ) -> Iterator[tuple[int, Line | Lost]]:
         """Indices of `tasks` and their answers, as they come; begun in the order given.
 
-        `on_begin` hears each index before a worker does. Raises UserError where a worker refuses the setup,
-        WorkersError where workers cannot start, or are not ready after READY_S.
+        `on_begin` hears each index before a worker does, `on_news` what a worker tells of its task. Raises
+        UserError where a worker refuses the setup, WorkersError where workers cannot start, or are not ready
+        after READY_S.
         """
         waiting = deque(range(len(tasks)))
         unfinished = len(tasks)
         while unfinished:
             while len(self._workers) < min(self.n_workers, unfinished):
                 self._start()
-            finished = [*self._heard(), *self._overdue()]
+            finished = [*self._heard(on_news), *self._overdue()]
             unfinished -= len(finished)
             # Before the caller looks at the answers: workers should not wait for its disk.
             for worker in self._workers:
@@ -160,7 +164,7 @@ class Workers:
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
         worker.tell({"engines": ENGINES, "path": _path(), "threads": self.threads, **self.setup})
 
-    def _heard(self) -> Iterator[tuple[int, Line | Lost]]:
+    def _heard(self, on_news: Callable[[int, Line], None]) -> Iterator[tuple[int, Line | Lost]]:
         """Answers that workers have sent, and the tasks of workers that died."""
         for key, _ in self._selector.select(POLL_S):
             worker: _Worker = key.data
@@ -176,6 +180,8 @@ class Workers:
                         worker.ready = True
                     case {"news": news}:
                         worker.news = news
+                        if worker.task is not None:
+                            on_news(worker.task, news)
                     case {"answer": answer}:
                         assert worker.task is not None
                         task, worker.task = worker.task, None

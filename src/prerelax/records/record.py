@@ -143,7 +143,9 @@ class Record:
     ] = None
     n_gradients_check: Annotated[
         int | None,
-        Column("gradients at the target that the check of the minimum took, not in `n_gradients`"),
+        Column(
+            "gradients at the target that the check of the minimum took, not in `n_gradients`", compared=True
+        ),
     ] = None
     n_imaginary: Annotated[
         int | None,

@@ -42,6 +42,40 @@ def journal_path(out: Path) -> Path:
     return out.with_name(out.name + ".journal.jsonl")
 
 
+def molecules_in_hand(path: Path) -> tuple[int, list[str]]:
+    """How many molecules a journal has finished, and a line for each in hand that was seen on the way.
+
+    The journal may be growing; nothing is locked.
+    """
+    finished: set[str] = set()
+    in_hand: dict[str, str] = {}
+    with path.open("rb") as file:
+        for text in file:
+            if not _TELLS_OF_STATE.match(text) or (line := _line_of(text)) is None:
+                continue
+            if "holder" in line:
+                in_hand.clear()
+            elif "seen" in line:
+                in_hand[line["seen"]] = seen_text(line["id"], line["last"])
+            elif "retry" in line:
+                finished.discard(line["retry"])
+            else:
+                finished.add(line["key"])
+                in_hand.pop(line["key"], None)
+    return len(finished), list(in_hand.values())
+
+
+_TELLS_OF_STATE = re.compile(rb'^\{"(key|retry|seen|holder)": ')
+
+
+def seen_text(molecule: str, last: dict[str, Any]) -> str:
+    """One line on a molecule in hand: gradients so far, energy, largest force."""
+    return (
+        f"{molecule}: gradient {last['n_gradients']}, energy {last['energy_ev']:.4f} eV, "
+        f"largest force {last['fmax_ev_ang']:.3f} eV/Å"
+    )
+
+
 def molecule_key(record: Record, settings: dict[str, Any]) -> str:
     """SHA-256 over everything a relaxation depends on: elements, geometry, charge, multiplicity, settings.
 
@@ -154,6 +188,10 @@ class Journal:
     def begin(self, key: str) -> None:
         """Note that a molecule is in hand from now on."""
         self._append({"begun": key}, sync=False)
+
+    def see(self, key: str, molecule: str, seen: dict[str, Any]) -> None:
+        """Note the last gradient of a molecule in hand, for a person who looks on."""
+        self._append({"seen": key, "id": molecule, "last": seen}, sync=False)
 
     def add(self, key: str, result: dict[str, Any], *, given_up: bool = False) -> None:
         """Note a finished molecule, or one that is not tried again; it is on disk when this returns."""
@@ -279,6 +317,8 @@ def _is_known(line: dict[str, Any]) -> bool:
             return True
         case {"holder": {"host": str(), "pid": int(), "slurm_job": str() | None, "since": str()}}:
             return True
+        case {"seen": str(), "id": str(), "last": {"n_gradients": int(), **numbers}}:
+            return all(isinstance(numbers.get(name), float) for name in ("energy_ev", "fmax_ev_ang"))
     return False
 
 

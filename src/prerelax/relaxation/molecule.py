@@ -72,6 +72,7 @@ class RelaxationResult:
     """see `thermochemistry`; None unless all frequencies of the target are known and none is imaginary"""
     energy_ev: float | None = None
     start_energy_ev: float | None = None
+    """None too where the optimizer began elsewhere: from a rough start's minimum at the cheap level"""
     fmax_ev_ang: float | None = None
     energy_left_kcal_mol: float | None = None
     """still expected to fall from the end; None where no model has a minimum near by"""
@@ -123,12 +124,12 @@ def relax_molecule(
         n_gradients=run.counter.n_gradients,
         n_steps=run.n_steps,
         n_gradients_cheap=run.n_gradients_cheap,
-        n_gradients_check=run.n_gradients_check if relaxation.check_minimum != "none" else None,
+        n_gradients_check=run.n_gradients_check if run.check != "none" else None,
         n_imaginary=run.curvature.n_imaginary if run.curvature else None,
         lowest_frequency_cm=run.curvature.lowest_frequency_cm if run.curvature else None,
         thermochemistry=run.thermochemistry(multiplicity),
         energy_ev=None if final is None else final.energy_ev,
-        start_energy_ev=path[0].energy_ev if path else None,
+        start_energy_ev=path[0].energy_ev if run.is_start_evaluated else None,
         fmax_ev_ang=None if final is None else final.fmax_ev_ang,
         energy_left_kcal_mol=run.end.energy_left_kcal_mol,
         meets=run.end.meets,
@@ -163,19 +164,21 @@ class _Run:
             CheapSurface, numbers=self.atoms.numbers, charge=charge, multiplicity=multiplicity
         )
         self.surface = self._surface() if relaxation.chosen_optimizer in WITH_CHEAP_LEVEL else None
+        self.check = relaxation.check_of(len(self.atoms))
         self.curvature: Curvature | None = None
         self.start = self.end = Judged()
         self.is_converged = False
         self.n_steps = 0
         self.n_gradients_check = 0
         self._checked_with = 0
-        self._optimizer_note = self._check_note = ""
+        self._start = self.atoms.get_positions()
+        self._start_note = self._optimizer_note = self._check_note = ""
 
     def relax(self) -> None:
         """Relax, and where it is asked for check the end and leave a saddle point."""
         self._optimize()
         for kicks in range(MAX_KICKS + 1):
-            if self.relaxation.check_minimum == "none" or not self.is_converged:
+            if self.check == "none" or not self.is_converged:
                 return
             self.curvature = self._check()
             if self.curvature is None or not self.curvature.n_imaginary:
@@ -211,8 +214,14 @@ class _Run:
         energy = self.counter.evaluations[-1].energy_ev
         return thermochemistry(self.curvature.frequencies_cm, self.atoms, energy, multiplicity)
 
+    @property
+    def is_start_evaluated(self) -> bool:
+        """Whether the first gradient is the start's own."""
+        path = self.counter.evaluations
+        return bool(path) and np.array_equal(path[0].positions, self._start)
+
     def notes(self) -> list[str]:
-        return [self._optimizer_note, self._check_note]
+        return [self._start_note, self._optimizer_note, self._check_note]
 
     def _optimize(self) -> None:
         factors = self.relaxation.force_constant_factors() if self.surface else None
@@ -221,6 +230,9 @@ class _Run:
         criteria = self.relaxation.criteria
         if criteria is not None:
             optimizer.gradient_converged = partial(self._meets, criteria)
+        if isinstance(optimizer, TwoLevel):
+            optimizer.leave_rough_start()
+            self._start_note = self._start_note or optimizer.start_note
         try:
             optimizer.run(fmax=self.relaxation.fmax_ev_ang, steps=self.relaxation.max_steps - self.n_steps)
             self.is_converged = (
@@ -265,6 +277,8 @@ class _Run:
             return
         end = -path[-1].forces.ravel()
         self.end = Judged.of(end, self._ahead(end))
+        if not self.is_start_evaluated:
+            return
         if len(path) == 1:
             self.start = self.end
             return
@@ -281,11 +295,12 @@ class _Run:
         numbers, positions = self.atoms.numbers, self.atoms.get_positions()
         surface = None
         try:
-            if self.relaxation.check_minimum == "target":
+            if self.check == "target":
                 return curvature_at_target(self._at_target, numbers, positions)
             surface = self._surface()
             if surface is None:
-                self._check_note = "not checked: the cheap level has no energy surface"
+                if self.relaxation.check_minimum is not None:
+                    self._check_note = "not checked: the cheap level has no energy surface"
                 return None
             cheap = surface
             return curvature_at_cheap_level(lambda x: cheap(x)[1], self._at_target, numbers, positions)
@@ -319,6 +334,9 @@ def _verdict(failure: EngineError | None, final: Evaluation | None, run: "_Run")
     if run.is_converged:
         return "ok", ""
     relaxation, left = run.relaxation, run.end.energy_left_kcal_mol
+    seen = run.counter.evaluations
+    lowest = min(range(len(seen)), key=lambda place: seen[place].energy_ev) + 1
+    last = ", ".join(f"{evaluation.fmax_ev_ang:.2g}" for evaluation in seen[-6:])
     expected = "" if left is None else f" and {left:.2f} kcal/mol are left to fall"
     asked = (
         f"{relaxation.fmax_ev_ang:g}"
@@ -327,5 +345,6 @@ def _verdict(failure: EngineError | None, final: Evaluation | None, run: "_Run")
     )
     return "not_converged", (
         f"fmax is {final.fmax_ev_ang:.3f} eV/Å{expected} after at most {relaxation.max_steps} steps "
-        f"(asked: {asked}); allow more steps or start nearer"
+        f"(asked: {asked}); the largest forces of the last gradients were {last}, the energy was lowest at "
+        f"gradient {lowest} of {len(seen)}; allow more steps or start nearer"
     )

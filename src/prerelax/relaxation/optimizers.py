@@ -57,13 +57,14 @@ def make_optimizer(
 ) -> Optimizer:
     """The named optimizer with its own defaults; `bfgs` is ASE's (maxstep 0.2 Å, first Hessian 70 eV/Å²).
 
-    `surface` is the cheap level of those that use one, `factors` scale its force constants.
+    `surface` is the cheap level of those that use one, `factors` scale its force constants in bfgs-hessian.
     """
     validate_optimizer(name)
     module, _, attribute = OPTIMIZERS[name].partition(":")
     factory: Callable[..., Optimizer] = getattr(importlib.import_module(module), attribute)
     if name in WITH_CHEAP_LEVEL:
-        return factory(atoms, surface=surface, factors=factors, logfile=None)
+        scaled = {} if name == "two-level" else {"factors": factors}
+        return factory(atoms, surface=surface, logfile=None, **scaled)
     return factory(atoms, logfile=None)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from prerelax.engines.workers import Lost, Workers
+from prerelax.engines.workers import Line, Lost, Workers
 from prerelax.records.record import Record
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import OPTIMIZERS
@@ -35,12 +35,15 @@ class WorkerPool:
         self._workers.__exit__(*exception)
 
     def relax(
-        self, molecules: Sequence[Record], on_begin: Callable[[int], None] = lambda index: None
+        self,
+        molecules: Sequence[Record],
+        on_begin: Callable[[int], None] = lambda index: None,
+        on_news: Callable[[int, Line], None] = lambda index, news: None,
     ) -> Iterator[tuple[int, RelaxationResult]]:
         """Indices of `molecules` and their results, as they finish; begun in the order given.
 
-        `on_begin` hears each index before a worker does. Raises UserError where the engine refuses the level,
-        WorkersError where workers cannot start.
+        `on_begin` hears each index before a worker does, `on_news` of evaluations on the way. Raises
+        UserError where the engine refuses the level, WorkersError where workers cannot start.
         """
         tasks = [
             {
@@ -51,7 +54,7 @@ class WorkerPool:
             }
             for molecule in molecules
         ]
-        for index, answer in self._workers.run(tasks, on_begin):
+        for index, answer in self._workers.run(tasks, on_begin, on_news):
             yield index, _unfinished(answer) if isinstance(answer, Lost) else result_from_line(answer)
 
 

@@ -45,6 +45,12 @@ def console_progress(
         yield lambda progress: bar.update(task, completed=progress.done)
 
 
+def print_unless_terminal(text: str) -> None:
+    """A plain line on standard error; a terminal has the bar, which it would tear."""
+    if not sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
+
+
 def _print_line(progress: Progress) -> None:
     message = f" {progress.message}" if progress.message else ""
     print(

@@ -22,11 +22,13 @@ METHOD_VERSION = 1
 for today's."""
 HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 7
+TWO_LEVEL_VERSION = 8
 
 Optimizer = Literal[
     "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
 ]
+CHECKED_ATOMS = 60
+"""Larger molecules are checked only where it is asked for: the cheap level's Hessian costs minutes."""
 CheapLevel = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
 CheckMinimum = Literal["none", "cheap", "target"]
 OptimizerName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Optimizer))})]
@@ -83,9 +85,10 @@ class Relaxation(SinglePoints):
         description="Cheap level of bfgs-hessian, two-level and check_minimum. auto: GFN1-xTB, or what is "
         "much cheaper than the target",
     )
-    check_minimum: CheckMinimum = Field(
-        "none",
-        description="Check that the end is a minimum: by the cheap level's Hessian, or by the target's own",
+    check_minimum: CheckMinimum | None = Field(
+        None,
+        description="Check that the end is a minimum: by the cheap level's Hessian, or by the target's own. "
+        f"Default: cheap with a DFT program, up to {CHECKED_ATOMS} atoms, unless fmax or papers is asked for",
     )
     kick: bool = Field(
         False, description="Leave a saddle point that check_minimum found, and relax again from there"
@@ -135,7 +138,7 @@ class Relaxation(SinglePoints):
 
     @model_validator(mode="after")
     def _kick_is_asked_for_with_a_check(self) -> Self:
-        if self.kick and self.check_minimum == "none":
+        if self.kick and self.chosen_check == "none":
             raise ValueError(
                 "kick leaves saddle points that check_minimum finds; choose cheap or target for it"
             )
@@ -144,7 +147,7 @@ class Relaxation(SinglePoints):
     @classmethod
     def single_point(cls, level: Level) -> "Relaxation":
         """One evaluation at a level, nothing moved."""
-        return Relaxation(**level.model_dump(), optimizer="bfgs", max_steps=0)
+        return Relaxation(**level.model_dump(), optimizer="bfgs", check_minimum="none", max_steps=0)
 
     @property
     def evaluated_level(self) -> Level:
@@ -161,6 +164,19 @@ class Relaxation(SinglePoints):
         return self.optimizer or default_optimizer(self.engine)
 
     @property
+    def chosen_check(self) -> CheckMinimum:
+        """The check of the end that is made of molecules of at most CHECKED_ATOMS."""
+        from prerelax.engines import engine_named
+
+        if self.check_minimum is not None:
+            return self.check_minimum
+        return "none" if self.criteria is None or engine_named(self.engine).is_cheap else "cheap"
+
+    def check_of(self, n_atoms: int) -> CheckMinimum:
+        """The check of one molecule's end."""
+        return "none" if self.check_minimum is None and n_atoms > CHECKED_ATOMS else self.chosen_check
+
+    @property
     def chosen_cheap_level(self) -> str:
         """The cheap level that `cheap_level` means at this target.
 
@@ -171,7 +187,7 @@ class Relaxation(SinglePoints):
         from prerelax.engines import engine_named
         from prerelax.relaxation.cheap_surface import MODEL, cheap_level
 
-        only_a_hessian = self.chosen_optimizer == "bfgs-hessian" and self.check_minimum != "cheap"
+        only_a_hessian = self.chosen_optimizer == "bfgs-hessian" and self.chosen_check != "cheap"
         if self.cheap_level == "auto" and engine_named(self.engine).is_cheap and only_a_hessian:
             return MODEL
         return cheap_level(self.cheap_level, self.level)
@@ -212,9 +228,9 @@ class Relaxation(SinglePoints):
                 "hessian_version": HESSIAN_VERSION,
                 "force_constant_factors": self.force_constant_factors(),
             }
-        if self.check_minimum != "none":
+        if self.chosen_check != "none":
             settings |= {
-                "check_minimum": self.check_minimum,
+                "check_minimum": self.chosen_check,
                 "kick": self.kick,
                 "hessian": self.chosen_cheap_level,
             }

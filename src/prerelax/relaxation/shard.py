@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,19 +15,22 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from prerelax.engines.serving import Line
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.records.record import Record
 from prerelax.records.settings import level_name, settings_text
 from prerelax.records.shard import read_shard, write_frames, write_shard
-from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key
+from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, molecule_key, seen_text
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
-from prerelax.relaxation.progress import Progress, console_progress
+from prerelax.relaxation.progress import Progress, console_progress, print_unless_terminal
 from prerelax.relaxation.settings import Only, Relaxation, Resources
 from prerelax.relaxation.worker import kept_result, result_line
 
+LIVE_S = 5.0
+"""A molecule in hand is told of not more often than that."""
 MAX_KILLS = 3
 """A molecule that was in hand whenever so many jobs were killed is not tried again by the next one."""
 
@@ -183,6 +187,7 @@ def _relax_the_rest(
     rows = {key: row for row, key in reversed(shard.keys.items()) if key not in shard.results}
     total = len(rows) + len(shard.results)
     kills = journal.kills()
+    told: dict[str, float] = {}
 
     def finish(key: str, result: RelaxationResult, given_up: bool = False) -> None:
         journal.add(key, result_line(result, pool.keep_paths), given_up=given_up)
@@ -197,8 +202,17 @@ def _relax_the_rest(
 
             def begin(index: int, keys: list[str] = keys) -> None:
                 journal.begin(keys[index])
+                told[keys[index]] = time.monotonic()
 
-            for index, result in pool.relax(records, begin):
+            def see(index: int, news: Line, keys: list[str] = keys) -> None:
+                key = keys[index]
+                if time.monotonic() - told[key] >= LIVE_S:
+                    told[key] = time.monotonic()
+                    seen = {name: value for name, value in news.items() if name != "positions"}
+                    journal.see(key, shard.records[rows[key]].id, seen)
+                    print_unless_terminal(seen_text(shard.records[rows[key]].id, seen))
+
+            for index, result in pool.relax(records, begin, see):
                 finish(keys[index], result)
     for key in rows:
         if kills[key] >= MAX_KILLS:

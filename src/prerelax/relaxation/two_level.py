@@ -8,7 +8,7 @@ Comput. 2024, 20, 4308. geomeTRIC seeks the minimum (Wang and Song, J. Chem. Phy
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import IO
 
 import numpy as np
@@ -17,6 +17,7 @@ from ase.units import Bohr, Hartree
 
 from prerelax.engines import EngineError
 from prerelax.molecules.superposition import superimposed
+from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.relaxation.ahead import Ahead
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import GeometricSteps
@@ -48,6 +49,12 @@ TRUST_BOUNDS = (0.05, 4.0)
 NOISE_EV = 5e-4
 """A target's energies are no better than that from geometry to geometry (grids, self-consistency): where the
 trapezoid of the forces along a step agrees with them so far, it says what the step gave."""
+ROUGH_EV_ANG = 1.0
+ROUGH_FALL_EV = 0.4
+"""A start is rough where the cheap level's forces on the atoms are larger (root mean square) and its minimum
+lies so much lower. At GFN1-xTB that is 1.1 to 3 eV for embeddings, 0 to 0.6 eV for MMFF94 minima."""
+ROUGH_FMAX_EV_ANG = 0.05
+ROUGH_STEPS = 200
 SMALLEST_STEP_ANG = 1e-6
 RIGID_EV_ANG2 = 10.0
 """of translations and rotations, along which geomeTRIC would drift: the true Hessian has nothing there."""
@@ -63,10 +70,10 @@ class TwoLevel(HessianBFGS):
         self,
         atoms: Atoms,
         surface: CheapSurface | None = None,
-        factors: Mapping[str, float] | None = None,
         logfile: IO[str] | str | None = None,
     ) -> None:
-        super().__init__(atoms, surface, factors, logfile)
+        super().__init__(atoms, surface, logfile=logfile)
+        self.start_note = ""
         self.difference: LevelDifference | None = None
         self.expected_fall_ev = math.nan
         """how much lower the corrected surface's minimum lies than the best geometry; nan before the first"""
@@ -78,6 +85,34 @@ class TwoLevel(HessianBFGS):
         self._without: GeometricSteps | None = None
         self._seen: bytes = b""
         self._minimum: Vector | None = None
+
+    def leave_rough_start(self) -> None:
+        """Relax at the cheap level first where the start is rough, before any of the target's gradients.
+
+        An embedding that no force field has relaxed is; where bonds would change, the start stays.
+        """
+        if self.surface is None or len(self.atoms) == 1:
+            return
+        start, surface = self.atoms.get_positions(), self.surface
+        try:
+            told = first = surface(start.ravel())
+            if math.sqrt(np.sum(told[1] ** 2) / len(start)) < ROUGH_EV_ANG:
+                return
+            steps = GeometricSteps(self.atoms.get_chemical_symbols(), start)
+            here = start.ravel()
+            for _ in range(ROUGH_STEPS):
+                here = _next(steps, *told)
+                told = surface(here)
+                if largest_force(told[1]) < ROUGH_FMAX_EV_ANG:
+                    break
+        except EngineError:
+            return
+        end, numbers = superimposed(here.reshape(-1, 3), start), self.atoms.numbers
+        if first[0] - told[0] < ROUGH_FALL_EV:
+            return
+        if np.array_equal(bonds_from_geometry(numbers, start), bonds_from_geometry(numbers, end)):
+            self.atoms.set_positions(end)
+            self.start_note = f"begun from its minimum at {surface.name}: the start was rough"
 
     def ahead(self) -> Ahead:
         """What is expected between the present geometry, whose gradient is known, and the minimum.
@@ -223,11 +258,12 @@ class TwoLevel(HessianBFGS):
     def _inside(self, here: Vector, ahead: Vector) -> float:
         """The share of the way from `here` to `ahead` that stays within the reach of the best geometry."""
         assert self._coordinates is not None and self._best is not None
-        centre = self._coordinates.values(self._best[0])
+        coordinates = self._coordinates
+        centre = coordinates.values(self._best[0])
 
         def too_far(share: float) -> bool:
-            values = self._coordinates_at(here + share * (ahead - here))
-            gone = np.abs(self._change(values, centre)) / self._reach
+            values = coordinates.values(here + share * (ahead - here))
+            gone = np.abs(coordinates.change(values, centre)) / self._reach
             return bool(np.any(gone > self._trust))
 
         if not too_far(1.0):
@@ -237,14 +273,6 @@ class TwoLevel(HessianBFGS):
             middle = (low + high) / 2
             low, high = (low, middle) if too_far(middle) else (middle, high)
         return low
-
-    def _coordinates_at(self, x: Vector) -> Vector:
-        assert self._coordinates is not None
-        return self._coordinates.values(x)
-
-    def _change(self, values: Vector, reference: Vector) -> Vector:
-        assert self._coordinates is not None
-        return self._coordinates.change(values, reference)
 
     def _geometric(self, x: Vector, hessian: Matrix, trust_ang: float) -> GeometricSteps:
         space = internal_space(x.reshape(-1, 3))

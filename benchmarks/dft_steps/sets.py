@@ -1,0 +1,250 @@
+"""Gradients to a minimum for sets of molecules as they come, by optimizer, and how high the ends lie.
+
+    python benchmarks/dft_steps/sets.py floppy --level gfn2 --fmax 0.001 --molecules 60
+    python benchmarks/dft_steps/sets.py druglike --level gfn2 --molecules 100
+    python benchmarks/dft_steps/sets.py far --level hf/3-21g --molecules 8
+    python benchmarks/dft_steps/sets.py qm9 --level qm9 --molecules 20
+    python benchmarks/dft_steps/sets.py benchmark12 --level b3lyp-d3bj/def2-svp
+    python benchmarks/dft_steps/sets.py large --level hf/3-21g --max-steps 0
+
+floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
+from GEOM-Drugs. benchmark12: 18 to 28 atoms. large: one of 60 and one of 90 atoms. All of these from their
+MMFF94 minimum. far: flexible and charged molecules ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that
+no force field has relaxed. qm9: MMFF94 minima in the basin of QM9's geometry. The smallest come first.
+
+All optimizers stop by the criteria `normal`, or by --fmax; two-level is guided by --guide. "near": gradients
+until the energy is within 0.05 kcal/mol of the optimizer's own end. The height of an end is what geomeTRIC
+still gains from it to a tenth of the criteria (--heights). One JSON line for each molecule and optimizer in
+results/dft-steps/sets.jsonl; what is there is not run again.
+"""
+
+import argparse
+import csv
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase.units import kcal, mol
+from numpy.typing import NDArray
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolDescriptors
+
+from prerelax.relaxation.molecule import RelaxationResult, relax_molecule
+from prerelax.relaxation.settings import Relaxation
+
+DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
+FAR = Path(os.environ.get("PRERELAX_FAR", DATA.parent / "cases" / "far_starts.csv"))
+OUT = Path("results/dft-steps/sets.jsonl")
+LEVELS = {
+    "gfn2": {"engine": "tblite", "method": "GFN2-xTB"},
+    "qm9": {"engine": "pyscf", "method": "qm9"},
+    "hf/3-21g": {"engine": "pyscf", "method": "HF", "basis": "3-21G"},
+    "pbe/def2-svp": {"engine": "pyscf", "method": "PBE", "basis": "def2-SVP"},
+    "b3lyp-d3bj/def2-svp": {"engine": "pyscf", "method": "B3LYP", "basis": "def2-SVP", "dispersion": "D3BJ"},
+}
+Molecule = tuple[str, NDArray[np.int64], NDArray[np.float64], int]
+"""Name, atomic numbers [n_atoms], positions [n_atoms, 3] Å, charge."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("set", choices=["floppy", "druglike", "far", "qm9", "benchmark12", "large"])
+    parser.add_argument("--level", choices=sorted(LEVELS), required=True)
+    parser.add_argument("--molecules", type=int, default=1000)
+    parser.add_argument("--optimizers", nargs="+", default=["two-level", "geometric"])
+    parser.add_argument("--guide", default="gfn1")
+    parser.add_argument("--fmax", type=float, help="eV/Å, instead of normal")
+    parser.add_argument("--max-steps", type=int, default=99)
+    parser.add_argument("--heights", action="store_true", help="relax the ends on by geomeTRIC")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no relaxation after so many")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    if not options.table:
+        run_missing(options)
+    asked = {"set": options.set, "level": options.level, "stop": stop(options)}
+    report([line for line in results() if asked.items() <= line.items()])
+
+
+def stop(options: argparse.Namespace) -> str:
+    return "normal" if options.fmax is None else f"{options.fmax:g} eV/Å"
+
+
+def run_missing(options: argparse.Namespace) -> None:
+    deadline = time.monotonic() + 60 * options.minutes
+    for name, numbers, positions, charge in molecules(options.set, options.molecules):
+        for optimizer in options.optimizers:
+            named = f"{optimizer} ({options.guide})" if optimizer == "two-level" else optimizer
+            key = {"set": options.set, "level": options.level, "stop": stop(options)}
+            key |= {"molecule": name, "optimizer": named}
+            known = [line for line in results() if key.items() <= line.items()]
+            if time.monotonic() > deadline:
+                return
+            if not known:
+                settings = Relaxation(
+                    **LEVELS[options.level],
+                    optimizer=optimizer,
+                    cheap_level=options.guide,
+                    fmax=options.fmax,
+                    convergence=None if options.fmax else "normal",
+                    max_steps=options.max_steps,
+                )
+                began = time.process_time()
+                result = relax_molecule(numbers, positions, charge, 1, settings)
+                keep({**key, **told(result), "processor_s": time.process_time() - began})
+            elif options.heights and known[-1].get("height_kcal_mol") is None and known[-1]["positions"]:
+                keep({**known[-1], **height(known[-1], numbers, charge, LEVELS[options.level])})
+
+
+def molecules(name: str, n: int) -> list[Molecule]:
+    """The `n` smallest of a set."""
+    if name == "qm9":
+        return list(_of_qm9(n))
+    if name == "floppy":
+        return list(_floppy(n))
+    if name == "far":
+        rows = list(csv.DictReader(FAR.open()))
+        found = [_embedded(row["id"], row["smiles"], relaxed=False) for row in rows]
+    elif name == "benchmark12":
+        lines = (DATA / "benchmark12.smi").read_text().split("\n")
+        found = [_embedded(*reversed(line.split()), relaxed=True) for line in filter(None, lines)]
+    else:
+        smiles = (DATA / "smiles_geom_drugs_30k.smi").read_text().split()
+        order = np.random.default_rng(1).permutation(len(smiles))
+        drawn = (_embedded(smiles[row], smiles[row], relaxed=True) for row in order)
+        found = list(_large(drawn) if name == "large" else _first(drawn, n))
+    return sorted((m for m in found if m is not None), key=lambda m: len(m[1]))[:n]
+
+
+def _first(drawn: Iterator[Molecule | None], n: int) -> Iterator[Molecule]:
+    for molecule, _ in zip(filter(None, drawn), range(n), strict=False):
+        yield molecule
+
+
+def _large(drawn: Iterator[Molecule | None]) -> Iterator[Molecule]:
+    """The first of 60 to 63 atoms and of 88 to 93."""
+    wanted = [range(60, 64), range(88, 94)]
+    for molecule in filter(None, drawn):
+        for sizes in [sizes for sizes in wanted if len(molecule[1]) in sizes]:
+            wanted.remove(sizes)
+            yield molecule
+        if not wanted:
+            return
+
+
+def _embedded(name: str, smiles: str, relaxed: bool) -> Molecule | None:
+    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    if rdDistGeom.EmbedMolecule(molecule, randomSeed=42) < 0:
+        return None
+    if relaxed and rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=5000) != 0:
+        return None
+    numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+    return name, numbers, molecule.GetConformer().GetPositions(), Chem.GetFormalCharge(molecule)
+
+
+def _floppy(n: int) -> Iterator[Molecule]:
+    """Not sorted: the first 30 are those of `--molecules 30`."""
+    arrays = np.load(DATA / "organic_minima_gfn2.npz", allow_pickle=False)
+    ends = np.cumsum(arrays["n_atoms"])
+    chosen = []
+    for row, (kind, text) in enumerate(zip(arrays["kind"], arrays["smiles"], strict=True)):
+        smiles = text.decode() if isinstance(text, bytes) else str(text)
+        molecule = Chem.MolFromSmiles(smiles)
+        if kind != 0 or molecule is None or molecule.GetNumHeavyAtoms() > 9:
+            continue
+        loose = rdMolDescriptors.NumRotatableBondsOptions.NonStrict
+        if rdMolDescriptors.CalcNumRotatableBonds(molecule, loose) >= 3:
+            chosen.append((row, smiles))
+    for row, smiles in (chosen[i] for i in np.random.default_rng(1).permutation(len(chosen))[:n]):
+        atoms = slice(ends[row] - arrays["n_atoms"][row], ends[row])
+        numbers = arrays["numbers"][atoms].astype(np.int64)
+        yield smiles, numbers, arrays["positions_mmff94"][atoms].astype(float), 0
+
+
+def _of_qm9(n: int) -> Iterator[Molecule]:
+    data = np.load(DATA / "qm9_small_test.npz")
+    ends = np.cumsum(data["n_atoms"])
+    for row in np.lexsort((data["ids"], data["n_atoms"]))[:n]:
+        atoms = slice(ends[row] - data["n_atoms"][row], ends[row])
+        positions = data["positions_mmff94"][atoms].astype(float)
+        yield f"gdb{data['ids'][row]}", data["numbers"][atoms].astype(int), positions, 0
+
+
+def told(result: RelaxationResult) -> dict[str, object]:
+    """What is kept of a relaxation; gradients too until the energy is within 0.05 kcal/mol of the end."""
+    energies = np.array([evaluation.energy_ev for evaluation in result.path]) * mol / kcal
+    near = int(np.argmax(energies < energies[-1] + 0.05)) + 1 if len(energies) else None
+    return {
+        "atoms": len(result.positions) if result.positions is not None else 0,
+        "status": result.status,
+        "message": result.message,
+        "n_gradients": result.n_gradients,
+        "n_gradients_near": near,
+        "n_gradients_cheap": result.n_gradients_cheap,
+        "energy_ev": result.energy_ev,
+        "fmax_ev_ang": result.fmax_ev_ang,
+        "forces": [round(evaluation.fmax_ev_ang, 5) for evaluation in result.path],
+        "positions": None if result.positions is None else result.positions.tolist(),
+    }
+
+
+def height(
+    line: dict[str, object], numbers: NDArray[np.int64], charge: int, level: dict[str, str]
+) -> dict[str, object]:
+    """kcal/mol that geomeTRIC still gains from an end to a tenth of the criteria."""
+    tight = Relaxation(**level, optimizer="geometric", convergence="tight", max_steps=30)
+    result = relax_molecule(numbers, np.array(line["positions"]), charge, 1, tight)
+    if not result.path:
+        return {"height_kcal_mol": None}
+    energies = [evaluation.energy_ev for evaluation in result.path]
+    return {
+        "height_kcal_mol": (energies[0] - min(energies)) * mol / kcal,
+        "height_status": result.status,
+        "height_n_gradients": result.n_gradients,
+    }
+
+
+def keep(line: dict[str, object]) -> None:
+    with OUT.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print({name: value for name, value in line.items() if name != "positions"}, flush=True)
+
+
+def results() -> list[dict[str, object]]:
+    """The last line of each molecule and optimizer."""
+    lines = [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
+    names = ("set", "level", "stop", "molecule", "optimizer")
+    return list({tuple(line[name] for name in names): line for line in lines}.values())
+
+
+def report(lines: list[dict[str, object]]) -> None:
+    """Markdown, one row for each optimizer."""
+    heading = ["optimizer", "n", "sum", "median", "90th percentile", "most", "not converged", "near: sum"]
+    heading += ["median", "90th percentile", "most", "cheap, median", "heights: n", "median", "95 %", "most"]
+    print("| " + " | ".join(heading) + " |")
+    print("| --- " * len(heading) + "|")
+    for optimizer in dict.fromkeys(line["optimizer"] for line in lines):
+        own = [line for line in lines if line["optimizer"] == optimizer]
+        failed = sum(line["status"] != "ok" for line in own)
+        cells = [f"`{optimizer}`", len(own), *_spread([line["n_gradients"] for line in own]), failed]
+        cells += _spread([line["n_gradients_near"] for line in own if line["n_gradients_near"]])
+        cells.append(f"{np.median([line['n_gradients_cheap'] for line in own]):.0f}")
+        high = [line["height_kcal_mol"] for line in own if line.get("height_kcal_mol") is not None]
+        cells.append(len(high))
+        cells += [f"{np.percentile(high, share):.3f}" for share in (50, 95, 100)] if high else ["–"] * 3
+        print("| " + " | ".join(map(str, cells)) + " |")
+
+
+def _spread(counts: list[int]) -> list[str]:
+    """Sum, median, 90th percentile and most."""
+    if not counts:
+        return ["–"] * 4
+    percentile = f"{np.percentile(counts, 90):.0f}"
+    return [str(sum(counts)), f"{np.median(counts):g}", percentile, str(max(counts))]
+
+
+if __name__ == "__main__":
+    main()
