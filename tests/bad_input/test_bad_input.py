@@ -71,16 +71,16 @@ LATER_ERRORS = {
         "cyclopropyne": ("embed_failed", "multiple bonds"),
     },
     "forcefield.csv": {
-        "boronic-acid": ("forcefield_unavailable", "parameters for B (atom 2)"),
-        "selenide": ("forcefield_unavailable", "Se"),
-        "hydrogen": ("forcefield_unavailable", "use uff"),
+        "boronic-acid": ("fallback", "parameters for B (atom 2); UFF instead"),
+        "selenide": ("fallback", "Se"),
+        "hydrogen": ("fallback", "UFF instead"),
     },
     "drugs.csv": {
         "cyclophane": ("embed_failed", "no 3-D geometry"),
-        "boronic-acid": ("forcefield_unavailable", "parameters for B"),
-        "selenide": ("forcefield_unavailable", "Se"),
+        "boronic-acid": ("fallback", "parameters for B"),
+        "selenide": ("fallback", "Se"),
     },
-    "charged_and_open_shell.csv": {"oxygen": ("forcefield_unavailable", "use uff")},
+    "charged_and_open_shell.csv": {"oxygen": ("fallback", "UFF instead")},
 }
 
 

@@ -115,6 +115,17 @@ def test_frames_without_names_are_numbered(tmp_path: Path) -> None:
     assert [row.id for row in read_rows(path)] == ["shots-1", "shots-2"]
 
 
+def test_a_table_without_ids_numbers_its_rows_and_keeps_other_columns(tmp_path: Path) -> None:
+    path = written(tmp_path, "mine.csv", "SMILES;Yield / %;note\r\nCCO;93;a\r\n\r\nC;;b\r\n")
+    rows = list(read_rows(path))
+    assert [(row.id, row.text, dict(row.others)) for row in rows] == [
+        ("mine-1", "CCO", {"Yield / %": "93", "note": "a"}),
+        ("mine-2", "C", {"Yield / %": "", "note": "b"}),
+    ]
+    assert count_rows(path) == 2
+    assert [row.id for row in read_rows(path, start=1)] == ["mine-2"]
+
+
 def test_a_wrong_atom_count_costs_one_frame(tmp_path: Path) -> None:
     good = WATER.format(comment="good")
     path = written(tmp_path, "a.xyz", WATER.format(comment="bad").replace("3\n", "30\n", 1) + good)
@@ -130,7 +141,7 @@ def test_a_wrong_atom_count_costs_one_frame(tmp_path: Path) -> None:
         ("a.csv", "\n \n", "empty"),
         ("a.csv", "id,smiles\n", "no molecules"),
         ("a.csv", "name,structure\na,C\n", "no column 'smiles'"),
-        ("a.csv", "smiles\nC\n", "no column 'id'"),
+        ("a.csv", "id,name\nC,D\n", "no column 'smiles'"),
         ("a.csv", "id,smiles,ID\na,C,b\n", "twice"),
         ("a.csv", 'id,smiles\na,"C\nb,CC\n', "quotation mark"),
         ("a.smi", "", "no molecules"),

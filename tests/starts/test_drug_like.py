@@ -22,7 +22,7 @@ def denoised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     folder = tmp_path_factory.mktemp("drugs")
     (folder / "all.csv").write_text(FILE.read_text() + f"icosapeptide,{'NC(C)C(=O)' * 20}O,0\n")
     embed_shard(folder / "all.csv", folder / "rdkit.extxyz", None, 1, 42)
-    forcefield_shard(folder / "rdkit.extxyz", folder / "mmff94.extxyz", "mmff94", 50, "mmff94")
+    forcefield_shard(folder / "rdkit.extxyz", folder / "mmff94.extxyz", "mmff94", 50, "mmff94", "none")
     options = DiffuseOptions(model=MODEL, fallback="none")
     diffuse_shard(folder / "mmff94.extxyz", folder / "out.extxyz", options, "s")
     return {row.id: row for row in read_shard(folder / "out.extxyz")}

@@ -12,6 +12,7 @@ from prerelax.errors import UserError
 from prerelax.molecules.graph import bonded_matrix, mapped_smiles, mol_from_mapped_smiles
 from prerelax.molecules.molecule import read_molecules
 from prerelax.molecules.perception import perceived_molecule
+from prerelax.molecules.stereo import changes
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.starts.embed import embed_shard, embedded
@@ -96,7 +97,7 @@ def test_missing_parameters_are_a_status(smiles: str, mmff94: str, uff: str, tmp
         assert len(record.numbers) == len(start.numbers)
         if status == "forcefield_unavailable":
             np.testing.assert_array_equal(record.positions, start.positions)
-            assert "use uff" in record.message or "start from" in record.message
+            assert method.upper() in record.message
 
 
 def test_changed_connectivity_is_a_status(tmp_path: Path) -> None:
@@ -107,7 +108,42 @@ def test_changed_connectivity_is_a_status(tmp_path: Path) -> None:
     tangled[[1, 4]] = tangled[[4, 1]]
     record = minimised(replace(start, positions=tangled), "mmff94", 5, "mmff94-5")
     assert record.status == "connectivity_changed"
-    assert "other bonds" in record.message
+    assert "is another molecule" in record.message and "–" in record.message
+
+
+NO_FORCE_FIELD = {
+    "ammonia-borane": ("[NH3+][BH3-]", 0, 1),
+    "phenylboronic": ("OB(O)c1ccccc1", 0, 1),
+    "oxygen": ("O=O", 0, 3),
+    "carbon-monoxide": ("[C-]#[O+]", 0, 1),
+    "sulfur-hexafluoride": ("FS(F)(F)(F)(F)F", 0, 1),
+    "dimethyl-selenide": ("C[Se]C", 0, 1),
+}
+
+
+def test_what_mmff94_does_not_know_goes_on_by_uff_else_by_gfn2(tmp_path: Path) -> None:
+    lines = [f"{name},{smiles},{charge},{m}" for name, (smiles, charge, m) in NO_FORCE_FIELD.items()]
+    (tmp_path / "m.csv").write_text("\n".join(["id,smiles,charge,multiplicity", *lines, "ethanol,CCO,0,1"]))
+    embed_shard(tmp_path / "m.csv", tmp_path / "0.extxyz", None, 1, 42)
+    forcefield_shard(tmp_path / "0.extxyz", tmp_path / "1.extxyz", "mmff94", None, "mmff94")
+    *rows, ethanol = read_shard(tmp_path / "1.extxyz")
+    assert (ethanol.status, ethanol.fallback) == ("ok", None)
+    for row in rows:
+        assert (row.status, row.start) == ("fallback", "mmff94"), row.id
+        assert row.fallback is not None and row.fallback.startswith("MMFF94 has no ")
+        assert not changes(row.smiles, row.positions)
+        instead = "GFN2-xTB" if row.id == "sulfur-hexafluoride" else "UFF"
+        assert f"; {instead} instead" in row.message
+    bond = np.linalg.norm(rows[-2].positions[0] - rows[-2].positions[1])
+    assert bond == pytest.approx(1.56, abs=0.03)  # of SF6: 1.561 Å (NIST)
+
+
+def test_without_a_fallback_the_row_ends_there(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id,smiles\nselenide,C[Se]C\n")
+    embed_shard(tmp_path / "m.csv", tmp_path / "0.extxyz", None, 1, 42)
+    forcefield_shard(tmp_path / "0.extxyz", tmp_path / "1.extxyz", "mmff94", None, "mmff94", "none")
+    (row,) = read_shard(tmp_path / "1.extxyz")
+    assert (row.status, row.fallback) == ("forcefield_unavailable", None)
 
 
 def test_radicals_are_said_to_be_beyond_mmff94(tmp_path: Path) -> None:

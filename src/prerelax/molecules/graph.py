@@ -83,6 +83,23 @@ def bonds_unchanged(
     return bool(((shortest <= distances) & (distances < longest)).all())
 
 
+def bond_changes(
+    bonded: NDArray[np.bool_], numbers: NDArray[np.integer], positions: NDArray[np.floating]
+) -> list[str]:
+    """The bonds that `bonds_unchanged` finds broken or new, each as `N1–H6 is broken`; atoms count from 1."""
+    shortest, longest = bond_limits_ang(bonded, numbers)
+    points = np.asarray(positions, dtype=float)
+    distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
+    symbols = [Chem.GetPeriodicTable().GetElementSymbol(int(number)) for number in numbers]
+
+    def named(pairs: NDArray[np.bool_], what: str) -> list[str]:
+        return [
+            f"{symbols[i]}{i + 1}–{symbols[j]}{j + 1} is {what}" for i, j in np.argwhere(np.triu(pairs, 1))
+        ]
+
+    return [*named(bonded & ~(distances < longest), "broken"), *named(distances < shortest, "new")]
+
+
 def bond_limits_ang(
     bonded: NDArray[np.bool_], numbers: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,8 +4,10 @@ A bad row becomes a Molecule with status `input_error` and a message that names 
 useless as a whole raises. The user's atom order is kept; hydrogens that were implicit follow at the end.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -41,6 +43,10 @@ class Molecule:
     multiplicity: int = 1
     status: Status = "ok"
     message: str = ""
+    input_smiles: str | None = None
+    """as the file has it"""
+    input_columns: Mapping[str, str] | None = None
+    """the file's other columns or data fields"""
 
     @property
     def numbers(self) -> NDArray[np.int64]:
@@ -70,12 +76,16 @@ def read_molecules(path: Path, rows: slice | None = None) -> list[Molecule]:
 
 
 def _molecule(row: Row) -> Molecule:
+    given: dict[str, Any] = {
+        "input_smiles": (row.text if row.kind == "smiles" else row.smiles) or None,
+        "input_columns": dict(row.others) or None,
+    }
     try:
         if not row.id:
             raise _RowError("the id is empty")
         if row.first_with_id != row.number:
             raise _RowError(f"row {row.first_with_id} has the same id already; give every row its own")
-        return _MOLECULE_FROM[row.kind](row)
+        return replace(_MOLECULE_FROM[row.kind](row), **given)
     except _RowError as error:
         cause = str(error)
     except Exception as error:  # RDKit raises many kinds; whichever it is must cost this row alone
@@ -86,6 +96,7 @@ def _molecule(row: Row) -> Molecule:
         smiles=row.text if row.kind == "smiles" else "",
         status="input_error",
         message=f"row {row.number}{f' ({row.id})' if row.id else ''}: {cause}",
+        **given,
     )
 
 

@@ -3,8 +3,8 @@
 import codecs
 import gzip
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Generic, Literal, TypeVar, cast
@@ -35,6 +35,8 @@ class Row:
     """as an XYZ frame announces it"""
     columns: str = ""
     """an extended XYZ frame's `Properties`"""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """the file's other columns or data fields, by name"""
     first_with_id: int = 0
     """number of the first row of the file that has this id"""
 

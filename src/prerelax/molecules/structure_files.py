@@ -46,16 +46,24 @@ def _sdf_row(number: int, name: str, record: list[str]) -> Row:
         molblock,
         charge=data.get("charge", ""),
         multiplicity=data.get("multiplicity", ""),
+        others={key: value for key, value in _sdf_fields(record).items() if key.lower() not in _READ_OF_SDF},
     )
+
+
+_READ_OF_SDF = ("id", "charge", "multiplicity")
 
 
 def _sdf_data(lines: list[str]) -> dict[str, str]:
     """The first line of each data field, by the field's lower-case name."""
-    data = {}
+    return {name.lower(): value for name, value in _sdf_fields(lines).items()}
+
+
+def _sdf_fields(lines: list[str]) -> dict[str, str]:
+    found = {}
     for line, value in pairwise(lines):
         if line.startswith(">") and (name := re.search(r"<([^>]+)>", line)):
-            data[name.group(1).strip().lower()] = value.strip()
-    return data
+            found[name.group(1).strip()] = value.strip()
+    return found
 
 
 # --- XYZ ----------------------------------------------------------------------------------------------------

@@ -23,7 +23,10 @@ def csv_file(path: Path) -> RecordFile[list[str]]:
     text = open_text(path, newline="")
     header = next((line for line in text if line.strip()), "")
     delimiter = next((d for d in ",;\t" if d in header), ",")
-    columns = _csv_columns(path, next(csv.reader([header], delimiter=delimiter), []))
+    names = next(csv.reader([header], delimiter=delimiter), [])
+    columns = _csv_columns(path, names)
+
+    other = {name.strip(): at for at, name in enumerate(names) if at not in columns.values() and name.strip()}
 
     def row(number: int, name: str, cells: list[str]) -> Row:
         values = {key: cells[at].strip() for key, at in columns.items() if at < len(cells)}
@@ -34,13 +37,14 @@ def csv_file(path: Path) -> RecordFile[list[str]]:
             values.get("smiles", ""),
             charge=values.get("charge", ""),
             multiplicity=values.get("multiplicity", ""),
+            others={key: cells[at].strip() for key, at in other.items() if at < len(cells)},
         )
 
-    return RecordFile(_csv_records(path, text, delimiter, columns["id"]), row)
+    return RecordFile(_csv_records(path, text, delimiter, columns.get("id")), row)
 
 
 def _csv_records(
-    path: Path, text: io.TextIOWrapper, delimiter: str, id_at: int
+    path: Path, text: io.TextIOWrapper, delimiter: str, id_at: int | None
 ) -> Iterator[tuple[str, list[str]]]:
     row = 0
     with text:
@@ -48,7 +52,10 @@ def _csv_records(
             for cells in csv.reader(text, delimiter=delimiter, strict=True):
                 if any(cells) and "".join(cells).strip(BLANK):
                     row += 1
-                    yield cells[id_at].strip() if id_at < len(cells) else "", cells
+                    if id_at is None:
+                        yield f"{stem(path)}-{row}", cells
+                    else:
+                        yield cells[id_at].strip() if id_at < len(cells) else "", cells
         except (csv.Error, OSError, EOFError, UnicodeError) as error:
             if "field limit" in str(error):
                 raise InputFileError(
@@ -64,7 +71,9 @@ def _csv_records(
 def _csv_columns(path: Path, names: list[str]) -> dict[str, int]:
     lowered = [name.strip().lower() for name in names]
     if not any(lowered):
-        raise InputFileError(f"{path}: the file is empty; a table with the columns id,smiles is expected")
+        raise InputFileError(
+            f"{path}: the file is empty; a table with the columns smiles or id,smiles is expected"
+        )
     columns = {}
     for key, accepted in _CSV_COLUMNS.items():
         found = [i for name in accepted for i, given in enumerate(lowered) if given == name]
@@ -72,12 +81,11 @@ def _csv_columns(path: Path, names: list[str]) -> dict[str, int]:
             raise InputFileError(f"{path}: the column {lowered[found[0]]!r} appears twice in the first line")
         if found:
             columns[key] = found[0]
-    for key in ("id", "smiles"):
-        if key not in columns:
-            raise InputFileError(
-                f"{path}: there is no column {key!r} in the first line ({', '.join(names)}); "
-                "a table needs the columns id,smiles"
-            )
+    if "smiles" not in columns:
+        raise InputFileError(
+            f"{path}: there is no column 'smiles' in the first line ({', '.join(names)}); a table needs it, "
+            "and may have id, charge, multiplicity"
+        )
     return columns
 
 

@@ -57,6 +57,27 @@ class Record:
     charge: Annotated[int, Column("of the molecule", "e", pa.int32(), compared=True)] = 0
     multiplicity: Annotated[int, Column("2S + 1", kind=pa.int32(), compared=True)] = 1
     conformer: Annotated[int, Column("counted from 0", kind=pa.int32(), compared=True)] = 0
+    input_smiles: Annotated[
+        str | None,
+        Column("as the input has it", compared=True, absent_before=True),
+    ] = None
+    input_columns: Annotated[
+        dict[str, str] | None,
+        Column(
+            "the input's other columns or data fields, by name",
+            kind=pa.string(),
+            compared=True,
+            absent_before=True,
+        ),
+    ] = None
+    isomer: Annotated[
+        str | None,
+        Column(
+            "the isomer that was taken where the input leaves a configuration open",
+            compared=True,
+            absent_before=True,
+        ),
+    ] = None
     start: Annotated[
         str,
         Column("name of the start whose geometry this is, or from which the relaxation began", compared=True),
@@ -129,6 +150,14 @@ class Record:
     ] = None
     connectivity_unchanged: Annotated[
         bool | None, Column("the relaxed geometry has the molecule's bonds", compared=True)
+    ] = None
+    stereo_unchanged: Annotated[
+        bool | None,
+        Column(
+            "the relaxed geometry is the isomer that is meant; None where bonds changed",
+            compared=True,
+            absent_before=True,
+        ),
     ] = None
     rmsd_ang: Annotated[
         float | None,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
@@ -31,6 +31,9 @@ from prerelax.relaxation.worker import kept_result, result_line
 
 LIVE_S = 5.0
 """A molecule in hand is told of not more often than that."""
+
+if TYPE_CHECKING:
+    from prerelax.molecules.stereo import Changes
 MAX_KILLS = 3
 """A molecule that was in hand whenever so many jobs were killed is not tried again by the next one."""
 
@@ -277,15 +280,17 @@ def _rows(shard: _Shard, settings: str | None, only: Only) -> list[Record]:
 
 def _relaxed_row(record: Record, result: RelaxationResult, named: Named, settings: str | None) -> Record:
     positions = record.positions if result.positions is None else result.positions
-    unchanged = _connectivity_unchanged(record, positions) if result.status in PROCEED else None
+    differences = _differences(record, positions) if result.status in PROCEED else None
+    words = str(differences or "")
     changes: dict[str, Any] = {
         **named.changes,
         "positions": positions,
         "status": result.status,
-        "message": result.message,
+        "message": "; ".join(filter(None, (result.message, words))),
         "settings": settings,
         "start_settings": record.settings,
-        "connectivity_unchanged": unchanged,
+        "connectivity_unchanged": None if differences is None else not differences.bonds,
+        "stereo_unchanged": None if differences is None or differences.bonds else not differences.stereo,
     }
     if named.start is not None:
         spent = result.n_gradients + result.n_gradients_cheap
@@ -293,9 +298,9 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
         level = level_name(json.loads(settings or "{}"))
         before = record.gradients_of_levels
         changes["gradients_of_levels"] = {**before, level: before.get(level, 0) + result.n_gradients}
-        if unchanged is False:
+        if differences:
             changes["status"] = "connectivity_changed"
-            changes["message"] = f"bonds were broken or formed while relaxing to the start {named.start}"
+            changes["message"] = f"relaxing to the start {named.start} changed the molecule: {words}"
         return record.after_stage(named.stage, result.wall_s, **changes)
     changes |= {
         "converged": result.converged,
@@ -320,12 +325,12 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
     return record.after_stage(named.stage, result.wall_s, **changes)
 
 
-def _connectivity_unchanged(record: Record, positions: np.ndarray) -> bool | None:
+def _differences(record: Record, positions: np.ndarray) -> "Changes | None":
     """None where the row has no SMILES that fits its atoms."""
-    from prerelax.molecules.graph import connectivity_unchanged
+    from prerelax.molecules.stereo import changes
 
     try:
-        return connectivity_unchanged(record.smiles, record.numbers, positions) if record.smiles else None
+        return changes(record.smiles, positions, record.positions) if record.smiles else None
     except ValueError:
         return None
 

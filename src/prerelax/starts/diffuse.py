@@ -12,7 +12,6 @@ from prerelax.denoisers.checkpoint import LoadedModel, find_model, load_model
 from prerelax.denoisers.model_folders import ModelError, kept_epoch, model_digests
 from prerelax.diffusion.confidence import limit_of, residuals_ang
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
-from prerelax.molecules.graph import bonds_unchanged
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import topological_distances
 from prerelax.records.record import Record
@@ -129,7 +128,6 @@ class _Denoising:
                 wall_s,
                 start=self.start,
                 residual_ang=residual,
-                fallback=None,
                 n_iterations=_n_iterations(result),
                 first_step=_first_step(result),
             )
@@ -175,9 +173,7 @@ def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
 
 
 def _not_asked(record: Record, subject: Subject, start: str) -> _Outcome:
-    row = record.after_stage(
-        start, 0.0, start=start, residual_ang=None, fallback=None, n_iterations=None, first_step=None
-    )
+    row = record.after_stage(start, 0.0, start=start, residual_ang=None, n_iterations=None, first_step=None)
     if subject.contradiction:
         return _Outcome(replace(row, status="input_error", message=subject.contradiction))
     return _Outcome(row, subject.objection)
@@ -188,8 +184,8 @@ def _outcome(row: Record, subject: Subject, result: SampleResult, limit_ang: flo
     if result.status not in PROCEED:
         row = replace(row, status=result.status, message=result.message)
         return _Outcome(row, "" if result.status == "input_error" else result.message)
-    if not bonds_unchanged(subject.bonded, row.numbers, result.positions):
-        doubt = "denoising broke or made a bond"
+    if changed := subject.changed(row.numbers, result.positions, row.positions):
+        doubt = f"denoising changed the molecule ({changed})"
         message = f"{doubt}; the geometry before it is kept: try fewer steps"
         return _Outcome(replace(row, status="connectivity_changed", message=message), doubt)
     doubts = [subject.objection]

@@ -18,11 +18,20 @@ from rdkit.Chem import rdDistGeom
 from prerelax.datasets.graph_split import graph_key
 from prerelax.engines.workers import Lost, Workers
 from prerelax.errors import UserError
-from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
+from prerelax.molecules.graph import bonded_matrix, mapped_smiles, mol_from_mapped_smiles
 from prerelax.molecules.molecule import Molecule, read_molecules
+from prerelax.molecules.stereo import (
+    OpenStereo,
+    isomers_of,
+    named,
+    open_stereo,
+    stereo_changes,
+    with_stereo_of,
+)
 from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import read_shard, write_shard
+from prerelax.starts.options import StereoChoice
 
 START = "rdkit"
 
@@ -38,6 +47,11 @@ LIMIT_S = 240.0
 TIMEOUT_S = 60
 """Of each way of embedding: a guard against very large cages, far above what ordinary molecules take."""
 
+ISOMER_TRIALS = 12
+"""Seeds tried for the isomer that is meant. RDKit keeps centres and double bonds; an axis is right in every
+second trial."""
+_SEED_STRIDE = 1_000_003
+
 
 def embed_shard(
     molecules: Path,
@@ -47,6 +61,7 @@ def embed_shard(
     seed: int,
     every: int = 1,
     unlike: Sequence[Path] = (),
+    stereo: StereoChoice = "one",
 ) -> None:
     """Write the start `rdkit`: rows × conformers, the conformers of a molecule in succession.
 
@@ -54,10 +69,12 @@ def embed_shard(
     set of a training on these molecules) is `skipped`.
 
     Conformer k is embedded with the random seed `seed` + k, so that a molecule's geometry depends neither on
-    its neighbours in the file nor on the shard (seed 42, conformer 0: the papers' start). A molecule given
-    with 3-D coordinates keeps them as conformer 0. Rows that cannot be used keep their status, without atoms;
-    a conformer that RDKit finds no geometry for is `embed_failed`. Raises UserError for an unusable file or
-    number.
+    its neighbours in the file nor on the shard (seed 42, conformer 0: the papers' start). The conformers of
+    a molecule are one isomer: where the input leaves a configuration open, that of conformer 0, which the
+    column `isomer` names (`stereo` one); or each isomer is a molecule of its own (enumerate); or the row is an
+    `input_error` (refuse). One given with 3-D coordinates keeps them as conformer 0. Rows that cannot
+    be used keep their status, without atoms; a conformer that RDKit finds no geometry for is `embed_failed`.
+    Raises UserError for an unusable file or number.
     """
     if conformers < 1:
         raise UserError(f"at least one conformer is needed, not {conformers}")
@@ -67,7 +84,9 @@ def embed_shard(
         _graph(record) for shard in unlike for record in read_shard(shard) if record.status != "input_error"
     }
     read = read_molecules(molecules, rows)[::every]
-    records = [record for molecule in read for record in embedded(molecule, conformers, seed)]
+    if stereo == "enumerate":
+        read = [isomer for molecule in read for isomer in isomers_of(molecule)]
+    records = [record for molecule in read for record in embedded(molecule, conformers, seed, stereo)]
     write_shard(out, [_set_aside(record, tested) if tested else record for record in records])
 
 
@@ -83,30 +102,43 @@ def _set_aside(record: Record, tested: set[int]) -> Record:
     return replace(record, status="skipped", message="its molecular graph is one of the test molecules'")
 
 
-def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterator[Record]:
+def embedded(
+    molecule: Molecule, conformers: int = 1, seed: int = 42, stereo: StereoChoice = "one"
+) -> Iterator[Record]:
     """The molecule's records, one per conformer; see `embed_shard`."""
     row = Record(
         id=molecule.id,
         smiles=molecule.smiles,
         charge=molecule.charge,
         multiplicity=molecule.multiplicity,
+        input_smiles=molecule.input_smiles,
+        input_columns=None if molecule.input_columns is None else dict(molecule.input_columns),
         start=START,
         status=molecule.status,
         message=molecule.message,
         settings=_settings(seed),
     )
-    failure = ""
+    mol, first, failure = molecule.mol, molecule.positions, ""
+    unspecified = OpenStereo() if mol is None or first is not None else open_stereo(mol)
+    if mol is not None and unspecified and stereo == "refuse":
+        row = replace(row, status="input_error", message=_OPEN.format(named(mol, unspecified)))
+        mol = None
     for conformer in range(conformers):
         began = perf_counter()
-        geometry, note = None, molecule.message
-        if molecule.mol is not None and conformer == 0 and molecule.positions is not None:
+        geometry, note = None, row.message
+        if mol is not None and conformer == 0 and molecule.positions is not None:
             geometry, note = molecule.positions, _joined(note, "the geometry is the one given")
-        elif molecule.mol is not None and not failure:
-            geometry, failure = _embedded_in_time(molecule.mol, seed + conformer)
+        elif mol is not None and not failure:
+            geometry, failure = _isomer_embedded(mol, seed + conformer, first)
+            if geometry is not None and first is None:
+                first = geometry
+                mol, isomer = with_stereo_of(mol, geometry, unspecified)
+                note = _joined(note, isomer and f"{_TAKEN}{isomer}")
+                row = replace(row, smiles=mapped_smiles(mol), isomer=isomer or None, message=note)
         changes = {"conformer": conformer, "message": note}
         if geometry is not None:
             changes |= {"numbers": molecule.numbers, "positions": geometry}
-        elif molecule.mol is not None:
+        elif mol is not None:
             changes |= {"status": "embed_failed", "message": _joined(note, failure)}
         yield row.after_stage(START, perf_counter() - began, **changes)
 
@@ -114,6 +146,13 @@ def embedded(molecule: Molecule, conformers: int = 1, seed: int = 42) -> Iterato
 def _settings(seed: int) -> str:
     settings = {"verb": "embed", "method": "ETKDGv3", "seed": seed, "max_trials": MAX_TRIALS}
     return settings_text(settings, "rdkit")
+
+
+_OPEN = (
+    "the configuration of {} is not given (stereo: refuse); mark it in the SMILES with @ or @@, / or \\, "
+    "or take `stereo: one` or `enumerate`"
+)
+_TAKEN = "the input leaves a configuration open; taken: "
 
 
 def embed_again(inp: Path, out: Path, seed: int, start: str) -> None:
@@ -134,6 +173,33 @@ def _embedded_again(record: Record, seed: int, start: str) -> Record:
     changes: dict[str, Any] = {"start": start, "message": message, "settings": _settings(seed)}
     changes |= {"status": "embed_failed"} if geometry is None else {"positions": geometry}
     return record.after_stage(start, perf_counter() - began, **changes)
+
+    given = record.positions if len(record.positions) else None
+    geometry, message = _isomer_embedded(mol, seed + record.conformer, given)
+    wall_s = perf_counter() - began
+    if geometry is None:
+        return record.after_stage(start, wall_s, start=start, status="embed_failed", message=message)
+    return record.after_stage(start, wall_s, start=start, message="", positions=geometry)
+
+
+def _isomer_embedded(
+    mol: Chem.Mol, seed: int, like: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64] | None, str]:
+    """As `_embedded_in_time`, of the isomer that `mol` says; axes as in the geometry `like`, if there is one.
+
+    The first geometry is that of `seed` itself; other seeds follow only where it is another isomer.
+    """
+    wrong: list[str] = []
+    for trial in range(ISOMER_TRIALS):
+        geometry, failure = _embedded_in_time(mol, (seed + trial * _SEED_STRIDE) % 2**31)
+        if geometry is None:
+            return None, failure
+        wrong = stereo_changes(mol, geometry) or (
+            stereo_changes(mol, geometry, like) if like is not None else []
+        )
+        if not wrong:
+            return geometry, ""
+    return None, f"RDKit's geometries are of another isomer: {', '.join(wrong)}; give it as SDF or XYZ"
 
 
 def _embedded_in_time(mol: Chem.Mol, seed: int) -> tuple[NDArray[np.float64] | None, str]:

@@ -1,4 +1,4 @@
-"""Relaxation with GFN2-xTB in place of a denoiser: for which molecules, and how.
+"""Relaxation with GFN2-xTB in place of a denoiser or force field: for which molecules, and how.
 
 The denoisers know neutral closed-shell molecules of one fragment. For anything else they return a geometry
 that looks plausible and is wrong, so they are not asked.
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from prerelax.engines import EngineError, check_molecule
-from prerelax.molecules.graph import bonded_matrix, bonds_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.graph import bond_changes, bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import PROCEED
+from prerelax.molecules.stereo import Changes, changes
 from prerelax.molecules.topology import COVALENT_RADII_ANG, bonds_from_geometry
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard, write_shard
@@ -39,6 +40,22 @@ class Subject:
     """why the row is unusable"""
     objection: str = ""
     """why no denoiser knows such a molecule"""
+    mol: Chem.Mol | None = None
+    """None where bond orders are not known"""
+
+    def changed(
+        self,
+        numbers: NDArray[np.integer],
+        positions: NDArray[np.floating],
+        before: NDArray[np.floating] | None = None,
+    ) -> str:
+        """What is not the molecule in a geometry [n_atoms, 3] Å, in words; empty where it is it.
+
+        Configurations of axes are compared with the geometry `before`.
+        """
+        if self.mol is None:
+            return str(Changes(tuple(bond_changes(self.bonded, numbers, positions))))
+        return str(changes(self.mol, positions, before))
 
 
 def subject_of(record: Record) -> Subject:
@@ -48,12 +65,12 @@ def subject_of(record: Record) -> Subject:
         return Subject(np.zeros((len(record.numbers),) * 2, dtype=bool), contradiction)
     if record.smiles:
         mol = mol_from_mapped_smiles(record.smiles)
-        return Subject(bonded_matrix(mol), "", _objection(mol, record))
+        return Subject(bonded_matrix(mol), "", _objection(mol, record), mol)
     try:
         mol = perceived_molecule(record.numbers, record.positions, record.charge, record.multiplicity)
     except ValueError as error:
         return Subject(bonds_from_geometry(record.numbers, record.positions), "", str(error))
-    return Subject(bonded_matrix(mol), "", _objection(mol, record))
+    return Subject(bonded_matrix(mol), "", _objection(mol, record), mol)
 
 
 def _contradiction(record: Record) -> str:
@@ -128,13 +145,12 @@ def fall_back(
 def _fallback_row(given: Record, relaxed: Record, subject: Subject, reason: str) -> Record:
     wall_s = given.wall_s + relaxed.wall_s
     relaxed = replace(relaxed, wall_s=wall_s, fallback=reason, residual_ang=given.residual_ang)
-    bonds_kept = bonds_unchanged(subject.bonded, relaxed.numbers, relaxed.positions)
-    if relaxed.status in PROCEED and bonds_kept:
+    changed = subject.changed(relaxed.numbers, relaxed.positions, given.positions)
+    if relaxed.status in PROCEED and not changed:
         limit = f", {relaxed.message}" if relaxed.message else ""
         return replace(relaxed, status="fallback", message=f"{reason}; GFN2-xTB instead{limit}")
     status = "connectivity_changed" if relaxed.status in PROCEED else relaxed.status
-    why = relaxed.message or "bonds were broken or formed"
-    message = f"{reason}; GFN2-xTB failed as well ({why}); the geometry before is kept"
-    if bonds_unchanged(subject.bonded, given.numbers, given.positions) and status != "input_error":
+    message = f"{reason}; GFN2-xTB failed as well ({relaxed.message or changed}); the geometry before is kept"
+    if status != "input_error" and not subject.changed(given.numbers, given.positions):
         status = "fallback"
     return replace(relaxed, positions=given.positions, status=status, message=message)

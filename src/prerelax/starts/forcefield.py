@@ -13,13 +13,15 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
 from prerelax.errors import UserError
-from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
+from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED, Status
+from prerelax.molecules.stereo import changes
 from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import read_shard, write_shard
+from prerelax.starts.fallback import fall_back, subject_of
 from prerelax.starts.open_babel import minimised_by_open_babel
-from prerelax.starts.options import ForceField
+from prerelax.starts.options import Fallback, ForceField
 
 ITERATIONS_TO_CONVERGENCE = 50_000
 """Where no number is asked for. Drug-like molecules take up to a few thousand iterations."""
@@ -31,19 +33,60 @@ _MMFF94_ELEMENTS = frozenset(
 
 
 def forcefield_shard(
-    inp: Path, out: Path, method: ForceField, max_iterations: int | None, start: str
+    inp: Path,
+    out: Path,
+    method: ForceField,
+    max_iterations: int | None,
+    start: str,
+    fallback: Fallback = "gfn2",
 ) -> None:
     """Minimise the rows of `inp` that proceed and write all rows as the start `start`; the others are copied.
 
     `max_iterations` bounds RDKit's minimizer (the papers: 200, its default); None minimises to convergence. A
-    row whose minimizer stopped at the bound is `not_converged` and kept; one without parameters keeps its
-    geometry as `forcefield_unavailable`; one whose bonds broke or formed is `connectivity_changed`. Raises
-    UserError for an unknown method or a broken shard.
+    row whose minimizer stopped at the bound is `not_converged` and kept. A molecule that the force field has
+    no parameters for, or changes, is minimised with UFF, else relaxed with GFN2-xTB, and has the status
+    `fallback`. With `fallback` none it keeps its geometry as `forcefield_unavailable`, or is
+    `connectivity_changed`. Raises UserError for an unknown method or a broken shard.
     """
     if method not in get_args(ForceField):
         raise UserError(f"the force field {method!r} is not known; use {', '.join(get_args(ForceField))}")
     records = read_shard(inp)
-    write_shard(out, [minimised(record, method, max_iterations, start) for record in records])
+    rows = [minimised(record, method, max_iterations, start) for record in records]
+    if fallback != "none":
+        failed = [
+            place for place, row in enumerate(rows) if row.status in _FALLS_BACK and records[place].proceeds
+        ]
+        scratch = out.with_name(f".{out.stem}-fallback")
+        instead = _instead([records[p] for p in failed], [rows[p] for p in failed], method, scratch)
+        for place, row in zip(failed, instead, strict=True):
+            rows[place] = row
+    write_shard(out, rows)
+
+
+_FALLS_BACK: frozenset[Status] = frozenset(
+    {"forcefield_unavailable", "connectivity_changed", "unknown_error"}
+)
+
+
+def _instead(given: list[Record], failed: list[Record], method: ForceField, scratch: Path) -> list[Record]:
+    """The rows that a force field failed for, by UFF, and where that fails as well by GFN2-xTB."""
+    rows = list(failed)
+    if method != "uff":
+        for place, record in enumerate(given):
+            row = minimised(record, "uff", None, failed[place].start)
+            if row.proceeds:
+                reason = failed[place].message
+                message = "; ".join(filter(None, (reason, "UFF instead", row.message)))
+                rows[place] = replace(row, status="fallback", fallback=reason, message=message)
+    left = [place for place, row in enumerate(rows) if not row.proceeds]
+    subjects = [subject_of(given[place]) for place in left]
+    reasons = [failed[place].message for place in left]
+    if left:
+        unmoved = [given[place] for place in left]
+        relaxed = fall_back(unmoved, subjects, reasons, failed[0].start, 1, scratch)
+        for place, row in zip(left, relaxed, strict=True):
+            rows[place] = row
+    return rows
 
 
 def minimised(record: Record, method: ForceField, max_iterations: int | None, start: str) -> Record:
@@ -61,17 +104,17 @@ def minimised(record: Record, method: ForceField, max_iterations: int | None, st
                 status, message = _minimise(mol, method, max_iterations or ITERATIONS_TO_CONVERGENCE)
             if status != "forcefield_unavailable":
                 positions = mol.GetConformer().GetPositions()
-        if status in PROCEED and not connectivity_unchanged(mol, record.numbers, positions):
-            status, message = "connectivity_changed", _CHANGED.format(method=method)
+        if status in PROCEED and (changed := changes(mol, positions, record.positions)):
+            status, message = "connectivity_changed", _CHANGED.format(method=method, changed=changed)
     except Exception as error:  # RDKit raises many kinds; whichever it is must cost this row alone
         status, message = "unknown_error", f"{method} failed: {type(error).__name__}: {error}"
     settings = {"verb": "forcefield", "method": method, "max_iterations": max_iterations}
-    changes = {"positions": positions, "status": status, "message": message, "start": start}
-    changes["settings"] = settings_text(settings, "rdkit")
-    return record.after_stage(start, perf_counter() - began, **changes)
+    fields = {"positions": positions, "status": status, "message": message, "start": start}
+    fields["settings"] = settings_text(settings, "rdkit")
+    return record.after_stage(start, perf_counter() - began, **fields)
 
 
-_CHANGED = "the {method} minimum has other bonds than the molecule; use another conformer or force field"
+_CHANGED = "the {method} minimum is another molecule ({changed}); use another conformer or force field"
 
 
 def _minimise(mol: Chem.Mol, method: ForceField, max_iterations: int) -> tuple[Status, str]:
@@ -95,11 +138,10 @@ def _minimise(mol: Chem.Mol, method: ForceField, max_iterations: int) -> tuple[S
 
 def _why_unavailable(mol: Chem.Mol, method: ForceField) -> str:
     if method == "uff":
-        return "UFF has no parameters for one of its atoms; start from `rdkit` or another force field"
+        return "UFF has no parameters for one of its atoms"
     foreign = [a for a in mol.GetAtoms() if a.GetSymbol() not in _MMFF94_ELEMENTS]
-    cause = (
+    return (
         f"MMFF94 has no parameters for {foreign[0].GetSymbol()} (atom {foreign[0].GetIdx() + 1})"
         if foreign
         else "MMFF94 has no atom type for one of its bonding patterns"
     )
-    return f"{cause}; use uff, or start from `rdkit`"

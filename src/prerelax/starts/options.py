@@ -9,6 +9,14 @@ from prerelax.settings import Settings
 
 ForceField = Literal["mmff94", "uff", "mmff94-openbabel"]
 Fallback = Literal["gfn2", "none"]
+StereoChoice = Literal["one", "enumerate", "refuse"]
+Stereo = Annotated[
+    StereoChoice,
+    Field(
+        description="Where a configuration is not given: take one and name it, make a molecule of each "
+        "isomer, or refuse the row"
+    ),
+]
 
 DEFAULT_MODEL = "edm-qm9-small"
 
@@ -21,6 +29,7 @@ class EmbedOptions(Settings):
 
     conformers: Conformers = 1
     seed: Seed = Field(42, description="Random seed of the embedding")
+    stereo: Stereo = "one"
 
 
 class ForcefieldOptions(Settings):
@@ -31,6 +40,11 @@ class ForcefieldOptions(Settings):
     )
     max_iterations: int | None = Field(
         None, ge=1, description="Largest number of iterations; the paper's is 200. Default: until converged"
+    )
+    fallback: Fallback = Field(
+        "gfn2",
+        description="What minimises a molecule that the force field has no parameters for or changes: UFF, "
+        "then GFN2-xTB; or nothing",
     )
 
 

@@ -61,7 +61,7 @@ def embed(
         ),
     ],
     out: ShardOut,
-    options: Annotated[EmbedOptions, FromSettings()],
+    options: Annotated[EmbedOptions, FromSettings(without=frozenset({"stereo"}))],
     rows: Annotated[
         str | None, typer.Option(help="Rows A:B of the input, counted from 0, B not included")
     ] = None,
@@ -78,14 +78,16 @@ def embed(
     if molecules.suffix == ".extxyz":
         embed_again(molecules, out, options.seed, start or "embedded")
         return
-    embed_shard(molecules, out, _rows(rows), options.conformers, options.seed, every, unlike or ())
+    embed_shard(
+        molecules, out, _rows(rows), options.conformers, options.seed, every, unlike or (), options.stereo
+    )
 
 
 @takes_models
 def forcefield(
     shard: ShardIn,
     out: ShardOut,
-    options: Annotated[ForcefieldOptions, FromSettings()],
+    options: Annotated[ForcefieldOptions, FromSettings(without=frozenset({"fallback"}))],
     start: StartName = None,
 ) -> None:
     """Minimise with a force field."""
@@ -93,7 +95,7 @@ def forcefield(
 
     method, most = options.method, options.max_iterations
     default_name = method if most is None else f"{method}-{most}"
-    forcefield_shard(shard, out, method, most, start or default_name)
+    forcefield_shard(shard, out, method, most, start or default_name, options.fallback)
 
 
 SAMPLED_IN_SETTINGS = frozenset({"epoch", "time_model", "calls", "max_iterations"})
