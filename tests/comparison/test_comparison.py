@@ -257,6 +257,21 @@ def test_ids_and_messages_stay_text(tmp_path: Path) -> None:
     assert plain["id"].tolist() == 2 * ODD_IDS
 
 
+def test_what_the_user_wrote_comes_back(tmp_path: Path) -> None:
+    given = {"input_smiles": "O", "input_columns": {"batch": "7", "status": "old", "Yield / %": "93"}}
+    rows = [relaxed("a", start, 4, **given) for start in ("mmff94", "edm")]
+    rows += [relaxed("b", start, 4, stereo_unchanged=start == "mmff94") for start in ("mmff94", "edm")]
+    compare(tmp_path / "c.csv", write_campaign(tmp_path, rows), MMFF94)
+    table = pd.read_csv(tmp_path / "c.csv", dtype=str, keep_default_na=False)
+    assert table["batch"].tolist() == ["7", "", "7", ""]
+    assert table["input_status"].tolist()[0] == "old" and table["status"].tolist()[0] == "ok"
+    assert table["Yield / %"].tolist()[0] == "93" and table["input_smiles"].tolist()[0] == "O"
+    read = read_comparison(tmp_path / "c.csv")
+    assert read.loc[(read["id"] == "b") & (read["start"] == "edm"), "pair"].tolist() == [
+        "connectivity changed"
+    ]
+
+
 def test_rows_that_occur_twice(tmp_path: Path) -> None:
     records = [relaxed("a", "mmff94", 5), relaxed("a", "mmff94", 6)]
     with pytest.raises(ComparisonError, match=r"'a'.*twice.*mmff94.*gfn2.*stale shards"):

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from prerelax.errors import UserError
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.molecule import Molecule, read_molecules
-from prerelax.molecules.stereo import axes_of, changes, enumerated, isomers_of, stereo_changes
+from prerelax.molecules.stereo import axes_of, changes, enumerated, isomers_of, open_stereo, stereo_changes
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard
 from prerelax.starts.embed import embed_shard, embedded, embedded_positions
 from prerelax.starts.forcefield import forcefield_shard
+from prerelax.starts.isomer_file import make_isomer_file
 
 OPEN = {
     "two-centres": ("CC(O)C(N)c1ccccc1", "C2 S, C4 R"),
@@ -93,10 +95,28 @@ def test_isomers_get_an_id_each(tmp_path: Path) -> None:
     assert len(camphor) == 2, "two of the four cannot be built"
 
 
-def test_too_many_isomers_are_an_input_error(tmp_path: Path) -> None:
+def test_of_too_many_isomers_one_is_taken(tmp_path: Path) -> None:
     (row,) = isomers_of(molecule("C" + "C(O)" * 8 + "F", tmp_path))
-    assert row.status == "input_error"
-    assert "more than 64 isomers" in row.message
+    assert row.id == "m" and "more than 64 isomers" in row.message
+
+
+def test_a_file_of_isomers_keeps_what_the_user_wrote(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id,smiles,batch\nacid,CC=CC(=O)O,7\nbad,C(,8\nmethane,C,9\n")
+    make_isomer_file(tmp_path / "m.csv", tmp_path / "out" / "isomers.csv")
+    rows = read_molecules(tmp_path / "out" / "isomers.csv")
+    assert [(row.id, row.status, row.input_smiles) for row in rows] == [
+        ("acid-E1", "ok", "CC=CC(=O)O"),
+        ("acid-Z2", "ok", "CC=CC(=O)O"),
+        ("bad", "input_error", "C("),
+        ("methane", "ok", "C"),
+    ]
+    assert [dict(row.input_columns or {}) for row in rows] == [{"batch": n} for n in "7789"]
+    assert not any(open_stereo(row.mol) for row in rows if row.mol is not None)
+    before = (tmp_path / "out" / "isomers.csv").stat()
+    make_isomer_file(tmp_path / "m.csv", tmp_path / "out" / "isomers.csv")
+    assert (tmp_path / "out" / "isomers.csv").stat().st_ino == before.st_ino, "it is not made again"
+    with pytest.raises(UserError, match="no such file"):
+        make_isomer_file(tmp_path / "none.csv", tmp_path / "none" / "isomers.csv")
 
 
 def test_an_inverted_centre_a_turned_double_bond_and_an_inverted_axis_are_named(tmp_path: Path) -> None:

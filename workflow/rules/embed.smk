@@ -1,7 +1,7 @@
 rule embed:
     input:
         # Not its date but each shard's rows decide what is made again, so that rows can be added.
-        ancient(campaign.molecules),
+        ancient(campaign.molecule_file),
     output:
         frames=layout.start("rdkit", "{shard}"),
     log:

@@ -5,12 +5,14 @@ workflow/schemas/ is generated from these models (`prerelax schema`).
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from prerelax.campaign.baseline import Baseline, BaselineChoice, Compared, Sample
 from prerelax.campaign.data_path import DataPath
+from prerelax.campaign.layout import Layout
 from prerelax.campaign.practice import Practice, with_practice
 from prerelax.campaign.section import EMBEDDING, ConfigError, Name
 from prerelax.campaign.sets import TrainingSet
@@ -28,7 +30,7 @@ from prerelax.denoisers.model_folders import timesteps
 from prerelax.errors import UserError, nearest
 from prerelax.relaxation.settings import Relaxation
 from prerelax.settings import Settings, sentences
-from prerelax.starts.options import Conformers, Seed
+from prerelax.starts.options import Conformers, Seed, Stereo
 from prerelax.training.config import Training
 
 
@@ -57,6 +59,7 @@ class Campaign(Settings):
     )
     conformers: Conformers = 1
     seed: Seed = Field(42, description="Random seed of the embedding")
+    stereo: Stereo = "one"
     shard_size: int = Field(100, ge=1, description="Molecules that one job treats")
     denoisers: dict[Name, Training] = Field(
         default_factory=dict,
@@ -169,6 +172,11 @@ class Campaign(Settings):
             return target
         same = self.targets[of].level.model_dump(exclude={"tight"})
         return of if self.targets[target].level.model_dump(exclude={"tight"}) == same else target
+
+    @property
+    def molecule_file(self) -> Path:
+        """The file whose rows the shards are: the user's, or that of the isomers to enumerate."""
+        return Layout.of(self.campaign).isomers if self.stereo == "enumerate" else self.molecules
 
     def is_baseline(self, target: str, start: str) -> bool:
         """Whether a start's relaxations at a target are what others are compared with."""

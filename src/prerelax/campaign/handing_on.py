@@ -27,8 +27,9 @@ OPTIONS: dict[type[BaseModel], type[BaseModel]] = {
 
 
 def embedding(campaign: Campaign) -> str:
-    """For `prerelax embed`."""
-    return handed_on(campaign, EmbedOptions)
+    """For `prerelax embed`, which is given the isomers where they are enumerated."""
+    named = campaign.model_copy(update={"stereo": "one"}) if campaign.stereo == "enumerate" else campaign
+    return handed_on(named, EmbedOptions)
 
 
 def making_start(campaign: Campaign, layout: Layout, name: str) -> str:

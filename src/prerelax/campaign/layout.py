@@ -36,6 +36,11 @@ class Layout:
         return Path(self.results)
 
     @property
+    def isomers(self) -> Path:
+        """The molecules, one row for each isomer, where a campaign enumerates them."""
+        return self.folder / "isomers.csv"
+
+    @property
     def comparison(self) -> str:
         return f"{self.results}/comparison.csv"
 

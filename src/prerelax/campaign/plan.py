@@ -15,6 +15,7 @@ from prerelax.campaign.schedule import Job, Machines, finishing_time_s
 from prerelax.campaign.sharding import Shard, Sharding, row_digests, write_shards
 from prerelax.campaign.sizes import Sizes, sizes_of_input
 from prerelax.campaign.stages import Stage, finished_shards, stages
+from prerelax.starts.isomer_file import make_isomer_file
 
 Floats = NDArray[np.float64]
 
@@ -87,11 +88,13 @@ def make_plan(
     `shard_size` or of an earlier plan. `timed`: see `costs`. Raises UserError for an unusable input.
     """
     results = directory / "results" / campaign.campaign
-    sharding = Sharding(directory / campaign.molecules, campaign.shard_size, results)
+    if campaign.stereo == "enumerate":
+        make_isomer_file(directory / campaign.molecules, directory / campaign.molecule_file)
+    sharding = Sharding(directory / campaign.molecule_file, campaign.shard_size, results)
     known = sharding.shards
     every = stages(campaign)
     cost = costs(every, results, len(known), timed)
-    sizes = sizes_of_input(directory / campaign.molecules)
+    sizes = sizes_of_input(directory / campaign.molecule_file)
     seconds = {
         stage.name: cost[stage.name](sizes.electrons) * _treated(campaign, stage, sizes) * campaign.conformers
         for stage in every
@@ -110,7 +113,7 @@ def write_plan(plan: Plan, longest_minutes: int, node_mem_mb: int) -> None:
     """Put shards and requests where Snakemake takes them from: shards.csv and plan.json of the results."""
     minutes = {each.stage.name: each.minutes for each in plan.stages}
     mem_mb = {each.stage.name: each.mem_mb for each in plan.stages if each.stage.kind == "relax"}
-    sharding = Sharding(plan.campaign.molecules, plan.campaign.shard_size, plan.results)
+    sharding = Sharding(plan.campaign.molecule_file, plan.campaign.shard_size, plan.results)
     molecules = plan.results.parent.parent / sharding.molecules
     digests = row_digests(molecules, plan.shards)
     shards = [Shard(s.first, s.last, digest) for s, digest in zip(plan.shards, digests, strict=True)]

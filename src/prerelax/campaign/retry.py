@@ -48,7 +48,7 @@ def retry(
         raise UserError(f"{results}: no results yet; there is nothing to try again")
     n_shards = len(
         Sharding(
-            directory / campaign.molecules, campaign.shard_size, results, job_of_running_campaign=True
+            directory / campaign.molecule_file, campaign.shard_size, results, job_of_running_campaign=True
         ).shards
     )
     every = stages(campaign)

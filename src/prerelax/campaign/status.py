@@ -84,7 +84,7 @@ def campaign_status(campaign: Campaign, directory: Path = Path(), now: float | N
         raise UserError(f"{results}: no results yet; run the campaign first, or call this in its folder")
     now = time.time() if now is None else now
     noted = Sharding(
-        directory / campaign.molecules, campaign.shard_size, results, job_of_running_campaign=True
+        directory / campaign.molecule_file, campaign.shard_size, results, job_of_running_campaign=True
     )
     shards = noted.shards
     found = []

@@ -33,7 +33,7 @@ def timed_gradients(
     """
     parts: list[Target | RelaxStart] = list(campaign.targets.values())
     parts += [part for part in campaign.starts.values() if isinstance(part, RelaxStart)]
-    records = _molecules(directory / campaign.molecules)
+    records = _molecules(directory / campaign.molecule_file)
     laws: dict[tuple[str, str], PowerLaw] = {}
     for part in parts:
         if (part.engine, part.method) not in laws and records:

@@ -27,6 +27,9 @@
 - `rmsd_ang`, `rmsd_symmetry_ang`: between start and relaxed geometry; with equivalent atoms matched.
 - `connectivity_unchanged`: whether the relaxed geometry has the molecule's bonds.
 - `energy_ev`, `start_energy_ev`, `fmax_ev_ang`: at the target.
+- `input_smiles`, and the other columns of the molecule file: as the user wrote them, a column whose name is
+  taken as `input_<name>`; `isomer`: what was taken where the input leaves a configuration open;
+  `stereo_unchanged`: whether the relaxed geometry is the isomer that is meant.
 - `wall_s_relax`, `wall_s_before`, `wall_s_total`: seconds of the relaxation, of all stages before it and of
   both; `baseline_wall_s_total` of counted pairs; then `wall_s_before_<stage>` for every stage that some
   molecule went through.
@@ -35,6 +38,7 @@
 """
 
 import csv
+import json
 from collections.abc import Collection, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -96,10 +100,13 @@ _FIRST_COLUMNS = (
     "wall_s_total",
     "baseline_wall_s_total",
 )
-_OPTIONAL = tuple(
-    name for name, column in COLUMNS.items() if column.compared and ("energy_left" in name or "meets" in name)
+_OPTIONAL = (
+    "input_smiles",
+    "isomer",
+    "stereo_unchanged",
+    *(n for n, column in COLUMNS.items() if column.compared and ("energy_left" in n or "meets" in n)),
 )
-"""What a row says of its convergence, in a table that has it."""
+"""What a row says of its isomer and its convergence, in a table that has it."""
 _OF_STRINGS = {column.name for column in TABLE_SCHEMA if pa.types.is_string(column.type)}
 _MADE_STRINGS = ("pair", "baseline_status", "level", "optimizer")
 _TEXT = [name for name in _FIRST_COLUMNS if name in _OF_STRINGS or name in _MADE_STRINGS]
@@ -127,14 +134,31 @@ def compare(
     del relaxations
     seconds = [name for name in table.column_names if name.startswith(BEFORE)]
     more = [name for name in _OPTIONAL if name in table.column_names]
+    of_input = _columns_of_input(table)
     table = _rounded(table.select([*_FIRST_COLUMNS, *more, *seconds]))
     summary = summarise(_frame(table.drop_columns(["smiles", "message"])), baseline.start if baseline else "")
+    for name, column in of_input.items():
+        taken = name in table.column_names or name.startswith(BEFORE)
+        table = table.append_column(f"input_{name}" if taken else name, column)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, lambda part: pa.csv.write_csv(table, part))
     write_atomically(
         out.with_name("summary.csv"), lambda part: summary.to_csv(part, index=False, float_format="%.6g")
     )
     return "\n\n".join([*notes, summary_text(summary, str(baseline) if baseline else None)])
+
+
+def _columns_of_input(table: pa.Table) -> dict[str, pa.Array]:
+    """The user's own columns by name, as text; null in rows of files that lack them."""
+    if "input_columns" not in table.column_names:
+        return {}
+    coded = table["input_columns"].combine_chunks().dictionary_encode()
+    different = [json.loads(text) for text in coded.dictionary.to_pylist()]
+    names = dict.fromkeys(name for each in different for name in each)
+    return {
+        name: pa.array([each.get(name) for each in different], pa.string()).take(coded.indices)
+        for name in names
+    }
 
 
 def _rows_expected(inputs: Sequence[Path]) -> dict[Path, int]:

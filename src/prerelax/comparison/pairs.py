@@ -151,7 +151,8 @@ def _relaxations(table: pa.Table, baseline: Baseline | None) -> _Relaxations:
         is_baseline=is_baseline,
         status=_shared_text(table["status"]),
         converged=_mask(table["converged"]),
-        connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"])),
+        connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"]))
+        | _mask(pc.invert(table["stereo_unchanged"])),
         is_saddle=_mask(pc.greater(table["n_imaginary"], 0)),
         is_own_level=(of_start > 0) & asked_for & ~is_baseline,
         n_steps=_floats(table, "n_steps"),

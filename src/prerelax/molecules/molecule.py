@@ -76,10 +76,9 @@ def read_molecules(path: Path, rows: slice | None = None) -> list[Molecule]:
 
 
 def _molecule(row: Row) -> Molecule:
-    given: dict[str, Any] = {
-        "input_smiles": (row.text if row.kind == "smiles" else row.smiles) or None,
-        "input_columns": dict(row.others) or None,
-    }
+    others = dict(row.others)
+    smiles = others.pop("input_smiles", "") or (row.text if row.kind == "smiles" else row.smiles)
+    given: dict[str, Any] = {"input_smiles": smiles or None, "input_columns": others or None}
     try:
         if not row.id:
             raise _RowError("the id is empty")

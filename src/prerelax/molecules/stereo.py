@@ -276,9 +276,7 @@ def enumerated(mol: Chem.Mol) -> list[tuple[str, Chem.Mol]]:
     with rdBase.BlockLogs():
         isomers = list(itertools.islice(EnumerateStereoisomers(mol, options), MOST_ISOMERS + 1))
     if len(isomers) > MOST_ISOMERS:
-        raise ValueError(
-            f"more than {MOST_ISOMERS} isomers ({n_open} configurations are open); give some of them"
-        )
+        raise ValueError(f"more than {MOST_ISOMERS} isomers, for {n_open} configurations are open")
     found = []
     for isomer in isomers:
         Chem.AssignStereochemistry(isomer, cleanIt=True, force=True)
@@ -292,14 +290,14 @@ def enumerated(mol: Chem.Mol) -> list[tuple[str, Chem.Mol]]:
 def isomers_of(molecule: Molecule) -> list[Molecule]:
     """The molecules that a row stands for, each with its own id: `x-RS1`, `x-RR2`.
 
-    The row itself where nothing is open; a row with too many is an `input_error`.
+    The row itself where nothing is open, or more than MOST_ISOMERS are.
     """
     if molecule.mol is None or molecule.positions is not None:
         return [molecule]
     try:
         isomers = enumerated(molecule.mol)
     except ValueError as error:
-        return [replace(molecule, mol=None, status="input_error", message=str(error))]
+        return [replace(molecule, message=f"{error}; one is taken")]
     if len(isomers) < 2:
         return [replace(molecule, mol=mol, smiles=mapped_smiles(mol)) for _, mol in isomers] or [molecule]
     return [

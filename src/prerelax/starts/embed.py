@@ -71,8 +71,8 @@ def embed_shard(
     Conformer k is embedded with the random seed `seed` + k, so that a molecule's geometry depends neither on
     its neighbours in the file nor on the shard (seed 42, conformer 0: the papers' start). The conformers of
     a molecule are one isomer: where the input leaves a configuration open, that of conformer 0, which the
-    column `isomer` names (`stereo` one); or each isomer is a molecule of its own (enumerate); or the row is an
-    `input_error` (refuse). One given with 3-D coordinates keeps them as conformer 0. Rows that cannot
+    column `isomer` names (`stereo` one); or each isomer is a molecule of its own (enumerate); or the row is
+    an `input_error` (refuse). One given with 3-D coordinates keeps them as conformer 0. Rows that cannot
     be used keep their status, without atoms; a conformer that RDKit finds no geometry for is `embed_failed`.
     Raises UserError for an unusable file or number.
     """
