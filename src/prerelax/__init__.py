@@ -1,14 +1,14 @@
 """Molecules to DFT-quality minima with few DFT gradients, from geometries denoised by a diffusion model."""
 
-from importlib.metadata import version
-from typing import Any
-
-__version__ = version("prerelax")
 __all__ = ["DiffusionRelaxation", "__version__", "relax_smiles"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Imported when asked for, so that the command line and the workflow start fast.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("prerelax")
     if name in ("DiffusionRelaxation", "relax_smiles"):
         from prerelax import api
 

@@ -14,13 +14,22 @@ from typer.testing import CliRunner
 
 import prerelax.studies
 from prerelax.campaign.config import load_campaign
+from prerelax.campaign.layout import Layout
 from prerelax.campaign.section import ConfigError
 from prerelax.cli import app
 from prerelax.errors import UserError
+from prerelax.settings import read_settings as read_settings_file
 from prerelax.studies import STUDIES, load_studies, rule_files
 from prerelax.studies.command import files_of, read_settings
 from prerelax.studies.paths.config import PathSettings
-from prerelax.studies.study import PathsEvaluated, Study, as_json, paths_evaluated
+from prerelax.studies.study import (
+    PathsEvaluated,
+    Study,
+    StudyFigure,
+    StudyFiles,
+    as_json,
+    paths_evaluated,
+)
 
 FOLDER = Path(inspect.getfile(prerelax.studies)).parent
 CAMPAIGN = {
@@ -31,17 +40,22 @@ CAMPAIGN = {
         "edm": {"kind": "diffuse", "model": "edm-qm9-small", "sampler": "edm", "fallback": "none"},
     },
 }
+FROM_NOISE = {
+    "runs": {"jt": {"model": "m", "sampler": "jt"}},
+    "compositions": {"qm9": {"like": "a.npz"}},
+    "known": ["a.npz"],
+}
 
 
 def test_every_folder_is_a_study_and_holds_all_of_it() -> None:
     folders = {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     assert folders == set(STUDIES)
     for name in STUDIES:
-        for part in ("config.py", "command.py", "figures.py", "rules.smk"):
+        for part in ("config.py", "command.py", "figures.py"):
             assert (FOLDER / name / part).is_file(), f"{name}/{part}"
-        rules = (FOLDER / name / "rules.smk").read_text()
+        said = "".join(path.read_text() for path in (FOLDER / name).glob("[cr]*[gs].*"))
         captions = {path.name for path in (FOLDER / name / "report").glob("*.rst")}
-        assert captions and all(caption in rules or "{name}.rst" in rules for caption in captions), name
+        assert captions and all(caption in said or "{name}.rst" in said for caption in captions), name
         assert not (FOLDER / name / "verbs.py").exists()
 
 
@@ -49,10 +63,29 @@ def test_a_study_that_is_not_asked_for_costs_nothing() -> None:
     assert rule_files(load_studies(load_campaign(CAMPAIGN))) == []
     asked = load_studies(load_campaign(CAMPAIGN | {"studies": {"outlier": {"gfn2": ["edm"]}}}))
     assert list(asked) == ["outlier"]
+    assert [Path(file).relative_to(FOLDER).as_posix() for file in rule_files(asked)] == ["shared.smk"]
+    asked = load_studies(load_campaign(CAMPAIGN | {"studies": {"from_noise": FROM_NOISE}}))
     assert [Path(file).relative_to(FOLDER).as_posix() for file in rule_files(asked)] == [
         "shared.smk",
-        "outlier/rules.smk",
+        "from_noise/rules.smk",
     ]
+
+
+def test_every_figure_of_a_campaign_has_a_command_and_a_caption() -> None:
+    """Of all campaigns that are shipped; their own weights and tables are what the figures wait for."""
+    drawn: dict[str, StudyFigure] = {}
+    for path in (FOLDER.parents[2] / "config/campaigns").glob("*.yaml"):
+        campaign = load_campaign(read_settings_file(path))
+        studies = load_studies(campaign)
+        files = StudyFiles(campaign, Layout.of("x"), ["000", "001"], paths_evaluated(studies.values()))
+        for study in studies.values():
+            for figure in study.figures(files):
+                assert (FOLDER / figure.caption).is_file() and figure.inputs, figure
+                assert figure.words[0] in {name.replace("_", "-") for name in STUDIES}
+                drawn[figure.name] = figure
+    assert {"paths_gfn2", "generation", "schedules", "shells", "relaxation_ratios"} <= set(drawn)
+    starts = {Path(str(path)).parent.name for path in drawn["paths_gfn2"].inputs}
+    assert starts >= set(drawn["paths_gfn2"].settings.starts)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

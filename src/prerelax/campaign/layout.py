@@ -64,6 +64,14 @@ class Layout:
         """Frames of a shard relaxed at a target."""
         return self.shard(relaxed_folder(target, start), shard)
 
+    def path(self, start: str, shard: str) -> str:
+        """Frames of every geometry on the paths that end in a start."""
+        return self.shard(f"paths/{start}", shard)
+
+    def evaluated(self, target: str, start: str, shard: str) -> str:
+        """The same with energies and forces at a target."""
+        return self.shard(f"energies/{target}/{start}", shard)
+
     def relaxations(self, target: str, start: str) -> str:
         """The folder of a start's relaxations at a target."""
         return f"{self.results}/{relaxed_folder(target, start)}"

@@ -51,7 +51,8 @@ def rule_files(studies: Mapping[str, Study]) -> list[str]:
     """The workflow's rules for these studies, in the order in which they are included."""
     folder = Path(__file__).parent
     asked = [name for name in STUDIES if any(key in studies for key in _config(name))]
-    return [str(folder / name) for name in ("shared.smk", *(f"{s}/rules.smk" for s in asked)) if asked]
+    files = [folder / "shared.smk", *(folder / name / "rules.smk" for name in asked)]
+    return [str(file) for file in files if asked and file.exists()]
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,50 +1,8 @@
-"""What the rules of several studies use: models of the campaign's own, and paths evaluated at a target."""
+"""What the studies of a campaign share: paths evaluated at a target, and how figures are drawn."""
 
-from prerelax.studies.study import as_json, paths_evaluated
+from prerelax.studies.study import StudyFiles, as_json, paths_evaluated
 
-PATHS_EVALUATED = paths_evaluated(studies.values())
-
-
-def weights_if_trained(model):
-    """What a model's user waits for when the campaign itself trains it."""
-    return layout.weights(model) if model in campaign.denoisers else []
-
-
-def folder_if_trained(model):
-    return layout.model(model) if model in campaign.denoisers else model
-
-
-def relaxed_with_baseline(target, starts):
-    return expand(
-        f"{RESULTS}/relaxed/{target}/{{start}}/{{shard}}.extxyz",
-        start=[campaign.baseline.start, *starts],
-        shard=SHARDS,
-    )
-
-
-def evaluated_and_relaxed(target, starts):
-    """Evaluated paths of these starts, and the minima that they end in."""
-    files = []
-    for start in starts:
-        molecules = PATHS_EVALUATED[target, start].molecules
-        n_shards = (
-            len(SHARDS) if molecules is None else -(-molecules // campaign.shard_size)
-        )
-        files += expand(
-            f"{RESULTS}/{{folder}}/{target}/{start}/{{shard}}.extxyz",
-            folder=["energies", "relaxed"],
-            shard=SHARDS[:n_shards],
-        )
-    return files
-
-
-def molecules_of_shard(wildcards):
-    """How many molecules of a shard are evaluated."""
-    molecules = PATHS_EVALUATED[wildcards.target, wildcards.start].molecules
-    if molecules is None:
-        return campaign.shard_size
-    before = SHARDS.index(wildcards.shard) * campaign.shard_size
-    return min(molecules - before, campaign.shard_size)
+study_files = StudyFiles(campaign, layout, SHARDS, paths_evaluated(studies.values()))
 
 
 rule trace:
@@ -52,8 +10,8 @@ rule trace:
         frames=source_frames,
         weights=start_weights,
     output:
-        trajectory=f"{RESULTS}/paths/{{start}}/{{shard}}.extxyz",
-        ends=temp(f"{RESULTS}/paths/{{start}}/ends-{{shard}}.extxyz"),
+        trajectory=layout.path("{start}", "{shard}"),
+        ends=temp(layout.path("{start}", "ends-{shard}")),
         table=temp(f"{RESULTS}/paths/{{start}}/ends-{{shard}}.parquet"),
     log:
         f"{LOGS}/trace/{{start}}/{{shard}}.log",
@@ -72,9 +30,9 @@ rule trace:
 
 rule energies:
     input:
-        f"{RESULTS}/paths/{{start}}/{{shard}}.extxyz",
+        layout.path("{start}", "{shard}"),
     output:
-        f"{RESULTS}/energies/{{target}}/{{start}}/{{shard}}.extxyz",
+        layout.evaluated("{target}", "{start}", "{shard}"),
     log:
         f"{LOGS}/energies/{{target}}/{{start}}/{{shard}}.log",
     benchmark:
@@ -86,8 +44,44 @@ rule energies:
     threads: 2
     params:
         settings=lambda wildcards: evaluating(campaign.targets[wildcards.target]),
-        every=lambda wildcards: PATHS_EVALUATED[wildcards.target, wildcards.start].every,
-        molecules=molecules_of_shard,
+        every=lambda wildcards: study_files.paths[
+            wildcards.target, wildcards.start
+        ].every,
+        molecules=lambda wildcards: study_files.molecules_evaluated(**wildcards),
     shell:
         "prerelax energies {input:q} {output:q} --settings {params.settings:q} --every {params.every}"
         " --molecules {params.molecules} --workers {threads} --go-on-without-program > {log:q} 2>&1"
+
+
+for figure in [
+    each for study in studies.values() for each in study.figures(study_files)
+]:
+    STUDY_FIGURES.append(layout.figure(figure.name))
+
+    rule:
+        name:
+            f"figure_{figure.name}"
+        input:
+            figure.inputs,
+        output:
+            report(
+                layout.figure(figure.name),
+                caption=figure.caption,
+                category=figure.category,
+                labels={"figure": figure.label},
+            ),
+            multiext(f"{RESULTS}/figures/{figure.name}", ".pdf", ".csv", *figure.more),
+        log:
+            f"{LOGS}/figures/{figure.name}.log",
+        benchmark:
+            f"{BENCHMARKS}/figures/{figure.name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: figure.threads
+        params:
+            words=figure.words,
+            figure=subpath(output[0], strip_suffix=".png"),
+            settings=as_json(figure.settings) if figure.settings else "{}",
+        shell:
+            "OMP_NUM_THREADS={threads} prerelax study {params.words:q} {params.figure:q}"
+            " --settings {params.settings:q} > {log:q} 2>&1"

@@ -1,12 +1,16 @@
 """What the studies of a campaign have in common: their models, and complaints about names of the campaign."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, RootModel
 
 from prerelax.campaign.config import Campaign
+from prerelax.campaign.layout import Layout
 from prerelax.campaign.starts import DiffuseStart
 
 
@@ -26,6 +30,67 @@ class PathsEvaluated(NamedTuple):
     """only every N-th geometry of a path"""
 
 
+@dataclass(frozen=True)
+class StudyFigure:
+    """A figure of a study: `figures/NAME.png`, .pdf and .csv, and the command that draws it."""
+
+    name: str
+    words: list[str]
+    """of the command after `prerelax study`, without the figure's path, which comes last"""
+    inputs: Sequence[str | Path]
+    settings: BaseModel | None
+    label: str
+    """the figure's name in the report"""
+    caption: str
+    """a file of the report, in the folder of the studies"""
+    category: str = "What the model knows"
+    more: list[str] = field(default_factory=lambda: ["_numbers.csv"])
+    """endings of further files"""
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """What the studies of a campaign find among its results."""
+
+    campaign: Campaign
+    layout: Layout
+    shards: list[str]
+    paths: Mapping[tuple[str, str], PathsEvaluated]
+    """by target and start (`paths_evaluated`)"""
+
+    @property
+    def results(self) -> str:
+        return self.layout.results
+
+    def relaxed(self, target: str, starts: Iterable[str]) -> list[str]:
+        """Relaxations of these starts at a target."""
+        return [self.layout.relaxed(target, *each) for each in product(starts, self.shards)]
+
+    def evaluated(self, target: str, starts: Iterable[str]) -> list[str]:
+        """Evaluated paths of these starts, and the minima that they end in."""
+        files = []
+        for start in starts:
+            n = self.paths[target, start].molecules
+            shards = self.shards if n is None else self.shards[: -(-n // self.campaign.shard_size)]
+            files += [self.layout.evaluated(target, start, shard) for shard in shards]
+            files += [self.layout.relaxed(target, start, shard) for shard in shards]
+        return files
+
+    def molecules_evaluated(self, target: str, start: str, shard: str) -> int:
+        """How many molecules of a shard have their paths evaluated."""
+        size, molecules = self.campaign.shard_size, self.paths[target, start].molecules
+        return size if molecules is None else min(molecules - self.shards.index(shard) * size, size)
+
+    def weights(self, model: str) -> list[str]:
+        """What a model's user waits for when the campaign itself trains it."""
+        return [self.layout.weights(model)] if model in self.campaign.denoisers else []
+
+    def model(self, name: str) -> str:
+        """A model's name, or its folder where the campaign itself trains it."""
+        return self.layout.model(name) if name in self.campaign.denoisers else name
+
+
 class Study:
     """What stands under a key of a campaign's `studies`."""
 
@@ -35,6 +100,10 @@ class Study:
 
     def paths_evaluated(self) -> Iterator[PathsEvaluated]:
         """Paths of denoised starts whose energies and forces the study needs."""
+        yield from ()
+
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        """Figures that a command draws from files of the campaign."""
         yield from ()
 
 

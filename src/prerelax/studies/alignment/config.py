@@ -7,7 +7,7 @@ from pydantic import Field
 
 from prerelax.campaign.config import Campaign
 from prerelax.settings import Settings
-from prerelax.studies.study import ByTarget, PathsEvaluated, target_complaints
+from prerelax.studies.study import ByTarget, PathsEvaluated, StudyFigure, StudyFiles, target_complaints
 
 
 class AlignmentSettings(Settings):
@@ -31,6 +31,17 @@ class AlignmentStudy(ByTarget[AlignmentSettings]):
         for target, alignment in self.root.items():
             for start in alignment.starts:
                 yield PathsEvaluated(target, start, alignment.molecules, every=1)
+
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        for target, alignment in self.root.items():
+            yield StudyFigure(
+                f"alignment_{target}",
+                ["alignment", files.results, target],
+                files.evaluated(target, alignment.starts),
+                alignment,
+                f"steps, forces and the way to the minimum, {target}",
+                "alignment/report/alignment.rst",
+            )
 
 
 KEYS = {"alignment": AlignmentStudy}

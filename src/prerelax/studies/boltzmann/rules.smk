@@ -65,7 +65,7 @@ rule metropolis:
 rule repeated_step:
     input:
         minima=rules.boltzmann_molecules.output.frames,
-        weights=lambda wildcards: weights_if_trained(boltzmann.model),
+        weights=lambda wildcards: study_files.weights(boltzmann.model),
     output:
         rows=f"{BOLTZMANN}/{{scheme}}/rows-n{{step}}.extxyz",
         table=f"{BOLTZMANN}/{{scheme}}/rows-n{{step}}.parquet",
@@ -82,7 +82,7 @@ rule repeated_step:
     params:
         settings=lambda wildcards: as_json(
             boltzmann.repeated_step(
-                folder_if_trained(boltzmann.model),
+                study_files.model(boltzmann.model),
                 int(wildcards.step),
                 wildcards.scheme,
             )

@@ -3,6 +3,7 @@
 Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from prerelax.campaign.data_path import DataPath
 from prerelax.campaign.section import Name
 from prerelax.settings import Settings
-from prerelax.studies.study import Study
+from prerelax.studies.study import Study, StudyFigure, StudyFiles
 
 Sampler = Literal["ddpm", "itp", "as", "jt"]
 Limit = Annotated[int, Field(ge=1)]
@@ -81,10 +82,42 @@ class FromNoiseStudy(Settings, Study):
         """Every set of compositions with every run."""
         return [(compositions, run) for compositions in self.compositions for run in self.runs]
 
-    def drawn(self, compositions: str | None = None, run: str | None = None) -> DrawnRuns:
-        """What a figure of all runs shows, of those of one set of compositions, or of one run."""
-        runs = [each for each in self.sampled if compositions in (None, each[0]) and run in (None, each[1])]
-        return DrawnRuns(runs=runs, pictures=self.pictures)
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        folder, category = f"{files.results}/from_noise", "Molecules from noise"
+        judged = {each: f"{folder}/{each[0]}/{each[1]}/judged.csv" for each in self.sampled}
+        everything = [*judged.values(), f"{folder}/known.smi"]
+        yield StudyFigure(
+            "generation",
+            ["from-noise", "shares", folder],
+            everything,
+            DrawnRuns(runs=self.sampled, pictures=self.pictures),
+            "validity, uniqueness, novelty",
+            "from_noise/report/generation.rst",
+            category,
+            more=["_numbers.csv", "_runs.csv"],
+        )
+        for name in self.compositions:
+            yield StudyFigure(
+                f"generation_limits_{name}",
+                ["from-noise", "limits", folder],
+                everything,
+                DrawnRuns(runs=[each for each in self.sampled if each[0] == name], pictures=self.pictures),
+                f"limit on iterations, {name}",
+                "from_noise/report/generation_limits.rst",
+                category,
+                more=[],
+            )
+        for (name, run), table in judged.items():
+            yield StudyFigure(
+                f"generated_{name}_{run}",
+                ["from-noise", "pictures", folder],
+                [table],
+                DrawnRuns(runs=[(name, run)], pictures=self.pictures),
+                f"pictures, {name}, {run}",
+                "from_noise/report/generated.rst",
+                category,
+                more=[],
+            )
 
     def sample(self, compositions: str, run: str, first: int) -> SampleSettings:
         """The molecules of a run that one job makes, from number `first` on."""

@@ -7,7 +7,10 @@ from pydantic import Field
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.data_path import DataPath
 from prerelax.settings import Settings
-from prerelax.studies.study import Study, target_complaints
+from prerelax.studies.study import Study, StudyFigure, StudyFiles, target_complaints
+
+CHAIN, END_ENERGIES = "generated/chain.npz", "generated/energies.extxyz"
+"""In the results of a campaign."""
 
 
 class ChainEnd(Settings):
@@ -32,6 +35,25 @@ class GenerationStudy(Settings, Study):
     def complaints(self, campaign: Campaign) -> Iterator[str]:
         if self.end:
             yield from target_complaints(campaign, "generation.end", self.end.target)
+
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        yield StudyFigure(
+            "phases",
+            ["generation", "phases", f"{files.results}/{CHAIN}"],
+            [f"{files.results}/{CHAIN}"],
+            None,
+            "phases of generation",
+            "generation/report/phases.rst",
+        )
+        if self.end:
+            yield StudyFigure(
+                "chain_end",
+                ["generation", "energies", f"{files.results}/{END_ENERGIES}"],
+                [f"{files.results}/{END_ENERGIES}"],
+                self.end,
+                "energies along the end of the chain",
+                "generation/report/chain_end.rst",
+            )
 
 
 KEYS = {"generation": GenerationStudy}

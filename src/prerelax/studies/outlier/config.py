@@ -7,7 +7,7 @@ from pydantic import Field
 
 from prerelax.campaign.config import Campaign
 from prerelax.settings import Settings
-from prerelax.studies.study import ByTarget, target_complaints
+from prerelax.studies.study import ByTarget, StudyFigure, StudyFiles, target_complaints
 
 
 class OutlierSettings(Settings):
@@ -24,9 +24,18 @@ class OutlierStudy(ByTarget[Annotated[list[str], Field(min_length=1)]]):
         for target, starts in self.root.items():
             yield from target_complaints(campaign, f"outlier.{target}", target, starts)
 
-    def settings(self, baseline: str, target: str) -> OutlierSettings:
-        """The starts that are compared with a baseline at a target."""
-        return OutlierSettings(baseline=baseline, starts=self.root[target])
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        baseline = files.campaign.baseline.start
+        for target, starts in self.root.items():
+            yield StudyFigure(
+                f"outlier_{target}",
+                ["outlier", files.results, target],
+                files.relaxed(target, [baseline, *starts]),
+                OutlierSettings(baseline=baseline, starts=starts),
+                f"the largest energy delta, {target}",
+                "outlier/report/outlier.rst",
+                more=[],
+            )
 
 
 KEYS = {"outlier": OutlierStudy}

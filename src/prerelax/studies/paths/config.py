@@ -6,7 +6,7 @@ from pydantic import Field
 
 from prerelax.campaign.config import Campaign
 from prerelax.settings import Settings
-from prerelax.studies.study import ByTarget, PathsEvaluated, target_complaints
+from prerelax.studies.study import ByTarget, PathsEvaluated, StudyFigure, StudyFiles, target_complaints
 
 
 class PathSettings(Settings):
@@ -31,6 +31,18 @@ class PathStudy(ByTarget[PathSettings]):
         for target, paths in self.root.items():
             for start in paths.starts:
                 yield PathsEvaluated(target, start, paths.molecules, paths.every)
+
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        for target, paths in self.root.items():
+            yield StudyFigure(
+                f"paths_{target}",
+                ["paths", files.results, target],
+                files.evaluated(target, paths.starts)
+                + files.relaxed(target, [paths.zero] if paths.zero else []),
+                paths,
+                f"energies along the paths, {target}",
+                "paths/report/paths.rst",
+            )
 
 
 KEYS = {"paths": PathStudy}

@@ -4,16 +4,16 @@ Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
 
 from collections.abc import Container, Iterator
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.section import EMBEDDING, Name
 from prerelax.engines.level import EngineName, Level
 from prerelax.relaxation.settings import Only, SinglePoints
 from prerelax.settings import Settings
-from prerelax.studies.study import Study
+from prerelax.studies.study import Study, StudyFigure, StudyFiles
 
 Methods = Annotated[list[str], Field(min_length=1)]
 
@@ -72,13 +72,6 @@ class FigureSettings(Settings):
     methods: Methods = Field(description="in the figure's order")
     repeats: dict[str, Methods] = Field(default_factory=dict, description="the same method, other seeds")
     serial: list[str] = Field([], description="methods run one structure at a time, stopped early")
-
-
-class TableFigure(NamedTuple):
-    """A figure and the name of the table that it is drawn from."""
-
-    table: str
-    settings: FigureSettings
 
 
 class DrawingSettings(Settings):
@@ -141,8 +134,42 @@ class RelaxationStudy(Settings, Study):
             for table, methods in wanted.items()
         }
 
-    def figures(self) -> dict[str, TableFigure]:
-        """Every figure drawn from a table, by its name."""
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        def figure(
+            name: str, words: list[str], inputs: list[str], settings: BaseModel | None, label: str
+        ) -> StudyFigure:
+            caption, category = "relaxation/report/relaxation.rst", "Relaxations with a known minimum"
+            return StudyFigure(name, ["relaxation", *words], inputs, settings, label, caption, category)
+
+        results = files.results
+        methods = f"{results}/relaxation/methods.csv"
+        for name, (table, settings) in self._from_tables().items():
+            path = f"{results}/relaxation/{table}.csv"
+            yield figure(f"relaxation_{name}", ["figure", path], [path], settings, name)
+        for name in self.inputs if self.drawn_by else []:
+            drawing = DrawingSettings(
+                reference=self.reference, input=name, methods=self.methods, by=self.drawn_by
+            )
+            words = ["drawings", results, methods]
+            yield figure(f"relaxation_drawings_{name}", words, [methods], drawing, f"molecules, {name}")
+        if self.energies:
+            starts = self.rows_evaluated(files.campaign)
+            inputs = [f"{results}/relaxation_energies/{start}/{files.shards[0]}.extxyz" for start in starts]
+            energies = EnergySettings(
+                reference=self.reference,
+                input=self.energies.input,
+                methods=self.energy_methods,
+                level=self.energies.name,
+            )
+            words = ["energies", results]
+            yield figure("relaxation_energies", words, inputs, energies, "energies above the minimum")
+        if self.curves:
+            folders = [files.layout.training(name) for name in self.curves]
+            weights = [files.layout.weights(name) for name in self.curves]
+            yield figure("training_curves", ["curves", *folders], weights, None, "training curves")
+
+    def _from_tables(self) -> dict[str, tuple[str, FigureSettings]]:
+        """By their names the figures that are drawn from a table, and the name of that table."""
         kinds: list[FigureKind] = ["ratios", "bins", "sizes", "seconds"]
         figures = {
             kind: FigureSettings(
@@ -155,16 +182,10 @@ class RelaxationStudy(Settings, Study):
         }
         if self.predicting:
             figures["steps"] = FigureSettings(kind="steps", methods=self.predicting)
-        drawn = {str(name): TableFigure("methods", settings) for name, settings in figures.items()}
+        drawn = {str(name): ("methods", settings) for name, settings in figures.items()}
         for name, methods in self.comparisons.items():
-            drawn[f"bins_{name}"] = TableFigure(name, FigureSettings(kind="bins", methods=methods))
+            drawn[f"bins_{name}"] = (name, FigureSettings(kind="bins", methods=methods))
         return drawn
-
-    def drawing(self, name: str) -> DrawingSettings:
-        """What is drawn of an input, where `drawn_by` names a method."""
-        if self.drawn_by is None:
-            raise ValueError("drawn_by names no method")
-        return DrawingSettings(reference=self.reference, input=name, methods=self.methods, by=self.drawn_by)
 
     @property
     def energy_methods(self) -> list[str]:
@@ -179,17 +200,6 @@ class RelaxationStudy(Settings, Study):
         rows = molecules * campaign.rows_of_minimum(name)
         made = [name, *(f"{method}-{name}" for method in self.energy_methods)]
         return {self.reference: molecules} | dict.fromkeys(made, rows)
-
-    def energy_figure(self) -> EnergySettings:
-        """What the figure of energies shows, where there are `energies`."""
-        if self.energies is None:
-            raise ValueError("the study has no energies")
-        return EnergySettings(
-            reference=self.reference,
-            input=self.energies.input,
-            methods=self.energy_methods,
-            level=self.energies.name,
-        )
 
     def complaints(self, campaign: Campaign) -> Iterator[str]:
         starts = campaign.starts

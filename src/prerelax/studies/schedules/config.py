@@ -3,13 +3,14 @@
 Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/results/morered-qm9.md.
 """
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from prerelax.campaign.data_path import DataPath
 from prerelax.settings import Settings
-from prerelax.studies.study import Study
+from prerelax.studies.study import Study, StudyFigure, StudyFiles
 
 
 class ScheduleStudy(Settings, Study):
@@ -23,6 +24,19 @@ class ScheduleStudy(Settings, Study):
     max_iterations: int = Field(1000, ge=1)
     seed: int = 0
 
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        yield StudyFigure(
+            "schedules",
+            ["schedules", "compare"],
+            [*files.weights(self.model), self.structures],
+            self.model_copy(update={"model": files.model(self.model)}),
+            "fixed and adaptive schedule",
+            "schedules/report/schedules.rst",
+            category="Time steps",
+            more=["_numbers.csv", "_ends.csv"],
+            threads=2,
+        )
+
 
 class ShellStudy(Settings, Study):
     """How far noise carries a geometry in many dimensions, and the step that a network sees in it
@@ -33,6 +47,18 @@ class ShellStudy(Settings, Study):
     molecules: int = Field(200, ge=1)
     points: int = Field(40, ge=2, description="steps of the schedule, evenly spaced")
     seed: int = 0
+
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        yield StudyFigure(
+            "shells",
+            ["schedules", "shells"],
+            [*files.weights(self.model), self.structures],
+            self.model_copy(update={"model": files.model(self.model)}),
+            "shells of noise",
+            "schedules/report/shells.rst",
+            category="Time steps",
+            threads=2,
+        )
 
 
 KEYS = {"schedules": ScheduleStudy, "shells": ShellStudy}

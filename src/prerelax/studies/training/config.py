@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, RootModel
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.starts import DiffuseStart
 from prerelax.settings import Settings
-from prerelax.studies.study import Study, target_complaints
+from prerelax.studies.study import Study, StudyFigure, StudyFiles, target_complaints
 
 
 class Checkpoint(Settings):
@@ -30,16 +30,25 @@ class TrainingStudy(RootModel[list[str]], Study):
 
     model_config = ConfigDict(frozen=True)
 
-    @property
-    def targets(self) -> list[str]:
-        return self.root
-
     def complaints(self, campaign: Campaign) -> Iterator[str]:
         for target in self.root:
             yield from target_complaints(campaign, "training", target)
         starts = campaign.starts.values()
         if self.root and not any(isinstance(start, DiffuseStart) and start.epoch for start in starts):
             yield "studies.training: no start has an epoch"
+
+    def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
+        for target in self.root:
+            settings = self.settings(files.campaign, target)
+            yield StudyFigure(
+                f"training_speedup_{target}",
+                ["training", files.results, target],
+                files.relaxed(target, [settings.baseline, *settings.checkpoints]),
+                settings,
+                f"steps saved over training, {target}",
+                "training/report/training_speedup.rst",
+                more=[],
+            )
 
     @staticmethod
     def settings(campaign: Campaign, target: str) -> SpeedupSettings:
