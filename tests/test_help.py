@@ -1,14 +1,21 @@
 """The command line: what `prerelax --help` shows, how much of it there is, and words of earlier versions."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
+import prerelax
 from prerelax.cli import app
 from prerelax.errors import UserError
+from prerelax.records.record import Record
+from prerelax.records.shard import write_shard
 from prerelax.verbs.renamed import RENAMED_OPTIONS, RENAMED_VERBS
 
 
@@ -16,12 +23,12 @@ def verbs() -> dict[str, click.Command]:
     """Every verb by the words that call it."""
 
     def below(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
-        groups = getattr(command, "commands", None)
-        if groups is None:
+        if not hasattr(command, "list_commands"):
             yield " ".join(words), command
             return
-        for name, each in groups.items():
-            yield from below(each, (*words, name))
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from below(command.get_command(context, name), (*words, name))
 
     return dict(below(typer.main.get_command(app), ()))
 
@@ -31,6 +38,21 @@ def test_help_shows_every_verb_with_a_sentence() -> None:
     for name, verb in verbs().items():
         assert verb.help, name
         assert f"│ {name.split()[0]} " in shown, name
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"prerelax {prerelax.__version__}\n"
+
+
+def test_flags_are_shown_without_a_value() -> None:
+    shown = CliRunner().invoke(app, ["relax", "--help"], env={"COLUMNS": "200"}).output
+    assert "--kick" in shown and "<bool>" not in shown
+
+
+def test_the_first_help_imports_no_study() -> None:
+    program = "import sys, prerelax.cli; print([m for m in sys.modules if m.startswith('prerelax.studies')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_options_say_what_they_mean() -> None:
@@ -72,3 +94,21 @@ def test_there_are_not_too_many_of_them() -> None:
 
 def is_option(parameter: object) -> bool:
     return getattr(parameter, "param_type_name", "") == "option"
+
+
+def test_a_wrong_engine_is_refused_with_the_right_name(tmp_path: Path) -> None:
+    shard = tmp_path / "m.extxyz"
+    write_shard(shard, [Record("a", np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 0.8]]))])
+    call = ["relax", str(shard), str(tmp_path / "out.extxyz"), "--method", "GFN2-xTB", "--engine"]
+    for name, hint in (("xtb", "xTB is the engine tblite"), ("pscf", "did you mean pyscf?")):
+        result = CliRunner().invoke(app, [*call, name])
+        assert isinstance(result.exception, UserError)
+        assert str(result.exception) == f"unknown engine '{name}'; {hint}"
+
+
+def test_a_stage_says_what_became_of_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id,smiles\na,CO\nb,CCO\nc,not one\n")
+    shards = [str(tmp_path / name) for name in ("m.csv", "a.extxyz", "b.extxyz")]
+    for verb, *files in (("embed", *shards[:2]), ("forcefield", *shards[1:])):
+        said = CliRunner().invoke(app, [verb, *files]).output
+        assert said == f"{files[1]}: 3 rows, 2 ok, 1 input_error\n"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -85,9 +86,10 @@ def complaint(words: list[str], tree: Any) -> str | None:
         word, *words = words
         if word.startswith("-") or PLACEHOLDER.match(word):
             return None
-        if word not in command.commands:
+        found = command.get_command(click.Context(command), word)
+        if found is None:
             return f"{' '.join(verbs)} has no verb {word}"
-        command = command.commands[word]
+        command = found
         verbs.append(word)
     if hasattr(command, "commands"):  # a group alone, such as `prerelax models`
         return None

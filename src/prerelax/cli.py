@@ -8,14 +8,14 @@ Exit status 0 when the shard was processed, even if rows failed; 2 for a wrong c
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from prerelax.errors import UserError
 from prerelax.verbs import campaigns, chain, conformers, data, models
-from prerelax.verbs.renamed import RENAMED_OPTIONS, RENAMED_VERBS
+from prerelax.verbs.groups import Verb, Verbs
 from prerelax.verbs.study import study_app
 
 TRAINING = "Denoisers and data"
@@ -23,34 +23,33 @@ NO_MEMORY = ("failed to map segment", "cannot allocate memory", "Cannot allocate
 """What the loader of shared libraries says under a limit of memory."""
 
 
-class Verbs(TyperGroup):
-    """Verbs by name; one of an earlier version is refused with the name that it has now."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The verb that `args` begin with."""
-        groups = [ctx.info_name] if ctx.parent is not None else []  # the program's own name is no verb
-        path = " ".join([*groups, args[0]])
-        if path in RENAMED_VERBS and args[0] not in self.commands:
-            raise UserError(f"`prerelax {path}` is now `prerelax {RENAMED_VERBS[path]}`")
-        for word in args[1:]:
-            option = word.partition("=")[0]
-            if f"{path} {option}" in RENAMED_OPTIONS:
-                raise UserError(f"the option {option} is now {RENAMED_OPTIONS[f'{path} {option}']}")
-        return super().resolve_command(ctx, args)
-
-
 app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, help=__doc__.splitlines()[0])
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prerelax {version('prerelax')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 def _add(verbs: Mapping[str, Callable[..., None]], panel: str | None = None) -> None:
     for name, verb in verbs.items():
-        app.command(name, rich_help_panel=panel)(verb)
+        app.command(name, cls=Verb, rich_help_panel=panel)(verb)
 
 
 def _add_group(name: str, verbs: Mapping[str, Callable[..., None]], text: str, panel: str) -> None:
     group = typer.Typer(cls=Verbs, no_args_is_help=True, help=text)
     for verb_name, verb in verbs.items():
-        group.command(verb_name)(verb)
+        group.command(verb_name, cls=Verb)(verb)
     app.add_typer(group, name=name, rich_help_panel=panel)
 
 

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, and what helps to mend them."""
+"""Errors that are the user's to mend, and words of messages."""
 
 import difflib
 from collections.abc import Iterable
@@ -23,3 +23,8 @@ def nearest(word: str, known: Iterable[str], *, list_known: bool = True) -> str:
     if found:
         return f"; did you mean {by_lower[found[0]]}?"
     return f"; known are {', '.join(words)}" if list_known and words else ""
+
+
+def several(n: int, what: str) -> str:
+    """So many of something: `1 shard`, `12 shards`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -57,6 +57,15 @@ def test_sizes_are_near_the_true_ones(tmp_path: Path, repository: Path, kind: st
     assert sizes_of_input(path).electrons == pytest.approx(true, rel=0.25)
 
 
+def test_sizes_of_a_set_of_structures_are_near_the_true_ones(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    numbers = np.array([8, 1, 1, 6, 1, 1, 1, 1])
+    np.savez(path, ids=["a", "b"], n_atoms=[3, 5], numbers=numbers, positions=np.zeros((8, 3)))
+    sizes = sizes_of_input(path)
+    assert sizes.heavy_atoms.tolist() == [1, 1]
+    assert sizes.electrons.sum() == pytest.approx(20, rel=0.2)
+
+
 def test_electrons_of_shards_are_exact(repository: Path) -> None:
     molecules = read_molecules(repository / "examples/molecules.csv")
     true = [molecule.numbers.sum() for molecule in molecules]

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
 import typer
 from typer.core import TyperGroup, TyperOption
@@ -149,6 +150,7 @@ def test_the_commands_have_few_options_and_name_every_step() -> None:
     assert isinstance(group, TyperGroup)
     study = group.commands["study"]
     assert isinstance(study, TyperGroup)
+    study.list_commands(click.Context(study))  # which imports them
     assert set(study.commands) == {name.replace("_", "-") for name in STUDIES}
     options = [
         option

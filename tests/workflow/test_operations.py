@@ -45,7 +45,7 @@ def test_what_is_planned_is_asked_for(
     verb = ["plan", "c.yaml", "--minutes", "30", "--write"]
     planned = CliRunner().invoke(app, verb)
     assert planned.exit_code == 0, planned.output
-    assert "3 molecules in 1 shards of 3 to 3" in planned.output
+    assert "3 molecules in 1 shard of 3" in planned.output
     done = snakemake(CONFIG, "--dry-run", profile="slurm")
     assert {"embed": 1, "forcefield": 1, "relax_xtb": 1, "compare": 1}.items() <= jobs(done).items()
     relaxation = done.stdout[done.stdout.index("rule relax_xtb") :].split("rule compare")[0]

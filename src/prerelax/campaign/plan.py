@@ -15,6 +15,7 @@ from prerelax.campaign.schedule import Job, Machines, finishing_time_s
 from prerelax.campaign.sharding import Shard, Sharding, row_digests, write_shards
 from prerelax.campaign.sizes import Sizes, sizes_of_input
 from prerelax.campaign.stages import Stage, finished_shards, stages
+from prerelax.errors import several
 from prerelax.starts.isomer_file import make_isomer_file
 
 Floats = NDArray[np.float64]
@@ -260,15 +261,19 @@ def plan_text(plan: Plan, machines: Machines, groups: Mapping[str, str] | None =
     core_hours = sum(float(each.core_s[each.to_do].sum()) for each in plan.stages) / 3600
     rows = [shard.last - shard.first for shard in plan.shards]
     end = finishing_time_s(jobs, machines)
-    gpus = f", {machines.gpus} GPUs" if machines.gpus else ""
+    gpus = f", {several(machines.gpus, 'GPU')}" if machines.gpus else ""
+    sizes = "" if not rows else f" of {min(rows)}" + (f" to {max(rows)}" if max(rows) > min(rows) else "")
+    per_thousand = (
+        f", {1000 * n_files / plan.n_rows:.0f} per thousand molecules" if plan.n_rows > 1000 else ""
+    )
+    head = f"{several(plan.n_rows, 'molecule')} in {several(len(rows), 'shard')}{sizes}"
     return "\n".join(
         [
-            f"campaign {plan.campaign.campaign}: {plan.n_rows} molecules in {len(rows)} shards of "
-            f"{min(rows, default=0)} to {max(rows, default=0)}",
+            f"campaign {plan.campaign.campaign}: {head}",
             *table,
-            f"to do: {len(jobs)} jobs, {core_hours:.1f} core hours; "
-            f"{1000 * n_files / max(plan.n_rows, 1):.0f} files per thousand molecules ({n_files} in all)",
-            f"with {machines.cores} cores{gpus}, {machines.jobs} jobs at once: done in {duration(end)}",
+            f"to do: {several(len(jobs), 'job')}, {core_hours:.1f} core hours; {n_files} files{per_thousand}",
+            f"with {several(machines.cores, 'core')}{gpus}, {several(machines.jobs, 'job')} at once: "
+            f"done in {duration(end)}",
         ]
     )
 
@@ -282,7 +287,7 @@ def _line(each: StagePlan) -> tuple[str, ...]:
         f"{np.median(to_do):.1f}" if len(to_do) else "-",
         f"{to_do.max():.1f}" if len(to_do) else "-",
         f"{each.core_s[each.to_do].sum() / 3600:.2f}",
-        each.cost.source,
+        each.cost.source if len(to_do) else "-",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.sharding import Sharding
 from prerelax.campaign.stages import Stage, shard_path, stages
-from prerelax.errors import UserError, nearest
+from prerelax.errors import UserError, nearest, several
 from prerelax.molecules.status import STATUSES
 from prerelax.records.seal import ShardError, opened_table, table_path
 from prerelax.relaxation.journal import Journal, ShardLockedError, journal_path
@@ -141,7 +141,7 @@ def _retry_shard(shard: Path, newer: list[Path], statuses: set[str], dry_run: bo
 def retry_text(retried: list[Retried], dry_run: bool) -> str:
     """What was done, for the terminal."""
     lines = [
-        f"{each.stage.name}: {each.n_molecules} molecules in {each.n_shards} shards"
+        f"{each.stage.name}: {several(each.n_molecules, 'molecule')} in {several(each.n_shards, 'shard')}"
         for each in retried
         if each.n_molecules
     ]

@@ -71,9 +71,11 @@ def _bracket_number(token: str) -> int:
 
 
 def _atomic_number(symbol: str) -> int:
-    """0 for what is no element; `Cn` of `[C@@]`-like brackets cannot occur, `[nH]` is read as its `n`."""
+    """Of a symbol, or of itself; 0 for what is no element. `[nH]` is read as its `n`."""
     if symbol in _Z:
         return _Z[symbol]
+    if symbol.isdigit():  # as sets of structures have their atoms
+        return int(symbol)
     return _Z.get(symbol.capitalize(), _Z.get(symbol[:1], 0))
 
 

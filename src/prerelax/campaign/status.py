@@ -16,7 +16,7 @@ from prerelax.campaign.cost import REFERENCE_ELECTRONS, costs
 from prerelax.campaign.plan import duration
 from prerelax.campaign.sharding import Sharding, shard_name
 from prerelax.campaign.stages import Stage, stages
-from prerelax.errors import UserError
+from prerelax.errors import UserError, several
 from prerelax.molecules.status import PROCEED
 from prerelax.records.seal import ShardError, opened_table, table_path
 from prerelax.relaxation.journal import journal_path, molecules_in_hand
@@ -204,7 +204,8 @@ def status_text(status: CampaignStatus) -> str:
     lines = [heads, *(_line(stage, status.now) for stage in status.stages)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    head = f"campaign {status.campaign.campaign}: {status.n_molecules} molecules in {status.n_shards} shards"
+    size = f"{several(status.n_molecules, 'molecule')} in {several(status.n_shards, 'shard')}"
+    head = f"campaign {status.campaign.campaign}: {size}"
     sentences = [*_failures(status.stages), *_damaged(status.stages), *_in_hand(status.stages)]
     return "\n".join([head, *table, *sentences, _end(status)])
 

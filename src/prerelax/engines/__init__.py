@@ -38,11 +38,15 @@ ENGINES: dict[str, str] = {
 }
 """Engine name -> `module:class`. Workers get a copy, so what is added before a shard is begun counts."""
 
+XTB = ("xtb", "gfn2", "gfn1", "gfn2-xtb", "gfn1-xtb")
+"""What people call tblite."""
+
 
 def engine_named(name: str) -> Engine:
     """What an engine says of itself; imports nothing heavy. Raises ValueError for an unknown name."""
     if name not in ENGINES:
-        raise ValueError(f"unknown engine '{name}'{nearest(name, ENGINES)}")
+        hint = "; xTB is the engine tblite" if name.lower() in XTB else nearest(name, ENGINES)
+        raise ValueError(f"unknown engine '{name}'{hint}")
     module, _, attribute = ENGINES[name].partition(":")
     engine = getattr(importlib.import_module(module), attribute)()
     assert isinstance(engine, Engine)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from prerelax.errors import several
 from prerelax.molecules.status import Status
 
 
@@ -54,8 +55,8 @@ def print_unless_terminal(text: str) -> None:
 def _print_line(progress: Progress) -> None:
     message = f" {progress.message}" if progress.message else ""
     print(
-        f"{progress.done}/{progress.total} {progress.id} {progress.status} {progress.n_gradients} gradients "
-        f"{progress.wall_s:.1f} s{message}",
+        f"{progress.done}/{progress.total} {progress.id} {progress.status} "
+        f"{several(progress.n_gradients, 'gradient')} {progress.wall_s:.1f} s{message}",
         file=sys.stderr,
         flush=True,
     )

@@ -29,8 +29,8 @@ def diffuse_shard(
     *,
     workers: int = 1,
     trajectory: Path | None = None,
-) -> None:
-    """Denoise the geometries of `inp` with a model and write them as the start `start`.
+) -> list[Record]:
+    """Denoise the geometries of `inp` with a model and write them as the start `start`; returns the rows.
 
     A geometry with other bonds than its molecule's is never handed on. Molecules that the model does not
     know, breaks or is unsure of are relaxed with GFN2-xTB instead, in `workers` processes, and get the status
@@ -44,10 +44,11 @@ def diffuse_shard(
     try:
         folder = options.model if options.epoch is None else kept_epoch(options.model, options.epoch)
     except ModelError as error:
-        write_shard(out, [_skipped(record, start, str(error)) for record in records])
+        rows = [_skipped(record, start, str(error)) for record in records]
+        write_shard(out, rows)
         if trajectory is not None:
             write_frames(trajectory, [])
-        return
+        return rows
     scratch = out.with_name(f".{out.stem}-fallback")
     made_with = options.model_copy(update={"model": str(folder), "epoch": None})
     rows, results = denoised(records, made_with, start, scratch, workers, trajectory is not None)
@@ -55,6 +56,7 @@ def diffuse_shard(
     if trajectory is not None:
         shown = [i for i in results if rows[i].status != "fallback"]
         _write_trajectory(trajectory, [rows[i] for i in shown], [results[i] for i in shown])
+    return rows
 
 
 def denoised(

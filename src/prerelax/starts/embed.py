@@ -62,8 +62,8 @@ def embed_shard(
     every: int = 1,
     unlike: Sequence[Path] = (),
     stereo: StereoChoice = "one",
-) -> None:
-    """Write the start `rdkit`: rows × conformers, the conformers of a molecule in succession.
+) -> list[Record]:
+    """Write the start `rdkit`: rows × conformers, the conformers of a molecule in succession; returns them.
 
     Only every `every`-th row is taken. A molecule with the same graph as one in the shards `unlike` (the test
     set of a training on these molecules) is `skipped`.
@@ -87,7 +87,9 @@ def embed_shard(
     if stereo == "enumerate":
         read = [isomer for molecule in read for isomer in isomers_of(molecule)]
     records = [record for molecule in read for record in embedded(molecule, conformers, seed, stereo)]
-    write_shard(out, [_set_aside(record, tested) if tested else record for record in records])
+    rows_out = [_set_aside(record, tested) if tested else record for record in records]
+    write_shard(out, rows_out)
+    return rows_out
 
 
 def _graph(record: Record) -> int:
@@ -155,13 +157,15 @@ _OPEN = (
 _TAKEN = "the input leaves a configuration open; taken: "
 
 
-def embed_again(inp: Path, out: Path, seed: int, start: str) -> None:
+def embed_again(inp: Path, out: Path, seed: int, start: str) -> list[Record]:
     """Write the rows of `inp` with new geometries as the start `start`, even rows that came with coordinates.
 
-    Conformer k is embedded with the random seed `seed` + k. Rows that do not proceed are copied. Raises
-    ShardError for a broken shard.
+    Returns the rows. Conformer k is embedded with the random seed `seed` + k. Rows that do not proceed are
+    copied. Raises ShardError for a broken shard.
     """
-    write_shard(out, [_embedded_again(record, seed, start) for record in read_shard(inp)])
+    rows = [_embedded_again(record, seed, start) for record in read_shard(inp)]
+    write_shard(out, rows)
+    return rows
 
 
 def _embedded_again(record: Record, seed: int, start: str) -> Record:

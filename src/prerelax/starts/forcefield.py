@@ -39,8 +39,9 @@ def forcefield_shard(
     max_iterations: int | None,
     start: str,
     fallback: Fallback = "gfn2",
-) -> None:
+) -> list[Record]:
     """Minimise the rows of `inp` that proceed and write all rows as the start `start`; the others are copied.
+    Returns the rows.
 
     `max_iterations` bounds RDKit's minimizer (the papers: 200, its default); None minimises to convergence. A
     row whose minimizer stopped at the bound is `not_converged` and kept. A molecule that the force field has
@@ -61,6 +62,7 @@ def forcefield_shard(
         for place, row in zip(failed, instead, strict=True):
             rows[place] = row
     write_shard(out, rows)
+    return rows
 
 
 _FALLS_BACK: frozenset[Status] = frozenset(

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 import typer
 from pydantic import BaseModel
 
-from prerelax.errors import UserError
+from prerelax.errors import UserError, several
 from prerelax.settings import model_from, settings_given
 
 Results = Annotated[Path, typer.Argument(metavar="RESULTS", help="The campaign's folder, results/NAME.")]
@@ -38,6 +38,5 @@ def files_of(step: str, files: list[Path], wanted: str) -> list[Path]:
     """
     names = wanted.split()
     if len(files) < len(names) or (len(files) > len(names) and "..." not in wanted):
-        given = "1 file" if len(files) == 1 else f"{len(files)} files"
-        raise UserError(f"{step} takes {wanted}, not {given}")
+        raise UserError(f"{step} takes {wanted}, not {several(len(files), 'file')}")
     return files

@@ -4,16 +4,20 @@ Each hands the models of its options on. Verbs import what they need when called
 share a process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prerelax.errors import MissingProgramError
+from prerelax.errors import MissingProgramError, several
+from prerelax.molecules.status import counted
 from prerelax.relaxation.settings import Relaxation, Resources, SinglePoints
 from prerelax.starts.options import DiffuseOptions, EmbedOptions, ForcefieldOptions
 from prerelax.verbs.options import FromSettings, takes_models
+
+if TYPE_CHECKING:
+    from prerelax.records.record import Record
 
 
 def _shard_suffix(out: Path) -> Path:
@@ -41,6 +45,13 @@ GoOnWithoutProgram = Annotated[
         help="Where the engine is not installed, write its rows with the status resource_error",
     ),
 ]
+
+
+SAMPLED_IN_SETTINGS = frozenset({"epoch", "time_model", "calls", "max_iterations"})
+
+
+def _tell(out: Path, rows: Sequence["Record"]) -> None:
+    typer.echo(f"{out}: {several(len(rows), 'row')}, {counted(row.status for row in rows)}")
 
 
 def _rows(text: str | None) -> slice | None:
@@ -76,11 +87,13 @@ def embed(
     from prerelax.starts.embed import embed_again, embed_shard
 
     if molecules.suffix == ".extxyz":
-        embed_again(molecules, out, options.seed, start or "embedded")
-        return
-    embed_shard(
-        molecules, out, _rows(rows), options.conformers, options.seed, every, unlike or (), options.stereo
-    )
+        made = embed_again(molecules, out, options.seed, start or "embedded")
+    else:
+        taken, conformers = _rows(rows), options.conformers
+        made = embed_shard(
+            molecules, out, taken, conformers, options.seed, every, unlike or (), options.stereo
+        )
+    _tell(out, made)
 
 
 @takes_models
@@ -95,19 +108,15 @@ def forcefield(
 
     method, most = options.method, options.max_iterations
     default_name = method if most is None else f"{method}-{most}"
-    forcefield_shard(shard, out, method, most, start or default_name, options.fallback)
-
-
-SAMPLED_IN_SETTINGS = frozenset({"epoch", "time_model", "calls", "max_iterations"})
+    name = start or default_name
+    _tell(out, forcefield_shard(shard, out, method, most, name, options.fallback))
 
 
 @takes_models
 def diffuse(
     shard: ShardIn,
     out: ShardOut,
-    options: Annotated[
-        DiffuseOptions, FromSettings(without=frozenset({"epoch", "time_model", "calls", "max_iterations"}))
-    ],
+    options: Annotated[DiffuseOptions, FromSettings(without=SAMPLED_IN_SETTINGS)],
     trajectory: Trajectory = None,
     workers: Annotated[int, typer.Option(min=1, help="Molecules in parallel in the fallback")] = 1,
     start: StartName = None,
@@ -118,7 +127,7 @@ def diffuse(
     steps = f"n{options.steps}" if options.steps else ""
     words = [Path(options.model).name, options.sampler or "", steps]
     name = start or "-".join(filter(None, words))
-    diffuse_shard(shard, out, options, name, workers=workers, trajectory=trajectory)
+    _tell(out, diffuse_shard(shard, out, options, name, workers=workers, trajectory=trajectory))
 
 
 @takes_models
@@ -175,7 +184,7 @@ def energies(
         resources=resources,
         go_on_without_program=go_on_without_program,
     )
-    typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no geometry")
+    typer.echo(counted(statuses.elements(), "no geometry"))
 
 
 def compare(

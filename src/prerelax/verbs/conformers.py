@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prerelax.diffusion.options import Device
+from prerelax.molecules.status import counted
 from prerelax.starts.options import SearchPlan
 from prerelax.verbs.options import FromSettings, takes_models
 
@@ -38,7 +39,7 @@ def sample(
         device=device,
         report=lambda outcome: typer.echo(_words(outcome), err=True),
     )
-    typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no molecule")
+    typer.echo(counted(statuses.elements(), "no molecule"))
 
 
 def _words(outcome: "Outcome") -> str:

@@ -1,14 +1,14 @@
 """`prerelax data`: QM7-X and GEOM as published, sets like them, splits, inputs of known minima."""
 
 import os
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from prerelax.errors import UserError
+from prerelax.molecules.status import counted
 from prerelax.relaxation.settings import Resources
 from prerelax.set_making.options import DisplacementOptions, MinimaOptions
 from prerelax.starts.options import DiffusedOptions
@@ -61,7 +61,7 @@ def displace(
     from prerelax.set_making.displaced import displace
 
     outcome = displace(shard, out, options, resources=resources)
-    typer.echo(_counted(outcome.statuses))
+    typer.echo(counted(outcome.statuses.elements()))
     typer.echo(f"{outcome.n_structures} structures of {outcome.n_equilibria} minima")
     typer.echo(
         f"labelled now: {outcome.n_computed}, {outcome.structures_per_s:.1f} structures/s "
@@ -153,7 +153,7 @@ def minima(
     from prerelax.set_making.minima import make_minima
 
     made = make_minima(molecules, out, options, unlike=unlike or (), resources=resources)
-    typer.echo(_counted(made.statuses))
+    typer.echo(counted(made.statuses.elements()))
     typer.echo(f"{made.n_minima} minima, {made.n_left_out} rows left out")
     if made.molecules_per_hour:
         typer.echo(f"relaxed now: {made.molecules_per_hour:.0f} molecules/h")
@@ -237,10 +237,6 @@ def _share(text: str) -> int | float:
         raise UserError(
             f"--training {text}: not a number of graphs such as 5750 or a share such as 80%"
         ) from None
-
-
-def _counted(statuses: "Counter[Any]") -> str:
-    return ", ".join(f"{n} {status}" for status, n in statuses.most_common()) or "no row"
 
 
 VERBS: dict[str, Callable[..., None]] = {

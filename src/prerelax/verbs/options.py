@@ -8,9 +8,9 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel, WithJsonSchema
@@ -111,13 +111,14 @@ def option_name(field: str) -> str:
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    kind = _kind(field.annotation, field.metadata)
+    kind, words = _kind(field.annotation), _words(field.annotation, field.metadata)
     is_list = typing.get_origin(kind) is list
     shown = "" if field.default in (None, PydanticUndefined) or kind is bool else str(field.default)
     info = typer.Option(
         option_name(name.removesuffix("s") if is_list else name),
         help=field.description,
         show_default=shown or False,
+        metavar=f"<{'|'.join(words)}>" if words else None,
         **_bounds(field.metadata),
     )
     annotation: Any = Annotated[kind | None, info]
@@ -133,21 +134,28 @@ def _settings_option(beside_others: bool) -> inspect.Parameter:
     return inspect.Parameter("settings", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _kind(annotation: Any, metadata: list[Any]) -> Any:
-    """The type that typer parses: without None and pydantic's marks, a JSON schema's words as a Literal."""
-    words = next(
-        (m.json_schema["enum"] for m in metadata if isinstance(m, WithJsonSchema) and m.json_schema), None
-    )
-    if words:
-        return Literal[tuple(words)]
+def _kind(annotation: Any) -> Any:
+    """The type that typer parses: without None and pydantic's marks."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        return _kind(arguments[0], list(arguments[1:]))
+        return _kind(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return next(_kind(each, []) for each in arguments if each is not type(None))
+        return next(_kind(each) for each in arguments if each is not type(None))
     if origin in (list, tuple):
-        return list[_kind(arguments[0], [])]  # type: ignore[misc]
+        return list[_kind(arguments[0])]  # type: ignore[misc]
     return annotation
+
+
+def _words(annotation: Any, metadata: Sequence[Any]) -> list[str]:
+    """Words that a field's JSON schema names; whether others will do is known to the model alone."""
+    for mark in metadata:
+        if isinstance(mark, WithJsonSchema) and mark.json_schema:
+            return list(mark.json_schema["enum"])
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is Annotated:
+        return _words(arguments[0], arguments[1:])
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return next(filter(None, (_words(each, []) for each in arguments)), []) if is_union else []
 
 
 def _bounds(metadata: list[Any]) -> dict[str, Any]:

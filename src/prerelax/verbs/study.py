@@ -4,37 +4,40 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
-WORDS = (
-    "Figures of the papers: a command for each study. Paper E: Chem. Sci. 2024, 15, 13506 (EDM); "
-    "paper M: Mach. Learn.: Sci. Technol. 2024, 5, 035038 (MoreRed)."
+from prerelax.verbs.groups import Verb, Verbs
+
+PAPERS = (
+    "Paper E: EDM, Chem. Sci. 2024, 15, 13506. Paper M: MoreRed, Mach. Learn.: Sci. Technol. 2024, 5, 035038."
 )
 
 
-class Studies(TyperGroup):
-    """The studies' commands, imported when one of them is asked for: `prerelax --help` should not wait."""
+class Studies(Verbs):
+    """The studies' commands, imported when one of them is asked for: `prerelax --help` need not wait."""
 
-    def __init__(self, **given: Any) -> None:
-        self._imported: dict[str, TyperCommand] = {}
-        super().__init__(**given)
+    def list_commands(self, ctx: Any) -> list[str]:
+        self._import()
+        return super().list_commands(ctx)
 
-    @property
-    def commands(self) -> dict[str, TyperCommand]:  # type: ignore[override]
-        """By name, in the order of the help."""
-        if not self._imported:
-            from prerelax.studies import STUDIES
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        self._import()
+        return super().get_command(ctx, cmd_name)
 
-            app = typer.Typer()
-            for name in STUDIES:
-                command = getattr(import_module(f"prerelax.studies.{name}.command"), name)
-                app.command(name.replace("_", "-"))(command)
-            self._imported = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-        return self._imported
+    def _import(self) -> None:
+        from prerelax.studies import STUDIES
 
-    @commands.setter
-    def commands(self, given: object) -> None:
-        pass
+        if self.commands:
+            return
+        app = typer.Typer()
+        for name in STUDIES:
+            command = getattr(import_module(f"prerelax.studies.{name}.command"), name)
+            app.command(name.replace("_", "-"), cls=Verb, epilog=PAPERS)(command)
+        group = typer.main.get_command(app)
+        assert isinstance(group, TyperGroup)
+        self.commands = group.commands
 
 
-study_app = typer.Typer(cls=Studies, no_args_is_help=True, help=WORDS)
+study_app = typer.Typer(
+    cls=Studies, no_args_is_help=True, help=f"Figures of the papers: a command for each study. {PAPERS}"
+)

@@ -1,12 +1,12 @@
 """`prerelax study boltzmann`."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from prerelax.diffusion.options import Device
+from prerelax.molecules.status import counted
 from prerelax.studies.boltzmann.config import Compared, Metropolis, Molecules, RepeatedStep
 from prerelax.studies.command import Files, Settings, files_of, read_settings
 
@@ -57,7 +57,7 @@ def _repeat(inp: Path, out: Path, frames: Path, settings: RepeatedStep, device: 
     from prerelax.studies.boltzmann.repeated_step_shard import repeat_step_shard
 
     statuses = repeat_step_shard(inp, out, frames, settings, device)
-    typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no chain")
+    typer.echo(counted(statuses.elements(), "no chain"))
 
 
 def _metropolis(inp: Path, out: Path, settings: Metropolis, workers: int, threads: int) -> None:
@@ -68,8 +68,7 @@ def _metropolis(inp: Path, out: Path, settings: Metropolis, workers: int, thread
     rows = metropolis_chains(
         inp, out, settings, resources, report=lambda row: typer.echo(_chain_words(row), err=True)
     )
-    statuses = Counter(row.status for row in rows)
-    typer.echo(", ".join(f"{n} {status}" for status, n in statuses.items()) or "no chain")
+    typer.echo(counted((row.status for row in rows), "no chain"))
 
 
 def _chain_words(row: "ChainRow") -> str:

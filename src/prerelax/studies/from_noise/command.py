@@ -7,6 +7,7 @@ import typer
 
 from prerelax.diffusion.options import Device
 from prerelax.errors import UserError
+from prerelax.molecules.status import counted
 from prerelax.studies.command import Files, Settings, files_of, read_settings
 from prerelax.studies.from_noise.config import DrawnRuns, SampleSettings
 
@@ -64,9 +65,9 @@ def _sample(out: Path, settings: SampleSettings, device: Device) -> None:
         raise UserError(f"first: {settings.first}, but there are {settings.molecules} molecules from 0 on")
     made = sample_from_noise(model, {f"{row:06d}": drawn[row] for row in rows}, settings, device)
     write_samples(out, made)
-    counts = {status: int((made.status == status).sum()) for status in sorted(set(made.status.tolist()))}
-    said = ", ".join(f"{n} {status}" for status, n in counts.items())
-    typer.echo(f"{said}; {int(made.iterations.sum())} iterations in {made.seconds:.0f} s")
+    typer.echo(
+        f"{counted(made.status.tolist())}; {int(made.iterations.sum())} iterations in {made.seconds:.0f} s"
+    )
 
 
 def _known(files: list[Path], out: Path) -> None:
