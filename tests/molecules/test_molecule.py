@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom
+from rdkit.Chem import AllChem, rdDistGeom
 
 from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.input_files import count_rows
 from prerelax.molecules.molecule import Molecule, read_molecules
+from prerelax.molecules.row import InputFileError
 from prerelax.records.shard import read_shard
 from prerelax.starts.embed import embed_shard
 
@@ -276,3 +277,113 @@ def test_druglike_records_are_read_or_explained(data_folder: Path) -> None:
     assert all(m.status == "ok" or m.message for m in ions)
     assert np.mean([m.status == "ok" for m in neutral]) > 0.95
     assert any("perceived from its geometry" in m.message for m in neutral)
+
+
+ETHANOL_IN_BOHR = """9
+ethanol, by mistake in bohr
+C 2.209000 -0.471600 0.000000
+C 0.000000 1.043600 0.000000
+O -2.258700 -0.449600 0.000000
+H -3.693900 0.713600 0.000000
+H 3.871900 0.780300 0.000000
+H 2.270200 -1.688100 1.678800
+H 2.270200 -1.688100 -1.678800
+H 0.068400 2.272100 1.686300
+H 0.068400 2.272100 -1.686300
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("bohr", 1.0), ("nanometres", 0.0529177), ("picometres", 52.9177)]
+)
+def test_a_geometry_in_another_unit_is_told_as_such(unit: str, factor: float, tmp_path: Path) -> None:
+    head, *lines = ETHANOL_IN_BOHR.splitlines()[1:]
+    scaled = [
+        " ".join([line.split()[0], *(f"{float(x) * factor:.7f}" for x in line.split()[1:])]) for line in lines
+    ]
+    (tmp_path / "e.xyz").write_text("\n".join(["9", head, *scaled]))
+    molecule = one(tmp_path / "e.xyz")
+    assert molecule.status == "input_error"
+    assert f"the coordinates seem to be in {unit}" in molecule.message
+
+
+def test_bonds_that_the_coordinates_contradict_are_an_input_error(tmp_path: Path) -> None:
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    good = mol.GetConformer().GetPositions()
+    for name, positions, says in [
+        ("far", good + np.eye(9)[[0]].T * 4, "its bonds and its coordinates contradict each other"),
+        ("bohr", good / 0.529177, "seem to be in bohr"),
+    ]:
+        mol.GetConformer().SetPositions(positions)
+        (tmp_path / f"{name}.sdf").write_text(Chem.MolToMolBlock(mol) + "$$$$\n")
+        molecule = one(tmp_path / f"{name}.sdf")
+        assert molecule.status == "input_error" and says in molecule.message
+        assert "Å long" in molecule.message
+
+
+def test_two_charges_on_one_geometry_and_comment_lines_of_charge_and_multiplicity(tmp_path: Path) -> None:
+    atoms = "O 0 0 0.11779\nH 0 0.755453 -0.471161\nH 0 -0.755453 -0.471161\n"
+    (tmp_path / "w.xyz").write_text(f"3\n0 1\n{atoms}3\n1 2\n{atoms}")
+    assert [(m.charge, m.multiplicity, m.status) for m in read_molecules(tmp_path / "w.xyz")] == [
+        (0, 1, "ok"),
+        (1, 2, "ok"),
+    ]
+
+
+HYDROXIDE = "O 0.0 0.0 0.0\nH 0.0 0.0 0.96\n"
+PROGRAM_FILES = {
+    "a.gjf": f"%mem=1GB\n#p b3lyp/6-31g(d) opt\n\na title\n\n-1 1\n{HYDROXIDE}\n\n",
+    "a.com": "# hf/3-21g\n\n0 1 is a title too\n\n-1 1\nO(Fragment=1) 0 0.0 0.0 0.0\nH 0 0.0 0.0 0.96\n\n",
+    "a.inp": f"! r2SCAN-3c Opt\n%pal nprocs 4 end\n* xyz -1 1\n{HYDROXIDE}*\n",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAM_FILES)
+def test_inputs_of_programs_are_molecules(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(PROGRAM_FILES[name])
+    molecule = one(tmp_path / name)
+    assert (molecule.id, molecule.status, molecule.message) == ("a", "ok", "")
+    assert (molecule.charge, molecule.multiplicity, plain(molecule)) == (-1, 1, "[OH-]")
+    assert molecule.positions is not None and molecule.positions[1, 2] == 0.96
+
+
+GAUSSIAN = """ Entering Gaussian System, Link 0=g16
+ Charge = -1 Multiplicity = 1
+                         Standard orientation:
+ ---------------------------------------------------------------------
+ Center     Atomic      Atomic             Coordinates (Angstroms)
+ Number     Number       Type             X           Y           Z
+ ---------------------------------------------------------------------
+      1          8           0        0.000000    0.000000    {first}
+      2          1           0        0.000000    0.000000    0.960000
+ ---------------------------------------------------------------------
+ SCF Done:  E(RHF) =  -74.8673     A.U. after    9 cycles
+"""
+ORCA = """                                 * O   R   C   A *
+---------------------------------
+CARTESIAN COORDINATES (ANGSTROEM)
+---------------------------------
+  O      0.000000    0.000000    {first}
+  H      0.000000    0.000000    0.960000
+
+ Total Charge           Charge          ....   -1
+ Multiplicity           Mult            ....    1
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.log", GAUSSIAN), ("a.out", ORCA)])
+def test_outputs_of_programs_give_their_last_geometry(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text.format(first="0.100000") + text.format(first="0.000000"))
+    molecule = one(tmp_path / name)
+    assert (molecule.id, molecule.status, molecule.message) == ("a", "ok", "")
+    assert (molecule.charge, plain(molecule)) == (-1, "[OH-]")
+    assert molecule.positions is not None and molecule.positions[0, 2] == 0.0
+
+
+def test_program_files_without_coordinates(tmp_path: Path) -> None:
+    (tmp_path / "a.inp").write_text("! HF\n* xyzfile 0 1 other.xyz\n")
+    assert "no Cartesian coordinates" in one(tmp_path / "a.inp").message
+    (tmp_path / "b.log").write_text("nothing of either\n")
+    with pytest.raises(InputFileError, match="not an output of Gaussian or ORCA"):
+        read_molecules(tmp_path / "b.log")

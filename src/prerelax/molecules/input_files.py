@@ -1,13 +1,14 @@
-"""Molecule files as rows of text: CSV, SMILES lists, SDF, XYZ and npz, cut into records without chemistry.
+"""Molecule files as rows of text: CSV, SMILES lists, SDF, XYZ, npz, inputs and outputs of programs.
 
-Everything here is streamed and needs the standard library only (npz: numpy), so that a workflow can count the
-rows of a large file while it is parsed. What a row means chemically is decided in
-`prerelax.molecules.molecule`.
+They are cut into records without chemistry, streamed but for outputs, and counted with the standard library
+only (npz: numpy), so that a workflow can count the rows of a large file while it is parsed. What a row means
+chemically is decided in `prerelax.molecules.molecule`.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from prerelax.molecules.program_files import gaussian_input, orca_input, output_file
 from prerelax.molecules.row import InputFileError, RecordFile, Row, open_text
 from prerelax.molecules.structure_files import npz_file, sdf_file, xyz_file
 from prerelax.molecules.tables import BLANK, count_unquoted_lines, csv_file, smi_file, unquoted
@@ -87,4 +88,9 @@ _READERS: dict[str, Callable[[Path], RecordFile[str] | RecordFile[list[str]]]] =
     ".xyz": xyz_file,
     ".extxyz": xyz_file,
     ".npz": npz_file,
+    ".log": output_file,
+    ".out": output_file,
+    ".gjf": gaussian_input,
+    ".com": gaussian_input,
+    ".inp": orca_input,
 }

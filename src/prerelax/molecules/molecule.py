@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
 from prerelax.molecules.graph import (
+    bonded_matrix,
     mapped_smiles,
     mol_from_mapped_smiles,
     parsed_smiles,
@@ -23,6 +24,7 @@ from prerelax.molecules.input_files import Row, read_rows
 from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import Status
 from prerelax.molecules.topology import COVALENT_RADII_ANG
+from prerelax.molecules.units import contradicted_bonds, in_another_unit
 
 SAME_SPOT_ANG = 0.4
 """Two atoms closer than this are an input error (the shortest bond there is, H2, has 0.74 Å)."""
@@ -60,9 +62,10 @@ class _RowError(ValueError):
 
 
 def read_molecules(path: Path, rows: slice | None = None) -> list[Molecule]:
-    """The molecules of a CSV, .smi, SDF or (extended) XYZ file in order: all rows, or a slice counted from 0.
+    """The molecules of a file in order: all rows, or a slice counted from 0.
 
-    CSV needs the columns `id,smiles` and may have `charge,multiplicity`. Ids are kept as text. A row with an
+    It is a CSV, .smi, SDF or (extended) XYZ, an npz, or an input or output of Gaussian or ORCA. CSV needs the
+    column `smiles` and may have `id,charge,multiplicity`. Ids are kept as text. A row with an
     id that an earlier row of the file has (whether or not that one is in the slice) is an `input_error` and
     gets ` (row N)` appended to its id, so that ids are unique. Rows without a name (.smi, SDF, XYZ) are
     called after the file and their number. Raises InputFileError for a file that is missing, empty, of
@@ -206,7 +209,7 @@ def _molecule_despite_its_bonds(row: Row, record: Chem.Mol) -> Molecule:
 
 def _molecule_from_xyz(row: Row) -> Molecule:
     numbers, positions = _atoms_of_frame(row)
-    _require_positions(positions)
+    _require_positions(positions, numbers)
     charge = _integer(row.charge, "charge")
     mol = _mol_of_frame_smiles(row.smiles, numbers, positions)
     if mol is None:
@@ -215,6 +218,8 @@ def _molecule_from_xyz(row: Row) -> Molecule:
                 numbers, positions, charge or 0, _integer(row.multiplicity, "multiplicity")
             )
         except ValueError as error:
+            if problem := in_another_unit(numbers, positions, "its atoms are not bonded"):
+                raise _RowError(problem) from error
             raise _RowError(
                 f"{error}; state the right charge=… (and multiplicity=…) in the comment line, "
                 "or give the molecule as SDF or SMILES"
@@ -304,12 +309,18 @@ def _checked(row: Row, mol: Chem.Mol, positions: NDArray[np.floating] | None = N
         odd = [i + 1 for i, z in enumerate(numbers) if z == 0 or z >= len(COVALENT_RADII_ANG)]
         raise _RowError(f"atom {_listed(odd)} is not an element up to curium (a placeholder such as * or R?)")
     if (n_fragments := len(Chem.GetMolFrags(mol))) > 1:
+        if positions is not None and (
+            problem := in_another_unit(numbers, positions, "its atoms are not bonded")
+        ):
+            raise _RowError(problem)
         raise _RowError(
             f"it consists of {n_fragments} separate fragments; a row is one molecule, so give the fragment "
             "that is meant (a salt without its counter-ion, with its charge)"
         )
     if positions is not None:
         _require_positions(positions)
+        if problem := contradicted_bonds(bonded_matrix(mol), numbers, positions):
+            raise _RowError(problem)
     charge = _consistent_charge(row, mol)
     multiplicity = _consistent_multiplicity(row, mol, int(numbers.sum()) - charge)
     return Molecule(
@@ -361,7 +372,7 @@ def _integer(text: str, name: str) -> int | None:
     return int(value)
 
 
-def _require_positions(positions: NDArray[np.floating]) -> None:
+def _require_positions(positions: NDArray[np.floating], numbers: NDArray[np.integer] | None = None) -> None:
     odd = np.flatnonzero(~np.isfinite(positions).all(axis=1)) + 1
     if len(odd):
         raise _RowError(f"the coordinates of atoms {_listed(odd.tolist())} are not numbers")
@@ -369,7 +380,9 @@ def _require_positions(positions: NDArray[np.floating]) -> None:
     distances[np.tril_indices(len(positions))] = np.inf
     i, j = np.unravel_index(np.argmin(distances), distances.shape)
     if distances[i, j] < SAME_SPOT_ANG:
-        raise _RowError(f"atoms {i + 1} and {j + 1} are {distances[i, j]:.2f} Å apart, almost on one spot")
+        problem = f"atoms {i + 1} and {j + 1} are {distances[i, j]:.2f} Å apart"
+        otherwise = "" if numbers is None else in_another_unit(numbers, positions, problem)
+        raise _RowError(otherwise or f"{problem}, almost on one spot")
 
 
 def _listed(indices: list[int]) -> str:

@@ -71,6 +71,10 @@ def _sdf_fields(lines: list[str]) -> dict[str, str]:
 _KEY_VALUE = re.compile(r"""([A-Za-z_]\w*)\s*=\s*("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
 
 
+_CHARGE_AND_MULTIPLICITY = re.compile(r"\s*(-?\d+)[\s,]+([1-9]\d*)\s*")
+"""A comment line of two whole numbers, as Gaussian and xtb's tools write it."""
+
+
 def xyz_file(path: Path) -> RecordFile[list[str]]:
     return RecordFile(_xyz_records(path), _xyz_row)
 
@@ -116,6 +120,8 @@ def _xyz_row(number: int, name: str, frame: list[str]) -> Row:
     if not frame[0].strip().isdigit():
         return Row(number, "xyz", name, "\n".join(frame))
     info = _info(_comment(frame))
+    if two := _CHARGE_AND_MULTIPLICITY.fullmatch(_comment(frame)):
+        info = {"charge": two[1], "multiplicity": two[2]}
     return Row(
         number,
         "xyz",
