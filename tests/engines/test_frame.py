@@ -1,5 +1,6 @@
 """What every engine says of itself, and the frame of their calculators."""
 
+import errno
 import subprocess
 import sys
 
@@ -50,6 +51,16 @@ class Scripted(EngineCalculator):
         (SCFError("no convergence"), "scf_failed", "the script: no convergence"),
         (InputError("no such\nelement"), "scf_failed", "the script: no such element"),
         (KeyError("x"), "unknown_error", "the script: KeyError: 'x'"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "unknown_error",
+            "device for temporary files; make",
+        ),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            "unknown_error",
+            "the script: OSError: .*Input/output error",
+        ),
         ((np.nan, np.zeros((3, 3))), "scf_failed", "not numbers"),
         ((0.0, np.full((3, 3), np.inf)), "scf_failed", "not numbers"),
     ],

@@ -25,8 +25,8 @@ from prerelax.comparison.comparison import compare
 from prerelax.comparison.verdict import VERIFIED, Agreement, Verdict, sha256_of_comparison
 from prerelax.engines import engine_named
 from prerelax.errors import UserError
-from prerelax.molecules.graph import connectivity_unchanged
 from prerelax.molecules.status import PROCEED
+from prerelax.molecules.stereo import changes
 from prerelax.records.atomic_write import write_text_atomically
 from prerelax.records.record import Record
 from prerelax.records.shard import ShardError, read_shard
@@ -137,21 +137,27 @@ def _contradictions(row: Record) -> Iterator[str]:
 
 
 def _isomers(verdict: Verdict, relaxed: Sequence[Record]) -> None:
-    """Compare bonds of relaxed geometries with their molecules', and with what the rows say of them."""
+    """Compare bonds and stereochemistry of relaxed geometries with the molecules and with what rows say."""
     for row in relaxed:
         if row.status not in PROCEED or not row.smiles or row.connectivity_unchanged is None:
             continue
         where = f"target {row.target}, start {row.start}, row {row.id!r}"
         verdict.n_geometries += 1
         try:
-            unchanged = connectivity_unchanged(row.smiles, row.numbers, row.positions)
+            found = changes(row.smiles, row.positions, row.start_positions)
         except ValueError as error:
             verdict.problems.append(f"{where}: {error}")
             continue
-        verdict.n_other_bonds += not unchanged
-        if unchanged != row.connectivity_unchanged:
-            said = "the molecule's bonds" if row.connectivity_unchanged else "other bonds"
-            verdict.problems.append(f"{where}: the row speaks of {said}, its geometry has others")
+        verdict.n_other_bonds += bool(found.bonds)
+        verdict.n_other_stereo += bool(found.stereo)
+        said = {"bonds": row.connectivity_unchanged, "stereochemistry": row.stereo_unchanged is not False}
+        for what, changed in (("bonds", found.bonds), ("stereochemistry", found.stereo)):
+            if changed and said[what]:
+                verdict.problems.append(f"{where}: its row does not say that {what} changed: {found}")
+            elif not changed and not said[what]:
+                verdict.problems.append(
+                    f"{where}: its row speaks of changed {what}, which its geometry has not"
+                )
 
 
 def _comparison(verdict: Verdict, campaign: Campaign, results: Path, n_shards: int) -> None:

@@ -1,7 +1,9 @@
 """The frame of every engine's calculator: what is checked before, named when it fails, and kept after."""
 
+import errno
 from abc import abstractmethod
 from collections.abc import Iterable
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 import numpy as np
@@ -85,6 +87,9 @@ class EngineCalculator(Calculator):
             return EngineError("scf_failed", f"linear algebra failed at this geometry: {words}")
         if isinstance(error, CalculationFailed | InputError | SCFError):
             return EngineError("scf_failed", f"{self.program}: {words}")
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            words = f"{error.strerror} for temporary files; make room in {gettempdir()}, or set TMPDIR"
+            return EngineError("unknown_error", f"{self.program}: {words}")
         return EngineError("unknown_error", f"{self.program}: {type(error).__name__}: {words}")
 
     def close(self) -> None:

@@ -75,6 +75,12 @@ class CheapSurface:
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         """At the positions `x` [3 n_atoms] in Å."""
         self.n_gradients += 1
+        energy, gradient = self._evaluated(x)
+        if not (np.isfinite(energy) and np.isfinite(gradient).all()):
+            raise EngineError("unknown_error", f"{self.name} gives no numbers at this geometry")
+        return energy, gradient
+
+    def _evaluated(self, x: Vector) -> tuple[float, Vector]:
         positions = x.reshape(-1, 3)
         if self.name not in XTB:
             if self._forcefield is None:
