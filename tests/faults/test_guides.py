@@ -21,7 +21,6 @@ def relaxed(**options: Any) -> Any:
     return relax_molecule(METHANOL.numbers, POSITIONS, 0, 1, relaxation)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["two-level", "bfgs-hessian"])
 @pytest.mark.parametrize("cheap_level", ["gfn1", "mmff94"])
 @pytest.mark.parametrize("failure", FAILURES)

@@ -99,12 +99,14 @@ class _Mmff94:
     ) -> None:
         from rdkit.Chem import rdForceFieldHelpers
 
+        from prerelax.molecules.graph import conformer_at
         from prerelax.molecules.perception import perceived_molecule
 
         try:
             molecule = perceived_molecule(numbers, positions, charge, multiplicity)
         except ValueError as error:
             raise EngineError("forcefield_unavailable", f"MMFF94 needs bonds: {error}") from error
+        molecule.AddConformer(conformer_at(positions), assignId=True)
         properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
         if properties is None:
             raise EngineError("forcefield_unavailable", "MMFF94 has no atom type for one of the atoms")
