@@ -30,6 +30,15 @@ class PathsEvaluated(NamedTuple):
     """only every N-th geometry of a path"""
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def part(kind: type[Model], /, *parts: BaseModel, **more: object) -> Model:
+    """What a step of a study is told: the fields that it shares with `parts`, and `more`."""
+    said = {name: value for each in parts for name, value in vars(each).items() if name in kind.model_fields}
+    return kind.model_validate(said | more)
+
+
 @dataclass(frozen=True)
 class StudyFigure:
     """A figure of a study: `figures/NAME.png`, .pdf and .csv, and the command that draws it."""

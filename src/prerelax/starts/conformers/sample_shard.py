@@ -4,10 +4,9 @@ import hashlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict, cast
 
 import numpy as np
 from rdkit import Chem
@@ -17,6 +16,7 @@ from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.options import Device, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, refusal
 from prerelax.diffusion.samplers import sample as denoised
+from prerelax.engines.workers import Line
 from prerelax.errors import UserError
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.perception import perceived_molecule
@@ -235,68 +235,22 @@ def _generator(name: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
-class _FoundLine(TypedDict):
-    positions: list[list[float]]
-    energy_ev: float
-    converged: bool
-    fmax_ev_ang: float
-
-
-class _OutcomeLine(TypedDict):
+def _outcome_line(outcome: Outcome) -> Line:
     """What the journal keeps of an outcome."""
-
-    status: Status
-    message: str
-    conformers: list[_FoundLine]
-    counts: dict[str, int]
-    accepted: list[float]
-    exchanged: list[float]
-    wall_s: float
-
-
-def _outcome_line(outcome: Outcome) -> _OutcomeLine:
-    return {
-        "status": outcome.status,
-        "message": outcome.message,
-        "conformers": [
-            {
-                "positions": found.positions.tolist(),
-                "energy_ev": found.energy_ev,
-                "converged": found.converged,
-                "fmax_ev_ang": found.fmax_ev_ang,
-            }
-            for found in outcome.conformers
-        ],
-        "counts": outcome.counts,
-        "accepted": outcome.accepted,
-        "exchanged": outcome.exchanged,
-        "wall_s": outcome.wall_s,
+    conformers = [{**vars(found), "positions": found.positions.tolist()} for found in outcome.conformers]
+    return {name: value for name, value in vars(outcome).items() if name != "record"} | {
+        "conformers": conformers
     }
 
 
-def _kept_outcome(record: Record, line: Mapping[str, object] | None) -> Outcome | None:
+def _kept_outcome(record: Record, line: Line | None) -> Outcome | None:
     """An outcome that the journal kept; None where its line holds none that fits."""
+    if line is None:
+        return None
     try:
-        outcome = None if line is None else _outcome_from_line(record, cast(_OutcomeLine, line))
+        found = [Found(**{**each, "positions": np.array(each["positions"])}) for each in line["conformers"]]
+        outcome = Outcome(record=record, **{**line, "conformers": found})
     except (KeyError, TypeError, ValueError):
         return None
-    shape = (len(record.numbers), 3)
-    fits = outcome is not None and all(found.positions.shape == shape for found in outcome.conformers)
+    fits = all(each.positions.shape == (len(record.numbers), 3) for each in found)
     return outcome if fits else None
-
-
-def _outcome_from_line(record: Record, line: _OutcomeLine) -> Outcome:
-    conformers = [
-        Found(np.array(f["positions"]), f["energy_ev"], f["converged"], f["fmax_ev_ang"])
-        for f in line["conformers"]
-    ]
-    return Outcome(
-        record,
-        line["status"],
-        line["message"],
-        conformers,
-        line["counts"],
-        line["accepted"],
-        line["exchanged"],
-        line["wall_s"],
-    )

@@ -9,7 +9,7 @@ from prerelax.campaign.config import Campaign
 from prerelax.campaign.section import EMBEDDING
 from prerelax.engines.level import Level
 from prerelax.settings import Settings
-from prerelax.studies.study import Study, target_complaints
+from prerelax.studies.study import Study, part, target_complaints
 
 Step = Annotated[int, Field(ge=1)]
 Kelvin = Annotated[float, Field(gt=0)]
@@ -87,37 +87,14 @@ class BoltzmannStudy(Settings, Study):
         if self.minima not in (EMBEDDING, *campaign.starts):
             yield f"studies.boltzmann.minima: {self.minima} is not among the starts"
 
-    @property
-    def chosen(self) -> Molecules:
-        """Which molecules the chains are of."""
-        return Molecules(molecules=self.molecules)
-
     def repeated_step(self, model: str, step: int, scheme: Scheme) -> RepeatedStep:
         """The chains of one step; `model` is a name or folder."""
-        return RepeatedStep(
-            model=model,
-            step=step,
-            repeats=self.repeats,
-            burn_in=self.burn_in,
-            every=self.every,
-            scheme=scheme,
-            seed=self.seed,
-        )
+        return part(RepeatedStep, self, model=model, step=step, scheme=scheme)
 
     def metropolis(self, level: Level, temperature_k: float) -> Metropolis:
         """The chains at one temperature."""
-        return Metropolis(
-            level=level,
-            temperatures_k=[temperature_k],
-            proposals=self.proposals,
-            burn_in=self.proposals_burn_in,
-            seed=self.seed,
-        )
-
-    @property
-    def compared(self) -> Compared:
-        """What the figures are made from."""
-        return Compared(steps=self.steps, control=self.control, temperatures_k=self.temperatures_k)
+        chain = {"temperatures_k": [temperature_k], "burn_in": self.proposals_burn_in}
+        return part(Metropolis, self, level=level, **chain)
 
 
 KEYS = {"boltzmann": BoltzmannStudy}

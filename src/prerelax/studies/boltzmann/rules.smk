@@ -1,5 +1,7 @@
 # One denoising step repeated, against Metropolis Monte Carlo: a job for each step and for each temperature.
 
+from prerelax.studies.boltzmann.config import Compared, Molecules
+from prerelax.studies.study import part
 from prerelax.studies.boltzmann.files import (
     energy_files,
     metropolis_files,
@@ -29,7 +31,7 @@ rule boltzmann_molecules:
     conda:
         ENVIRONMENT
     params:
-        settings=lambda wildcards: as_json(boltzmann.chosen),
+        settings=lambda wildcards: as_json(part(Molecules, boltzmann)),
     shell:
         "prerelax study boltzmann molecules {input:q} {output.frames:q}"
         " --settings {params.settings:q} > {log:q} 2>&1"
@@ -143,7 +145,7 @@ rule boltzmann_figures:
     params:
         chains=BOLTZMANN,
         folder=subpath(output[0], parent=True),
-        settings=lambda wildcards: as_json(boltzmann.compared),
+        settings=lambda wildcards: as_json(part(Compared, boltzmann)),
     shell:
         "prerelax study boltzmann figures {params.chains:q} {params.folder:q}"
         " --settings {params.settings:q} > {log:q} 2>&1"

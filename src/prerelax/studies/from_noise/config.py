@@ -11,7 +11,7 @@ from pydantic import Field
 from prerelax.campaign.data_path import DataPath
 from prerelax.campaign.section import Name
 from prerelax.settings import Settings
-from prerelax.studies.study import Study, StudyFigure, StudyFiles
+from prerelax.studies.study import Study, StudyFigure, StudyFiles, part
 
 Sampler = Literal["ddpm", "itp", "as", "jt"]
 Limit = Annotated[int, Field(ge=1)]
@@ -90,7 +90,7 @@ class FromNoiseStudy(Settings, Study):
             "generation",
             ["from-noise", "shares", folder],
             everything,
-            DrawnRuns(runs=self.sampled, pictures=self.pictures),
+            part(DrawnRuns, self, runs=self.sampled),
             "validity, uniqueness, novelty",
             "from_noise/report/generation.rst",
             category,
@@ -101,7 +101,7 @@ class FromNoiseStudy(Settings, Study):
                 f"generation_limits_{name}",
                 ["from-noise", "limits", folder],
                 everything,
-                DrawnRuns(runs=[each for each in self.sampled if each[0] == name], pictures=self.pictures),
+                part(DrawnRuns, self, runs=[each for each in self.sampled if each[0] == name]),
                 f"limit on iterations, {name}",
                 "from_noise/report/generation_limits.rst",
                 category,
@@ -112,7 +112,7 @@ class FromNoiseStudy(Settings, Study):
                 f"generated_{name}_{run}",
                 ["from-noise", "pictures", folder],
                 [table],
-                DrawnRuns(runs=[(name, run)], pictures=self.pictures),
+                part(DrawnRuns, self, runs=[(name, run)]),
                 f"pictures, {name}, {run}",
                 "from_noise/report/generated.rst",
                 category,
@@ -121,18 +121,8 @@ class FromNoiseStudy(Settings, Study):
 
     def sample(self, compositions: str, run: str, first: int) -> SampleSettings:
         """The molecules of a run that one job makes, from number `first` on."""
-        return SampleSettings(
-            model=self.runs[run].model,
-            sampler=self.runs[run].sampler,
-            like=self.compositions[compositions].like,
-            molecules=self.compositions[compositions].molecules,
-            first=first,
-            at_most=self.shard_size,
-            max_iterations=self.runs[run].max_iterations,
-            limits=self.limits,
-            seed=self.seed,
-            batch_size=self.batch_size,
-        )
+        parts = (self, self.runs[run], self.compositions[compositions])
+        return part(SampleSettings, *parts, first=first, at_most=self.shard_size)
 
 
 KEYS = {"from_noise": FromNoiseStudy}

@@ -13,7 +13,7 @@ from prerelax.campaign.section import EMBEDDING, Name
 from prerelax.engines.level import EngineName, Level
 from prerelax.relaxation.settings import Only, SinglePoints
 from prerelax.settings import Settings
-from prerelax.studies.study import Study, StudyFigure, StudyFiles
+from prerelax.studies.study import Study, StudyFigure, StudyFiles, part
 
 Methods = Annotated[list[str], Field(min_length=1)]
 
@@ -123,16 +123,11 @@ class RelaxationStudy(Settings, Study):
         """
         again = [name for names in self.repeats.values() for name in names]
         wanted = {"methods": [*self.methods, *again, *self.serial], **self.comparisons}
-        return {
-            table: TableSettings(
-                reference=self.reference,
-                inputs={
-                    name: [m for m in dict.fromkeys(methods) if f"{m}-{name}" in starts]
-                    for name in self.inputs
-                },
-            )
-            for table, methods in wanted.items()
-        }
+        tables = {}
+        for table, methods in wanted.items():
+            made = {n: [m for m in dict.fromkeys(methods) if f"{m}-{n}" in starts] for n in self.inputs}
+            tables[table] = TableSettings(reference=self.reference, inputs=made)
+        return tables
 
     def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
         def figure(
@@ -147,20 +142,14 @@ class RelaxationStudy(Settings, Study):
             path = f"{results}/relaxation/{table}.csv"
             yield figure(f"relaxation_{name}", ["figure", path], [path], settings, name)
         for name in self.inputs if self.drawn_by else []:
-            drawing = DrawingSettings(
-                reference=self.reference, input=name, methods=self.methods, by=self.drawn_by
-            )
+            drawing = part(DrawingSettings, self, input=name, by=self.drawn_by)
             words = ["drawings", results, methods]
             yield figure(f"relaxation_drawings_{name}", words, [methods], drawing, f"molecules, {name}")
         if self.energies:
             starts = self.rows_evaluated(files.campaign)
             inputs = [f"{results}/relaxation_energies/{start}/{files.shards[0]}.extxyz" for start in starts]
-            energies = EnergySettings(
-                reference=self.reference,
-                input=self.energies.input,
-                methods=self.energy_methods,
-                level=self.energies.name,
-            )
+            said = {"methods": self.energy_methods, "level": self.energies.name}
+            energies = part(EnergySettings, self, self.energies, **said)
             words = ["energies", results]
             yield figure("relaxation_energies", words, inputs, energies, "energies above the minimum")
         if self.curves:
@@ -170,19 +159,14 @@ class RelaxationStudy(Settings, Study):
 
     def _from_tables(self) -> dict[str, tuple[str, FigureSettings]]:
         """By their names the figures that are drawn from a table, and the name of that table."""
-        kinds: list[FigureKind] = ["ratios", "bins", "sizes", "seconds"]
-        figures = {
-            kind: FigureSettings(
-                kind=kind,
-                methods=self.methods,
-                repeats=self.repeats if kind == "bins" else {},
-                serial=self.serial if kind == "seconds" else [],
-            )
-            for kind in kinds
-        }
+        more: dict[str, dict[str, object]] = {"ratios": {}, "sizes": {}}
+        more |= {"bins": {"repeats": self.repeats}, "seconds": {"serial": self.serial}}
         if self.predicting:
-            figures["steps"] = FigureSettings(kind="steps", methods=self.predicting)
-        drawn = {str(name): ("methods", settings) for name, settings in figures.items()}
+            more["steps"] = {"methods": self.predicting}
+        drawn = {
+            kind: ("methods", part(FigureSettings, **{"kind": kind, "methods": self.methods, **said}))
+            for kind, said in more.items()
+        }
         for name, methods in self.comparisons.items():
             drawn[f"bins_{name}"] = (name, FigureSettings(kind="bins", methods=methods))
         return drawn
@@ -230,11 +214,9 @@ class RelaxationStudy(Settings, Study):
             yield f"studies.relaxation.energies.input: {self.energies.input} is not among the inputs"
         elif self.energies:
             for method in self.energies.methods or ():
-                if f"{method}-{self.energies.input}" not in starts:
-                    yield (
-                        "studies.relaxation.energies.methods: there is no start "
-                        f"{method}-{self.energies.input}"
-                    )
+                start = f"{method}-{self.energies.input}"
+                if start not in starts:
+                    yield f"studies.relaxation.energies.methods: there is no start {start}"
 
 
 KEYS = {"relaxation": RelaxationStudy}
