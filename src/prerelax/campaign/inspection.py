@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.handing_on import own_models
@@ -140,7 +139,7 @@ def _keeps_rows(stage: Stage) -> bool:
     return stage.kind not in ("displaced", "diffused")
 
 
-def _unfit(frames: Path, n_rows: int | None, *, expected: Mapping[str, Any] | None) -> Unfit | None:
+def _unfit(frames: Path, n_rows: int | None, *, expected: Mapping[str, object] | None) -> Unfit | None:
     from prerelax.records.seal import ShardError, refusal_path, summary_of
 
     note = refusal_path(frames)
@@ -172,7 +171,7 @@ def _difference(text: str, expected_text: str) -> str:
     return ", ".join(dict.fromkeys(_in_words(name, made, expected) for name in differing))
 
 
-def _in_words(name: str, made: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+def _in_words(name: str, made: Mapping[str, object], expected: Mapping[str, object]) -> str:
     if is_digest(name):
         return "another model"
     if name == "criteria" or (name == "fmax_ev_ang" and "criteria" in {*made, *expected}):
@@ -180,7 +179,7 @@ def _in_words(name: str, made: Mapping[str, Any], expected: Mapping[str, Any]) -
     return f"{name} {json.dumps(made.get(name))}, not {json.dumps(expected.get(name))}"
 
 
-def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, Any] | None:
+def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, object] | None:
     """What the rows of a stage say where they are made today; None where that cannot be known here."""
     if stage.kind == "embed":
         return _of_embedding(campaign.seed)
@@ -197,11 +196,11 @@ def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, Any] | Non
         return None  # its program or its model is not here
 
 
-def _of_embedding(seed: int) -> dict[str, Any]:
+def _of_embedding(seed: int) -> dict[str, object]:
     return {"verb": "embed", "method": "ETKDGv3", "seed": seed}
 
 
-def _settings_of(part: Start | Target) -> dict[str, Any] | None:
+def _settings_of(part: Start | Target) -> dict[str, object] | None:
     match part:
         case EmbedAgainStart():
             return _of_embedding(part.seed)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 import yte
@@ -30,7 +29,7 @@ def read_profile(folder: Path) -> Profile:
     path = folder / "config.yaml"
     try:
         text = path.read_text()
-        said: Any = yte.process_yaml(text, require_use_yte=True)
+        said = yte.process_yaml(text, require_use_yte=True)
         variables = (yaml.safe_load(text) or {}).get("__variables__", {})
         threads = {str(rule): int(n) for rule, n in said.get("set-threads", {}).items()}
         groups = said.get("groups", {})
@@ -50,6 +49,6 @@ def read_profile(folder: Path) -> Profile:
     )
 
 
-def _whole(variables: dict[str, Any], name: str) -> int | None:
+def _whole(variables: dict[str, object], name: str) -> int | None:
     value = variables.get(name)
     return value if isinstance(value, int) else None

@@ -10,7 +10,7 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
@@ -23,12 +23,12 @@ RUNNING = "PRERELAX_RUNNING"
 class Running(NamedTuple):
     """What a job takes from the call of Snakemake that it belongs to."""
 
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     n_rows: int | None
     """rows of the input; None where nobody counted them yet"""
 
 
-def keep_config(config: Mapping[str, Any], path: Path) -> None:
+def keep_config(config: Mapping[str, object], path: Path) -> None:
     """Write the config to `path`, with versions in comments."""
     packages = ("prerelax", "snakemake")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
@@ -37,24 +37,24 @@ def keep_config(config: Mapping[str, Any], path: Path) -> None:
     write_text_atomically(path, head + text)
 
 
-def hand_to_jobs(config: Mapping[str, Any], n_rows: int) -> None:
+def hand_to_jobs(config: Mapping[str, object], n_rows: int) -> None:
     """Put the campaign into this process's environment, which Snakemake's jobs inherit."""
-    campaigns: dict[str, Any] = json.loads(os.environ.get(RUNNING, "{}"))
-    campaigns[str(config.get("campaign"))] = Running(_plain(config), n_rows)
+    campaigns = json.loads(os.environ.get(RUNNING, "{}"))
+    campaigns[str(config.get("campaign"))] = (_plain(config), n_rows)
     os.environ[RUNNING] = json.dumps(campaigns)
 
 
-def running_campaign(config: Mapping[str, Any]) -> Running:
+def running_campaign(config: Mapping[str, object]) -> Running:
     """The campaign that this job belongs to, whatever its config's file says by now.
 
     Several campaigns run in one call as modules of a workflow: there the name in `config` tells which.
     """
-    campaigns: dict[str, tuple[dict[str, Any], int]] = json.loads(os.environ[RUNNING])
+    campaigns: dict[str, tuple[dict[str, object], int]] = json.loads(os.environ[RUNNING])
     only, *others = campaigns.values()
     return Running(*(campaigns[str(config.get("campaign"))] if others else only))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Mappings and lists of whatever class as YAML's own."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ase import Atoms
 
@@ -72,10 +72,12 @@ class NeuralForceField(EngineCalculator):
 
     def energy_and_forces(self, atoms: Atoms, changes: list[str]) -> tuple[float, Forces]:
         from prerelax.networks.batch import make_batch
+        from prerelax.networks.energy import EnergyNetwork
 
         if self.charge or self.multiplicity != 1:
             raise EngineError("input_error", "a neural force field knows neutral closed-shell molecules only")
-        network: Any = self.model.network
+        network = self.model.network
+        assert isinstance(network, EnergyNetwork)
         centre = atoms.positions.mean(axis=0)
         energies, forces = network.energies_and_forces(
             make_batch([atoms.numbers], [atoms.positions - centre])

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,7 +173,7 @@ def _embedded_again(record: Record, seed: int, start: str) -> Record:
     began = perf_counter()
     mol = mol_from_mapped_smiles(record.smiles)
     geometry, message = _embedded_in_time(mol, seed + record.conformer)
-    changes: dict[str, Any] = {"start": start, "message": message, "settings": _settings(seed)}
+    changes: dict[str, object] = {"start": start, "message": message, "settings": _settings(seed)}
     changes |= {"status": "embed_failed"} if geometry is None else {"positions": geometry}
     return record.after_stage(start, perf_counter() - began, **changes)
 

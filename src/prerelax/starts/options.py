@@ -1,6 +1,6 @@
 """How the starts are made: options that the command line and a campaign's YAML share. Imports no torch."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -66,7 +66,7 @@ class DiffuseOptions(SamplerOptions):
     )
 
     @property
-    def sampling(self) -> dict[str, Any]:
+    def sampling(self) -> dict[str, object]:
         """The options that were given, as rows keep them, the models' names left out."""
         return self.model_dump(
             include=set(DiffuseOptions.model_fields) - {"model", "epoch"}, exclude_none=True

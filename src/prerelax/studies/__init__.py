@@ -55,7 +55,7 @@ def rule_files(studies: Mapping[str, Study]) -> list[str]:
     return [str(file) for file in files if asked and file.exists()]
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """The JSON schema of a campaign config with its studies, for editors."""
     studies = _model()
     whole = create_model(

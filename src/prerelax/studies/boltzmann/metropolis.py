@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
 from prerelax.errors import UserError
+from prerelax.reading import read_arrays
 from prerelax.records.atomic_write import write_atomically
 from prerelax.starts.conformers.replica_exchange import acceptance_probability
 
@@ -124,15 +123,15 @@ def save_chain(path: Path, chain: Chain) -> None:
         "wall_s": chain.wall_s,
         "generator": chain.generator.bit_generator.state,
     }
-    arrays: dict[str, Any] = {
-        "positions": chain.positions,
-        "energies_ev": np.array(chain.energies_ev),
-        "scalars": np.array(json.dumps(scalars)),
-    }
 
     def write(part: Path) -> None:
         with part.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(
+                file,
+                positions=chain.positions,
+                energies_ev=np.array(chain.energies_ev),
+                scalars=np.array(json.dumps(scalars)),
+            )
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
@@ -141,10 +140,10 @@ def save_chain(path: Path, chain: Chain) -> None:
 def load_chain(path: Path) -> Chain | None:
     """The chain kept at `path`; None where there is none or the file is not whole."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            scalars = json.loads(str(arrays["scalars"]))
-            positions, energies = arrays["positions"], arrays["energies_ev"].tolist()
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile):
+        arrays = read_arrays(path)
+        scalars = json.loads(str(arrays["scalars"]))
+        positions, energies = arrays["positions"], arrays["energies_ev"].tolist()
+    except (KeyError, ValueError):
         return None
     bits = np.random.PCG64()
     bits.state = scalars.pop("generator")

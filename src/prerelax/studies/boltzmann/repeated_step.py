@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -220,6 +220,6 @@ class _NoPrediction(Network):
         return torch.zeros_like(batch.positions)
 
 
-def _off_diagonal(values: NDArray[Any]) -> Tensor:
+def _off_diagonal(values: NDArray[np.floating]) -> Tensor:
     """[n (n - 1)] in the order of a batch's pairs."""
     return torch.from_numpy(values[~np.eye(len(values), dtype=bool)])

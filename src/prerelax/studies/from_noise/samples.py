@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.errors import UserError
+from prerelax.reading import read_arrays
 from prerelax.records.atomic_write import write_atomically
 
 
@@ -69,17 +68,19 @@ def joined(parts: Sequence[Samples]) -> Samples:
             first.limits.tolist(),
         ):
             raise UserError("samples of other models, samplers or limits cannot be joined")
-    arrays: dict[str, Any] = {
+    own = ("limits", "positions_at_limits", "seconds", "model", "sampler")
+    arrays = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in vars(first)
-        if name not in ("limits", "positions_at_limits", "seconds", "model", "sampler")
+        if name not in own
     }
     at_limits = np.concatenate([part.positions_at_limits for part in parts], axis=1)
+    seconds = sum(part.seconds for part in parts)
     return Samples(
         **arrays,
         limits=first.limits,
         positions_at_limits=at_limits,
-        seconds=sum(part.seconds for part in parts),
+        seconds=seconds,
         model=first.model,
         sampler=first.sampler,
     )
@@ -98,16 +99,12 @@ def write_samples(path: Path, samples: Samples) -> None:
 
 def read_samples(path: Path) -> Samples:
     """Read samples. Raises UserError for a file that does not hold any."""
+    found = read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found: dict[str, Any] = {name: arrays[name] for name in Samples.__dataclass_fields__}
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        arrays = {name: found[name] for name in Samples.__dataclass_fields__}
+    except KeyError as error:
         raise UserError(
             f"{path}: holds no samples ({error}); run `prerelax study from-noise sample`"
         ) from error
-    scalars: dict[str, Any] = {
-        "seconds": float(found.pop("seconds")),
-        "model": str(found.pop("model")),
-        "sampler": str(found.pop("sampler")),
-    }
-    return Samples(**found, **scalars)
+    seconds, model, sampler = (arrays.pop(name) for name in ("seconds", "model", "sampler"))
+    return Samples(**arrays, seconds=float(seconds), model=str(model), sampler=str(sampler))

@@ -87,7 +87,7 @@ def chosen_inputs(table: pd.DataFrame, input_name: str, by: str) -> pd.DataFrame
     known = counted(table)
     part = known[(known.input == input_name) & (known.method == by) & known.ratio.notna()]
     part = part.astype({"ratio": float}).sort_values("ratio")
-    picks: list[Any] = []
+    picks: list[object] = []
     for quantile in QUANTILES:
         rest = part.drop(picks)
         if len(rest):
