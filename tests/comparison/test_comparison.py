@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from prerelax.campaign.baseline import Baseline
 from prerelax.comparison.comparison import MMFF94, compare, read_comparison
+from prerelax.comparison.ends import COUNTED
 from prerelax.comparison.pairs import OWN_LEVEL, ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import read_relaxations
 from prerelax.comparison.summary import summarise
@@ -50,13 +51,13 @@ def test_savings_and_deltas(tmp_path: Path) -> None:
         ],
     )
     a, b = rows["a", "edm-n50"], rows["b", "edm-n50"]
-    assert (a["pair"], a["baseline_n_steps"], a["baseline_n_gradients"]) == ("counted", "19", "20")
+    assert (a["pair"], a["baseline_n_steps"], a["baseline_n_gradients"]) == ("deeper", "19", "20")
     assert float(a["gradients_saved_percent"]) == 50.0
     assert float(a["steps_saved_percent"]) == pytest.approx(100 * 10 / 19, abs=1e-4)
     assert float(a["delta_kcal_mol"]) == -1.0
     assert float(a["start_above_minimum_kcal_mol"]) == 1.0
     assert float(b["gradients_saved_percent"]) == -100.0
-    assert float(b["delta_kcal_mol"]) == 2.0
+    assert (b["pair"], float(b["delta_kcal_mol"])) == ("higher", 2.0)
     own = rows["a", "mmff94"]
     assert (own["pair"], own["gradients_saved_percent"], own["delta_kcal_mol"]) == ("baseline", "", "")
 
@@ -65,7 +66,7 @@ def test_baseline_without_steps_counts_by_gradients_only(tmp_path: Path) -> None
     rows = compared(tmp_path, [relaxed("a", "mmff94", 0), relaxed("a", "edm-n50", 3)])
     row = rows["a", "edm-n50"]
     assert (row["pair"], row["steps_saved_percent"], row["gradients_saved_percent"]) == (
-        "counted",
+        "same",
         "",
         "-300",
     )
@@ -111,7 +112,7 @@ def test_a_fallback_start_counts_when_its_relaxation_converged(tmp_path: Path) -
     records.append(relaxed("a", "edm", 2, status="fallback", fallback="no S, it says", residual_ang=None))
     records.append(relaxed("b", "edm", 3, residual_ang=0.0123))
     rows = compared(tmp_path, records)
-    assert rows["a", "edm"]["pair"] == "counted"
+    assert rows["a", "edm"]["pair"] == "same"
     assert [rows[m, "edm"]["fallback"] for m in "ab"] == ["no S, it says", ""]
     assert [rows[m, "edm"]["residual_ang"] for m in "ab"] == ["", "0.0123"]
     summary = pd.read_csv(tmp_path / "summary.csv").set_index(["start", "subset"])
@@ -131,7 +132,7 @@ def test_a_start_of_the_targets_own_level_saves_nothing(tmp_path: Path) -> None:
     assert (rows["a", "gfn2"]["pair"], rows["a", "gfn2"]["n_gradients"]) == (OWN_LEVEL, "13")
     assert not rows["a", "gfn2"]["gradients_saved_percent"]
     ion = rows["b", "edm"]
-    assert (ion["pair"], ion["n_gradients"], ion["n_gradients_of_start"]) == ("counted", "13", "12")
+    assert (ion["pair"], ion["n_gradients"], ion["n_gradients_of_start"]) == ("same", "13", "12")
     assert float(ion["gradients_saved_percent"]) == pytest.approx(100 * 2 / 15, abs=1e-4)
     summary = pd.read_csv(tmp_path / "summary.csv").set_index(["start", "subset"])
     saved = summary["gradients_saved_percent_median"]
@@ -157,10 +158,10 @@ def test_a_baseline_at_one_target_is_compared_with_all_of_its_level(tmp_path: Pa
     frame = read_comparison(tmp_path / "comparison.csv")
     pairs = frame.groupby(["target", "start"], observed=True)["pair"].first().to_dict()
     assert pairs == {
-        ("gfn2", "edm"): "counted",
+        ("gfn2", "edm"): "same",
         ("gfn2", "mmff94"): "baseline",
-        ("quick", "edm"): "counted",
-        ("quick", "mmff94"): "counted",
+        ("quick", "edm"): "same",
+        ("quick", "mmff94"): "same",
         ("slow", "mmff94"): "baseline",
     }
     summary = pd.read_csv(tmp_path / "summary.csv").set_index(["target", "start", "subset"])
@@ -205,21 +206,28 @@ def test_conformers_are_pairs_of_their_own(tmp_path: Path) -> None:
     assert (row["n_counted"], row["n_molecules"], row["gradients_saved_percent_median"]) == (2, 1, 65.0)
 
 
-def test_same_basin_and_the_papers_filter(tmp_path: Path) -> None:
+def test_same_minimum_and_the_papers_filters(tmp_path: Path) -> None:
     deltas = [0.0, -0.19, 0.21, -4.0, 5.0]
     records = [relaxed(f"{i}", "mmff94", 9) for i in range(5)]
     records += [relaxed(f"{i}", "edm", i, energy_ev=-10 + delta * KCAL_MOL) for i, delta in enumerate(deltas)]
     compare(tmp_path / "comparison.csv", write_campaign(tmp_path, records))
     summary = pd.read_csv(tmp_path / "summary.csv")
     edm = summary[summary["start"] == "edm"].set_index("subset")
-    assert edm["n_counted"].to_dict() == {"no fallback": 5, "all": 5, "same basin": 2, "within 0.2 eV": 4}
+    assert edm["n_counted"].to_dict() == {
+        "no fallback": 5,
+        "all": 5,
+        "same minimum": 3,
+        "within 0.2 kcal/mol": 2,
+        "within 0.2 eV": 4,
+    }
     assert edm["gradients_saved_percent_median"].to_dict() == {
         "no fallback": 70.0,
         "all": 70.0,
-        "same basin": 85.0,
+        "same minimum": 80.0,
+        "within 0.2 kcal/mol": 85.0,
         "within 0.2 eV": 75.0,
     }
-    assert (edm.loc["all", "n_deeper_minimum"], edm.loc["all", "n_higher_minimum"]) == (1, 2)
+    assert (edm.loc["all", "n_deeper_minimum"], edm.loc["all", "n_higher_minimum"]) == (1, 1)
 
 
 def test_wall_time_of_every_stage(tmp_path: Path) -> None:
@@ -252,7 +260,7 @@ def test_ids_and_messages_stay_text(tmp_path: Path) -> None:
     compare(tmp_path / "comparison.csv", write_campaign(tmp_path, records))
     frame = read_comparison(tmp_path / "comparison.csv")
     assert frame["id"].tolist() == frame["message"].tolist() == 2 * ODD_IDS
-    assert frame["pair"].tolist() == ["baseline"] * len(ODD_IDS) + ["counted"] * len(ODD_IDS)
+    assert frame["pair"].tolist() == ["baseline"] * len(ODD_IDS) + ["same"] * len(ODD_IDS)
     plain = pd.read_csv(tmp_path / "comparison.csv", dtype={"id": str}, keep_default_na=False)
     assert plain["id"].tolist() == 2 * ODD_IDS
 
@@ -390,10 +398,10 @@ def test_every_row_is_counted_or_left_out(baselines: list[Record], others: list[
         return record.converged is True and record.connectivity_unchanged is not False
 
     counted = {r.id for r in others if good(r) and r.id in by_id and good(by_id[r.id])}
-    found = frame[(frame["start"] == "edm") & (frame["pair"] == "counted")]
+    found = frame[(frame["start"] == "edm") & frame["pair"].isin(COUNTED)]
     assert set(found["id"]) == counted
     assert found["gradients_saved_percent"].notna().all()
-    assert frame[frame["pair"] != "counted"]["gradients_saved_percent"].isna().all()
+    assert frame[~frame["pair"].isin(COUNTED)]["gradients_saved_percent"].isna().all()
     summary = summarise(frame, "mmff94")
     whole = summary[summary["subset"] == "all"]
     assert (whole["n_rows"] == whole["n_counted"] + whole["n_left_out"]).all()
@@ -401,8 +409,15 @@ def test_every_row_is_counted_or_left_out(baselines: list[Record], others: list[
     assert (left_out == whole["n_left_out"]).all()
 
 
+WATER_FRAME = (
+    '3\nProperties=species:S:1:pos:R:3 pbc="F F F"\n'
+    "O 0.00000000 0.00000000 0.00000000\nH 0.96000000 0.00000000 0.00000000\n"
+    "H -0.24000000 0.93000000 0.0000000\n"
+)
+
+
 def test_a_hundred_thousand_rows_in_seconds(tmp_path: Path) -> None:
-    """Shards of 5 000 rows, given as what `compare` reads of them: the table beside the frames."""
+    """Shards of 5 000 rows, given as what `compare` reads of them: the table and the geometries."""
     folders = [tmp_path / "relaxed" / "gfn2" / start for start in ("mmff94", "edm")]
     one = as_table([relaxed("0", "mmff94", 9)])
     for folder in folders:
@@ -415,7 +430,7 @@ def test_a_hundred_thousand_rows_in_seconds(tmp_path: Path) -> None:
                 table.column_names.index("start"), "start", pa.array([folder.name] * 5000)
             )
             write_table(folder / f"{shard:04d}.parquet", table)
-            (folder / f"{shard:04d}.extxyz").write_text("not read")
+            (folder / f"{shard:04d}.extxyz").write_text(5000 * WATER_FRAME)
     began = time.process_time()
     compare(tmp_path / "comparison.csv", folders, n_shards=10)
     assert time.process_time() - began < 10

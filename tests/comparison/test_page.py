@@ -20,6 +20,7 @@ from prerelax.campaign.config import load_campaign
 from prerelax.campaign.handing_on import compared_with
 from prerelax.comparison.comparison import compare
 from prerelax.comparison.page import write_page
+from prerelax.comparison.verdict import Agreement, Verdict, sha256_of_comparison
 from prerelax.records.record import Record
 from prerelax.records.shard import write_shard
 
@@ -144,6 +145,21 @@ def test_never_an_empty_page(tmp_path: Path, changes: dict[str, Any], failed: li
     assert said in first_screen(page)
     assert "molecule-00003" in page.read_text()
     assert ("not converged alike" in page.read_text()) == (changes is LOOSER)
+
+
+def test_the_verdict_of_this_comparison_alone(tmp_path: Path) -> None:
+    results = results_of(tmp_path, 2)
+    assert "Not verified" in write_page(results).read_text()
+    verdict = Verdict("trial", at="today", comparison_sha256=sha256_of_comparison(results))
+    verdict.computed_again["gfn2"] = Agreement(n=20, energy_ev=2e-6)
+    verdict.write(results)
+    assert "20 rows computed again agree to 2.0e-06 eV" in write_page(results).read_text()
+    verdict.problems += ["gfn2: row 3 is gone", "more"]
+    verdict.write(results)
+    assert "found on today: gfn2: row 3 is gone and 1 more" in write_page(results).read_text()
+    with (results / "comparison.csv").open("a") as file:
+        file.write("\n")
+    assert "Not verified" in write_page(results).read_text()
 
 
 def test_one_molecule(tmp_path: Path) -> None:

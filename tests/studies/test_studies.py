@@ -118,14 +118,14 @@ def test_speedup_over_training(results: Path, tmp_path: Path) -> None:
     table = training_speedup(comparison_of(folders, Baseline(start="mmff94")), "mmff94", checkpoints)
     median = table.set_index(["epoch", "subset"])["steps_saved_percent_median"]
     assert median[4, "all"] == pytest.approx(50)
-    assert median[4, "same basin"] == pytest.approx((50 + 20) / 2)  # b ended 3 kcal/mol higher
+    assert median[4, "within 0.2 kcal/mol"] == pytest.approx((50 + 20) / 2)  # b ended 3 kcal/mol higher
     assert median[4, "within 0.2 eV"] == pytest.approx(50)
     assert np.isnan(median[8, "all"])
     assert table.set_index(["epoch", "subset"]).loc[(8, "all"), "left_out"] == "skipped"
     assert set(table["paper_percent"]) == {40.0}
     figure, data = draw_speedup(table)
     text = save_with_numbers(figure, data, table[["epoch", "subset"]], tmp_path / "figures/speedup")
-    assert "same basin" in text
+    assert "within 0.2 kcal/mol" in text
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {
         f"speedup{end}" for end in (".pdf", ".png", ".csv", "_numbers.csv")
     }

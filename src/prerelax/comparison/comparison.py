@@ -16,13 +16,16 @@
 - `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`: of the same molecule's relaxation from the
   baseline at this target; where the baseline has a target of its own and this one's level is the same, at
   that one.
-- `pair`: `counted`, `baseline` for the baseline's own rows, `not compared` where there is no baseline, or why
-  the pair is left out: the relaxation's status (`not_converged`, `skipped`, `scf_failed`, ...), `connectivity
-  changed` (a broken molecule is no speedup), `target's own level` (the start was made at it, so it saves
-  nothing), the same of the baseline (`baseline not_converged`, ...) or `no baseline row`.
+- `pair`: of a counted pair where it ended beside the baseline: in the `same` minimum, a `deeper` or a
+  `higher` one, or `undecided` (`prerelax.comparison.ends`); `baseline` for the baseline's own rows, `not
+  compared` where there is no baseline, or why the pair is left out: the relaxation's status
+  (`not_converged`, `skipped`, `scf_failed`, ...), `connectivity changed` (a broken molecule is no speedup),
+  `target's own level` (the start was made at it, so it saves nothing), the same of the baseline (`baseline
+  not_converged`, ...) or `no baseline row`.
 - Filled for counted pairs only: `gradients_saved_percent` = 100·(1 - n_gradients/baseline_n_gradients),
   `steps_saved_percent` (the papers' number; empty where the baseline needs 0 steps), `delta_kcal_mol` =
-  E(relaxed from this start) - E(relaxed from the baseline), negative where this start's minimum is deeper.
+  E(relaxed from this start) - E(relaxed from the baseline), negative where this start's minimum is deeper;
+  `rmsd_baseline_ang` between the two ends, heavy atoms and hydrogens not on carbon, equivalent atoms matched.
 - `start_above_minimum_kcal_mol`: energy of the start above the minimum that it relaxed to itself.
 - `rmsd_ang`, `rmsd_symmetry_ang`: between start and relaxed geometry; with equivalent atoms matched.
 - `connectivity_unchanged`: whether the relaxed geometry has the molecule's bonds.
@@ -89,6 +92,7 @@ _FIRST_COLUMNS = (
     "gradients_saved_percent",
     "start_above_minimum_kcal_mol",
     "delta_kcal_mol",
+    "rmsd_baseline_ang",
     "rmsd_ang",
     "rmsd_symmetry_ang",
     "connectivity_unchanged",

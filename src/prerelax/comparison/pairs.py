@@ -10,19 +10,20 @@ from ase import units
 from numpy.typing import NDArray
 
 from prerelax.campaign.baseline import Baseline
-from prerelax.comparison.relaxed_shards import BEFORE
+from prerelax.comparison.ends import rmsd_of_ends, where_ended
+from prerelax.comparison.relaxed_shards import BEFORE, NOT_COMPARED
 from prerelax.errors import UserError
 from prerelax.records.shard import ShardError
 
 KCAL_MOL = units.kcal / units.mol
 """eV"""
 
-COUNTED = "counted"
 BASELINE = "baseline"
 UNPAIRED = "not compared"
 """A relaxation of a campaign without a baseline."""
 OWN_LEVEL = "target's own level"
 """Why a start made at the target's level is no pair: what it saves there it has spent there before."""
+_FINE = ""
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -55,11 +56,13 @@ class _Relaxations:
 def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
     """One row per relaxation of `table` (from `read_relaxations`), with its baseline beside it.
 
-    A pair is "counted" where both relaxations converged and kept their molecule's bonds; otherwise `pair`
-    says why not: the relaxation's own status first, then the baseline's. A relaxation from the baseline
-    itself has the pair "baseline", or its status. Numbers that compare two relaxations are filled for counted
-    pairs only, so that no average over a column takes in a pair that is left out. Columns as
-    `prerelax.comparison.comparison` documents them, except that numbers are not rounded.
+    A pair counts where both relaxations converged and kept their molecule's bonds: `pair` then says where
+    this one ended beside the baseline's, `same`, `deeper`, `higher` or `undecided`
+    (`prerelax.comparison.ends`); otherwise why it does not count: the relaxation's own status first, then the
+    baseline's. A relaxation from the baseline itself has the pair "baseline", or its status. Numbers that
+    compare two relaxations are filled for counted pairs only, so that no average over a column takes in a
+    pair that is left out. Columns as `prerelax.comparison.comparison` documents them, except that numbers are
+    not rounded.
 
     Raises ComparisonError for rows that occur twice, or where no row at all comes from `baseline`. None:
     there is none, and nothing is compared.
@@ -70,9 +73,14 @@ def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
     pair = _pair_reasons(rows, mate)
     if baseline is None:
         pair[np.isin(pair, (f"no {BASELINE} row", OWN_LEVEL))] = UNPAIRED
-    counted = pair == COUNTED
+    counted = pair == _FINE
     energy, start_energy = rows.energy_ev, _floats(table, "start_energy_ev")
     of_baseline = _of_mate(rows.n_gradients, mate)
+    delta = np.where(counted, (energy - _of_mate(energy, mate)) / KCAL_MOL, np.nan)
+    left = _floats(table, "energy_left_kcal_mol")
+    apart = np.full(len(pair), np.nan)
+    apart[counted] = rmsd_of_ends(table, np.flatnonzero(counted), mate[counted])
+    pair[counted] = where_ended(delta, left, _of_mate(left, mate), apart)[counted]
     numbers = {
         "n_gradients": rows.n_gradients,
         "baseline_n_steps": _of_mate(rows.n_steps, mate),
@@ -81,13 +89,14 @@ def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
         "steps_saved_percent": _saved_percent(rows.n_steps, mate, counted),
         "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted),
         "start_above_minimum_kcal_mol": np.where(rows.converged, (start_energy - energy) / KCAL_MOL, np.nan),
-        "delta_kcal_mol": np.where(counted, (energy - _of_mate(energy, mate)) / KCAL_MOL, np.nan),
+        "delta_kcal_mol": delta,
+        "rmsd_baseline_ang": apart,
         "wall_s_before": rows.wall_s - np.nan_to_num(_floats(table, "wall_s_relax")),
         "wall_s_total": rows.wall_s,
     }
     baseline_status = rows.status[mate] if len(mate) else rows.status.copy()
     baseline_status[mate < 0] = None
-    result = {name: table[name] for name in table.column_names if name not in ("settings", "start_settings")}
+    result = {name: table[name] for name in table.column_names if name not in NOT_COMPARED}
     result |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
     result["baseline_status"] = pa.array(baseline_status, pa.string())
     result["pair"] = pa.array(pair, pa.string())
@@ -189,17 +198,17 @@ def _baseline_rows(rows: _Relaxations) -> Codes:
 def _pair_reasons(rows: _Relaxations, mate: Codes) -> NDArray[np.object_]:
     own = _own_reasons(rows)
     pair = own.copy()
-    fine = own == COUNTED
+    fine = own == _FINE
     pair[fine & rows.is_baseline] = BASELINE
     pair[fine & (mate < 0)] = f"no {BASELINE} row"
-    of_baseline = fine & (mate >= 0) & (own[mate] != COUNTED)
+    of_baseline = fine & (mate >= 0) & (own[mate] != _FINE)
     pair[of_baseline] = [f"{BASELINE} {reason}" for reason in own[mate[of_baseline]]]
     return pair
 
 
 def _own_reasons(rows: _Relaxations) -> NDArray[np.object_]:
-    """[n_rows] why a relaxation can't be half of a pair, COUNTED where it can."""
-    reasons = np.full(len(rows.key), COUNTED, dtype=object)
+    """[n_rows] why a relaxation can't be half of a pair, _FINE where it can."""
+    reasons = np.full(len(rows.key), _FINE, dtype=object)
     counts = np.isfinite(rows.n_steps) & np.isfinite(rows.n_gradients)
     reasons[~counts] = "counts missing"
     reasons[rows.is_own_level] = OWN_LEVEL

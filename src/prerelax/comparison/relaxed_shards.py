@@ -17,6 +17,9 @@ from prerelax.records.shard import read_shard
 BEFORE = "wall_s_before_"
 """Prefix of a column with the seconds of one stage before the relaxation, by the stage's name."""
 
+NOT_COMPARED = ("settings", "start_settings", "shard", "frame")
+"""Columns of `read_relaxations` that say where a row comes from; the comparison has none of them."""
+
 _COLUMNS = [*(name for name, column in COLUMNS.items() if column.compared), "n_atoms"]
 _NULL_IF_ABSENT = {
     name: TABLE_SCHEMA.field(name).type for name, column in COLUMNS.items() if column.absent_before
@@ -72,15 +75,22 @@ def read_relaxations(
     Columns are the scalars of `prerelax.records.record.Record` under their names, with its units, except for
     the seconds: `wall_s_relax` of the relaxation, null where the row never came to it, and one column
     `wall_s_before_<stage>` for each stage before. `level` and `optimizer` are those of the settings, null on
-    rows that were not relaxed; `n_gradients_of_start` are gradients at that level which made the start. Reads
-    the Parquet table beside each shard, and the frames only where that table is missing. Raises ShardError
+    rows that were not relaxed; `n_gradients_of_start` are gradients at that level which made the start;
+    `shard` and `frame` say where the geometry is. Reads the Parquet table beside each shard, and the frames
+    only where that table is missing. Raises ShardError
     where a file is missing, is no shard, holds rows that were never meant for a target, or another number of
     rows than `expected` of it.
     """
     files = shard_files(inputs, n_shards)
-    tables = [_with_names_of_shard(_read_whole(file, expected or {}), file) for file in files]
+    tables = [_of_file(_with_names_of_shard(_read_whole(file, expected or {}), file), file) for file in files]
     tables = [_with_seconds(_with_level(table)) for table in tables or [as_table([]).select(_COLUMNS)]]
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+
+
+def _of_file(table: pa.Table, shard: Path) -> pa.Table:
+    name = pa.array([str(shard)] * table.num_rows, pa.string()).dictionary_encode()
+    table = table.append_column("shard", name)
+    return table.append_column("frame", pa.array(range(table.num_rows), pa.int32()))
 
 
 def _read_whole(shard: Path, expected: Mapping[Path, int]) -> pa.Table:

@@ -3,9 +3,10 @@
 `summary.csv`, columns:
 
 - `target`, `level`, `optimizer`, `start`, `subset`: `no fallback`: counted pairs whose start was made as
-  asked for, the headline; `all` counted pairs, starts made by a fallback included; `same basin`: those
-  without fallback whose minima differ by at most 0.2 kcal/mol, as paper E's text says; `within 0.2 eV`: paper
-  E's code filters 0.2 eV instead. The baseline has the subset `all` only: its own converged relaxations.
+  asked for, the headline; `all` counted pairs, starts made by a fallback included; `same minimum`: those
+  without fallback whose `pair` is `same`; `within 0.2 kcal/mol` and `within 0.2 eV`: those whose energies
+  differ by no more, as paper E's text and its code filter. The baseline has the subset `all` only: its own
+  converged relaxations.
 - `n_rows` relaxations asked for, `n_finished` of them converged, `n_gradients_spent` on all of them, failures
   included; `n_counted` pairs in this subset, of `n_molecules` molecules; `n_left_out` of
   all pairs, and by reason in the columns `left_out_<reason>` at the end (n_rows = n_counted of `all` +
@@ -22,7 +23,8 @@
   summed over the counted pairs; a molecule is relaxed on one core.
 - `n_gradients_median`, `n_steps_median` and the baseline's over the same pairs; `n_gradients_cheap_median`.
 - `start_above_minimum_kcal_mol_median`, `_mean`: of the start above its own relaxed minimum.
-- `delta_kcal_mol_median`, `n_deeper_minimum` (delta below -0.2 kcal/mol), `n_higher_minimum` (above +0.2).
+- `delta_kcal_mol_median`, `n_same_minimum`, `n_deeper_minimum`, `n_higher_minimum`, `n_undecided_minimum`: by
+  `pair`.
 - `rmsd_ang_median`, `rmsd_symmetry_ang_median`; `wall_s_before_median`, `wall_s_relax_median`,
   `wall_s_total_median`.
 - `share_start_meets_<criterion>`, `share_meets_<criterion>`: of all rows that say so, the share whose start
@@ -36,13 +38,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prerelax.comparison.pairs import BASELINE, COUNTED, KCAL_MOL, UNPAIRED
+from prerelax.comparison.ends import COUNTED, SAME
+from prerelax.comparison.pairs import BASELINE, KCAL_MOL, UNPAIRED
 from prerelax.comparison.statistics import distribution, paired_p, per_molecule, times_fewer
 
-SAME_BASIN_KCAL_MOL = 0.2
+PAPER_TEXT_FILTER_KCAL_MOL = 0.2
 PAPER_CODE_FILTER_KCAL_MOL = 0.2 / KCAL_MOL
-NO_FALLBACK, ALL, SAME_BASIN = "no fallback", "all", "same basin"
-WITHIN_CODE_FILTER = "within 0.2 eV"
+NO_FALLBACK, ALL, SAME_MINIMUM = "no fallback", "all", "same minimum"
+WITHIN_TEXT_FILTER, WITHIN_CODE_FILTER = "within 0.2 kcal/mol", "within 0.2 eV"
 
 CRITERIA = ("loose", "default", "tight")
 """Gaussian's, from the first to the strictest"""
@@ -81,7 +84,12 @@ def is_baseline(relaxations: pd.DataFrame, start: str, baseline: str) -> bool:
 
     At another target of the same level the baseline's start may be compared with itself.
     """
-    return start == baseline and not (relaxations["pair"] == COUNTED).any()
+    return start == baseline and not is_counted(relaxations).any()
+
+
+def is_counted(relaxations: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows are a pair whose saving counts."""
+    return relaxations["pair"].isin(COUNTED)
 
 
 def groups(comparison: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -101,12 +109,12 @@ def as_asked(relaxations: pd.DataFrame) -> pd.DataFrame:
 
 def usable(relaxations: pd.DataFrame) -> pd.DataFrame:
     """Relaxations that are half of a counted pair, or a baseline that could be; all without a baseline."""
-    return relaxations[relaxations["pair"].isin((COUNTED, BASELINE, UNPAIRED))]
+    return relaxations[relaxations["pair"].isin((*COUNTED, BASELINE, UNPAIRED))]
 
 
-def same_basin(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Counted pairs whose two minima differ by at most SAME_BASIN_KCAL_MOL."""
-    return pairs[pairs["delta_kcal_mol"].abs() <= SAME_BASIN_KCAL_MOL]
+def same_minimum(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Counted pairs that ended in one minimum."""
+    return pairs[pairs["pair"] == SAME]
 
 
 def usable_everywhere(relaxations: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
@@ -129,7 +137,8 @@ def _subsets(relaxations: pd.DataFrame, whole_only: bool) -> Iterator[tuple[str,
     alone = as_asked(counted)
     yield NO_FALLBACK, alone
     yield ALL, counted
-    yield SAME_BASIN, same_basin(alone)
+    yield SAME_MINIMUM, same_minimum(alone)
+    yield WITHIN_TEXT_FILTER, alone[alone["delta_kcal_mol"].abs() <= PAPER_TEXT_FILTER_KCAL_MOL]
     yield WITHIN_CODE_FILTER, alone[alone["delta_kcal_mol"].abs() <= PAPER_CODE_FILTER_KCAL_MOL]
 
 
@@ -140,7 +149,7 @@ def _summary_row(
     left_out = {
         str(reason): int(n)
         for reason, n in pairs.items()
-        if n and reason not in (COUNTED, BASELINE, UNPAIRED)
+        if n and reason not in (*COUNTED, BASELINE, UNPAIRED)
     }
     row: dict[str, Any] = {
         "target": target,
@@ -165,8 +174,8 @@ def _summary_row(
     row |= _against_baseline(counted)
     row |= {f"{name}_median": _median(counted[name]) for name in _MEDIANS}
     row["start_above_minimum_kcal_mol_mean"] = counted["start_above_minimum_kcal_mol"].mean()
-    row["n_deeper_minimum"] = int((counted["delta_kcal_mol"] < -SAME_BASIN_KCAL_MOL).sum())
-    row["n_higher_minimum"] = int((counted["delta_kcal_mol"] > SAME_BASIN_KCAL_MOL).sum())
+    for word in COUNTED:
+        row[f"n_{word}_minimum"] = int((counted["pair"] == word).sum())
     row |= _shares(relaxations)
     return row | {f"left_out_{reason.replace(' ', '_')}": n for reason, n in left_out.items()}
 
@@ -179,7 +188,7 @@ def _said(relaxations: pd.DataFrame, column: str) -> str:
 
 def _against_baseline(counted: pd.DataFrame) -> dict[str, float]:
     """Sums over the counted pairs, molecule by molecule."""
-    pairs = counted[counted["pair"] == COUNTED]
+    pairs = counted[is_counted(counted)]
     own, other = (per_molecule(pairs[name], pairs["id"]) for name in ("n_gradients", "baseline_n_gradients"))
     ratio, low, high = times_fewer(own, other)
     hours = (pairs["baseline_wall_s_total"] - pairs["wall_s_total"]).sum() / 3600
@@ -225,7 +234,7 @@ _HEADINGS = (
     "pairs",
     "gradients saved / %",
     "with fallbacks",
-    "same basin",
+    "same minimum",
     "times fewer",
     "gradients",
     "steps",
@@ -236,10 +245,10 @@ _HEADINGS = (
 _LEGEND = """\
 pairs: counted of all asked for. saved: median against the baseline, conformers of a molecule averaged, and
 its 95 % interval (none below 8 molecules), of starts made as asked for; then of all, those made by a fallback
-included; then of pairs whose minima agree to 0.2 kcal/mol (how many). times fewer: the baseline's gradients
+included; then of pairs that ended in one minimum (how many). times fewer: the baseline's gradients
 over the start's, both summed over the pairs, and the 95 % interval. gradients, steps, seconds, and the energy
-of the start above its own minimum in kcal/mol: medians. deeper/higher: minima more than 0.2 kcal/mol
-below/above the baseline's."""
+of the start above its own minimum in kcal/mol: medians. deeper/higher: pairs that ended in a minimum below or
+above the baseline's."""
 
 
 def summary_text(summary: pd.DataFrame, baseline: str | None) -> str:
@@ -273,7 +282,7 @@ def _target_block(target: str, summary: pd.DataFrame) -> str:
 
 def _line(subsets: Mapping[str, Mapping[Any, Any]]) -> tuple[str, ...]:
     whole = subsets[ALL]
-    alone, same = subsets.get(NO_FALLBACK, whole), subsets.get(SAME_BASIN)
+    alone, same = subsets.get(NO_FALLBACK, whole), subsets.get(SAME_MINIMUM)
     spent = alone if alone["n_counted"] else whole
     return (
         whole["start"],

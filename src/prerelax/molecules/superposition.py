@@ -19,7 +19,7 @@ def rmsd(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
 
     Unweighted, proper rotations only (Kabsch 1976), as both papers align.
     """
-    return float(_rmsds(np.asarray(a, dtype=float)[None], np.asarray(b, dtype=float))[0])
+    return float(rmsds(np.asarray(a, dtype=float)[None], np.asarray(b, dtype=float)[None])[0])
 
 
 def symmetric_rmsd(molecule: Chem.Mol, a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
@@ -30,7 +30,7 @@ def symmetric_rmsd(molecule: Chem.Mol, a: NDArray[np.floating], b: NDArray[np.fl
     """
     mappings = molecule.GetSubstructMatches(molecule, uniquify=False, maxMatches=MAX_SYMMETRY_MATCHES)
     orders = np.array([range(len(a)), *mappings], dtype=int)
-    return float(_rmsds(np.asarray(a, dtype=float)[orders], np.asarray(b, dtype=float)).min())
+    return float(rmsds(np.asarray(a, dtype=float)[orders], np.asarray(b, dtype=float)[None]).min())
 
 
 def superimposed(mobile: NDArray[np.floating], fixed: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -44,13 +44,13 @@ def superimposed(mobile: NDArray[np.floating], fixed: NDArray[np.floating]) -> N
     return moved
 
 
-def _rmsds(many: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.float64]:
-    """RMSD [k] of geometries [k, n_atoms, 3] to one [n_atoms, 3]."""
-    many = many - many.mean(axis=1, keepdims=True)
-    one = one - one.mean(axis=0)
-    covariance = np.swapaxes(many, 1, 2) @ one
+def rmsds(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`rmsd` [k] of geometries [k, n_atoms, 3] to as many others, or to one [1, n_atoms, 3]."""
+    a = a - a.mean(axis=1, keepdims=True)
+    b = b - b.mean(axis=1, keepdims=True)
+    covariance = np.swapaxes(a, 1, 2) @ b
     overlap = np.linalg.svd(covariance, compute_uv=False)
     overlap[:, 2] *= np.sign(np.linalg.det(covariance)) + (np.linalg.det(covariance) == 0)
-    squares = (many**2).sum(axis=(1, 2)) + (one**2).sum() - 2 * overlap.sum(axis=1)
-    distances: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0) / len(one))
+    squares = (a**2).sum(axis=(1, 2)) + (b**2).sum(axis=(1, 2)) - 2 * overlap.sum(axis=1)
+    distances: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0) / a.shape[1])
     return distances

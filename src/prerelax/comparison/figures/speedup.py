@@ -21,9 +21,16 @@ from prerelax.comparison.figures.style import (
     start_colours,
     title,
 )
-from prerelax.comparison.pairs import COUNTED
 from prerelax.comparison.statistics import FEWEST, Distribution, distribution
-from prerelax.comparison.summary import NO_FALLBACK, SAME_BASIN, as_asked, groups, is_baseline, same_basin
+from prerelax.comparison.summary import (
+    NO_FALLBACK,
+    SAME_MINIMUM,
+    as_asked,
+    groups,
+    is_baseline,
+    is_counted,
+    same_minimum,
+)
 
 MAX_POINTS = 500
 LOWEST_PERCENT = -100.0
@@ -33,7 +40,7 @@ _ROW_MM = 11.0
 
 @in_house_style
 def speedup(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFrame]:
-    """Figure and the statistics behind it: gradients saved per start, of all pairs and of the same basin.
+    """Figure and the statistics behind it: gradients saved per start, of all pairs and within one minimum.
 
     Starts made by a fallback are drawn hollow and counted in none of the numbers. Below 8 molecules there is
     no interval: the molecules are seen.
@@ -52,7 +59,7 @@ def speedup(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFra
     figure = new_figure(DOUBLE_COLUMN_MM, sum(heights) + 6)
     data = []
     for part, target in zip(stacked(figure, heights), targets, strict=True):
-        pairs = {start: rows[rows["pair"] == COUNTED] for each, start, rows in others if each == target}
+        pairs = {start: rows[is_counted(rows)] for each, start, rows in others if each == target}
         data += _draw_target(part.subplots(), target, pairs, colours, baseline)
     marked = any(len(rows) > len(as_asked(rows)) for _, _, rows in others)
     figure.legend(
@@ -91,7 +98,7 @@ def _draw_target(
     data = []
     for place, (start, rows) in enumerate(pairs.items()):
         alone = as_asked(rows)
-        subsets = {NO_FALLBACK: (place - 0.16, alone), SAME_BASIN: (place + 0.22, same_basin(alone))}
+        subsets = {NO_FALLBACK: (place - 0.16, alone), SAME_MINIMUM: (place + 0.22, same_minimum(alone))}
         _draw_fallbacks(axes, place - 0.18, rows.drop(alone.index)["gradients_saved_percent"], left)
         for subset, (height, counted) in subsets.items():
             numbers = distribution(counted["gradients_saved_percent"], counted["id"])
@@ -158,7 +165,7 @@ def _draw_molecules(axes: Axes, height: float, values: pd.Series, colour: str, l
 def _keys(with_fallbacks: bool) -> list[Line2D]:
     keys = [
         Line2D([], [], ls="", marker="o", ms=4.5, mfc=GREY, mec=INK, mew=0.7, label="median"),
-        Line2D([], [], ls="", marker="o", ms=3.5, mfc="white", mec=INK, mew=0.7, label="same basin"),
+        Line2D([], [], ls="", marker="o", ms=3.5, mfc="white", mec=INK, mew=0.7, label="same minimum"),
         Line2D([], [], color=INK, lw=1, marker="|", ms=4, mew=1.0, label="95 % interval"),
         Line2D([], [], color=LIGHT_GREY, lw=5, solid_capstyle="butt", label="middle half"),
     ]

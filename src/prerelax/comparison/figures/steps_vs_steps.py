@@ -11,6 +11,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from prerelax.comparison.ends import DEEPER, HIGHER
 from prerelax.comparison.figures.style import (
     DOUBLE_COLUMN_MM,
     GREY,
@@ -29,8 +30,7 @@ from prerelax.comparison.figures.style import (
     start_colours,
     wrapped,
 )
-from prerelax.comparison.pairs import COUNTED
-from prerelax.comparison.summary import SAME_BASIN_KCAL_MOL, groups, is_baseline
+from prerelax.comparison.summary import groups, is_baseline, is_counted
 
 MAX_POINTS = 2000
 """Drawn in one panel; of more molecules a random sample, while the median is that of all."""
@@ -75,17 +75,17 @@ def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.
 
 
 def _pairs(starts: dict[str, pd.DataFrame]) -> bool:
-    return any((relaxations["pair"] == COUNTED).any() for relaxations in starts.values())
+    return any(is_counted(relaxations).any() for relaxations in starts.values())
 
 
 def _draw_target(
     part: SubFigure, starts: dict[str, pd.DataFrame], columns: int, colours: dict[str, str], baseline: str
 ) -> list[pd.DataFrame]:
     """Draw the panels of a target; returns the points drawn in each."""
-    points = {start: sample(rows[rows["pair"] == COUNTED], MAX_POINTS) for start, rows in starts.items()}
+    points = {start: sample(rows[is_counted(rows)], MAX_POINTS) for start, rows in starts.items()}
     everything = pd.concat(points.values())
     limit = _limit(everything)
-    kcal_mol_per_mm = _arrow_scale(everything["delta_kcal_mol"])
+    kcal_mol_per_mm = _arrow_scale(_elsewhere(everything)["delta_kcal_mol"].abs())
     area = float(np.clip(8 / np.sqrt(max(map(len, points.values())) + 1), 0.25, 1.8))
     panels = part.subplots(-(-len(starts) // columns), columns, squeeze=False).flat
     for place, (axes, (start, near)) in enumerate(zip(panels, points.items(), strict=False)):
@@ -119,7 +119,7 @@ _SMALL: dict[str, Any] = {"color": GREY, "fontsize": 6, "in_layout": False}
 
 
 def _caption(relaxations: pd.DataFrame) -> str:
-    counted = relaxations[relaxations["pair"] == COUNTED]
+    counted = relaxations[is_counted(relaxations)]
     if counted.empty:
         return f"no pair of {len(relaxations)} counts"
     of_all = f" of {len(relaxations)}" if len(relaxations) > len(counted) else ""
@@ -128,7 +128,7 @@ def _caption(relaxations: pd.DataFrame) -> str:
 
 def _elsewhere(points: pd.DataFrame) -> pd.DataFrame:
     """Pairs that ended in two minima."""
-    return points[points["delta_kcal_mol"].abs() > SAME_BASIN_KCAL_MOL]
+    return points[points["pair"].isin((DEEPER, HIGHER))]
 
 
 def _limit(points: pd.DataFrame) -> float:
@@ -153,9 +153,8 @@ def _draw_points(axes: Axes, points: pd.DataFrame, colour: str, area: float) -> 
     )
 
 
-def _arrow_scale(deltas: pd.Series) -> float:
+def _arrow_scale(sizes: pd.Series) -> float:
     """kcal/mol that a millimetre of arrow stands for, such that hardly any is longer than _LONG_ARROW_MM."""
-    sizes = deltas.abs()[deltas.abs() > SAME_BASIN_KCAL_MOL]
     return (float(sizes.quantile(0.95)) if len(sizes) else 1.0) / _LONG_ARROW_MM
 
 

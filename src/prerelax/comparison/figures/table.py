@@ -7,7 +7,15 @@ from typing import Any
 import pandas as pd
 
 from prerelax.comparison.pairs import BASELINE
-from prerelax.comparison.summary import ALL, NO_FALLBACK, SAME_BASIN, fewer, in_words, left_out_reasons, saved
+from prerelax.comparison.summary import (
+    ALL,
+    NO_FALLBACK,
+    SAME_MINIMUM,
+    fewer,
+    in_words,
+    left_out_reasons,
+    saved,
+)
 
 _STYLE = """\
 body { font: 14px/1.45 system-ui, sans-serif; color: #222; margin: 1.5em; }
@@ -24,11 +32,11 @@ p { max-width: 60em; }
 _EXPLANATION = """\
 Saved: median of 100·(1 − own count / baseline's count) and its 95 % interval (none below 8 molecules), over
 the pairs of relaxations that both converged and kept the molecule's bonds, of starts made as asked for;
-beside it of all, those made by a fallback included. Conformers of a molecule are averaged. Same basin: only
-pairs whose two minima agree to 0.2 kcal/mol. Times fewer: gradients of the baseline over those of the start,
+beside it of all, those made by a fallback included. Conformers of a molecule are averaged. Same minimum: only
+pairs that ended in one. Times fewer: gradients of the baseline over those of the start,
 both summed. Gradients are energy and force evaluations at the target's level, wherever they were spent; steps
 are accepted moves of the optimizer. Start above minimum: energy of the start above the minimum that it
-relaxes to itself. Deeper / higher: minima more than 0.2 kcal/mol below / above the baseline's. Seconds:
+relaxes to itself. Deeper / higher: pairs that ended in a minimum below / above the baseline's. Seconds:
 before (embedding, force field, diffusion, ...) + relaxation. Counts, energies, RMSD and seconds are medians,
 unless said otherwise."""
 
@@ -53,7 +61,7 @@ def displayed(summary: pd.DataFrame) -> pd.DataFrame:
 
 def _line(subsets: dict[str, dict[Any, Any]]) -> dict[str, str]:
     whole = subsets[ALL]
-    alone, same = subsets.get(NO_FALLBACK, whole), subsets.get(SAME_BASIN)
+    alone, same = subsets.get(NO_FALLBACK, whole), subsets.get(SAME_MINIMUM)
     row = alone if alone["n_counted"] else whole
     before, relax = row["wall_s_before_median"], row["wall_s_relax_median"]
     return {
@@ -61,7 +69,7 @@ def _line(subsets: dict[str, dict[Any, Any]]) -> dict[str, str]:
         "pairs counted": f"{whole['n_counted']} of {whole['n_rows']}",
         "gradients saved / %": BASELINE if same is None else saved(alone, "gradients_saved_percent"),
         "fallbacks included / %": "" if same is None else saved(whole, "gradients_saved_percent"),
-        "same basin / %": "" if same is None else saved(same, "gradients_saved_percent"),
+        "same minimum / %": "" if same is None else saved(same, "gradients_saved_percent"),
         "steps saved / %": "" if same is None else saved(alone, "steps_saved_percent"),
         "times fewer gradients, by sums": "" if same is None else fewer(alone),
         "gradients": in_words(row["n_gradients_median"], 1),

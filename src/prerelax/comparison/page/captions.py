@@ -5,12 +5,12 @@ FIGURES = {
     "speedup": (
         "Gradients saved against the baseline: every molecule, the middle half, the median and its 95 "
         "% interval (none below 8 molecules); below, with an open circle, only pairs that ended in "
-        "minima within 0.2 kcal/mol. Hollow grey points are starts made by a fallback; they are in no "
+        "one minimum. Hollow grey points are starts made by a fallback; they are in no "
         "number."
     ),
     "steps_vs_steps": (
         "Optimizer steps against the baseline's; below the diagonal steps were saved. An arrow is the "
-        "energy from the baseline's minimum to this one, where they differ by more than 0.2 kcal/mol."
+        "energy from the baseline's minimum to this one, where they are two."
     ),
     "start_energies": (
         "Energy of each start above the minimum that it relaxes to: molecules, the middle half with "

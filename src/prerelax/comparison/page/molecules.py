@@ -12,7 +12,9 @@ from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from prerelax.campaign.layout import relaxed_folder
+from prerelax.comparison.ends import DEEPER, HIGHER, SAME, UNDECIDED
 from prerelax.comparison.page.methods import Method
+from prerelax.comparison.pairs import BASELINE, UNPAIRED
 from prerelax.records.shard import read_shard
 
 MAX_MOLECULES = 300
@@ -60,13 +62,22 @@ def _molecule(row: dict[Any, Any]) -> dict[str, Any]:
     }
 
 
+_NOTES = {
+    BASELINE: "",
+    UNPAIRED: "",
+    SAME: "",
+    DEEPER: "deeper minimum",
+    HIGHER: "higher minimum",
+    UNDECIDED: "one minimum or two",
+}
+
+
 def _of_method(row: dict[Any, Any], xyz: str | None) -> dict[str, Any]:
-    counts = row["pair"] in ("counted", "baseline", "not compared")
     said = {
         "gradients": _number(row["n_gradients"], 0),
         "saved": _number(row["gradients_saved_percent"], 1),
         "delta": _number(row["delta_kcal_mol"], 2),
-        "note": "" if counts else row["pair"],
+        "note": _NOTES.get(row["pair"], row["pair"]),
         "fallback": row["fallback"] if isinstance(row["fallback"], str) else "",
         "xyz": xyz,
     }

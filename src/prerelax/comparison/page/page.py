@@ -22,8 +22,9 @@ from prerelax.comparison.page.headline_figure import headline_figure
 from prerelax.comparison.page.methods import Method, at_level_of, headline_target, methods_of
 from prerelax.comparison.page.molecules import shown_molecules
 from prerelax.comparison.page.practice import practice_table
-from prerelax.comparison.page.words import headline
+from prerelax.comparison.page.words import headline, verdict_in_words
 from prerelax.comparison.relaxed_shards import BEFORE
+from prerelax.comparison.verdict import Verdict, read_verdict
 from prerelax.records.atomic_write import write_text_atomically
 
 _FILES = files("prerelax.comparison.page")
@@ -53,7 +54,7 @@ def _page(campaign: Campaign, comparison: pd.DataFrame, results: Path) -> str:
     if methods:
         level = at_level_of(methods, headline_target(methods, campaign), campaign)
     parts = [
-        *_first_screen(campaign, level),
+        *_first_screen(campaign, level, read_verdict(results)),
         "<h2>Gradients per molecule, start × optimizer</h2>",
         practice_table(methods),
         *_figures(methods, comparison, campaign),
@@ -62,8 +63,10 @@ def _page(campaign: Campaign, comparison: pd.DataFrame, results: Path) -> str:
     return _html(campaign.campaign, parts)
 
 
-def _first_screen(campaign: Campaign, methods: list[Method]) -> list[str]:
+def _first_screen(campaign: Campaign, methods: list[Method], verdict: Verdict | None) -> list[str]:
     said = headline(methods, campaign)
+    if verdict is not None and not verdict.passed:
+        said.distrust.insert(0, verdict_in_words(verdict))
     parts = [f"<header><p>Campaign {escape(campaign.campaign)}</p><h1>{escape(said.title)}</h1>"]
     parts += [f"<p>{escape(each)}</p>" for each in said.explained[:_MOST_SENTENCES]]
     parts.append("</header>")
@@ -71,6 +74,8 @@ def _first_screen(campaign: Campaign, methods: list[Method]) -> list[str]:
         parts.append(_figure(headline_figure(methods, campaign.baseline.start), captions.HEADLINE))
     if said.distrust:
         parts.append(f"<p><b>What to distrust</b></p><ul class=distrust>{_items(said.distrust)}</ul>")
+    if verdict is None or verdict.passed:
+        parts.append(f"<p class=small>{escape(verdict_in_words(verdict))}</p>")
     return parts
 
 

@@ -10,8 +10,7 @@ from prerelax.campaign.config import Campaign
 from prerelax.comparison.page.methods import Method
 from prerelax.comparison.statistics import FEWEST
 from prerelax.comparison.summary import in_words, left_out_reasons
-
-FAR_KCAL_MOL = 0.2
+from prerelax.comparison.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,19 @@ def headline(methods: list[Method], campaign: Campaign) -> Headline:
     return Headline(f"{words} than {practice.name}", explained, distrust)
 
 
+def verdict_in_words(verdict: Verdict | None) -> str:
+    """What `prerelax verify` found of this comparison."""
+    if verdict is None:
+        return "Not verified: `prerelax verify` accounts for every row and computes some of them again."
+    if verdict.problems:
+        more = f" and {len(verdict.problems) - 1} more" if len(verdict.problems) > 1 else ""
+        return f"`prerelax verify` found on {verdict.at}: {verdict.problems[0]}{more}"
+    again = sum(each.n for each in verdict.computed_again.values())
+    off = max((each.energy_ev for each in verdict.computed_again.values()), default=0.0)
+    computed = f"; {again} rows computed again agree to {off:.1e} eV" if again else ""
+    return f"Verified on {verdict.at}: no row is missing and nothing has changed{computed}."
+
+
 def _criterion(method: Method, campaign: Campaign) -> str:
     target = campaign.targets[method.target]
     if target.criteria is None:
@@ -94,9 +106,11 @@ def _distrust(best: Method, practice: Method, ranked: list[Method]) -> list[str]
         found.append(f"few molecules: {best.alone['n_molecules']}")
     if row["n_deeper_minimum"] or row["n_higher_minimum"]:
         found.append(
-            f"other minima: {row['n_deeper_minimum']} ended more than {FAR_KCAL_MOL} kcal/mol deeper, "
-            f"{row['n_higher_minimum']} higher than {practice.name}"
+            f"other minima: {row['n_deeper_minimum']} ended in a deeper, {row['n_higher_minimum']} in a "
+            f"higher one than {practice.name}"
         )
+    if row["n_undecided_minimum"]:
+        found.append(f"undecided whether in one minimum: {row['n_undecided_minimum']}")
     if row["n_fallback"]:
         n = row["n_fallback"]
         made = "1 start was" if n == 1 else f"{n} starts were"

@@ -11,9 +11,9 @@ from prerelax.comparison.statistics import distribution
 from prerelax.comparison.summary import (
     ALL,
     PAPER_CODE_FILTER_KCAL_MOL,
-    SAME_BASIN,
-    SAME_BASIN_KCAL_MOL,
+    PAPER_TEXT_FILTER_KCAL_MOL,
     WITHIN_CODE_FILTER,
+    WITHIN_TEXT_FILTER,
     usable,
 )
 from prerelax.errors import UserError
@@ -24,7 +24,7 @@ PAPER_STEPS_SAVED_PERCENT = {20: 40.0, 50: 57.0}
 
 FILTERS_KCAL_MOL = {
     ALL: np.inf,
-    SAME_BASIN: SAME_BASIN_KCAL_MOL,
+    WITHIN_TEXT_FILTER: PAPER_TEXT_FILTER_KCAL_MOL,
     WITHIN_CODE_FILTER: PAPER_CODE_FILTER_KCAL_MOL,
 }
 """Which pairs count, by the largest difference of their minima: figure 10, figure 17 as its text and as its
