@@ -79,5 +79,9 @@ def test_one_file_of_several_starts(tmp_path: Path) -> None:
     write_shard(tmp_path / "merged.extxyz", records)
     assert read_relaxations([tmp_path / "merged.extxyz"])["start"].to_pylist() == ["mmff94", "edm"]
     folders = write_campaign(tmp_path, records)
-    apart = read_relaxations(folders).to_pylist()
-    assert read_relaxations([tmp_path / "merged.extxyz"]).to_pylist() == apart
+    apart = read_relaxations(folders)
+    merged = read_relaxations([tmp_path / "merged.extxyz"])
+    assert [Path(shard).name for shard in merged["shard"].to_pylist()] == ["merged.extxyz"] * 2
+    assert (merged["frame"].to_pylist(), apart["frame"].to_pylist()) == ([0, 1], [0, 0])
+    place = ["shard", "frame"]
+    assert merged.drop_columns(place).to_pylist() == apart.drop_columns(place).to_pylist()

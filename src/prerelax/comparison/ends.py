@@ -60,11 +60,12 @@ def rmsd_of_ends(table: pa.Table, rows: NDArray[np.int64], mates: NDArray[np.int
             [shard(which[place])[frames[place]] for place in places[chosen].tolist()]
             for places in (rows, mates)
         )
-        found[chosen] = _distances([smiles[row] for row in rows[chosen].tolist()], of_rows, of_mates)
+        found[chosen] = distances([smiles[row] for row in rows[chosen].tolist()], of_rows, of_mates)
     return found
 
 
-def _distances(smiles: Sequence[str], own: Sequence[Geometry], other: Sequence[Geometry]) -> Floats:
+def distances(smiles: Sequence[str], own: Sequence[Geometry], other: Sequence[Geometry]) -> Floats:
+    """[n] Å between as many pairs of geometries of molecules, as `rmsd_of_ends` says."""
     found = np.full(len(own), np.nan)
     by_size: dict[int, list[int]] = {}
     for place, (a, b) in enumerate(zip(own, other, strict=True)):

@@ -20,8 +20,8 @@ from prerelax.molecules.status import Status
 from prerelax.relaxation.ahead import Ahead, converged, forces_meet, meets, quadratic
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.convergence import Criteria, Meets
-from prerelax.relaxation.first_hessian import first_hessian, model_hessian
-from prerelax.relaxation.force_constants import scaled_force_constants
+from prerelax.relaxation.first_hessian import model_hessian
+from prerelax.relaxation.foresight import Foresight
 from prerelax.relaxation.minimum import (
     KICK_ANG,
     MAX_KICKS,
@@ -164,6 +164,10 @@ class _Run:
             CheapSurface, numbers=self.atoms.numbers, charge=charge, multiplicity=multiplicity
         )
         self.surface = self._surface() if relaxation.chosen_optimizer in WITH_CHEAP_LEVEL else None
+        is_cheap = engine_named(relaxation.engine).is_cheap
+        self._foresight = Foresight(
+            self.atoms.numbers, None if is_cheap else self._surface(), relaxation.force_constant_factors()
+        )
         self.check = relaxation.check_of(len(self.atoms))
         self.curvature: Curvature | None = None
         self.start = self.end = Judged()
@@ -203,7 +207,8 @@ class _Run:
 
     @property
     def n_gradients_cheap(self) -> int:
-        return (self.surface.n_gradients if self.surface else 0) + self._checked_with
+        surface = self.surface.n_gradients if self.surface else 0
+        return surface + self._foresight.n_gradients + self._checked_with
 
     def thermochemistry(self, multiplicity: int) -> dict[str, float] | None:
         """Of the end, where the target's own frequencies are known."""
@@ -255,20 +260,7 @@ class _Run:
             ahead = self._optimizer.ahead()
             if np.isfinite(ahead.fall_ev):
                 return ahead
-        return self._by_cheap_hessian(self.atoms.get_positions(), gradient)
-
-    def _by_cheap_hessian(self, positions: NDArray[np.float64], gradient: NDArray[np.float64]) -> Ahead:
-        """½ gᵀH⁻¹g by the cheap level's force constants, scaled to the target's; at cheap targets Lindh's."""
-        numbers, relaxation = self.atoms.numbers, self.relaxation
-        is_cheap = engine_named(relaxation.engine).is_cheap
-        surface = None if is_cheap else self._surface()
-        first = first_hessian(numbers, positions, surface)
-        self._checked_with += surface.n_gradients if surface else 0
-        hessian = first.matrix
-        factors = relaxation.force_constant_factors()
-        if factors and surface is not None and first.source == surface.name:
-            hessian = scaled_force_constants(hessian, numbers, positions, factors)
-        return quadratic(hessian, gradient, positions)
+        return self._foresight.ahead(self.counter.evaluations)
 
     def look_ahead_at_ends(self) -> None:
         """How far the start and the end are from the minimum, as far as a model tells."""

@@ -24,6 +24,9 @@ HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
 TWO_LEVEL_VERSION = 8
 
+CRITERIA_VERSION = 2
+"""The same for how it is judged whether the criteria of a convergence hold (`foresight`)."""
+
 Optimizer = Literal[
     "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
 ]
@@ -195,7 +198,7 @@ class Relaxation(SinglePoints):
     def _convergence_settings(self) -> dict[str, object]:
         if self.criteria is None:
             return {"fmax_ev_ang": self.fmax_ev_ang}
-        return {"criteria": dataclasses.asdict(self.criteria)}
+        return {"criteria": dataclasses.asdict(self.criteria), "criteria_version": CRITERIA_VERSION}
 
     def force_constant_factors(self) -> dict[str, float]:
         """By which the cheap level's force constants are multiplied; none where the target is cheap too."""

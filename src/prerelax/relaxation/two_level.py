@@ -123,7 +123,7 @@ class TwoLevel(HessianBFGS):
         if self._without is not None or self.surface is None or self.note or len(self.atoms) == 1:
             return unknown
         try:
-            self._take_in()
+            self.take_in()
             minimum = self._corrected_minimum()
         except EngineError:
             return unknown  # the next step says so
@@ -150,14 +150,14 @@ class TwoLevel(HessianBFGS):
 
     def _guided_step(self) -> None:
         assert self.surface is not None
-        self._take_in()
+        self.take_in()
         if self._poor >= POOR_STEPS:
             self._leave_guide(f"{self.surface.name}, which misled {self._poor} times")
             return
         minimum = self._corrected_minimum()
         self.atoms.set_positions(minimum.reshape(-1, 3))
 
-    def _take_in(self) -> None:
+    def take_in(self) -> None:
         """Learn from the gradient at the present geometry, once."""
         assert self.surface is not None
         x = self.atoms.get_positions().ravel()
