@@ -12,8 +12,8 @@ from prerelax.relaxation.convergence import CRITERIA
 from prerelax.relaxation.first_hessian import model_hessian
 from prerelax.relaxation.foresight import Foresight
 from prerelax.relaxation.molecule import relax_molecule
-from prerelax.relaxation.preconditioned import internal_space
 from prerelax.relaxation.optimizers import Evaluation
+from prerelax.relaxation.preconditioned import internal_space
 from prerelax.relaxation.settings import Relaxation
 
 NORMAL = CRITERIA["normal"]
