@@ -22,7 +22,10 @@ class SamplerOptions(Settings):
         "network calls; ddpm, itp, as, jt: MoreRed's samplers. Default: the model's",
     )
     steps: int | None = Field(
-        None, ge=1, description="Step n at which the reverse diffusion is entered. Default: the model's"
+        None,
+        ge=1,
+        description="Step n at which the reverse diffusion is entered; the paper's are 20, 30 and 50. "
+        "Default: the model's",
     )
     calls: int | None = Field(
         None, ge=1, description="Network calls of the sampler few. Default: the model's"

@@ -20,7 +20,11 @@ Files = Annotated[
 ]
 Settings = Annotated[
     str,
-    typer.Option("--settings", metavar="JSON", help="Settings as JSON or YAML; the names are the config's."),
+    typer.Option(
+        "--settings",
+        metavar="JSON",
+        help="Settings as JSON, or a .json or .yaml file; keys as in the campaign's config.",
+    ),
 ]
 
 Model = TypeVar("Model", bound=BaseModel)

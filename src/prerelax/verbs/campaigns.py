@@ -12,7 +12,7 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The campaig
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The folder to make; the current one may be given.")
+        Path, typer.Argument(metavar="FOLDER", help="The folder to make, or the current one.")
     ] = Path(),
 ) -> None:
     """Start a folder for campaigns: Snakefile, the example's config, the papers' configs, a SLURM profile."""
@@ -28,12 +28,13 @@ def init(
 def plan(
     config: Config,
     cpus: Annotated[int, typer.Option(min=1, help="Cores that the campaign may use at once.")] = 64,
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs for denoising; 0: on cores.")] = 0,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs for denoising; 0: denoise on cores.")] = 0,
     profile: Annotated[
-        Path | None, typer.Option(help="Snakemake profile whose threads and limits hold, for example slurm.")
+        Path | None, typer.Option(help="Snakemake profile that sets threads and limits, e.g. slurm.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=1, help="Fill shards that have not begun to jobs of so many minutes.")
+        float | None,
+        typer.Option(min=1, help="Size shards that have not begun so that a job takes so many minutes."),
     ] = None,
     measure: Annotated[
         bool, typer.Option(help="Time a few gradients at each level first, instead of guessing.")
@@ -42,7 +43,7 @@ def plan(
         bool, typer.Option(help="Let the campaign use these shards, minutes and memory from now on.")
     ] = False,
 ) -> None:
-    """Jobs, core hours and the end of a campaign, before anything runs."""
+    """Estimate a campaign's jobs, core hours and end, before anything runs."""
     from prerelax.campaign.plan import make_plan, plan_text, write_plan
     from prerelax.campaign.profile import Profile, read_profile
     from prerelax.campaign.schedule import Machines
@@ -66,7 +67,7 @@ def status(
     config: Config,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """How far a campaign is: shards, failures, rows per hour and the expected end, from its files alone."""
+    """Show how far a campaign is: shards, failures, rows per hour, expected end. Only reads its files."""
     from prerelax.campaign.stages import read_campaign
     from prerelax.campaign.status import campaign_status, status_json, status_text
 
@@ -77,13 +78,14 @@ def status(
 def retry(
     config: Config,
     statuses: Annotated[
-        list[str], typer.Option("--status", help="Of the rows to compute again; may be given several times.")
+        list[str],
+        typer.Option("--status", help="Status of the rows to compute again; may be given several times."),
     ],
     target: Annotated[str | None, typer.Option(help="Only relaxations at this target.")] = None,
     start: Annotated[str | None, typer.Option(help="Only relaxations from (or to) this start.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
 ) -> None:
-    """Have relaxations with one of these statuses computed again by the next run; the others are kept."""
+    """Mark relaxations by status: the next run computes them again and keeps the others."""
     from prerelax.campaign.retry import retry as retry_relaxations
     from prerelax.campaign.retry import retry_text
     from prerelax.campaign.stages import read_campaign

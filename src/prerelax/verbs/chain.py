@@ -31,11 +31,11 @@ ShardOut = Annotated[
     Path, typer.Argument(metavar="OUT.extxyz", help="The shard to write.", callback=_shard_suffix)
 ]
 StartName = Annotated[
-    str | None, typer.Option("--start", help="Name of the start. Default: from the options")
+    str | None, typer.Option("--start", help="Name of the start. Default: from the options, e.g. mmff94-200")
 ]
 BaselineStart = Annotated[str, typer.Option("--baseline", help="Start that the others were compared with")]
 Unlike = Annotated[
-    list[Path] | None, typer.Option(help="Leave out molecules with the graph of one in this shard")
+    list[Path] | None, typer.Option(help="Leave out molecules whose graph a molecule of this shard has")
 ]
 Trajectory = Annotated[Path | None, typer.Option(help="Keep every intermediate geometry (.extxyz)")]
 GoOnWithoutProgram = Annotated[
@@ -74,7 +74,7 @@ def embed(
     out: ShardOut,
     options: Annotated[EmbedOptions, FromSettings(without=frozenset({"stereo"}))],
     rows: Annotated[
-        str | None, typer.Option(help="Rows A:B of the input, counted from 0, B not included")
+        str | None, typer.Option(help="Only the rows from A to B, as A:B; counted from 0, without B")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Keep every N-th row")] = 1,
     unlike: Unlike = None,
@@ -82,7 +82,7 @@ def embed(
 ) -> None:
     """Read molecules and give each a 3-D geometry (RDKit, ETKDGv3): the start `rdkit`.
 
-    The molecules of a shard (.extxyz) are all embedded again, those that came with a geometry, too.
+    Given a shard (.extxyz), it embeds every molecule again, even those that came with a geometry.
     """
     from prerelax.starts.embed import embed_again, embed_shard
 
@@ -118,10 +118,10 @@ def diffuse(
     out: ShardOut,
     options: Annotated[DiffuseOptions, FromSettings(without=SAMPLED_IN_SETTINGS)],
     trajectory: Trajectory = None,
-    workers: Annotated[int, typer.Option(min=1, help="Molecules in parallel in the fallback")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Molecules that the fallback relaxes in parallel")] = 1,
     start: StartName = None,
 ) -> None:
-    """Denoise geometries with a diffusion model."""
+    """Denoise geometries with a diffusion model; what it is unsure of falls back to GFN2-xTB."""
     from prerelax.starts.diffuse import diffuse_shard
 
     steps = f"n{options.steps}" if options.steps else ""
@@ -170,10 +170,10 @@ def energies(
     settings: Annotated[SinglePoints, FromSettings(options=False)],
     resources: Resources,
     every: Annotated[int, typer.Option(min=1, help="Keep every N-th geometry, and the last one")] = 1,
-    molecules: Annotated[int | None, typer.Option(min=1, help="The first N molecules alone")] = None,
+    molecules: Annotated[int | None, typer.Option(min=1, help="Only the first N molecules")] = None,
     go_on_without_program: GoOnWithoutProgram = False,
 ) -> None:
-    """Energies and forces of every geometry of a trajectory, nothing moved; resumes where it was stopped."""
+    """Evaluate every geometry of a trajectory or shard, nothing moved; resumes where it was stopped."""
     from prerelax.relaxation.single_points import Chosen, single_points
 
     statuses = single_points(

@@ -31,7 +31,7 @@ def qm7x(
         Path | None, typer.Option(help="DupMols.dat: leave these equilibria and their displacements out.")
     ] = None,
     displacements: Annotated[
-        int | None, typer.Option(min=0, help="The first so many of every equilibrium; default: all.")
+        int | None, typer.Option(min=0, help="Only the first N of every equilibrium. Default: all.")
     ] = None,
 ) -> None:
     """Read QM7-X's published files into a set with energies and forces (PBE0+MBD)."""
@@ -70,12 +70,19 @@ def displace(
 
 
 def split(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="For training*.npz and test*.npz.")],
-    sets: Annotated[list[Path], typer.Argument(metavar="SET.npz...", help="Of `qm7x` or `displace`.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where training*.npz and test*.npz are written.")
+    ],
+    sets: Annotated[
+        list[Path], typer.Argument(metavar="SET.npz...", help="What `qm7x` or `displace` wrote.")
+    ],
     training: Annotated[
-        str, typer.Option(help="Molecular graphs: a number or a share, e.g. 80%. MoreRed: 5750.")
+        str,
+        typer.Option(
+            help="Molecular graphs to train on: a number, or a share such as 80%. MoreRed's paper: 5750."
+        ),
     ] = "80%",
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
     """Split sets by molecular graph into training and test, each also with its equilibria alone."""
     from prerelax.datasets.graph_split import split_sets
@@ -90,16 +97,17 @@ def geom(
         Path, typer.Argument(metavar="SOURCE", help="A folder of rdkit_folder, a .msgpack, or EDM's .npy.")
     ],
     lowest: Annotated[
-        int, typer.Option(min=1, help="Conformers of a molecule, by energy; the paper: 30.")
+        int, typer.Option(min=1, help="Keep the N conformers of lowest energy; the paper: 30.")
     ] = 30,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first N molecules alone")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N molecules")] = None,
     test: Annotated[
         str, typer.Option(help="Share of the structures set aside as OUT-test.npz, e.g. 10%.")
     ] = "0%",
     split: Annotated[
-        SplitBy, typer.Option(help="Set aside whole molecules, or conformers as the paper, which leaks.")
+        SplitBy,
+        typer.Option(help="Set aside whole molecules, or single conformers as the paper did, which leaks."),
     ] = "molecule",
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
     """Read GEOM's published conformers (GFN2-xTB) into a training set; nothing in the files is executed."""
     from prerelax.datasets.geom import SPLITS, geom_structures
@@ -149,7 +157,7 @@ def minima(
     resources: Resources,
     unlike: Unlike = None,
 ) -> None:
-    """Make a training set of a level's minima, each with the MMFF94 minimum it was reached from; resumes."""
+    """Make a training set: minima of a level, each with the MMFF94 minimum it was reached from; resumes."""
     from prerelax.set_making.minima import make_minima
 
     made = make_minima(molecules, out, options, unlike=unlike or (), resources=resources)
@@ -165,7 +173,8 @@ def dataset(
         list[Path], typer.Argument(metavar="SHARD...", help="Relaxed shards; or sets (.npz), to be joined.")
     ],
     starts: Annotated[
-        list[Path] | None, typer.Option(help="Shards of MMFF94 minima that they began from: kept beside.")
+        list[Path] | None,
+        typer.Option(help="Shards of the MMFF94 minima that the relaxations began from, to keep beside."),
     ] = None,
 ) -> None:
     """Collect the converged minima of relaxed shards as a training set, for a denoiser of that level."""
@@ -182,7 +191,7 @@ def add_starts(
     inp: Annotated[Path, typer.Argument(metavar="IN", help="A training set of minima: npz or xyz.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same with positions_mmff94.")],
 ) -> None:
-    """Give every minimum of a training set the MMFF94 minimum beside it, for the loss `refinement`."""
+    """Add the MMFF94 minimum that belongs to every minimum of a training set, for the loss `refinement`."""
     from prerelax.set_making.force_field_starts import add_mmff94_starts
 
     kept, left_out = add_mmff94_starts(inp, out, len(os.sched_getaffinity(0)))
@@ -192,12 +201,15 @@ def add_starts(
 def displaced(
     shard: ShardIn,
     set_path: Annotated[
-        Path, typer.Argument(metavar="SET.npz", help="Of `data displace` or `data qm7x`, with these minima.")
+        Path,
+        typer.Argument(
+            metavar="SET.npz", help="What `data displace` or `data qm7x` wrote, with these minima in it."
+        ),
     ],
     out: ShardOut,
     start: Annotated[str, typer.Option(help="Name of the start")] = "displaced",
 ) -> None:
-    """Three displacements of every minimum that a set has: smallest, middle and largest RMSD."""
+    """Take three displacements of every minimum from a set: smallest, middle and largest RMSD."""
     from prerelax.starts.known_minima import displaced_shard
 
     displaced_shard(shard, out, set_path, start)
@@ -210,7 +222,7 @@ def diffused(
     options: Annotated[DiffusedOptions, FromSettings(options=False)],
     start: Annotated[str, typer.Option(help="Name of the start")] = "diffused",
 ) -> None:
-    """Every minimum with the noise that MoreRed's schedule has at some steps."""
+    """Add to every minimum the noise that MoreRed's schedule has at given steps."""
     from prerelax.starts.known_minima import diffused_shard
 
     diffused_shard(shard, out, options.steps, start, options.seed)

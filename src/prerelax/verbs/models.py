@@ -16,7 +16,7 @@ ModelName = Annotated[
 
 
 def list_models() -> None:
-    """Names of the shipped denoisers."""
+    """List the shipped denoisers."""
     from prerelax.denoisers.checkpoint import list_models as names
 
     for name in names():
@@ -24,7 +24,7 @@ def list_models() -> None:
 
 
 def show_model(name: ModelName) -> None:
-    """A denoiser's card: data, command, figures."""
+    """Show a denoiser's card: data, command, figures."""
     from prerelax.denoisers.checkpoint import CARD, find_model
 
     typer.echo((find_model(name) / CARD).read_text())
@@ -38,12 +38,12 @@ def evaluate(
     name: ModelName,
     data: Annotated[Path, typer.Argument(metavar="DATA.npz", help="Structures with positions_mmff94.")],
     options: Annotated[SamplerOptions, FromSettings(without=SAMPLER_IN_SETTINGS)],
-    limit: Annotated[int | None, typer.Option(min=1, help="The first N molecules alone")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N molecules")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, noise-free unless told")] = False,
 ) -> None:
-    """Errors of denoised geometries against their DFT references, beside those of the start.
+    """Measure errors of denoised geometries against DFT references, beside those of the start.
 
-    An EDM gets its model card's whole table; with --steps or --sampler a row without noise and one with it.
+    An EDM prints the whole table of its card; with --steps or --sampler, a row without noise and one with it.
     """
     from prerelax.denoisers.checkpoint import load_model
     from prerelax.diffusion.evaluation import card_table, evaluate_card, evaluate_model
@@ -66,7 +66,7 @@ def calibrate_model(
     data: Annotated[
         Path, typer.Argument(metavar="DATA.npz", help="Training structures with positions_mmff94.")
     ],
-    limit: Annotated[int, typer.Option(min=1, help="Molecules denoised, from all over the set.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, help="Molecules to denoise, spread over the set.")] = 1000,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
     reference_model: Annotated[
         str | None, typer.Option(help="A denoiser trained on noise, whose residuals count instead.")
@@ -108,7 +108,7 @@ def denoise_starts(
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The same, its starts denoised.")],
     calls: Annotated[int | None, typer.Option(min=1, help="Of sampler few; default: the model's.")] = None,
 ) -> None:
-    """Make the training set of a model's next stage: the starts as the model leaves them."""
+    """Make the training set of a model's next stage: its starts, denoised by the model."""
     from prerelax.diffusion.staged import denoise_starts
 
     kept, left_out = denoise_starts(name, inp, out, calls)
@@ -119,7 +119,7 @@ def join(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The model folder to write.")],
     stages: Annotated[list[str], typer.Argument(metavar="MODEL...", help="First to last: names, folders.")],
 ) -> None:
-    """Make one model of stages, each called once, at the step that it names itself."""
+    """Join stages to one model; each is called once, at its own step."""
     from prerelax.diffusion.staged import join_stages
 
     joined = join_stages(stages, out)
@@ -135,7 +135,7 @@ def train(
     ] = None,
     denoiser: Annotated[
         str | None,
-        typer.Argument(help="The one of the campaign's denoisers to train; its set lies in the results"),
+        typer.Argument(help="Which of the campaign's denoisers to train"),
     ] = None,
     settings: Annotated[
         str | None, typer.Option(help="The config itself as JSON, as a campaign hands it on")

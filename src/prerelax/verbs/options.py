@@ -126,9 +126,8 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _settings_option(beside_others: bool) -> inspect.Parameter:
-    text = (
-        "The same as JSON, or a .json or .yaml file of it." if beside_others else "As JSON, or a file of it."
-    )
+    what = "These and the rarer options" if beside_others else "Options"
+    text = f"{what} as JSON, or in a .json or .yaml file; the keys are those of a campaign's config"
     info = typer.Option("--settings", metavar="JSON|FILE", help=text)
     annotation = Annotated[str | None, info]
     return inspect.Parameter("settings", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
