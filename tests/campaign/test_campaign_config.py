@@ -11,9 +11,11 @@ import yaml
 
 from prerelax.campaign.config import load_campaign
 from prerelax.campaign.handing_on import (
+    base_of,
     displacing,
     embedding,
     evaluating,
+    is_known_before,
     making_start,
     own_models,
     relaxing,
@@ -22,6 +24,7 @@ from prerelax.campaign.layout import Layout
 from prerelax.campaign.section import ConfigError
 from prerelax.campaign.spelled_out import spelled_out
 from prerelax.campaign.stages import read_campaign
+from prerelax.campaign.starts import DiffuseStart
 from prerelax.campaign.targets import Target
 from prerelax.campaign.trainings import training
 from prerelax.errors import UserError
@@ -65,6 +68,20 @@ def test_two_keys_are_enough() -> None:
         (MINIMAL | {"starts": STARTS | {"a": {"kind": "diffuse", "from": "gfn1"}}}, "did you mean gfn2?"),
         (MINIMAL | {"starts": STARTS | {"gfn2": STARTS["gfn2"] | {"from": "gfn2"}}}, "made from itself"),
         (MINIMAL | {"starts": STARTS | {"cold": {"kind": "embed"}}}, "the start named rdkit"),
+        (
+            MINIMAL | {"starts": STARTS | {"a": {"kind": "diffuse", "adapt": {"target": "gfn3"}}}},
+            "starts.a.adapt.target: gfn3 is not among the targets; did you mean gfn2?",
+        ),
+        (
+            MINIMAL
+            | {"starts": STARTS | {"a": {"kind": "diffuse", "from": "gfn2", "adapt": {"target": "gfn2"}}}},
+            "starts.a.adapt: what is adapted starts from a force field's geometries",
+        ),
+        (
+            MINIMAL
+            | {"starts": STARTS | {"a": {"kind": "diffuse", "adapt": {"target": "gfn2", "count": 5}}}},
+            "starts.a.adapt.count must be at least 20, not 5",
+        ),
         (with_target(fmx=0.01), "unknown key targets.t.fmx; did you mean fmax?"),
         (with_target(only={"max_atom": 6}), "unknown key targets.t.only.max_atom; did you mean max_atoms?"),
         (with_target(fmax=-1), "targets.t.fmax must be more than 0, not -1"),
@@ -273,3 +290,16 @@ def test_the_papers_campaigns_are_whole(name: str, repository: Path) -> None:
     retrained = training(campaign, "jt-mlff")
     assert retrained.data.path == f"results/{name}/sets/mlff-minima.npz"
     assert retrained.run.folder == f"results/{name}/training/jt-mlff"
+
+
+def test_an_adapted_model_is_made_in_the_results() -> None:
+    adapt = {"target": "gfn2", "count": 60}
+    start = {"kind": "diffuse", "model": "relaxer-drugs-small", "adapt": adapt}
+    campaign = load_campaign(MINIMAL | {"starts": STARTS | {"mine": start}})
+    layout = Layout.of("x")
+    assert json.loads(making_start(campaign, layout, "mine")) == {"model": "results/x/adapted/mine"}
+    assert base_of(campaign, layout, "mine") == "relaxer-drugs-small"
+    made = campaign.starts["mine"]
+    assert isinstance(made, DiffuseStart) and made.adapt is not None
+    assert made.adapt.n_jobs == 6 and made.adapt.pilot.count == 60
+    assert not is_known_before(campaign, made) and is_known_before(campaign, campaign.starts["edm-n50"])

@@ -153,3 +153,37 @@ def test_a_campaign_trains_its_own_denoiser(tmp_path: Path, data_folder: Path, s
     assert (tmp_path / "results/own/training/mine/model/weights.safetensors").is_file()
     table = pd.read_csv(tmp_path / "results/own/comparison.csv", dtype={"id": str}, keep_default_na=False)
     assert list(table[table.start == "mine"].status) == ["ok", "input_error", "ok", "input_error", "ok"]
+
+
+@pytest.mark.slow
+def test_a_campaign_learns_its_level_from_fragments(tmp_path: Path, snakemake: Any) -> None:
+    drugs = [
+        "CC(C)Cc1ccc(cc1)C(C)C(=O)Nc1ccc(cc1)N1CCOCC1",
+        "COc1ccc(CCNC(=O)c2cccnc2)cc1OCCN1CCCC1",
+        "CCOc1ccc(cc1)S(=O)(=O)N1CCN(C)CC1",
+    ]
+    rows = "".join(f"{k},{smiles}\n" for k, smiles in enumerate(drugs))
+    (tmp_path / "molecules.csv").write_text(f"id,smiles\n{rows}")
+    adapt = {"target": "gfn1", "count": 24}
+    config = {
+        "campaign": "learns",
+        "molecules": "molecules.csv",
+        "starts": {
+            "mmff94": {"kind": "forcefield"},
+            "mine": {"kind": "diffuse", "model": "relaxer-drugs-small", "adapt": adapt},
+        },
+        "targets": {"gfn1": {"engine": "tblite", "method": "GFN1-xTB"}},
+    }
+    done = snakemake(config)
+    assert done.returncode == 0, done.stderr
+    results = tmp_path / "results/learns"
+    assert "GFN1-xTB (tblite)" in (results / "adapted/mine/card.md").read_text()
+    fragments = (results / "pilot/mine/fragments.smi").read_text().splitlines()
+    assert len(fragments) == 24
+    pilot = [row for part in (0, 1) for row in read_shard(results / f"pilot/mine/relaxed/{part}.extxyz")]
+    assert len(pilot) == 24 and sum(bool(row.converged) for row in pilot) >= 20
+    table = pd.read_csv(results / "comparison.csv")
+    mine = table[table.start == "mine"]
+    assert len(mine) == 3 and set(mine.status) == {"ok"}
+    again = snakemake(config)
+    assert "adapt" not in again.stdout + again.stderr, "nothing is learned twice"

@@ -8,6 +8,13 @@ ENVIRONMENT = str(
 )
 
 
+adapted_starts = [
+    name
+    for name in campaign.starts_of_kind("diffuse")
+    if campaign.starts[name].adapt is not None
+]
+
+
 def one_of(names):
     """A wildcard constraint that matches these names, or nothing where there are none."""
     return "|".join(names) if names else "(?!)"
@@ -52,6 +59,8 @@ def weights_of_own_models(part):
 
 
 def start_weights(wildcards):
+    if wildcards.start in adapted_starts:
+        return f"{layout.adapted(wildcards.start)}/weights.safetensors"
     return weights_of_own_models(campaign.starts[wildcards.start])
 
 
@@ -83,6 +92,7 @@ RELAXED_FOLDERS = [
 
 
 wildcard_constraints:
+    part=r"\d+",
     shard=r"\d+",
     set="[a-z0-9-]+",
     start="[a-z0-9-]+",

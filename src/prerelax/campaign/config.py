@@ -18,6 +18,7 @@ from prerelax.campaign.section import EMBEDDING, ConfigError, Name
 from prerelax.campaign.sets import TrainingSet
 from prerelax.campaign.spelled_out import spelled_out
 from prerelax.campaign.starts import (
+    Adapt,
     DiffusedStart,
     DiffuseStart,
     DisplacedStart,
@@ -109,6 +110,9 @@ class Campaign(Settings):
                 continue
             if part.set not in self.sets or not self.sets[part.set].labels:
                 yield f"starts.{name}.set: {part.set} is neither an .npz nor among the sets with labels"
+        for name, part in self.starts.items():
+            if isinstance(part, DiffuseStart) and part.adapt is not None:
+                yield from self._wrong_adapting(name, part, part.adapt)
         yield from self._too_many_steps()
         yield from self._unknown_force_fields()
 
@@ -122,6 +126,16 @@ class Campaign(Settings):
         for each in self.targets:
             if target in (None, each) and start not in self.starts_of(each):
                 yield f"targets.{each}.starts: the baseline {start} is missing"
+
+    def _wrong_adapting(self, name: str, start: DiffuseStart, adapt: Adapt) -> Iterator[str]:
+        if adapt.target not in self.targets:
+            hint = nearest(adapt.target, self.targets)
+            yield f"starts.{name}.adapt.target: {adapt.target} is not among the targets{hint}"
+        source = self.starts.get(start.from_)
+        if not isinstance(source, ForcefieldStart) or source.from_ != EMBEDDING:
+            yield f"starts.{name}.adapt: what is adapted starts from a force field's geometries (`from`)"
+        if start.epoch is not None:
+            yield f"starts.{name}.epoch: the model is adapted here; leave out epoch, or adapt"
 
     def _too_many_steps(self) -> Iterator[str]:
         for name, start in self.starts.items():

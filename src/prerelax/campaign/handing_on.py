@@ -34,8 +34,17 @@ def embedding(campaign: Campaign) -> str:
 
 def making_start(campaign: Campaign, layout: Layout, name: str) -> str:
     """For the verb that makes a start."""
+    start = _with_own_models(campaign, layout, campaign.starts[name])
+    if isinstance(start, DiffuseStart) and start.adapt is not None:
+        start = start.model_copy(update={"model": layout.adapted(name)})
+    return handed_on(start, OPTIONS.get(type(start), EmbedOptions))
+
+
+def base_of(campaign: Campaign, layout: Layout, name: str) -> str:
+    """The model that is adapted for a start."""
     start = campaign.starts[name]
-    return handed_on(_with_own_models(campaign, layout, start), OPTIONS.get(type(start), EmbedOptions))
+    assert isinstance(start, DiffuseStart)
+    return layout.model(start.model) if start.model in campaign.denoisers else start.model
 
 
 def relaxing(campaign: Campaign, layout: Layout, part: Relaxation) -> str:
@@ -61,6 +70,12 @@ def compared_with(campaign: Campaign) -> str:
 def displacing(campaign: Campaign, name: str, displacements: int | None = None) -> str:
     """For `prerelax data displace`, as a set is made; `displacements` of each minimum if not as many."""
     return handed_on(campaign.sets[name].displacing(displacements), DisplacementOptions)
+
+
+def is_known_before(campaign: Campaign, part: Start | Relaxation) -> bool:
+    """Whether a part's models lie there before the campaign runs."""
+    adapts = isinstance(part, DiffuseStart) and part.adapt is not None
+    return not adapts and not own_models(campaign, part)
 
 
 def own_models(campaign: Campaign, part: Start | Relaxation) -> list[str]:

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from prerelax.campaign.config import Campaign
-from prerelax.campaign.handing_on import own_models
+from prerelax.campaign.handing_on import is_known_before
 from prerelax.campaign.layout import start_folder
 from prerelax.campaign.sharding import Shard
 from prerelax.campaign.stages import Stage, finished_shards, shard_path, stages
@@ -188,7 +188,7 @@ def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, object] | 
         part = campaign.targets[stage.name.split("/")[1]]
     else:
         part = next(start for name, start in campaign.starts.items() if start_folder(name) == stage.name)
-    if own_models(campaign, part):
+    if not is_known_before(campaign, part):
         return None  # trained by the campaign: Snakemake sees that their weights are newer
     try:
         return _settings_of(part)

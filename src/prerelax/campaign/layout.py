@@ -1,7 +1,7 @@
 """Where the files of a campaign lie: said here alone, for the rules and for whatever reads the results.
 
 `results/<campaign>/` holds `molecules/<shard>`, `starts/<start>/<shard>`, `relaxed/<target>/<start>/<shard>`,
-`sets/<set>…`, `training/<denoiser>/`, the comparison and its figures.
+`sets/<set>…`, `training/<denoiser>/`, `pilot/<start>/…`, `adapted/<start>/`, the comparison and its figures.
 """
 
 from dataclasses import dataclass
@@ -87,6 +87,18 @@ class Layout:
     def weights(self, denoiser: str) -> str:
         """The file that a denoiser's users wait for."""
         return f"{self.model(denoiser)}/weights.safetensors"
+
+    def adapted(self, start: str) -> str:
+        """The model folder of the denoiser that was adapted for a start."""
+        return f"{self.results}/adapted/{start}"
+
+    def fragments(self, start: str) -> str:
+        """The fragments that a start's denoiser learns from."""
+        return f"{self.results}/pilot/{start}/fragments.smi"
+
+    def pilot(self, start: str, stage: str, part: str) -> str:
+        """Frames of a part of these fragments: `rdkit`, `mmff94`, `relaxed`."""
+        return self.shard(f"pilot/{start}/{stage}", part)
 
     def set(self, name: str) -> str:
         """A training set of the campaign's own."""

@@ -8,8 +8,13 @@ from prerelax.campaign.data_path import expanded
 from prerelax.campaign.levels import known_relaxation
 from prerelax.campaign.section import EMBEDDING, Name
 from prerelax.relaxation.settings import Relaxation
+from prerelax.set_making.options import PilotOptions
 from prerelax.settings import Settings
 from prerelax.starts.options import DiffusedOptions, DiffuseOptions, ForcefieldOptions, Seed
+
+FRAGMENTS_OF_A_JOB = 10
+MOST_PILOT_JOBS = 12
+"""As many as a pilot has fragments at least (`PilotOptions.fewest`)."""
 
 
 class EmbedStart(Settings):
@@ -45,11 +50,33 @@ class RelaxStart(Relaxation):
         return self
 
 
+class Adapt(Settings):
+    """Teach the denoiser a target's level first, from a pilot: relaxed fragments of the molecules."""
+
+    target: Name = Field(description="Target whose level is learned; its optimizer relaxes the pilot")
+    on: Literal["fragments"] = Field("fragments", description="What the pilot is")
+    count: int = Field(60, ge=20, description="Fragments relaxed; their gradients are the price")
+    max_heavy_atoms: int = Field(8, ge=4, description="Largest fragments; they cost most")
+
+    @property
+    def pilot(self) -> PilotOptions:
+        """How the fragments are chosen."""
+        return PilotOptions(count=self.count, max_heavy_atoms=self.max_heavy_atoms)
+
+    @property
+    def n_jobs(self) -> int:
+        """Jobs that relax the pilot, each every so many-th fragment: none is without one."""
+        return min(MOST_PILOT_JOBS, self.count // FRAGMENTS_OF_A_JOB)
+
+
 class DiffuseStart(DiffuseOptions):
     """Denoise with a diffusion model."""
 
     kind: Literal["diffuse"]
     from_: Name = Field("mmff94", alias="from", description="Start whose geometries are denoised")
+    adapt: Adapt | None = Field(
+        None, description="Teach `model` the level of a target first, from fragments of the molecules"
+    )
 
 
 class DisplacedStart(Settings):

@@ -8,6 +8,8 @@ from prerelax.settings import Settings
 
 TEMPERATURE_K = 1500.0
 """QM7-X's"""
+FEWEST_FRAGMENTS = 12
+"""Of a pilot: some of them may fail, and `adapt` wants ten."""
 LIKE_QM7X = Only(max_heavy_atoms=7, elements=("H", "C", "N", "O", "S", "Cl"))
 
 
@@ -25,6 +27,18 @@ class MinimaOptions(Settings):
         1, ge=1, le=10_000, description="Conformers embedded of each molecule; the lowest minimum is kept"
     )
     seed: int = Field(42, ge=0, description="Random seed of the embedding")
+
+
+class PilotOptions(Settings):
+    """Fragments of molecules; with `count` a few that cover what the molecules are made of."""
+
+    count: int | None = Field(None, ge=1, description="Fragments; default: all, the commonest first")
+    max_heavy_atoms: int = Field(8, ge=4, description="Largest fragments among the `count`")
+
+    @property
+    def fewest(self) -> int:
+        """Fragments without which nothing can be learned."""
+        return min(self.count or FEWEST_FRAGMENTS, FEWEST_FRAGMENTS)
 
 
 class DisplacementOptions(Settings):

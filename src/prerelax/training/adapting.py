@@ -47,7 +47,7 @@ SET_ASIDE = 0.2
 """Of the pairs, whole graphs, but not fewer than FEWEST_SET_ASIDE nor more than MOST_SET_ASIDE."""
 FEWEST_SET_ASIDE, MOST_SET_ASIDE = 4, 200
 BATCH_SIZE = 8
-FIRST_STEPS, STEPS_PER_PAIR = 400, 5
+FIRST_STEPS, STEPS_PER_PAIR = 150, 4
 VALIDATIONS = 20
 PATIENCE = 6
 """Validations without a better one after which the training ends."""

@@ -10,7 +10,7 @@ import typer
 from prerelax.errors import UserError
 from prerelax.molecules.status import counted
 from prerelax.relaxation.settings import Resources
-from prerelax.set_making.options import DisplacementOptions, MinimaOptions
+from prerelax.set_making.options import DisplacementOptions, MinimaOptions, PilotOptions
 from prerelax.starts.options import DiffusedOptions
 from prerelax.verbs.chain import ShardOut, Unlike
 from prerelax.verbs.options import FromSettings, takes_models
@@ -135,15 +135,28 @@ def geom(
     write_npz(out.with_name(f"{out.stem}-test.npz"), parts[split].test)
 
 
+@takes_models
 def fragments(
-    molecules: Annotated[Path, typer.Argument(metavar="MOLECULES.smi", help="One SMILES a line.")],
+    molecules: Annotated[
+        list[Path], typer.Argument(metavar="MOLECULES...", help="One SMILES a line (.smi), or shards.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT.smi", help="One fragment a line, each once.")],
+    options: Annotated[PilotOptions, FromSettings(options=False)],
     unlike: Unlike = None,
 ) -> None:
-    """Cut drug-like molecules into fragments around their BRICS bonds: cheap training structures."""
-    from prerelax.set_making.fragments import write_parts
+    """Cut drug-like molecules into fragments around their BRICS bonds: cheap training structures.
 
-    n_fragments, n_molecules = write_parts(molecules, out, unlike=unlike or ())
+    Of shards, with `count` in the settings, those that cover the molecules' environments for the least DFT.
+    """
+    from prerelax.set_making.fragments import write_parts
+    from prerelax.set_making.pilot import write_pilot
+
+    if options.count is not None:
+        typer.echo(f"{write_pilot(molecules, out, options)} fragments")
+        return
+    if len(molecules) > 1:
+        raise UserError("without a count fragments are cut of one .smi file")
+    n_fragments, n_molecules = write_parts(molecules[0], out, unlike=unlike or ())
     typer.echo(f"{n_fragments} fragments of {n_molecules} molecules")
 
 
