@@ -111,6 +111,18 @@ def test_steps_show_every_counted_pair(four: pd.DataFrame) -> None:
     np.testing.assert_array_equal(offsets, points[["baseline_n_steps", "n_steps"]])
 
 
+def test_long_names_of_starts_stay_on_the_page(four: pd.DataFrame) -> None:
+    four["start"] = four["start"].cat.rename_categories({"edm-n50": "denoised by relaxer-qm9"})
+    four["target"] = four["target"].cat.rename_categories([""])  # as on the page, which names it above
+    four["n_steps"], four["delta_kcal_mol"] = four["baseline_n_steps"], -4.0
+    four["pair"] = four["pair"].astype(str).replace({"same": "deeper", "higher": "deeper"})
+    figure, _ = steps_vs_steps(four, "mmff94")
+    figure.draw_without_rendering()
+    titles = [text for text in figure.findobj(Text) if text.get_text() == "denoised by\nrelaxer-qm9"]
+    (title,) = titles
+    assert title.get_window_extent().y1 <= figure.bbox.y1
+
+
 def test_arrows_point_up_where_the_minimum_is_higher(tmp_path: Path) -> None:
     shards = [relaxations("mmff94", 2, energy_ev=-10.0), relaxations("edm-n50", 2)]
     shards[1] = relaxations("edm-n50", 1, energy_ev=-9.9) + relaxations("edm-n50", 2, energy_ev=-10.1)[1:]

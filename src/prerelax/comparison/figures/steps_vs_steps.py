@@ -40,6 +40,7 @@ _MOST_COLUMNS = 4
 _BELOW_ZERO = 0.2
 """of the panel's height"""
 _DATA = ["target", "start", "id", "conformer", "n_atoms", "baseline_n_steps", "n_steps", "delta_kcal_mol"]
+_TITLE_LINE_MM = 4.0
 _LONG_ARROW_MM, _LONGEST_ARROW_MM, _SHAFT_MM, _HEAD_MM = 8.0, 12.0, 0.22, 0.9
 
 
@@ -47,8 +48,8 @@ _LONG_ARROW_MM, _LONGEST_ARROW_MM, _SHAFT_MM, _HEAD_MM = 8.0, 12.0, 0.22, 0.9
 def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFrame]:
     """Figure and the points behind it: one panel per target and start, steps against the baseline's.
 
-    A circle is a molecule, its area proportional to the number of atoms. An arrow, where the two minima
-    differ by more than 0.2 kcal/mol, is the energy from the baseline's minimum to this start's: upward when
+    A circle is a molecule, its area proportional to the number of atoms. An arrow, where they ended in two
+    minima, is the energy from the baseline's minimum to this start's: upward when
     positive.
     """
     of_target: dict[str, dict[str, pd.DataFrame]] = {}
@@ -61,7 +62,9 @@ def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.
     columns = min(_MOST_COLUMNS, max(map(len, of_target.values())))
     width = SINGLE_COLUMN_MM if columns == 1 else DOUBLE_COLUMN_MM * (0.75 if columns == 2 else 1)
     lines = [-(-len(starts) // columns) if _pairs(starts) else 0 for starts in of_target.values()]
-    heights = [line * (width / columns + 4) + 14 if line else 28 for line in lines]
+    title_lines = max(wrapped(start).count("\n") for starts in of_target.values() for start in starts)
+    panel = (1 + _BELOW_ZERO / 2) * width / columns + 4 + _TITLE_LINE_MM * title_lines
+    heights = [line * panel + 14 if line else 28 for line in lines]
     figure = new_figure(width, sum(heights))
     drawn = []
     for part, (target, starts) in zip(stacked(figure, heights), of_target.items(), strict=True):

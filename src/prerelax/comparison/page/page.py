@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
@@ -68,19 +69,24 @@ def _first_screen(campaign: Campaign, methods: list[Method], verdict: Verdict | 
     if verdict is not None and not verdict.passed:
         said.distrust.insert(0, verdict_in_words(verdict))
     parts = [f"<header><p>Campaign {escape(campaign.campaign)}</p><h1>{escape(said.title)}</h1>"]
-    parts += [f"<p>{escape(each)}</p>" for each in said.explained[:_MOST_SENTENCES]]
+    parts += [f"<p>{_marked(each)}</p>" for each in said.explained[:_MOST_SENTENCES]]
     parts.append("</header>")
     if methods:
         parts.append(_figure(headline_figure(methods, campaign.baseline.start), captions.HEADLINE))
     if said.distrust:
         parts.append(f"<p><b>What to distrust</b></p><ul class=distrust>{_items(said.distrust)}</ul>")
     if verdict is None or verdict.passed:
-        parts.append(f"<p class=small>{escape(verdict_in_words(verdict))}</p>")
+        parts.append(f"<p class=small>{_marked(verdict_in_words(verdict))}</p>")
     return parts
 
 
 def _items(texts: Iterable[str]) -> str:
-    return "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return "".join(f"<li>{_marked(text)}</li>" for text in texts)
+
+
+def _marked(text: str) -> str:
+    """As HTML, words between backticks as code."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
 
 
 def _figures(methods: list[Method], comparison: pd.DataFrame, campaign: Campaign) -> list[str]:
