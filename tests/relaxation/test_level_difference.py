@@ -101,6 +101,42 @@ def test_far_away_nothing_is_claimed():
     assert np.abs(difference(stretched.ravel())[1]).max() < 1e-4
 
 
+def test_what_one_methyl_shows_holds_for_the_other_and_for_both_senses():
+    atoms = molecule("CH3COCH3")
+    x = atoms.positions.ravel()
+    coordinates = primitives(atoms.numbers, x.reshape(-1, 3))
+    turning = coordinates.kinds == TORSION
+    assert len(np.unique(coordinates.types[turning])) == 2, "H-C-C-O and H-C-C-C"
+    first, second = (turned_methyl(atoms, carbon, 12.0) for carbon in carbons_of_methyls(atoms))
+    back = turned_methyl(atoms, carbons_of_methyls(atoms)[0], -12.0)
+    difference = LevelDifference(coordinates, x)
+    difference.learn(x, np.zeros(x.size))
+    push = coordinates.derivatives(first).T @ (0.05 * turning)
+    difference.learn(first, push)
+    told = [difference(place)[0] - difference(x)[0] for place in (first, second, back)]
+    assert told[0] > 1e-3
+    assert all(told[0] / 3 < each < 1.5 * told[0] for each in told[1:]), told
+
+
+def carbons_of_methyls(atoms):
+    return [i for i in range(len(atoms)) if atoms.numbers[i] == 6 and len(hydrogens_of(atoms, i)) == 3]
+
+
+def hydrogens_of(atoms, carbon):
+    near = atoms.get_distances(carbon, range(len(atoms))) < 1.2
+    return [i for i in np.flatnonzero(near) if atoms.numbers[i] == 1]
+
+
+def turned_methyl(atoms, carbon, degrees):
+    """[3 n_atoms] Å with the methyl turned about its bond to the carbonyl's carbon."""
+    turned = atoms.copy()
+    middle = next(i for i in range(len(atoms)) if atoms.numbers[i] == 6 and not hydrogens_of(atoms, i))
+    one, *others = hydrogens_of(atoms, carbon)
+    oxygen = int(np.flatnonzero(atoms.numbers == 8)[0])
+    turned.rotate_dihedral(oxygen, middle, carbon, one, degrees, indices=[one, *others])
+    return turned.positions.ravel()
+
+
 def test_the_hessian_is_the_gradient_s_derivative_along_a_bond():
     """A stretch along its own axis has no curvature of its own: there the Hessian is whole."""
     numbers, x = rattled("N2")

@@ -4,9 +4,9 @@ A Gaussian process over the difference of the two levels, conditioned on differe
 and Williams, Gaussian Processes for Machine Learning, 2006, section 9.4; for geometry optimization: Denzel
 and Kästner, J. Chem. Phys. 2018, 148, 094114; in internal coordinates: Meyer and Hauser, J. Chem. Phys. 2020,
 152, 084112). The covariance is a sum over internal coordinates, so that one gradient tells of every stretch,
-bend, torsion and contact at once. Two small terms, over all coordinates together and over the atoms'
-positions, take what no sum of single coordinates explains: the corrected surface has the target's gradient
-wherever it is known.
+bend, torsion and contact at once; coordinates of one type, such as the C–H bonds of methyl groups, have most
+of it in common. Two small terms, over all coordinates together and over the atoms' positions, take what no
+sum of single coordinates explains: the corrected surface has the target's gradient wherever it is known.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from prerelax.relaxation.primitives import BEND, CONTACT, STRETCH, TORSION, Prim
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+Derivatives = tuple[Vector, Vector, Vector]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Prior:
     """inverse squares of the lengths over which the joint term changes"""
     position_ev: float = 0.003
     position_ang: float = 0.3
+    common: float = 0.7
+    """the share of the variance that coordinates of one type have in common"""
     noise_ev_ang: float = 1e-4
     """of a gradient's component"""
 
@@ -78,6 +81,9 @@ class LevelDifference:
         contact = kinds == CONTACT
         beyond = np.maximum(first[contact] - 2.0, 0.0)
         self._variances[contact] *= np.exp(-2 * beyond / prior.contact_decay_ang)
+        self._i, self._j = np.nonzero(coordinates.types[:, None] == coordinates.types)
+        roots = np.sqrt(self._variances)
+        self._common = prior.common * roots[self._i] * roots[self._j]
         self._points: list[_Point] = []
         self._differences: list[Vector] = []
         self._covariance: Matrix = np.zeros((0, 0))
@@ -110,10 +116,10 @@ class LevelDifference:
         length2 = self.prior.position_ang**2
         for point, weights, pull in zip(self._points, self._weights, self._pulls, strict=True):
             change = self.coordinates.change(values, point.values)
-            first, second, _ = self._single(change)
+            first, second, _ = self._by_coordinates(values, point, pull)
             joint, towards = self._joint_term(change), self._joint * change
-            energy += float(first @ pull + joint * (towards @ pull))
-            along += second * pull + joint * (self._joint * pull - towards * (towards @ pull))
+            energy += float(first + joint * (towards @ pull))
+            along += second + joint * (self._joint * pull - towards * (towards @ pull))
             moved = x - point.x
             near = self._position_term(moved) / length2
             energy += float(near * (moved @ weights))
@@ -126,7 +132,7 @@ class LevelDifference:
         single, rest = np.zeros(len(values)), np.zeros((x.size, x.size))
         for point, pull in zip(self._points, self._pulls, strict=True):
             change = self.coordinates.change(values, point.values)
-            single += self._single(change)[2] * pull
+            single += self._by_coordinates(values, point, pull)[2]
             joint, towards = self._joint_term(change), self._joint * change
             step, force = derivatives.T @ towards, derivatives.T @ (self._joint * pull)
             along = float(towards @ pull)
@@ -140,23 +146,50 @@ class LevelDifference:
         """[3 n_atoms, 3 n_atoms] covariance of the gradients at two geometries."""
         change = self.coordinates.change(a.values, b.values)
         joint, towards = self._joint_term(change), self._joint * change
-        diagonal = self._single(change)[1] + joint * self._joint
-        block: Matrix = a.derivatives.T @ (diagonal[:, None] * b.derivatives)
+        own, common = self._terms(a.values, b.values)
+        covariance = np.zeros((len(change),) * 2)
+        covariance[self._i, self._j] = common[1]
+        covariance[np.diag_indices(len(change))] += own[1] + joint * self._joint
+        block: Matrix = a.derivatives.T @ covariance @ b.derivatives
         block -= joint * np.outer(a.derivatives.T @ towards, b.derivatives.T @ towards)
         moved, length2 = a.x - b.x, self.prior.position_ang**2
         near = self._position_term(moved) / length2
         return block + near * (np.eye(moved.size) - np.outer(moved, moved) / length2)
 
-    def _single(self, change: Vector) -> tuple[Vector, Vector, Vector]:
-        """Derivatives of each coordinate's covariance k(q − q'): by q', by q and q', by q twice and q'."""
-        ratio = change / self._lengths
-        bell = self._variances * np.exp(-(ratio**2) / 2)
-        first = bell * ratio / self._lengths
-        second = bell * (1 - ratio**2) / self._lengths**2
-        third = bell * (ratio**3 - 3 * ratio) / self._lengths**3
-        turn, sharp = self._turning, self.prior.torsion_sharpness
+    def _by_coordinates(self, values: Vector, point: _Point, pull: Vector) -> tuple[float, Vector, Vector]:
+        """Energy, its derivatives by the coordinates and its second ones, from one point's pulls."""
+        own, common = self._terms(values, point.values)
+        n, pulls = len(values), pull[self._j]
+        energy = float(own[0] @ pull + common[0] @ pulls)
+        second = own[1] * pull + np.bincount(self._i, common[1] * pulls, n)
+        third = own[2] * pull + np.bincount(self._i, common[2] * pulls, n)
+        return energy, second, third
+
+    def _terms(self, values: Vector, others: Vector) -> tuple[Derivatives, Derivatives]:
+        """Of each coordinate's own term [n_coordinates], and of the common one of each pair of a type.
+
+        What a torsion has in common with others is the same for both senses of turning.
+        """
+        i, j, turning = self._i, self._j, self._turning
+        every = np.arange(len(values))
+        own = self._single(values - others, every, (1 - self.prior.common) * self._variances)
+        common = self._single(values[i] - others[j], i, self._common)
+        turns = turning[i]
+        mirrored = self._single((values[i] + others[j])[turns], i[turns], self._common[turns])
+        for part, mirror in zip(common, mirrored, strict=True):
+            part[turns] -= mirror
+        return own, common
+
+    def _single(self, change: Vector, places: NDArray[np.int64], variances: Vector) -> Derivatives:
+        """Derivatives of the covariances k(q − q'): by q', by q and q', by q twice and q'."""
+        lengths, turn, sharp = self._lengths[places], self._turning[places], self.prior.torsion_sharpness
+        ratio = change / lengths
+        bell = variances * np.exp(-(ratio**2) / 2)
+        first = bell * ratio / lengths
+        second = bell * (1 - ratio**2) / lengths**2
+        third = bell * (ratio**3 - 3 * ratio) / lengths**3
         sine, cosine = np.sin(change[turn]), np.cos(change[turn])
-        bell = self._variances[turn] * np.exp(sharp * (cosine - 1))
+        bell = variances[turn] * np.exp(sharp * (cosine - 1))
         slope = sharp * cosine - sharp**2 * sine**2
         first[turn], second[turn] = bell * sharp * sine, bell * slope
         third[turn] = -bell * sharp * sine * (1 + 2 * sharp * cosine + slope)

@@ -47,6 +47,9 @@ class Primitives:
     """[n_coordinates] kinds, in the order of the values"""
     shared: Vector
     """[n_coordinates] how many torsions turn about the same bond; 1 for the others"""
+    types: Places
+    """[n_coordinates] the same number for coordinates of the same atoms (element and neighbours) in the same
+    order or its reverse; contacts have a number each"""
 
     def values(self, x: Vector) -> Vector:
         """[n_coordinates] Å and rad at the positions `x` [3 n_atoms] in Å."""
@@ -118,7 +121,18 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
     shared = np.ones(len(kinds))
     axes = [torsion[1:3] for torsion in torsions]
     shared[kinds == TORSION] = [axes.count(axis) for axis in axes]
-    return Primitives(n, atoms, kinds, shared)
+    return Primitives(n, atoms, kinds, shared, _types(numbers, bonded.sum(axis=1), atoms))
+
+
+def _types(numbers: NDArray[np.integer], neighbours: NDArray[np.integer], atoms: dict[int, Places]) -> Places:
+    labels = list(zip(numbers.tolist(), neighbours.tolist(), strict=True))
+    names: list[object] = []
+    for kind, places in atoms.items():
+        for row in places.tolist():
+            word = tuple(labels[atom] for atom in row)
+            names.append(tuple(row) if kind == CONTACT else (kind, min(word, word[::-1])))
+    known: dict[object, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
 
 
 def _cosine(positions: Matrix, i: int, j: int, k: int) -> float:

@@ -37,7 +37,7 @@ Surface = Callable[[Vector], tuple[float, Vector]]
 """Positions [3 n_atoms] in Å to the energy in eV and gradient [3 n_atoms] in eV/Å."""
 
 INNER_STEPS = 60
-INNER_FMAX_EV_ANG = 5e-4
+INNER_FMAX_EV_ANG = 2e-4
 INNER_FMAX_RATIO = 0.02
 """The search on the corrected surface ends where no force is larger than that, or than this share of the
 target's."""
