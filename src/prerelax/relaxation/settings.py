@@ -22,7 +22,7 @@ METHOD_VERSION = 1
 for today's."""
 HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 8
+TWO_LEVEL_VERSION = 9
 
 CRITERIA_VERSION = 2
 """The same for how it is judged whether the criteria of a convergence hold (`foresight`)."""
