@@ -1,6 +1,7 @@
 """What cannot stand is found when a campaign starts, and moved aside."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from prerelax.campaign.config import Campaign, load_campaign
-from prerelax.campaign.inspection import move_aside, told, unfit_shards
+from prerelax.campaign.inspection import check_writable, move_aside, told, unfit_shards
 from prerelax.campaign.sharding import Sharding
 from prerelax.denoisers.model_folders import model_digests
 from prerelax.engines.level import Level
+from prerelax.errors import UserError
 from prerelax.records.record import Record
 from prerelax.records.seal import refusal_path, table_path
 from prerelax.records.shard import ShardError, read_shard, write_shard
@@ -97,6 +99,22 @@ def test_rows_of_other_settings_are_named_with_their_hours(campaign: Campaign, r
     text = json.dumps(Relaxation(**level.model_dump(), convergence="tight").settings())
     write_shard(frames, [replace(row, settings=text) for row in read_shard(frames)])
     assert "made with another convergence (2 rows" in unfit(campaign, results, "relaxed/gfn2/mmff94")["0000"]
+
+
+@pytest.mark.parametrize("folder", ["results/c", "results/other", ".snakemake"])
+def test_a_folder_in_which_one_may_not_write_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("results/c").mkdir(parents=True)
+    check_writable(Path(folder))
+    closed = Path(folder) if Path(folder).exists() else Path(folder).parent
+    really = os.access  # root may write everywhere
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path.absolute() != closed.absolute() and really(path, mode)
+    )
+    with pytest.raises(UserError, match=f"{closed.absolute()}: you may not write here"):
+        check_writable(Path(folder))
 
 
 @pytest.fixture

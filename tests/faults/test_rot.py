@@ -1,7 +1,9 @@
 """Files that change, are cut or emptied by the disk: each harmless or named, never another number."""
 
+import errno
 import os
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +136,7 @@ def test_verify_accounts_for_everything_and_sees_what_changed(folder: Path, camp
     assert "  relaxed/gfn1/mmff94  5 rows: 4 ok, 1 input_error\n" in whole.text
     assert "8 relaxed geometries: 0 with other bonds than the molecule, 0 with another" in whole.text
     assert "target gfn1: 3 rows computed again, energies agree to " in whole.text
-    assert "34 files; their check sums are noted for the next call\nverified: no row" in whole.text
+    assert "34 files, looked at for the first time\nverified: no row" in whole.text
     assert read_verdict(Path("results/c")) == whole
     again = verify(campaign, Path(), 0)
     assert "34 files: 34 as at the last call\nverified:" in again.text
@@ -155,6 +157,35 @@ def test_verify_accounts_for_everything_and_sees_what_changed(folder: Path, camp
         path.write_bytes(content)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         path.with_suffix(".refused").unlink(missing_ok=True)
+
+
+@pytest.mark.slow
+def test_verify_is_not_misled_by_a_clock_that_was_wrong(folder: Path, campaign: Campaign) -> None:
+    path, late = Path("results/c/comparison.csv"), time.time() + 3600
+    os.utime(path, (late, late))
+    assert verify(campaign, Path(), 0).problems == []
+    noted = Path("results/c/SHA256SUMS").read_text()
+    page = Path("results/c/page.html")
+    page.write_text("as it was made")
+    os.utime(page, (late, late))
+    assert verify(campaign, Path(), 0).problems == []
+    page.write_text("as it was m\0de")
+    os.utime(page, (late, late))
+    (problem,) = verify(campaign, Path(), 0).problems
+    assert "page.html: changed although nobody wrote it" in problem
+    assert noted != Path("results/c/SHA256SUMS").read_text()
+
+
+@pytest.mark.slow
+def test_verify_speaks_where_it_may_not_write(
+    folder: Path, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("prerelax.comparison.verification.write_text_atomically", refuse)
+    found = verify(campaign, Path(), 0)
+    assert found.passed and "SHA256SUMS cannot be written: the verdict is not kept" in found.text
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ made again, so that nothing computed is lost; what the journal knows at the new 
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -132,6 +133,17 @@ def move_aside(unfit: Sequence[Unfit]) -> None:
             if path.exists():
                 path.replace(folder / path.name)
         refusal_path(shard.frames).unlink(missing_ok=True)
+
+
+def check_writable(*folders: Path) -> None:
+    """Raise UserError where a campaign may not write: in a folder, or where it does not exist, above it."""
+    for folder in folders:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(
+                f"{there.absolute()}: you may not write here; ask its owner for it, or run the campaign in a "
+                "folder of your own"
+            )
 
 
 def _keeps_rows(stage: Stage) -> bool:

@@ -85,8 +85,7 @@ class Verdict:
             )
         n_new = self.n_files - self.n_files_as_noted
         if not self.n_files_as_noted:
-            noted = "; their check sums are noted for the next call" if self.passed else ""
-            return [*lines, f"{_counted(self.n_files, 'file')}{noted}"]
+            return [*lines, f"{_counted(self.n_files, 'file')}, looked at for the first time"]
         new = f", {n_new} new or written since" if n_new else ""
         return [*lines, f"{_counted(self.n_files, 'file')}: {self.n_files_as_noted} as at the last call{new}"]
 
