@@ -40,14 +40,6 @@ class Layout:
         """The molecules, one row for each isomer, where a campaign enumerates them."""
         return self.folder / "isomers.csv"
 
-    @property
-    def comparison(self) -> str:
-        return f"{self.results}/comparison.csv"
-
-    @property
-    def summary(self) -> str:
-        return f"{self.results}/summary.csv"
-
     def shard(self, folder: str, shard: str) -> str:
         """Frames of a shard in a folder of the results."""
         return f"{self.results}/{folder}/{shard}.extxyz"
@@ -115,11 +107,3 @@ class Layout:
     def figure(self, name: str, kind: str = "png") -> str:
         """A file of a figure."""
         return f"{self.results}/figures/{name}.{kind}"
-
-    def log(self, name: str) -> str:
-        """The log of a rule's job."""
-        return f"{self.results}/logs/{name}.log"
-
-    def benchmark(self, name: str) -> str:
-        """The benchmark of a rule's job."""
-        return f"{self.results}/benchmarks/{name}.tsv"

@@ -1,8 +1,8 @@
 """Levels and relaxations as a campaign's config has them: words that the engines do not know are refused."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Self, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from prerelax.engines.level import Level
 from prerelax.errors import nearest
@@ -24,13 +24,15 @@ def known(level: Level) -> Level:
 KnownLevel = Annotated[Level, AfterValidator(known)]
 
 
-def known_relaxation(relaxation: Relaxation) -> None:
-    """Raise ValueError where a word of a relaxation does not exist or fit the others."""
-    known(relaxation.level)
-    optimizers = get_args(Optimizer)
-    if relaxation.optimizer is not None and relaxation.optimizer not in optimizers:
-        raise ValueError(
-            f"unknown optimizer '{relaxation.optimizer}'{nearest(relaxation.optimizer, optimizers)}"
-        )
-    if relaxation.cheap_level != "auto":  # looked at only where it is named: this imports ASE's optimizers
-        _ = relaxation.chosen_cheap_level
+class KnownRelaxation(Relaxation):
+    """A relaxation of a campaign."""
+
+    @model_validator(mode="after")
+    def _words_exist_and_fit(self) -> Self:
+        known(self.level)
+        optimizers = get_args(Optimizer)
+        if self.optimizer is not None and self.optimizer not in optimizers:
+            raise ValueError(f"unknown optimizer '{self.optimizer}'{nearest(self.optimizer, optimizers)}")
+        if self.cheap_level != "auto":  # looked at only where it is named: this imports ASE's optimizers
+            _ = self.chosen_cheap_level
+        return self

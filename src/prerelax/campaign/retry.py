@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prerelax.campaign.config import Campaign
-from prerelax.campaign.sharding import Sharding
-from prerelax.campaign.stages import Stage, shard_path, stages
+from prerelax.campaign.stages import Stage, begun_shards, shard_path, stages
 from prerelax.errors import UserError, nearest, several
 from prerelax.molecules.status import STATUSES
 from prerelax.records.seal import ShardError, opened_table, table_path
@@ -44,13 +43,7 @@ def retry(
     """
     _check(campaign, statuses, target, start)
     results = directory / "results" / campaign.campaign
-    if not results.is_dir():
-        raise UserError(f"{results}: no results yet; there is nothing to try again")
-    n_shards = len(
-        Sharding(
-            directory / campaign.molecule_file, campaign.shard_size, results, job_of_running_campaign=True
-        ).shards
-    )
+    n_shards = len(begun_shards(campaign, results))
     every = stages(campaign)
     chosen = [stage for stage in every if _is_chosen(stage, target, start)]
     return [

@@ -5,13 +5,13 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from prerelax.campaign.data_path import DataPath
-from prerelax.campaign.levels import KnownLevel, known_relaxation
+from prerelax.campaign.levels import KnownLevel, KnownRelaxation
 from prerelax.campaign.section import Name
 from prerelax.relaxation.settings import Only, Relaxation
 from prerelax.set_making.options import LIKE_QM7X, DisplacementOptions
 
 
-class TrainingSet(Relaxation):
+class TrainingSet(KnownRelaxation):
     """Data for trainings, made by the campaign: minima, with `labels` their displacements too.
 
     No molecule of the campaign's own `molecules`, by its graph, is in it.
@@ -26,8 +26,7 @@ class TrainingSet(Relaxation):
     )
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
-        known_relaxation(self)
+    def _one_source(self) -> Self:
         if (self.molecules is None) == (self.from_ is None):
             raise ValueError("give either molecules or from")
         return self

@@ -7,9 +7,10 @@ from pathlib import Path
 from prerelax.campaign.config import Campaign, load_campaign
 from prerelax.campaign.layout import Layout, relaxed_folder, start_folder
 from prerelax.campaign.section import EMBEDDING
-from prerelax.campaign.sharding import shard_name
+from prerelax.campaign.sharding import Shard, Sharding, shard_name
 from prerelax.campaign.starts import DiffuseStart, RelaxStart
 from prerelax.engines import engine_named
+from prerelax.errors import UserError
 from prerelax.settings import read_settings
 
 
@@ -35,6 +36,14 @@ class Stage:
 def read_campaign(path: Path) -> Campaign:
     """The campaign of a config file. Raises UserError in one sentence for whatever is wrong with it."""
     return load_campaign(read_settings(path))
+
+
+def begun_shards(campaign: Campaign, results: Path) -> list[Shard]:
+    """The shards of a campaign as it noted them when it began. Raises UserError where it has no results."""
+    if not results.is_dir():
+        raise UserError(f"{results}: no results yet; run the campaign first, or call this in its folder")
+    molecules = results.parent.parent / campaign.molecule_file
+    return Sharding(molecules, campaign.shard_size, results, job_of_running_campaign=True).shards
 
 
 def stages(campaign: Campaign) -> list[Stage]:

@@ -5,9 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from prerelax.campaign.data_path import expanded
-from prerelax.campaign.levels import known_relaxation
+from prerelax.campaign.levels import KnownRelaxation
 from prerelax.campaign.section import EMBEDDING, Name
-from prerelax.relaxation.settings import Relaxation
 from prerelax.set_making.options import PilotOptions
 from prerelax.settings import Settings
 from prerelax.starts.options import DiffusedOptions, DiffuseOptions, ForcefieldOptions, Seed
@@ -38,16 +37,11 @@ class ForcefieldStart(ForcefieldOptions):
     from_: Name = Field(EMBEDDING, alias="from", description="Start whose geometries are minimised")
 
 
-class RelaxStart(Relaxation):
+class RelaxStart(KnownRelaxation):
     """Relax first at a level cheaper than the targets; its gradients are counted as cheap ones."""
 
     kind: Literal["relax"]
     from_: Name = Field("mmff94", alias="from", description="Start whose geometries are relaxed")
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        known_relaxation(self)
-        return self
 
 
 class Adapt(Settings):

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.cost import REFERENCE_ELECTRONS, costs
 from prerelax.campaign.plan import duration
-from prerelax.campaign.sharding import Sharding, shard_name
-from prerelax.campaign.stages import Stage, stages
-from prerelax.errors import UserError, several
+from prerelax.campaign.sharding import shard_name
+from prerelax.campaign.stages import Stage, begun_shards, stages
+from prerelax.errors import several
 from prerelax.molecules.status import PROCEED
 from prerelax.records.seal import ShardError, opened_table, table_path
 from prerelax.relaxation.journal import journal_path, molecules_in_hand
@@ -80,13 +80,8 @@ def campaign_status(campaign: Campaign, directory: Path = Path(), now: float | N
     Reads one column of each finished table, and the journals of shards that are being worked on.
     """
     results = directory / "results" / campaign.campaign
-    if not results.is_dir():
-        raise UserError(f"{results}: no results yet; run the campaign first, or call this in its folder")
+    shards = begun_shards(campaign, results)
     now = time.time() if now is None else now
-    noted = Sharding(
-        directory / campaign.molecule_file, campaign.shard_size, results, job_of_running_campaign=True
-    )
-    shards = noted.shards
     found = []
     with ThreadPoolExecutor(READERS) as readers:
         for stage in stages(campaign):
