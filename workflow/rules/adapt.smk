@@ -2,35 +2,6 @@
 # relax the fragments is known from the config; which fragments they are, from a sample of the shards.
 
 
-def shards_of_pilot(wildcards):
-    """Molecules that the fragments are cut from: of shards evenly spread over all, at most this many."""
-    step = -(-len(SHARDS) // 20)
-    return expand(layout.start("rdkit", "{shard}"), shard=SHARDS[::step])
-
-
-def adapting(wildcards):
-    return campaign.starts[wildcards.start].adapt
-
-
-def parts_of_pilot(wildcards):
-    return [str(part) for part in range(adapting(wildcards).n_jobs)]
-
-
-def settings_of_pilot(wildcards):
-    target = campaign.targets[adapting(wildcards).target]
-    return relaxing(campaign, layout, target.model_copy(update={"only": Only()}))
-
-
-def minutes_of_pilot(wildcards):
-    """Fragments are small, but at DFT their target may be any."""
-    return 60 if adapting(wildcards).target in targets_of(cheap=True) else 1440
-
-
-def base_weights(wildcards):
-    start = campaign.starts[wildcards.start]
-    return [layout.weights(name) for name in campaign.denoisers if name == start.model]
-
-
 rule pilot_fragments:
     input:
         shards_of_pilot,

@@ -1,4 +1,4 @@
-"""What trainings are made from, and what inputs of known minima are."""
+"""What trainings are made from, what pilots are, and what inputs of known minima are."""
 
 sets_with_labels = [name for name, made in campaign.sets.items() if made.labels]
 sets_of_minima = [name for name in campaign.sets if name not in sets_with_labels]
@@ -38,3 +38,32 @@ def set_of_displaced(wildcards):
     if given in campaign.sets:
         return layout.displacements(wildcards.start, wildcards.shard)
     return expand_path(given)
+
+
+def shards_of_pilot(wildcards):
+    """Molecules that the fragments are cut from: of shards evenly spread over all, at most this many."""
+    step = -(-len(SHARDS) // 20)
+    return expand(layout.start("rdkit", "{shard}"), shard=SHARDS[::step])
+
+
+def adapting(wildcards):
+    return campaign.starts[wildcards.start].adapt
+
+
+def parts_of_pilot(wildcards):
+    return [str(part) for part in range(adapting(wildcards).n_jobs)]
+
+
+def settings_of_pilot(wildcards):
+    target = campaign.targets[adapting(wildcards).target]
+    return relaxing(campaign, layout, target.model_copy(update={"only": Only()}))
+
+
+def minutes_of_pilot(wildcards):
+    """Fragments are small, but at DFT their target may be any."""
+    return 60 if adapting(wildcards).target in targets_of(cheap=True) else 1440
+
+
+def base_weights(wildcards):
+    start = campaign.starts[wildcards.start]
+    return [layout.weights(name) for name in campaign.denoisers if name == start.model]
