@@ -106,16 +106,48 @@ def verify(
     ] = 5,
 ) -> None:
     """Check a finished campaign: every row accounted for, every file whole, a sample computed again."""
-    from prerelax.campaign.stages import read_campaign
+    from prerelax.campaign.stages import opened_campaign
     from prerelax.comparison.verification import verify
 
-    is_folder = config.is_dir()
-    directory = config.absolute().parent.parent if is_folder else Path()
-    campaign = read_campaign(config / "campaign.yaml" if is_folder else config)
+    campaign, directory = opened_campaign(config)
     verdict = verify(campaign, directory, rows, lambda line: typer.echo(line, err=True))
     typer.echo(verdict.text)
     if verdict.problems:
         raise typer.Exit(1)
+
+
+def export(
+    config: Annotated[
+        Path, typer.Argument(metavar="CAMPAIGN", help="The campaign's config, or its folder in results/.")
+    ],
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="Default: minima.* in the results.")
+    ] = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="sdf, xyz, ase-db, csv, qcschema; orca or gaussian: a folder of inputs; si: supporting "
+            "information",
+        ),
+    ] = "sdf",
+    target: Annotated[
+        str | None, typer.Option(help="Whose minima. Default: the last target of a DFT program")
+    ] = None,
+    lowest: Annotated[
+        bool, typer.Option("--lowest", help="Of each molecule its lowest conformer alone")
+    ] = False,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help="An ORCA or Gaussian input with {charge}, {multiplicity}, {geometry}, {name} in it"
+        ),
+    ] = None,
+) -> None:
+    """Write the minima for the next program: with ids, energies and the input's columns."""
+    from prerelax.exports.export import export as export_minima
+
+    typer.echo(export_minima(config, to, out=out, target=target, lowest=lowest, template=template))
 
 
 def report(
@@ -150,6 +182,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "status": status,
     "retry": retry,
+    "export": export,
     "verify": verify,
     "report": report,
     "schema": schema,

@@ -1,0 +1,149 @@
+"""The minima of a campaign that are handed on: of each molecule and conformer the lowest reached."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ase.units import Hartree, kcal, mol
+from rdkit import Chem
+
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.layout import Layout
+from prerelax.campaign.sharding import SHARDS_FILE, read_shards
+from prerelax.engines import engine_named
+from prerelax.errors import UserError, nearest
+from prerelax.molecules.graph import mol_from_mapped_smiles
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard
+
+Value = str | int | float | bool
+"""of a data field"""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """A relaxed geometry with what other programs ask about it."""
+
+    record: Record
+    lowest_ev: float | None
+    """of the molecule's conformers"""
+
+    @property
+    def name(self) -> str:
+        """The molecule's id, with the conformer's number where that is not 0."""
+        return f"{self.record.id}_c{self.record.conformer}" if self.record.conformer else self.record.id
+
+    @property
+    def energy_hartree(self) -> float | None:
+        return _hartree(self.record.energy_ev)
+
+    @property
+    def relative_kcal_mol(self) -> float | None:
+        """Energy above the molecule's lowest conformer."""
+        if self.record.energy_ev is None or self.lowest_ev is None:
+            return None
+        return float((self.record.energy_ev - self.lowest_ev) / (kcal / mol))
+
+    @cached_property
+    def mol(self) -> Chem.Mol:
+        """RDKit's molecule with this geometry, atoms in the user's order."""
+        return mol_from_mapped_smiles(self.record.smiles, self.record.positions)
+
+    @property
+    def plain_smiles(self) -> str:
+        """Canonical SMILES of the isomer, hydrogens implicit."""
+        return str(Chem.MolToSmiles(Chem.RemoveHs(self.mol)))
+
+    def fields(self, level: str) -> dict[str, Value]:
+        """What a table or data field says of it, the user's columns first; unknown values are left out."""
+        record = self.record
+        said: dict[str, Value | None] = {
+            "id": record.id,
+            "conformer": record.conformer,
+            "input_smiles": record.input_smiles,
+            "smiles": self.plain_smiles if len(record.numbers) and record.smiles else None,
+            "isomer": record.isomer,
+            "charge": record.charge,
+            "multiplicity": record.multiplicity,
+            "level": level,
+            "status": record.status,
+            "message": record.message or None,
+            "energy_hartree": _rounded(self.energy_hartree, 10),
+            "relative_energy_kcal_mol": _rounded(self.relative_kcal_mol, 4),
+            "gibbs_298_hartree": _rounded(_hartree(record.gibbs_298_ev), 10),
+            "n_imaginary": record.n_imaginary,
+            "start": record.start,
+            "n_gradients": record.n_gradients,
+            "connectivity_unchanged": record.connectivity_unchanged,
+            "stereo_unchanged": record.stereo_unchanged,
+        }
+        given: dict[str, Value] = {
+            f"input_{name}" if name in said else name: value
+            for name, value in (record.input_columns or {}).items()
+        }
+        return given | {name: value for name, value in said.items() if value is not None}
+
+
+def _hartree(energy_ev: float | None) -> float | None:
+    return None if energy_ev is None else float(energy_ev / Hartree)
+
+
+def _rounded(value: float | None, decimals: int) -> float | None:
+    return None if value is None else round(value, decimals) + 0.0
+
+
+def chosen_target(campaign: Campaign, target: str | None) -> str:
+    """The target asked for, else the last one of a DFT program, else the last. Raises UserError."""
+    if not campaign.targets:
+        raise UserError("the campaign has no targets, so that nothing was relaxed")
+    if target is None:
+        dear = [name for name, at in campaign.targets.items() if not engine_named(at.engine).is_cheap]
+        return (dear or list(campaign.targets))[-1]
+    if target not in campaign.targets:
+        raise UserError(f"{target} is not among the targets{nearest(target, campaign.targets)}")
+    return target
+
+
+def minima(campaign: Campaign, directory: Path, target: str, lowest_only: bool = False) -> Iterator[Minimum]:
+    """The rows of a target, shard by shard in the input's order; of several starts the lowest minimum.
+
+    A converged row counts before one that is not, and a row with its own bonds and configuration before one
+    without. With `lowest_only` one row for each molecule, its lowest conformer. Raises UserError where the
+    campaign has not come to this target.
+    """
+    layout = Layout.of(campaign.campaign)
+    shards = read_shards(directory / layout.results / SHARDS_FILE)
+    starts = campaign.relaxed_starts(target)
+    found_any = False
+    for number in range(len(shards)):
+        files = [directory / layout.relaxed(target, start, f"{number:04d}") for start in starts]
+        rows = [read_shard(file) for file in files if file.is_file()]
+        found_any = found_any or bool(rows)
+        yield from _of_shard(rows, lowest_only)
+    if not found_any:
+        raise UserError(
+            f"{directory / layout.results}: nothing is relaxed at {target} yet; run the campaign first"
+        )
+
+
+def _of_shard(of_starts: Sequence[Sequence[Record]], lowest_only: bool) -> Iterator[Minimum]:
+    best: dict[tuple[str, int], Record] = {}
+    for record in (record for rows in of_starts for record in rows):
+        key = (record.id, record.conformer)
+        if key not in best or _rank(record) < _rank(best[key]):
+            best[key] = record
+    molecules: dict[str, list[Record]] = {}
+    for record in best.values():
+        molecules.setdefault(record.id, []).append(record)
+    for rows in molecules.values():
+        whole = [row.energy_ev for row in rows if row.energy_ev is not None and not _rank(row)[0]]
+        kept = [min(rows, key=_rank)] if lowest_only else rows
+        yield from (Minimum(row, min(whole, default=None)) for row in kept)
+
+
+def _rank(record: Record) -> tuple[bool, bool, float]:
+    """Lower is better."""
+    changed = record.connectivity_unchanged is False or record.stereo_unchanged is False
+    no_energy = record.energy_ev is None or not record.proceeds
+    return changed or no_energy, not record.converged, record.energy_ev or 0.0
