@@ -27,6 +27,7 @@ from prerelax.campaign.starts import (
     Start,
 )
 from prerelax.campaign.targets import Target
+from prerelax.denoisers.choosing import AUTO
 from prerelax.denoisers.model_folders import timesteps
 from prerelax.errors import UserError, nearest
 from prerelax.relaxation.settings import Relaxation
@@ -94,6 +95,12 @@ class Campaign(Settings):
         for name in self.starts:
             yield from self._wrong_source(name)
         yield from self._wrong_baseline()
+        for name, part in self.starts.items():
+            if isinstance(part, DiffuseStart) and part.for_ is not None and part.for_ not in self.targets:
+                hint = nearest(part.for_, self.targets)
+                yield f"starts.{name}.for: {part.for_} is not among the targets{hint}"
+            if isinstance(part, DiffuseStart) and part.adapt is not None and part.model == AUTO:
+                yield f"starts.{name}.adapt: name the model that is adapted; auto chooses among several"
         for target, at in self.targets.items():
             for start in at.starts or []:
                 if start not in self.starts:

@@ -11,6 +11,7 @@ from prerelax.campaign.layout import Layout
 from prerelax.campaign.section import handed_on
 from prerelax.campaign.starts import DiffusedStart, DiffuseStart, ForcefieldStart, RelaxStart, Start
 from prerelax.campaign.targets import Target
+from prerelax.denoisers.choosing import AUTO
 from prerelax.engines import engine_named
 from prerelax.engines.level import Level
 from prerelax.relaxation.settings import Relaxation, SinglePoints
@@ -37,6 +38,8 @@ def making_start(campaign: Campaign, layout: Layout, name: str) -> str:
     start = _with_own_models(campaign, layout, campaign.starts[name])
     if isinstance(start, DiffuseStart) and start.adapt is not None:
         start = start.model_copy(update={"model": layout.adapted(name)})
+    elif isinstance(start, DiffuseStart) and start.model == AUTO and start.level is None:
+        start = start.model_copy(update={"level": _level_wanted(campaign, start)})
     return handed_on(start, OPTIONS.get(type(start), EmbedOptions))
 
 
@@ -45,6 +48,13 @@ def base_of(campaign: Campaign, layout: Layout, name: str) -> str:
     start = campaign.starts[name]
     assert isinstance(start, DiffuseStart)
     return layout.model(start.model) if start.model in campaign.denoisers else start.model
+
+
+def _level_wanted(campaign: Campaign, start: DiffuseStart) -> str | None:
+    """The level, without its engine, whose minima a start is made for."""
+    dear = [name for name, at in campaign.targets.items() if not engine_named(at.engine).is_cheap]
+    target = start.for_ or next(iter(dear or campaign.targets), None)
+    return None if target is None else str(campaign.targets[target].level).rpartition(" (")[0]
 
 
 def relaxing(campaign: Campaign, layout: Layout, part: Relaxation) -> str:

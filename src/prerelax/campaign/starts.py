@@ -71,6 +71,11 @@ class DiffuseStart(DiffuseOptions):
     adapt: Adapt | None = Field(
         None, description="Teach `model` the level of a target first, from fragments of the molecules"
     )
+    for_: Name | None = Field(
+        None,
+        alias="for",
+        description="With the model auto: target whose level is wanted. Default: the first of a DFT program",
+    )
 
 
 class DisplacedStart(Settings):

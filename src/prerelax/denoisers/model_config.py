@@ -39,6 +39,10 @@ class Knows(TypedDict, total=False):
     """of molecules that it was trained on; absent: neutral ones"""
     max_atoms: int
     """of the largest molecule that it was trained on"""
+    given: str
+    """the method whose minima it begins at; absent: any geometry near a minimum"""
+    bond_mae_ang: float
+    """mean error of bonds that its card gives, at its level"""
 
 
 class TrainedLoss(TypedDict, total=False):

@@ -1,7 +1,8 @@
 """Starts made by a diffusion model: it denoises the geometries of a shard."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.denoisers.checkpoint import LoadedModel, find_model, load_model
+from prerelax.denoisers.choosing import AUTO, Choice, choose
 from prerelax.denoisers.model_folders import ModelError, kept_epoch, model_digests
 from prerelax.diffusion.confidence import limit_of, residuals_ang
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
@@ -71,24 +73,58 @@ def denoised(
 
     `scratch` is a folder that the fallback creates and removes.
     """
-    model = load_model(options.model)
     subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
-    outcomes, results = _Denoising(model, options, start, keep_trajectory).run(records, subjects)
+    outcomes: dict[int, _Outcome] = {}
+    results: dict[int, SampleResult] = {}
+    for choice, rows in _by_model(records, subjects, options).items():
+        asked = {i: subjects[i] for i in rows}
+        if choice.model is None:
+            unfit = {i: _not_asked(records[i], subjects[i], start, choice.why) for i in rows}
+            outcomes |= (
+                unfit if options.fallback != "none" else {i: each.given_up for i, each in unfit.items()}
+            )
+            continue
+        of_model = options.model_copy(update={"model": choice.model, "level": None})
+        made, found_by = _Denoising(load_model(choice.model), of_model, start, keep_trajectory).run(
+            records, asked
+        )
+        settings = _settings(of_model, is_chosen=bool(choice.why))
+        outcomes |= {i: outcome.with_note(choice.why, settings) for i, outcome in made.items()}
+        results |= found_by
     doubtful = [i for i, outcome in outcomes.items() if outcome.doubt and options.fallback != "none"]
     given = [replace(outcomes[i].record, positions=records[i].positions) for i in doubtful]
     doubts = [outcomes[i].doubt for i in doubtful]
     instead = fall_back(given, [subjects[i] for i in doubtful], doubts, start, workers, scratch)
-    settings = _settings(options)
-    found = {i: replace(outcome.record, settings=settings) for i, outcome in outcomes.items()}
+    found = {i: outcome.record for i, outcome in outcomes.items()}
     found |= dict(zip(doubtful, instead, strict=True))
     return [found.get(i, record) for i, record in enumerate(records)], results
 
 
-def _settings(options: DiffuseOptions) -> str:
+def _by_model(
+    records: Sequence[Record], subjects: Mapping[int, Subject], options: DiffuseOptions
+) -> dict[Choice, list[int]]:
+    """The rows of `subjects` by the model that they are given to."""
+    if options.model != AUTO:
+        return {Choice(options.model, ""): list(subjects)}
+    found: dict[Choice, list[int]] = {}
+    for i in subjects:
+        record, level = records[i], options.level or ""
+        choice = choose(record.numbers.tolist(), record.charge, level, _minimised_with(record))
+        found.setdefault(choice, []).append(i)
+    return found
+
+
+def _minimised_with(record: Record) -> str:
+    """The method whose minimum a row's geometry is; empty where it is none."""
+    made = json.loads(record.settings or "{}")
+    return str(made.get("method", "")).lower() if made.get("verb") != "embed" else ""
+
+
+def _settings(options: DiffuseOptions, is_chosen: bool = False) -> str:
     """The options that were given, and digests of the models. What is left to a model is covered by these."""
     digests = model_digests(options.model, options.time_model)
     said = {"model": find_model(options.model).name, **digests, **options.sampling}
-    return settings_text({"verb": "diffuse", **said}, "torch")
+    return settings_text({"verb": "diffuse", **({"chosen": AUTO} if is_chosen else {}), **said}, "torch")
 
 
 def _skipped(record: Record, start: str, message: str) -> Record:
@@ -101,6 +137,18 @@ class _Outcome:
 
     record: Record
     doubt: str = ""
+
+    @property
+    def given_up(self) -> "_Outcome":
+        """The same where nothing replaces it."""
+        if self.record.status == "input_error":
+            return self
+        return _Outcome(replace(self.record, status="unsupported_element", message=self.doubt))
+
+    def with_note(self, note: str, settings: str) -> "_Outcome":
+        """The same, with what chose its model in the message, and the settings behind it."""
+        message = "; ".join(filter(None, (self.record.message, note)))
+        return replace(self, record=replace(self.record, message=message, settings=settings))
 
 
 @dataclass(frozen=True)
@@ -174,11 +222,11 @@ def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
     )
 
 
-def _not_asked(record: Record, subject: Subject, start: str) -> _Outcome:
+def _not_asked(record: Record, subject: Subject, start: str, objection: str = "") -> _Outcome:
     row = record.after_stage(start, 0.0, start=start, residual_ang=None, n_iterations=None, first_step=None)
     if subject.contradiction:
         return _Outcome(replace(row, status="input_error", message=subject.contradiction))
-    return _Outcome(row, subject.objection)
+    return _Outcome(row, subject.objection or objection)
 
 
 def _outcome(row: Record, subject: Subject, result: SampleResult, limit_ang: float | None) -> _Outcome:

@@ -52,7 +52,14 @@ class DiffuseOptions(SamplerOptions):
     """How a denoiser makes a start."""
 
     model: str = Field(
-        DEFAULT_MODEL, min_length=1, description="Name of a shipped denoiser, or a model folder"
+        DEFAULT_MODEL,
+        min_length=1,
+        description="Name of a shipped denoiser, or a model folder; auto: for each molecule the shipped one "
+        "whose card fits best",
+    )
+    level: str | None = Field(
+        None,
+        description="With the model auto: level of the minima that are wanted, such as B3LYP-D3BJ/def2-SVP",
     )
     epoch: float | None = Field(
         None,

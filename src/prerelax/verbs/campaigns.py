@@ -1,6 +1,7 @@
-"""`prerelax init | plan | status | retry | verify | report | schema`: a campaign from first to last."""
+"""`prerelax run | init | plan | status | retry | export | verify | report | schema`: campaigns."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,42 @@ def init(
         f"{folder.resolve()}: run `snakemake --cores all` there for the example in config.yaml, "
         "or add `--configfile my-campaign.yaml` for a campaign of your own"
     )
+
+
+def run(
+    molecules: Annotated[
+        Path, typer.Argument(metavar="MOLECULES", help="CSV with smiles, .smi, .sdf, .xyz, .gjf, .out …")
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="LEVEL", help='As "B3LYP-D3BJ/def2-SVP", "GFN2-xTB", "PBE0-D4/def2-TZVP SMD(water)"'
+        ),
+    ],
+    start: Annotated[
+        str, typer.Option(help="auto, mmff94, gfn2, uff, rdkit, or a denoiser's name or folder")
+    ] = "auto",
+    compare: Annotated[
+        str, typer.Option(metavar="all|none|N", help="Molecules that usual practice is relaxed for as well")
+    ] = "none",
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores to use at once. Default: all")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Snakemake profile, for example slurm; says itself what it may use")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Write the campaign file and say what it would cost")
+    ] = False,
+) -> None:
+    """Molecules to minima in one line. Ctrl-C stops it, the same line goes on."""
+    from prerelax.engines.written import written_level
+    from prerelax.runs.meant import Wanted, meant
+    from prerelax.runs.run import run as run_campaign
+
+    at_once = cores or len(os.sched_getaffinity(0))
+    campaign = meant(Wanted(molecules, written_level(target), start, compare), at_once)
+    code = run_campaign(campaign, cores=at_once, profile=profile, dry_run=dry_run, say=typer.echo)
+    if code:
+        raise typer.Exit(code)
 
 
 def plan(
@@ -178,6 +215,7 @@ def schema(
 
 
 VERBS: dict[str, Callable[..., None]] = {
+    "run": run,
     "init": init,
     "plan": plan,
     "status": status,

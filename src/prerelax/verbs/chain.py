@@ -47,7 +47,7 @@ GoOnWithoutProgram = Annotated[
 ]
 
 
-SAMPLED_IN_SETTINGS = frozenset({"epoch", "time_model", "calls", "max_iterations"})
+SAMPLED_IN_SETTINGS = frozenset({"level", "epoch", "time_model", "calls", "max_iterations"})
 
 
 def _tell(out: Path, rows: Sequence["Record"]) -> None:

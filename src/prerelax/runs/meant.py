@@ -1,0 +1,163 @@
+"""The campaign that a line of `prerelax run` means, as the YAML file that it writes."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from prerelax.denoisers.model_folders import find_model
+from prerelax.engines import engine_named
+from prerelax.engines.level import Level
+from prerelax.errors import UserError, nearest
+from prerelax.molecules.input_files import count_rows
+
+STARTS: dict[str, dict[str, dict[str, str]]] = {
+    "rdkit": {"rdkit": {"kind": "embed"}},
+    "uff": {"uff": {"kind": "forcefield", "method": "uff"}},
+    "mmff94": {"mmff94": {"kind": "forcefield"}},
+    "gfn2": {"gfn2": {"kind": "relax", "engine": "tblite", "method": "GFN2-xTB"}},
+}
+AUTO = "auto"
+WRITTEN_BY = "# Written by `prerelax run`"
+MOST_ROWS = 100
+"""of a shard"""
+SHARDS_A_CORE = 4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a line of `prerelax run` says."""
+
+    molecules: Path
+    level: Level
+    start: str = AUTO
+    compare: str = "none"
+    """all, none, or a number of molecules"""
+
+
+@dataclass(frozen=True)
+class Meant:
+    """A campaign file and its text."""
+
+    name: str
+    text: str
+
+    @property
+    def path(self) -> Path:
+        """In the folder where the line is called."""
+        return Path(f"{self.name}.yaml")
+
+    def write(self) -> None:
+        """Write the file, unless it says the same. Raises UserError where somebody edited it."""
+        if self.path.exists():
+            before = self.path.read_text(encoding="utf-8")
+            if before == self.text:
+                return
+            if not before.startswith(WRITTEN_BY) or _without_line(before) != _without_line(self.text):
+                raise UserError(
+                    f"{self.path} is not what this line means; run it with `snakemake --configfile`, or "
+                    "rename it and its folder in results/ to begin anew"
+                )
+        self.path.write_text(self.text, encoding="utf-8")
+
+
+def _without_line(text: str) -> str:
+    """The file without its comments and without what changes nothing that is finished."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("#", "shard_size")))
+
+
+def meant(wanted: Wanted, cores: int) -> Meant:
+    """The campaign of a line; the same line always means the same one. Raises UserError for unknown words."""
+    n_rows = count_rows(wanted.molecules)
+    level_words = _slug(_without_engine(wanted.level))
+    stem = _slug(wanted.molecules.name.removesuffix(".gz").rsplit(".", 1)[0])
+    parts = [stem, level_words, *([_slug(wanted.start)] if wanted.start != AUTO else [])]
+    compared = _compared(wanted)
+    if compared != "none":
+        parts.append("compared")
+    name = "-".join(parts)
+    is_dear = not engine_named(wanted.level.engine).is_cheap
+    starts = _starts(wanted)
+    baseline = "rdkit" if wanted.start == "mmff94" else "mmff94"
+    starts = {**STARTS[baseline], **starts}
+    size = max(1, min(MOST_ROWS, math.ceil(n_rows / (SHARDS_A_CORE * cores))))
+    level = wanted.level.model_dump(exclude_defaults=True)
+    lines = [
+        f"{WRITTEN_BY}: {n_rows} molecules at {wanted.level}.",
+        "# The same line goes on where it stopped. To change anything, copy this file under another name and",
+        "# another `campaign`, then `snakemake --configfile` it. docs/guide/campaign.md explains every key.",
+        f"campaign: {name}",
+        f"molecules: {json.dumps(str(wanted.molecules), ensure_ascii=False)}",
+        f"compare: {compared}",
+    ]
+    if compared != "none" and is_dear:
+        lines.append(
+            "practice: gfn2-geometric  # usual practice: GFN2-xTB, then redundant internal coordinates"
+        )
+    else:
+        lines.append(f"baseline: {baseline}")
+    lines += [
+        f"shard_size: {size}  # molecules that one job treats",
+        "starts:",
+        *(f"  {key}: {_flow(start)}" for key, start in starts.items()),
+        "targets:",
+        f"  {level_words}: {_flow(level)}",
+    ]
+    return Meant(name, "\n".join(lines) + "\n")
+
+
+def _starts(wanted: Wanted) -> dict[str, dict[str, str]]:
+    if wanted.start in STARTS:
+        return STARTS[wanted.start]
+    if wanted.start != AUTO:
+        try:
+            find_model(wanted.start)
+        except UserError as error:
+            near = nearest(wanted.start, (*STARTS, AUTO), list_known=False)
+            raise UserError(f"the start {wanted.start!r} is not known{near or f': {error}'}") from None
+    key = AUTO if wanted.start == AUTO else _slug(Path(wanted.start).name)
+    return {key: {"kind": "diffuse", "model": wanted.start}}
+
+
+def _compared(wanted: Wanted) -> str:
+    if wanted.compare in ("all", "none"):
+        if wanted.compare == "all" and wanted.start == "mmff94":
+            raise UserError(
+                "mmff94 is the usual start itself; leave out --compare, or choose another --start"
+            )
+        return wanted.compare
+    if not wanted.compare.isdigit() or int(wanted.compare) < 1:
+        raise UserError(f"--compare {wanted.compare!r}: write all, none, or a number of molecules")
+    return f"{{sample: {wanted.compare}}}"
+
+
+def _flow(part: dict[str, str]) -> str:
+    """A mapping on one line of YAML; JSON's strings are YAML's."""
+    words = (f"{key}: {_word(value)}" for key, value in part.items())
+    return f"{{{', '.join(words)}}}"
+
+
+def _word(value: object) -> str:
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", value)
+    is_word = plain and str(value).lower() not in (
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "false",
+        "null",
+        "y",
+        "n",
+    )
+    return str(value) if is_word else json.dumps(value, ensure_ascii=False)
+
+
+def _without_engine(level: Level) -> str:
+    return str(level).rpartition(" (")[0]
+
+
+def _slug(text: str) -> str:
+    """Lower-case letters, digits and hyphens of a text."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "molecules"

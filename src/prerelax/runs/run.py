@@ -1,0 +1,132 @@
+"""`prerelax run`: one line from molecules to minima. It writes a campaign file and has Snakemake run it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from prerelax.campaign.config import Campaign
+from prerelax.campaign.layout import Layout
+from prerelax.campaign.plan import duration, make_plan
+from prerelax.campaign.stages import read_campaign
+from prerelax.campaign.status import CampaignStatus, campaign_status
+from prerelax.errors import UserError
+from prerelax.exports.export import export
+from prerelax.runs.live import Progress, Screen
+from prerelax.runs.meant import Meant
+from prerelax.shipped import shipped
+
+POLL_S = 1.0
+GOALS = ("compare", "page")
+"""Rules of the workflow: the comparison and the page, not the figures of a paper, which take longer."""
+KINDS = ("sdf", "csv")
+"""of exports written at the end"""
+
+
+def run(meant: Meant, *, cores: int, profile: str | None, dry_run: bool, say: Callable[[str], None]) -> int:
+    """Write the campaign, say what it will cost, run it with live lines, and say what came out.
+
+    Returns Snakemake's exit status; 130 where it was stopped by Ctrl-C. Called again it goes on. Raises
+    UserError for a wrong file or word.
+    """
+    meant.write()
+    campaign = read_campaign(meant.path)
+    say(f"campaign file: {meant.path}")
+    say(_cost(campaign, cores))
+    if dry_run:
+        return 0
+    results = Layout.of(campaign.campaign).folder
+    log = results / "logs" / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    code = _watched(campaign, snakemake_call(meant.path, cores, profile), log, sys.stdout)
+    if code == 130:
+        say("stopped; what is finished is kept, and the same line goes on from there")
+        return code
+    if code != 0:
+        say(_why(log))
+        return code
+    say(_summary(results))
+    for kind in KINDS:
+        say(export(meant.path, kind))
+    say(f"{results}/report.html: every molecule, figures, what was saved")
+    say(f"more: prerelax export {meant.path} --to orca|gaussian|qcschema|xyz|ase-db|si")
+    return 0
+
+
+def snakemake_call(config: Path, cores: int, profile: str | None) -> list[str]:
+    """The call of Snakemake; `profile` is a folder, or the name of a shipped one."""
+    call = [sys.executable, "-m", "snakemake", *GOALS, "--snakefile", str(shipped("workflow/Snakefile"))]
+    call += ["--configfile", str(config)]
+    if profile is None:
+        return [*call, "--cores", str(cores)]
+    folder = Path(profile)
+    if not folder.is_dir() and profile == "slurm":
+        folder = shipped("slurm")
+    if not folder.is_dir():
+        raise UserError(f"--profile {profile}: no such folder; `slurm` is shipped, `prerelax init` copies it")
+    return [*call, "--profile", str(folder)]
+
+
+def _cost(campaign: Campaign, cores: int) -> str:
+    plan = make_plan(campaign)
+    seconds = sum(float(each.core_s[each.to_do].sum()) for each in plan.stages)
+    if not any(each.to_do.any() for each in plan.stages):
+        return f"{plan.n_rows} molecules: all is relaxed already"
+    guessed = any(each.cost.source == "first guess" and each.to_do.any() for each in plan.stages)
+    hours = f"{seconds / 3600:.1f} core hours" if seconds >= 360 else f"{seconds / 60:.1f} core minutes"
+    wall = duration(seconds / cores)
+    doubt = " (a first guess; `prerelax plan --measure` times a few gradients)" if guessed else ""
+    return f"{plan.n_rows} molecules, about {hours}: {wall} on {cores} cores{doubt}"
+
+
+def _watched(campaign: Campaign, call: Sequence[str], log: Path, out: TextIO) -> int:
+    """Run Snakemake with its output in `log`, showing how far the stages are."""
+    screen, progress = Screen(out), Progress()
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with log.open("w") as file:
+        process = subprocess.Popen(call, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        try:
+            while process.poll() is None:
+                _show(campaign, screen, progress)
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:  # Snakemake, of the same terminal, was told as well and ends its jobs
+            _wait_for_its_end(process)
+            return 130
+    _show(campaign, screen, progress, last=True)
+    return process.returncode
+
+
+def _wait_for_its_end(process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(2):
+        try:
+            process.wait(60)
+            return
+        except KeyboardInterrupt:
+            continue
+        except subprocess.TimeoutExpired:
+            break
+    process.terminate()
+    process.wait()
+
+
+def _show(campaign: Campaign, screen: Screen, progress: Progress, last: bool = False) -> None:
+    try:
+        status: CampaignStatus = campaign_status(campaign)
+    except UserError:  # nothing is there in the first moments
+        return
+    if status.n_shards:
+        screen.show(progress.lines(status), last)
+
+
+def _summary(results: Path) -> str:
+    log = results / "logs" / "compare.log"
+    return log.read_text(errors="replace").strip() if log.is_file() else ""
+
+
+def _why(log: Path, most: int = 12) -> str:
+    """The end of what Snakemake said."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n".join([*lines[-most:], f"it did not run to its end; all that was said: {log}"])

@@ -1,0 +1,91 @@
+"""The campaign that a line means: valid, the same for the same line, and never over somebody's edits."""
+
+from pathlib import Path
+
+import pytest
+
+from prerelax.campaign.stages import read_campaign
+from prerelax.engines.level import Level
+from prerelax.engines.written import written_level
+from prerelax.errors import UserError
+from prerelax.runs.meant import Wanted, meant
+
+DFT = written_level("B3LYP-D3BJ/def2-SVP")
+XTB = Level(engine="tblite", method="GFN2-xTB")
+
+
+@pytest.fixture
+def molecules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "my drugs: a.csv").write_text("smiles\n" + "CCO\n" * 20)
+    monkeypatch.chdir(tmp_path)
+    yield Path("my drugs: a.csv")
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("level", "start", "compare", "relaxed"),
+    [
+        (DFT, "auto", "none", {"b3lyp-d3bj-def2-svp": ["auto"]}),
+        (DFT, "mmff94", "none", {"b3lyp-d3bj-def2-svp": ["mmff94"]}),
+        (DFT, "relaxer-qm9", "none", {"b3lyp-d3bj-def2-svp": ["relaxer-qm9"]}),
+        (
+            DFT,
+            "auto",
+            "5",
+            {"b3lyp-d3bj-def2-svp": ["mmff94", "auto"], "b3lyp-d3bj-def2-svp-practice": ["gfn2"]},
+        ),
+        (XTB, "gfn2", "none", {"gfn2-xtb": ["gfn2"]}),
+        (XTB, "auto", "all", {"gfn2-xtb": ["mmff94", "auto"]}),
+        (XTB, "rdkit", "none", {"gfn2-xtb": ["rdkit"]}),
+    ],
+)
+def test_lines_mean_valid_campaigns(
+    molecules: Path, level: Level, start: str, compare: str, relaxed: dict[str, list[str]]
+) -> None:
+    campaign = meant(Wanted(molecules, level, start, compare), 2)
+    campaign.write()
+    read = read_campaign(campaign.path)
+    assert read.molecules == molecules
+    assert read.campaign == campaign.name == campaign.path.stem
+    assert {target: read.relaxed_starts(target) for target in read.targets} == relaxed
+    assert read.shard_size == 3
+    first = next(iter(read.targets.values()))
+    assert first.level == level
+    campaign.write()  # the same line again
+    assert meant(Wanted(molecules, level, start, compare), 2) == campaign
+
+
+def test_an_edited_file_is_not_written_over(molecules: Path) -> None:
+    campaign = meant(Wanted(molecules, XTB), 2)
+    campaign.write()
+    meant(Wanted(molecules, XTB), 7).write()  # other cores: only the size of shards differs
+    text = campaign.path.read_text().replace("GFN2-xTB", "GFN1-xTB")
+    campaign.path.write_text(text)
+    with pytest.raises(UserError, match="is not what this line means"):
+        campaign.write()
+    assert campaign.path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("start", "compare", "says"),
+    [
+        ("mmf94", "none", "did you mean mmff94"),
+        ("relaxer-qm", "none", "did you mean relaxer-qm"),
+        ("auto", "some", "write all, none, or a number"),
+        ("auto", "0", "write all, none, or a number"),
+        ("mmff94", "all", "is the usual start itself"),
+    ],
+)
+def test_wrong_words_are_told(molecules: Path, start: str, compare: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        meant(Wanted(molecules, XTB, start, compare), 2)
+
+
+def test_lines_about_other_things_have_other_names(molecules: Path) -> None:
+    wanted = [
+        Wanted(molecules, XTB),
+        Wanted(molecules, DFT),
+        Wanted(molecules, XTB, "mmff94"),
+        Wanted(molecules, XTB, "auto", "all"),
+    ]
+    assert len({meant(each, 2).name for each in wanted}) == 4
