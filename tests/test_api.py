@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,3 +81,69 @@ def test_diffusion_relaxation_names_a_wrong_option() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             DiffusionRelaxation(molecule("H2O"), **options)
+
+
+def test_relax_smiles_takes_molecules_of_rdkit_and_gives_energies() -> None:
+    from rdkit import Chem
+    from rdkit.Chem import AllChem
+
+    from prerelax import relax_smiles
+
+    drawn = Chem.MolFromSmiles("N[C@@H](C)F")
+    placed = Chem.AddHs(Chem.MolFromSmiles("CO"))
+    AllChem.EmbedMolecule(placed, randomSeed=3)
+    alanine, text, methanol = relax_smiles([drawn, "O", placed], model=None, convergence="loose")
+    assert alanine.info["smiles"].startswith("[N:1]") and alanine.numbers.tolist()[:4] == [7, 6, 6, 9]
+    assert "the geometry is the one given" not in alanine.info["message"]
+    assert alanine.info["stereo_unchanged"]
+    assert text.get_potential_energy() == text.info["energy_ev"] < 0
+    assert methanol.numbers.tolist() == [6, 8, 1, 1, 1, 1]
+    assert "gradient_max" in methanol.info["settings"]
+
+
+def test_relax_smiles_takes_what_a_target_takes() -> None:
+    from prerelax import relax_smiles
+
+    (water,) = relax_smiles(["O"], model="auto", level="HF/3-21G", only={"max_atoms": 3}, optimizer="bfgs")
+    assert '"method": "HF"' in water.info["settings"] and '"basis": "3-21G"' in water.info["settings"]
+    assert water.get_distance(0, 1) == pytest.approx(0.967, abs=0.003)  # HF/3-21G: 0.9666 Å (CCCBDB)
+    with pytest.raises(ValueError, match=r"did you mean B3LYP\?"):
+        relax_smiles(["O"], level="B3LPY/def2-SVP")
+    with pytest.raises(ValueError, match="unknown key metod; did you mean method"):
+        relax_smiles(["O"], metod="GFN1-xTB")
+
+
+def test_a_campaign_gives_its_minima_as_a_frame(tmp_path: Path) -> None:
+    from prerelax import Campaign
+    from prerelax.campaign.sharding import Shard, write_shards
+    from prerelax.records.record import Record
+    from prerelax.records.shard import write_shard
+
+    config = "campaign: c\nmolecules: m.csv\nstarts: {mmff94: {kind: forcefield}}\n"
+    results = tmp_path / "results" / "c"
+    (results / "relaxed" / "gfn2" / "mmff94").mkdir(parents=True)
+    (results / "campaign.yaml").write_text(config)
+    write_shards(results / "shards.csv", [Shard(0, 2)])
+    water = Record(
+        "water",
+        np.array([8, 1, 1]),
+        np.array([[0, 0, 0.12], [0, 0.76, -0.47], [0, -0.76, -0.47]]),
+        "[O:1]([H:2])[H:3]",
+        start="mmff94",
+        target="gfn2",
+        converged=True,
+        energy_ev=-138.0,
+        start_energy_ev=-138.0,
+        input_columns={"batch": "7"},
+    )
+    bad = Record("bad", status="input_error", message="no", start="mmff94", target="gfn2")
+    write_shard(results / "relaxed" / "gfn2" / "mmff94" / "0000.extxyz", [water, bad])
+    campaign = Campaign(results)
+    table = campaign.minima()
+    assert table["id"].tolist() == ["water", "bad"] and table["batch"].tolist()[0] == "7"
+    assert table["mol"][0].GetNumConformers() == 1 and table["mol"][1] is None
+    assert table["atoms"][0].get_potential_energy() == -138.0
+    assert "GFN2-xTB (tblite)" in repr(campaign)
+    assert "<table" in campaign._repr_html_()
+    with pytest.raises(ValueError, match="folder of results"):
+        campaign.run()

@@ -1,6 +1,6 @@
 """Molecules to DFT-quality minima with few DFT gradients, from geometries denoised by a diffusion model."""
 
-__all__ = ["DiffusionRelaxation", "__version__", "relax_smiles"]
+__all__ = ["Campaign", "DiffusionRelaxation", "__version__", "relax_smiles"]
 
 
 def __getattr__(name: str) -> object:
@@ -9,7 +9,7 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("prerelax")
-    if name in ("DiffusionRelaxation", "relax_smiles"):
+    if name in ("Campaign", "DiffusionRelaxation", "relax_smiles"):
         from prerelax import api
 
         return getattr(api, name)

@@ -1,6 +1,7 @@
 """Levels as chemists write them: `B3LYP-D3BJ/def2-SVP`, `PBE0-D4/def2-TZVP SMD(water)`, `GFN2-xTB`, `qm9`."""
 
 import re
+import sys
 
 from prerelax.engines import engine_named, validate_level
 from prerelax.engines.level import Level
@@ -88,3 +89,10 @@ def _validated(text: str, found: dict[str, str]) -> Level:
     except (ValueError, UserError) as error:
         raise UserError(f"the level {text!r}: {error}") from None
     return level
+
+
+if __name__ == "__main__":  # for processes that may hold torch
+    try:
+        print(written_level(*sys.argv[1:3]).model_dump_json(exclude_defaults=True))
+    except UserError as error:
+        sys.exit(f"prerelax: {error}")

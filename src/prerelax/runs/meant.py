@@ -23,6 +23,8 @@ WRITTEN_BY = "# Written by `prerelax run`"
 MOST_ROWS = 100
 """of a shard"""
 SHARDS_A_CORE = 4
+FEWEST_ROWS_IF_CHEAP = 25
+"""of a shard at a cheap target: starting its jobs takes as long as relaxing so many"""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def meant(wanted: Wanted, cores: int) -> Meant:
     starts = _starts(wanted)
     baseline = "rdkit" if wanted.start == "mmff94" else "mmff94"
     starts = {**STARTS[baseline], **starts}
-    size = max(1, min(MOST_ROWS, math.ceil(n_rows / (SHARDS_A_CORE * cores))))
+    fewest = 1 if is_dear else FEWEST_ROWS_IF_CHEAP
+    size = max(fewest, min(MOST_ROWS, math.ceil(n_rows / (SHARDS_A_CORE * cores))))
     level = wanted.level.model_dump(exclude_defaults=True)
     lines = [
         f"{WRITTEN_BY}: {n_rows} molecules at {wanted.level}.",
