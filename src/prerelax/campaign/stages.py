@@ -45,6 +45,7 @@ def begun_shards(campaign: Campaign, results: Path) -> list[Shard]:
     molecules = results.parent.parent / campaign.molecule_file
     return Sharding(molecules, campaign.shard_size, results, job_of_running_campaign=True).shards
 
+
 def opened_campaign(path: Path) -> tuple[Campaign, Path]:
     """A campaign by its config, or by its folder in results/, and the folder in which it was run.
 
