@@ -43,6 +43,12 @@ def golden_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases_folder() -> Path:
+    """Inputs that once went wrong; its README says what is right."""
+    return _reference_folder("PRERELAX_CASES", "../shared/cases")
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
 

@@ -4,6 +4,7 @@ One file for each section: `starts`, `targets`, `sets`; `levels` is what they sh
 workflow/schemas/ is generated from these models (`prerelax schema`).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -28,7 +29,7 @@ from prerelax.campaign.starts import (
 )
 from prerelax.campaign.targets import Target
 from prerelax.denoisers.choosing import AUTO
-from prerelax.denoisers.model_folders import timesteps
+from prerelax.denoisers.model_folders import list_models, timesteps
 from prerelax.errors import UserError, nearest
 from prerelax.relaxation.settings import Relaxation
 from prerelax.settings import Settings, sentences
@@ -99,6 +100,8 @@ class Campaign(Settings):
             if isinstance(part, DiffuseStart) and part.for_ is not None and part.for_ not in self.targets:
                 hint = nearest(part.for_, self.targets)
                 yield f"starts.{name}.for: {part.for_} is not among the targets{hint}"
+            if isinstance(part, DiffuseStart):
+                yield from self._unknown_model(name, part)
             if isinstance(part, DiffuseStart) and part.adapt is not None and part.model == AUTO:
                 yield f"starts.{name}.adapt: name the model that is adapted; auto chooses among several"
         for target, at in self.targets.items():
@@ -122,6 +125,13 @@ class Campaign(Settings):
                 yield from self._wrong_adapting(name, part, part.adapt)
         yield from self._too_many_steps()
         yield from self._unknown_force_fields()
+
+    def _unknown_model(self, name: str, start: DiffuseStart) -> Iterator[str]:
+        """A word that names no shipped model; folders may come to be while the campaign runs."""
+        known = (AUTO, *self.denoisers, *list_models())
+        is_word = re.fullmatch(r"[a-z0-9][a-z0-9._-]*", start.model) and not Path(start.model).exists()
+        if is_word and start.model not in known:
+            yield f"starts.{name}.model: no denoiser is called {start.model}{nearest(start.model, known)}"
 
     def _wrong_baseline(self) -> Iterator[str]:
         start, target = self.baseline.start, self.baseline.target

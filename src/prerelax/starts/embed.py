@@ -193,7 +193,10 @@ def _isomer_embedded(
     The first geometry is that of `seed` itself; other seeds follow only where it is another isomer.
     """
     wrong: list[str] = []
+    began = perf_counter()
     for trial in range(ISOMER_TRIALS):
+        if perf_counter() - began > LIMIT_S / 2:
+            break
         geometry, failure = _embedded_in_time(mol, (seed + trial * _SEED_STRIDE) % 2**31)
         if geometry is None:
             return None, failure
