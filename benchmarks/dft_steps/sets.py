@@ -24,6 +24,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -114,23 +115,20 @@ def molecules(name: str, n: int) -> list[Molecule]:
     else:
         smiles = (DATA / "smiles_geom_drugs_30k.smi").read_text().split()
         order = np.random.default_rng(1).permutation(len(smiles))
-        drawn = (_embedded(smiles[row], smiles[row], relaxed=True) for row in order)
-        found = list(_large(drawn) if name == "large" else _first(drawn, n))
+        chosen = _large(smiles[row] for row in order) if name == "large" else (smiles[row] for row in order)
+        drawn = filter(None, (_embedded(text, text, relaxed=True) for text in chosen))
+        found = list(islice(drawn, n))
     return sorted((m for m in found if m is not None), key=lambda m: len(m[1]))[:n]
 
 
-def _first(drawn: Iterator[Molecule | None], n: int) -> Iterator[Molecule]:
-    for molecule, _ in zip(filter(None, drawn), range(n), strict=False):
-        yield molecule
-
-
-def _large(drawn: Iterator[Molecule | None]) -> Iterator[Molecule]:
-    """The first of 60 to 63 atoms and of 88 to 93."""
-    wanted = [range(60, 64), range(88, 94)]
-    for molecule in filter(None, drawn):
-        for sizes in [sizes for sizes in wanted if len(molecule[1]) in sizes]:
+def _large(drawn: Iterator[str]) -> Iterator[str]:
+    """The first of 60 to 63 atoms and of 85 to 93."""
+    wanted = [range(60, 64), range(85, 94)]
+    for smiles in drawn:
+        n = Chem.AddHs(Chem.MolFromSmiles(smiles)).GetNumAtoms()
+        for sizes in [sizes for sizes in wanted if n in sizes]:
             wanted.remove(sizes)
-            yield molecule
+            yield smiles
         if not wanted:
             return
 
