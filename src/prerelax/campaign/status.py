@@ -17,12 +17,14 @@ from prerelax.campaign.plan import duration
 from prerelax.campaign.sharding import shard_name
 from prerelax.campaign.stages import Stage, begun_shards, stages
 from prerelax.errors import several
-from prerelax.molecules.status import PROCEED
+from prerelax.molecules.status import counted
 from prerelax.records.seal import ShardError, opened_table, table_path
 from prerelax.relaxation.journal import journal_path, molecules_in_hand
 
 RECENT_S = 3600.0
 """Throughput is that of the last hour."""
+SHOWN = ("ok", "fallback", "not_converged", "skipped")
+"""Statuses with a column of their own; rows with any other have failed."""
 READERS = 4
 """Threads that read tables: enough to hide a network filesystem's latency, few for a login node."""
 
@@ -184,18 +186,8 @@ def _seconds_per_row(found: Sequence[StageStatus], results: Path, n_shards: int)
 
 def status_text(status: CampaignStatus) -> str:
     """The status as a table for the terminal."""
-    heads = (
-        "stage",
-        "shards",
-        "begun",
-        "rows",
-        "rows/h",
-        "ok",
-        "fallback",
-        "not converged",
-        "skipped",
-        "failed",
-    )
+    shown = [name.replace("_", " ") for name in SHOWN]
+    heads = ("stage", "shards", "begun", "rows", "rows/h", *shown, "failed")
     lines = [heads, *(_line(stage, status.now) for stage in status.stages)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
@@ -206,7 +198,7 @@ def status_text(status: CampaignStatus) -> str:
 
 
 def _line(stage: StageStatus, now: float) -> tuple[str, ...]:
-    failed = sum(n for name, n in stage.statuses.items() if name not in PROCEED and name != "skipped")
+    failed = sum(n for name, n in stage.statuses.items() if name not in SHOWN)
     span = min(RECENT_S, max(now - stage.first, 1.0))
     per_hour = f"{stage.n_recent * 3600 / span:.0f}" if stage.n_recent else "-"
     return (
@@ -215,10 +207,7 @@ def _line(stage: StageStatus, now: float) -> tuple[str, ...]:
         str(stage.n_begun),
         str(stage.n_rows),
         per_hour,
-        str(stage.statuses["ok"]),
-        str(stage.statuses["fallback"]),
-        str(stage.statuses["not_converged"]),
-        str(stage.statuses["skipped"]),
+        *(str(stage.statuses[name]) for name in SHOWN),
         str(failed),
     )
 
@@ -227,10 +216,9 @@ def _failures(found: Iterable[StageStatus]) -> list[str]:
     """One line for each stage with failed rows. Rows fail once and are passed on, so most lines repeat."""
     lines = []
     for stage in found:
-        failed = {n: c for n, c in stage.statuses.most_common() if n not in PROCEED and n != "skipped"}
+        failed = [name for name in stage.statuses.elements() if name not in SHOWN]
         if failed:
-            words = ", ".join(f"{count} {name}" for name, count in failed.items())
-            lines.append(f"failed by the end of {stage.stage.name}: {words}")
+            lines.append(f"failed by the end of {stage.stage.name}: {counted(failed)}")
     return lines
 
 

@@ -1,21 +1,8 @@
 """Verbs and options of earlier versions, and what they are called now: typed, they are refused by name."""
 
+MOVED_TO_DATA = ("qm7x", "geom", "displace", "displaced", "diffused", "minima", "split", "dataset")
 RENAMED_VERBS = {
-    **{
-        name: f"data {name}"
-        for name in (
-            "qm7x",
-            "geom",
-            "displace",
-            "displaced",
-            "diffused",
-            "minima",
-            "split",
-            "dataset",
-            "add-starts",
-            "set-aside",
-        )
-    },
+    **{name: f"data {name}" for name in (*MOVED_TO_DATA, "add-starts", "set-aside")},
     "parts": "data fragments",
     "paths": "study paths",
     "align": "study alignment",

@@ -109,7 +109,17 @@ def chain_row(temperature_k: float, status: str = "ok") -> ChainRow:
     energies = harmonic(temperature_k, 50)
     settings = '{"steps": 100}'
     return ChainRow(
-        "a", 0, temperature_k, status, "", N_MODES, energies, 0.25, 0.01, 0, wall_s=0.5, settings=settings
+        id="a",
+        conformer=0,
+        temperature_k=temperature_k,
+        status=status,
+        message="",
+        n_modes=N_MODES,
+        energies_ev=energies,
+        acceptance=0.25,
+        step_ang=0.01,
+        wall_s=0.5,
+        settings=settings,
     )
 
 

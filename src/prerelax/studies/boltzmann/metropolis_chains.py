@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,14 @@ from prerelax.relaxation.preconditioned import internal_space
 from prerelax.relaxation.settings import Resources
 from prerelax.starts.fallback import subject_of
 from prerelax.studies.boltzmann.config import Metropolis
-from prerelax.studies.boltzmann.metropolis import Chain, MetropolisPlan, load_chain
+from prerelax.studies.boltzmann.metropolis import MetropolisPlan, load_chain
 
 WORKER = "prerelax.studies.boltzmann.metropolis_worker"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChainRow:
-    """One chain: a molecule at a temperature."""
+    """One chain: a molecule at a temperature; without energies where it failed."""
 
     id: str
     conformer: int
@@ -37,12 +37,12 @@ class ChainRow:
     message: str
     n_modes: int
     """3N - 6, or 3N - 5 for a line of atoms"""
-    energies_ev: NDArray[np.float64]
+    energies_ev: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     """[steps - burn_in] after every proposal that counts"""
-    acceptance: float
-    step_ang: float
-    n_without_energy: int
-    wall_s: float
+    acceptance: float = np.nan
+    step_ang: float = np.nan
+    n_without_energy: int = 0
+    wall_s: float = 0.0
     settings: str
 
 
@@ -142,41 +142,27 @@ class _Chain:
         }
 
     def row(self) -> ChainRow:
-        """What is known of it at its end; without energies where it failed."""
-        row = _no_chain(self.record, self.plan, self.settings)
-        chain = load_chain(self.path) if self.status == "ok" else None
+        """What is known of it at its end."""
+        record, chain = self.record, load_chain(self.path) if self.status == "ok" else None
+        row = ChainRow(
+            id=record.id,
+            conformer=record.conformer,
+            temperature_k=self.plan.temperature_k,
+            status=self.status,
+            message=self.message,
+            n_modes=internal_space(record.positions).shape[1] if len(record.numbers) > 1 else 0,
+            settings=self.settings,
+        )
         if chain is None:
-            return replace(row, status=self.status, message=self.message)
-        return _with_chain(row, chain, self.plan)
-
-
-def _no_chain(record: Record, plan: MetropolisPlan, settings: str) -> ChainRow:
-    n_modes = internal_space(record.positions).shape[1] if len(record.numbers) > 1 else 0
-    return ChainRow(
-        id=record.id,
-        conformer=record.conformer,
-        temperature_k=plan.temperature_k,
-        status="ok",
-        message="",
-        n_modes=n_modes,
-        energies_ev=np.zeros(0),
-        acceptance=np.nan,
-        step_ang=np.nan,
-        n_without_energy=0,
-        wall_s=0.0,
-        settings=settings,
-    )
-
-
-def _with_chain(row: ChainRow, chain: Chain, plan: MetropolisPlan) -> ChainRow:
-    return replace(
-        row,
-        energies_ev=np.array(chain.energies_ev[plan.burn_in : plan.steps]),
-        acceptance=chain.acceptance(plan),
-        step_ang=chain.step_ang,
-        n_without_energy=chain.n_without_energy,
-        wall_s=chain.wall_s,
-    )
+            return row
+        return replace(
+            row,
+            energies_ev=np.array(chain.energies_ev[self.plan.burn_in : self.plan.steps]),
+            acceptance=chain.acceptance(self.plan),
+            step_ang=chain.step_ang,
+            n_without_energy=chain.n_without_energy,
+            wall_s=chain.wall_s,
+        )
 
 
 def write_chain_rows(path: Path, rows: Sequence[ChainRow]) -> None:

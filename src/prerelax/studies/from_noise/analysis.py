@@ -7,7 +7,7 @@ SMILES without stereochemistry.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -45,32 +45,36 @@ class Verdict:
     """whether these bonds make one fragment of it"""
     table_smiles: str | None
     """canonical SMILES without stereochemistry of what is valid by the table; None: not valid"""
-    rdkit_smiles: str | None
+    rdkit_smiles: str | None = None
     """the same of what RDKit perceives as one neutral fragment without radicals; None: not valid"""
+
+
+NOTHING = Verdict(0.0, False, None)
+"""Of what is no geometry of elements that the table has."""
 
 
 def verdict(numbers: NDArray[np.integer], positions: NDArray[np.floating]) -> Verdict:
     """Judge a geometry of atomic numbers [n] and positions [n, 3] Å; never raises."""
-    if not np.isin(numbers, list(VALENCES)).all() or not np.isfinite(positions).all():
-        return Verdict(0.0, False, None, None)
-    orders = bond_orders(numbers, positions)
-    satisfied = allowed(numbers, valences(orders))
-    connected = bool(connected_components(orders > 0, directed=False)[0] == 1)
-    by_table = _smiles_of_orders(numbers, orders) if connected and satisfied.all() else None
-    return Verdict(float(satisfied.mean()), connected, by_table, _rdkit_smiles(numbers, positions))
+    by_table = _by_table(numbers, positions)
+    return (
+        by_table if by_table is NOTHING else replace(by_table, rdkit_smiles=_rdkit_smiles(numbers, positions))
+    )
 
 
 def table_smiles(numbers: NDArray[np.integer], positions: NDArray[np.floating]) -> str | None:
     """Canonical SMILES without stereochemistry of a molecule that is valid by the table, else None."""
+    return _by_table(numbers, positions).table_smiles
+
+
+def _by_table(numbers: NDArray[np.integer], positions: NDArray[np.floating]) -> Verdict:
+    """The verdict of the table alone."""
     if not np.isin(numbers, list(VALENCES)).all() or not np.isfinite(positions).all():
-        return None
+        return NOTHING
     orders = bond_orders(numbers, positions)
-    if (
-        connected_components(orders > 0, directed=False)[0] != 1
-        or not allowed(numbers, valences(orders)).all()
-    ):
-        return None
-    return _smiles_of_orders(numbers, orders)
+    satisfied = allowed(numbers, valences(orders))
+    connected = bool(connected_components(orders > 0, directed=False)[0] == 1)
+    smiles = _smiles_of_orders(numbers, orders) if connected and satisfied.all() else None
+    return Verdict(float(satisfied.mean()), connected, smiles)
 
 
 def _smiles_of_orders(numbers: NDArray[np.integer], orders: NDArray[np.integer]) -> str | None:
@@ -159,7 +163,7 @@ def judge(samples: Samples) -> pd.DataFrame:
         }
         end = verdict(numbers, samples.positions[atoms])
         if about["status"] == "unknown_error":
-            end = Verdict(0.0, False, None, None)
+            end = NOTHING
         rows.append({**about, "limit": 0, **vars(end)})
         for limit, positions in zip(samples.limits, samples.positions_at_limits[:, atoms], strict=True):
             rows.append({**about, "limit": int(limit), "table_smiles": table_smiles(numbers, positions)})
