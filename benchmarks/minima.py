@@ -107,9 +107,10 @@ def main() -> None:
         folder, [path for each in geometric.values() for path in each.values()], 2 * arguments.along_surface
     )
     print_classes(geometric)
+    print_savings(geometric, "geomeTRIC")
     for start in STARTS:
         bfgs[start] = paths(folder, start, "bfgs", arguments.with_bfgs)
-    print_savings(bfgs)
+    print_savings(bfgs, "BFGS")
 
 
 def make_start(folder: Path, molecules: Path, start: str, n: int) -> None:
@@ -233,9 +234,11 @@ def classes(ends: list[tuple[Course, int, Course, int]]) -> list[str]:
     return where_ended(delta, *left, apart).tolist()
 
 
-def print_savings(found: dict[str, dict[str, Course]]) -> None:
+def print_savings(found: dict[str, dict[str, Course]], optimizer: str) -> None:
     both = sorted(set.intersection(*(set(each) for each in found.values())))
-    print("\n| stop | molecules | MMFF94 | denoised | saved, median / % | times fewer, by sums |")
+    print(
+        f"\n| {optimizer}, stop | molecules | MMFF94 | denoised | saved, median / % | times fewer, by sums |"
+    )
     print("| --- | --- | --- | --- | --- | --- |")
     stops = {
         start: dict(named_stops([found[start][name] for name in both]))
