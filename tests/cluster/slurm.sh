@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real SLURM on this machine for tests: munge, slurmctld and three slurmd from Debian's packages, without
-# systemd and cgroups. Nodes c1 and c2 are the partition cpu, g1 with a pretended GPU is the partition gpu.
+# systemd and cgroups. Nodes c1 and c2 are the partition cpu, g1 with a pretended GPU is the partition gpu. Jobs of
+# the partition urgent preempt those of cpu.
 # Run as root; what `install` and `start` bring, `stop` and `uninstall` take away.
 set -euo pipefail
 
@@ -65,6 +66,8 @@ SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=256
 MinJobAge=3600
 KillWait=3
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 OverTimeLimit=0
 JobRequeue=0
 JobAcctGatherType=jobacct_gather/linux
@@ -75,7 +78,8 @@ GresTypes=gpu
 NodeName=c1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=16901 CPUs=$CPUS RealMemory=$MEMORY_MB State=UNKNOWN
 NodeName=c2 NodeHostname=localhost NodeAddr=127.0.0.1 Port=16902 CPUs=$CPUS RealMemory=$MEMORY_MB State=UNKNOWN
 NodeName=g1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=16903 CPUs=$CPUS RealMemory=$MEMORY_MB Gres=gpu:1 State=UNKNOWN
-PartitionName=cpu Nodes=c1,c2 Default=YES MaxTime=1-00:00:00 State=UP
+PartitionName=cpu Nodes=c1,c2 Default=YES PriorityTier=1 MaxTime=1-00:00:00 State=UP
+PartitionName=urgent Nodes=c1,c2 Default=NO PriorityTier=9 PreemptMode=OFF MaxTime=04:00:00 State=UP
 PartitionName=gpu Nodes=g1 Default=NO MaxTime=04:00:00 State=UP
 X
   printf 'AutoDetect=off\nNodeName=g1 Name=gpu File=/dev/zero\n' > /etc/slurm/gres.conf
@@ -123,7 +127,7 @@ end_process() { # of a pid file; waits until it is gone
 stop_cluster() {
   if ! [ -d "$FOLDER" ]; then return; fi
   if [ -s "$FOLDER/slurmctld.pid" ] && timeout 5 squeue > /dev/null 2>&1; then
-    scancel --partition cpu,gpu
+    scancel --partition cpu,urgent,gpu
     for _ in $(seq 15); do
       [ -n "$(squeue --noheader)" ] || break
       sleep 1

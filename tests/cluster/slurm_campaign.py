@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from prerelax.records.shard import read_shard
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 SLURM = HERE / "slurm.sh"
@@ -140,7 +142,9 @@ class Cluster:
             self._main.wait()
 
     def rows(self) -> "Counter[str]":
-        """Statuses of the finished shard; every molecule of the input has exactly one row, in order."""
+        """Statuses of the finished shard, which is whole; every molecule has exactly one row, in order."""
+        read_shard(self.folder / SHARD)
+        assert Counter(self.jobs).total() == len(set(self.jobs)), "every submission has a number of its own"
         table = pd.read_parquet((self.folder / SHARD).with_suffix(".parquet"))
         assert list(table.id) == [line.split(",")[0] for line in MOLECULES.splitlines()[1:]]
         return Counter(table.status)

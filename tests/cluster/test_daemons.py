@@ -58,6 +58,50 @@ def test_a_lost_nodes_job_goes_on_elsewhere(ready: Cluster) -> None:
     assert ready.rows() == ALL_ROWS
 
 
+def test_a_lost_nodes_job_that_slurm_requeues_goes_on_elsewhere(ready: Cluster) -> None:
+    """The job keeps its number; its first processes still run and hold the shard."""
+    ready.profile["default-resources"]["slurm_extra"] = "'--requeue'"
+    ready.environment["ENGINE_DELAY_S"] = "0.7"
+    ready.start(SHARD)
+    first = ready.wait_for_relaxations(2)
+    node = node_of(first)
+    control("stop-node", node)
+    slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=silent")
+    assert ready.finish() == 0, ready.log
+    assert ready.states() == {first: "COMPLETED"}
+    assert ready.begun.total() == len(FORMULAS)
+    assert ready.rows() == ALL_ROWS
+
+
+def preempted(ready: Cluster) -> str:
+    """The number of a job that runs no more, since an urgent one took its node for some seconds."""
+    ready.environment["ENGINE_DELAY_S"] = "0.7"
+    ready.start(SHARD)
+    job = ready.wait_for_relaxations(3)
+    command = ["sbatch", "--parsable", "--partition=urgent", f"--nodelist={node_of(job)}", "--exclusive"]
+    urgent = slurm(*command, "--output=/dev/null", "--wrap=sleep 8").strip()
+    wait_for(lambda: ready.states()[job] != "RUNNING", 60, f"job {job} gives way to {urgent}")
+    return job
+
+
+def test_a_preempted_job_is_submitted_again_and_resumes(ready: Cluster) -> None:
+    first = preempted(ready)
+    assert ready.finish() == 0, ready.log
+    assert [ready.states()[job] for job in ready.jobs] == ["PREEMPTED", "COMPLETED"]
+    assert ready.jobs[0] == first and "SLURM status is: 'PREEMPTED'" in ready.log
+    assert ready.begun.total() <= len(FORMULAS) + 1
+    assert ready.rows() == ALL_ROWS
+
+
+def test_a_preempted_job_that_slurm_requeues_resumes(ready: Cluster) -> None:
+    ready.profile["default-resources"]["slurm_extra"] = "'--requeue'"
+    first = preempted(ready)
+    assert ready.finish() == 0, ready.log
+    assert ready.states() == {first: "COMPLETED"}
+    assert ready.begun.total() <= len(FORMULAS) + 1
+    assert ready.rows() == ALL_ROWS
+
+
 def controller_outage(ready: Cluster, seconds: float) -> None:
     control("stop-controller")
     assert subprocess.run(["squeue"], capture_output=True, timeout=60).returncode != 0

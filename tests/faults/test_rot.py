@@ -14,6 +14,7 @@ import pytest
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.inspection import unfit_shards
 from prerelax.campaign.sharding import SHARDS_FILE, Sharding, read_shards
+from prerelax.comparison.comparison import compare
 from prerelax.comparison.relaxed_shards import read_relaxations
 from prerelax.comparison.verdict import read_verdict
 from prerelax.comparison.verification import verify
@@ -127,6 +128,29 @@ def test_cut_and_zeroed_files_lose_no_row_in_silence(
         path.with_suffix(".refused").unlink(missing_ok=True)
     with capsys.disabled():
         print(f"\nfiles cut, emptied, zeroed, gone, seed {SEED + 1}: {counts}")
+
+
+@pytest.mark.parametrize("suffix", [".extxyz", ".parquet"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_in_a_files_place_is_named(
+    folder: Path, campaign: Campaign, suffix: str, make: Callable[[Path], None]
+) -> None:
+    path = Path("results/c/relaxed/gfn1/mmff94/0000.extxyz").with_suffix(suffix)
+    path.unlink()
+    make(path)
+    for read in (read_shard, lambda frames: read_relaxations([frames])):
+        with pytest.raises(UserError, match=f"0000{suffix}"):
+            read(path.with_suffix(".extxyz"))
+    shards = Sharding(campaign.molecules, campaign.shard_size, Path("results/c")).shards
+    if suffix == ".parquet":
+        assert len(unfit_shards(campaign, Path("results/c"), shards)) == 1
+
+
+def test_compare_counts_molecules_in_and_out(folder: Path) -> None:
+    path = Path("results/c/relaxed/gfn1/mmff94/0001.extxyz")
+    write_shard(path, read_shard(path)[:1])  # whole in itself
+    with pytest.raises(UserError, match="1 rows where the campaign has 2"):
+        compare(Path("new.csv"), [path.parent], None, 3)
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def test_kills_lose_nothing(
         while True:
             run = begun(folder, repository)
             try:
-                code = run.wait(choose.uniform(0.05, 1.0) * seconds if kills < rounds else None)
+                code = run.wait(choose.uniform(0.05, 0.6) * seconds if kills < rounds else None)
                 assert code == 0, (folder / "said.txt").read_text()[-3000:]
                 break
             except subprocess.TimeoutExpired:

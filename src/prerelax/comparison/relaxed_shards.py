@@ -102,7 +102,7 @@ def _read_whole(shard: Path, expected: Mapping[Path, int]) -> pa.Table:
 
 def _read(shard: Path) -> pa.Table:
     path = table_path(shard)
-    if not path.is_file():
+    if not path.exists():
         return as_table(read_shard(shard)).select(_COLUMNS)
     with opened_table(path) as file:
         check_size(shard, file)

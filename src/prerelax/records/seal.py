@@ -65,6 +65,7 @@ def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
 
     Raises ShardError where it is missing, cut short or changed, and for errors while it is read.
     """
+    check_is_file(path)
     try:
         content = path.read_bytes()
         _check_sum(content)
@@ -76,6 +77,12 @@ def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
         raise ShardError(f"{path}: missing beside its shard; {AGAIN}") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
         raise refused(path, f"{path}: not a whole table ({_reason(error)})") from None
+
+
+def check_is_file(path: Path) -> None:
+    """Raise ShardError for a pipe or a folder in a file's place: reading a pipe waits for ever."""
+    if path.exists() and not path.is_file():
+        raise ShardError(f"{path}: not a file; move it away and run again")
 
 
 def _reason(error: BaseException) -> str:
@@ -122,6 +129,7 @@ def summary_of(shard: Path) -> Seal:
     Raises ShardError where these do not fit together.
     """
     path = table_path(shard)
+    check_is_file(path)
     try:
         with pq.ParquetFile(path) as file:
             check_size(shard, file)

@@ -23,6 +23,7 @@ from prerelax.records.seal import (
     SEAL,
     Seal,
     ShardError,
+    check_is_file,
     opened_table,
     refusal_path,
     refused,
@@ -90,11 +91,12 @@ def read_shard(path: Path) -> list[Record]:
     """
     if path.suffix != ".extxyz":
         raise ShardError(f"{path}: not a shard (.extxyz); run `prerelax embed {path} OUT.extxyz` first")
+    check_is_file(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise ShardError(f"{path}: no such shard; run the stage that writes it first") from None
-    n_rows = _rows_if_sealed(path, content) if table_path(path).is_file() else None
+    n_rows = _rows_if_sealed(path, content) if table_path(path).exists() else None
     if n_rows is None and not content:
         raise ShardError(f"{path}: not a whole shard (empty); delete it and run its stage again")
     try:
