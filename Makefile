@@ -30,7 +30,7 @@ test-all: $(VENV)/ready
 
 # Files that rot, campaigns that are killed, readers fed with nonsense; part of test-all. PRERELAX_FAULTS=0.1 for a tenth.
 test-faults: $(VENV)/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/faults tests/workflow/test_made_again.py tests/workflow/test_kills.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/faults tests/workflow/test_made_again.py tests/workflow/test_changed_between_runs.py tests/workflow/test_kills.py
 
 # Brings a SLURM of its own where root and apt-get are here, and takes it away again; MARK="cluster" for the slow ones.
 test-cluster: $(VENV)/ready

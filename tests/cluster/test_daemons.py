@@ -45,6 +45,7 @@ def test_a_node_daemon_restarted_does_not_disturb_its_job(ready: Cluster) -> Non
 
 def test_a_lost_nodes_job_goes_on_elsewhere(ready: Cluster) -> None:
     """SLURM takes the node for dead while its job's processes still run and hold the shard."""
+    ready.profile["slurm-requeue"] = False
     ready.environment["ENGINE_DELAY_S"] = "0.7"
     ready.start(SHARD)
     first = ready.wait_for_relaxations(2)
@@ -60,7 +61,6 @@ def test_a_lost_nodes_job_goes_on_elsewhere(ready: Cluster) -> None:
 
 def test_a_lost_nodes_job_that_slurm_requeues_goes_on_elsewhere(ready: Cluster) -> None:
     """The job keeps its number; its first processes still run and hold the shard."""
-    ready.profile["default-resources"]["slurm_extra"] = "'--requeue'"
     ready.environment["ENGINE_DELAY_S"] = "0.7"
     ready.start(SHARD)
     first = ready.wait_for_relaxations(2)
@@ -84,17 +84,17 @@ def preempted(ready: Cluster) -> str:
     return job
 
 
-def test_a_preempted_job_is_submitted_again_and_resumes(ready: Cluster) -> None:
+def test_a_preempted_job_that_slurm_gives_up_is_submitted_again_and_resumes(ready: Cluster) -> None:
+    ready.profile["slurm-requeue"] = False
     first = preempted(ready)
     assert ready.finish() == 0, ready.log
     assert [ready.states()[job] for job in ready.jobs] == ["PREEMPTED", "COMPLETED"]
-    assert ready.jobs[0] == first and "SLURM status is: 'PREEMPTED'" in ready.log
+    assert ready.jobs[0] == first and "SLURM status is: 'CANCELLED'" in ready.log
     assert ready.begun.total() <= len(FORMULAS) + 1
     assert ready.rows() == ALL_ROWS
 
 
 def test_a_preempted_job_that_slurm_requeues_resumes(ready: Cluster) -> None:
-    ready.profile["default-resources"]["slurm_extra"] = "'--requeue'"
     first = preempted(ready)
     assert ready.finish() == 0, ready.log
     assert ready.states() == {first: "COMPLETED"}

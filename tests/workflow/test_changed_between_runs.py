@@ -40,7 +40,7 @@ def test_what_changes_is_made_again_and_nothing_else(
     def run(**changes: Any) -> str:
         (tmp_path / "molecules.csv").write_text("id,smiles\n" + "\n".join(molecules) + "\n")
         config = {**CONFIG, **changes}
-        done = snakemake(config, "results/c/comparison.csv")
+        done = snakemake(config, "--nocolor", "results/c/comparison.csv")
         assert done.returncode == 0, done.stderr
         assert verify(load_campaign(config), Path(), 1).problems == []
         ids = pd.read_csv(results / "comparison.csv", keep_default_na=False)["id"].tolist()
