@@ -44,13 +44,13 @@ def run(
     ] = "none",
     cores: Annotated[int | None, typer.Option(min=1, help="Cores to use at once. Default: all")] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Snakemake profile, for example slurm; says itself what it may use")
+        str | None, typer.Option(help="Snakemake profile, for example slurm, which then sets cores and jobs")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Write the campaign file and say what it would cost")
+        bool, typer.Option("--dry-run", "-n", help="Only write the campaign's file and estimate its cost")
     ] = False,
 ) -> None:
-    """Molecules to minima in one line. Ctrl-C stops it, the same line goes on."""
+    """Relax molecules to minima in one line. Ctrl-C stops it; the same line continues."""
     from prerelax.engines.written import written_level
     from prerelax.runs.meant import Wanted, meant
     from prerelax.runs.run import run as run_campaign
@@ -169,10 +169,11 @@ def export(
         ),
     ] = "sdf",
     target: Annotated[
-        str | None, typer.Option(help="Whose minima. Default: the last target of a DFT program")
+        str | None,
+        typer.Option(help="Target whose minima are written. Default: the last one of a DFT program"),
     ] = None,
     lowest: Annotated[
-        bool, typer.Option("--lowest", help="Of each molecule its lowest conformer alone")
+        bool, typer.Option("--lowest", help="Only the lowest conformer of each molecule")
     ] = False,
     template: Annotated[
         Path | None,
@@ -181,7 +182,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write the minima for the next program: with ids, energies and the input's columns."""
+    """Write the minima for another program, with ids, energies and the input's columns."""
     from prerelax.exports.export import export as export_minima
 
     typer.echo(export_minima(config, to, out=out, target=target, lowest=lowest, template=template))
