@@ -146,7 +146,7 @@ def fragments(
 ) -> None:
     """Cut drug-like molecules into fragments around their BRICS bonds: cheap training structures.
 
-    Given shards and `count` in the settings, choose those that cover the molecules' environments at least cost.
+    Given shards and `count` in the settings, choose those that cover all environments at least cost.
     """
     from prerelax.set_making.fragments import write_parts
     from prerelax.set_making.pilot import write_pilot
