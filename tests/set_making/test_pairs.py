@@ -25,6 +25,7 @@ WATER = Record(
     converged=True,
     connectivity_unchanged=True,
     target="gfn2",
+    n_gradients=5,
     settings=GFN2,
     start_settings=json.dumps({"verb": "forcefield"}),
     start_positions=POSITIONS * 1.02,
@@ -36,7 +37,7 @@ def test_relaxed_shards_give_their_converged_rows_and_their_level(tmp_path: Path
     broken[1] *= 3
     rows = [
         WATER,
-        replace(WATER, id="not converged", converged=False),
+        replace(WATER, id="not converged", converged=False, n_gradients=40),
         replace(WATER, id="other bonds", connectivity_unchanged=False),
         replace(WATER, id="broken start", start_positions=broken),
         replace(WATER, id="denoised", start_settings=json.dumps({"verb": "diffuse"})),
@@ -47,6 +48,7 @@ def test_relaxed_shards_give_their_converged_rows_and_their_level(tmp_path: Path
     found = read_pairs([tmp_path / "0.extxyz"])
     assert len(found.structures) == 2 and found.n_left_out == 5
     assert found.level == "GFN2-xTB (tblite)" and found.settings_sha256 is not None
+    assert found.n_gradients == 65, "what failed cost as well"
     np.testing.assert_allclose(found.structures.positions[3:], POSITIONS + 1.0, atol=1e-5)
     start = found.structures.positions_start
     assert start is not None
@@ -72,7 +74,8 @@ def test_what_is_not_pairs_of_one_level_is_one_sentence(tmp_path: Path) -> None:
         collect([(1, WATER.numbers, POSITIONS)]), positions_start=(POSITIONS * 1.02).astype(np.float32)
     )
     write_npz(tmp_path / "old.npz", plain)
-    assert read_pairs([tmp_path / "old.npz"]).level is None
+    old = read_pairs([tmp_path / "old.npz"])
+    assert old.level is None and old.n_gradients is None
     with pytest.raises(UserError, match=r"old.npz does not say its level, the other pairs are of GFN2"):
         read_pairs([tmp_path / "0.extxyz", tmp_path / "old.npz"])
     write_npz(tmp_path / "bare.npz", collect([(1, WATER.numbers, POSITIONS)]))

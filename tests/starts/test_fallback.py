@@ -1,5 +1,6 @@
 """What a denoiser does not know, breaks, or is not sure of: a status, a reason, and GFN2-xTB in its place."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,14 +12,14 @@ import numpy as np
 import pytest
 import yaml
 
-from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS
+from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, find_model
 from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
-from prerelax.starts.fallback import FALLBACK, MAX_ATOMS
+from prerelax.starts.fallback import FALLBACK, MAX_ATOMS, subject_of
 from prerelax.starts.forcefield import forcefield_shard
 from prerelax.starts.options import DiffuseOptions
 
@@ -114,6 +115,20 @@ def test_ions_are_not_denoised_silently_without_a_fallback(
     assert (ion.status, ion.fallback) == ("ok", None)
     assert "charge +1" in ion.message
     assert ethanol.message == ""
+
+
+def test_a_model_that_knows_ions_is_asked(
+    molecules: dict[str, Record], denoise: Denoise, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(find_model("relaxer-drugs-small"), mine)
+    (mine / "SHA256SUMS").unlink()
+    with (mine / "config.yaml").open("a") as config:
+        config.write("knows: {charges: [0, 1]}\n")
+    (ion,) = denoise(molecules["ammonium"], model=str(mine), fallback="none")
+    assert (ion.status, ion.message) == ("ok", "")
+    other = subject_of(replace(molecules["ammonium"], charge=-1), [0, 1])
+    assert other.objection == "charge -1; this denoiser knows neutral molecules and charges +1"
 
 
 def test_fragments_fall_back(molecules: dict[str, Record], denoise: Denoise) -> None:

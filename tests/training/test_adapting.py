@@ -83,7 +83,8 @@ def test_a_base_learns_from_its_pairs(base: str, write_pairs: Callable[..., Path
     assert bond_errors_ang(str(tmp_path / "mine"), pairs) < 0.5 * bond_errors_ang(base, pairs)
     assert found["n_set_aside"] >= 4 and found["n_pairs"] == 24
     config = load_model(tmp_path / "mine").config
-    assert config["knows"] == {"max_atoms": 12, "level": "PBE0/def2-SVP (pyscf)"}
+    assert (config["knows"]["max_atoms"], config["knows"]["charges"]) == (12, [0])
+    assert config["knows"]["level"] == "PBE0/def2-SVP (pyscf)"
     assert config["training"]["adapted"] == found
     card = (tmp_path / "mine/card.md").read_text()
     assert "PBE0/def2-SVP (pyscf)" in card and f"{found['bond_mae_ang']:.4f}" in card

@@ -167,7 +167,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         raise ModelError(str(error)) from None
     if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
         raise ModelError(f"{path} has no `network`")
-    for part in ("schedule", "sampler", "confidence", "training"):
+    for part in ("schedule", "sampler", "confidence", "knows", "training"):
         if not isinstance(config.get(part) or {}, dict):
             raise ModelError(f"{path}: {part} must be a mapping of keys")
     return cast(ModelConfig, config)

@@ -75,6 +75,12 @@ def choose(numbers: Sequence[int], charge: int, level: str, given: str) -> Choic
     return Choice(best.name, f"model {best.name}: {why}{larger}")
 
 
+def charges_known(model: str) -> set[int]:
+    """The charges of molecules that a model, or with `auto` any shipped one, may be asked about."""
+    models = shipped_models() if model == AUTO else (_read(model),)
+    return {0}.union(*(each.knows.get("charges", []) for each in models))
+
+
 @cache
 def shipped_models() -> tuple[Shipped, ...]:
     """All shipped models, with what they say of themselves; read once."""

@@ -31,10 +31,11 @@ def read_pairs(paths: Sequence[Path]) -> Pairs:
     began at a force field's geometry: what a denoiser is given. Raises UserError for a file that cannot be
     read, for one without starts, where no pair is left, and for pairs of several levels.
     """
-    parts, said, n_rows = [], [], 0
+    parts, said, n_rows, taken = [], [], 0, []
     for path in paths:
-        found, settings, n = _of_set(path) if path.suffix == ".npz" else _of_shard(path)
+        found, settings, n, n_gradients = _of_set(path) if path.suffix == ".npz" else _of_shard(path)
         n_rows += n
+        taken.append(n_gradients)
         if found is not None:
             parts.append(found)
             said.append((path, settings))
@@ -45,7 +46,9 @@ def read_pairs(paths: Sequence[Path]) -> Pairs:
     whole = joined([_numbered(part, first) for part, first in zip(parts, _firsts(parts), strict=True)])
     settings = set().union(*(each for _, each in said))
     digest = hashlib.sha256("\n".join(sorted(settings)).encode()).hexdigest() if settings else None
-    return Pairs(whole, _level(said), digest, n_rows - len(whole))
+    known = [each for each in taken if each is not None]
+    n_gradients = sum(known) if len(known) == len(taken) else None
+    return Pairs(whole, _level(said), digest, n_gradients, n_rows - len(whole))
 
 
 def _level(said: Sequence[tuple[Path, set[str]]]) -> str | None:
@@ -71,7 +74,7 @@ def _numbered(part: Structures, first: int) -> Structures:
     return replace(part, ids=np.arange(first, first + len(part)))
 
 
-def _of_set(path: Path) -> tuple[Structures | None, set[str], int]:
+def _of_set(path: Path) -> tuple[Structures | None, set[str], int, int | None]:
     whole = read_npz(path)
     if whole.positions_start is None:
         raise UserError(f"{path} has no starts (positions_mmff94): `prerelax data add-starts` computes them")
@@ -82,20 +85,21 @@ def _of_set(path: Path) -> tuple[Structures | None, set[str], int]:
             kept.append(row)
             graphs.append(graph_key(numbers, bonded))
     found = replace(whole.select(kept), graphs=np.array(graphs, dtype=np.int64)) if kept else None
-    return found, read_settings(path), len(whole)
+    return found, read_settings(path), len(whole), None
 
 
-def _of_shard(path: Path) -> tuple[Structures | None, set[str], int]:
+def _of_shard(path: Path) -> tuple[Structures | None, set[str], int, int | None]:
     rows = read_shard(path)
     if rows and all(row.target is None for row in rows):
         raise UserError(
             f"{path} is a shard of starts; pairs are relaxed shards: results/<campaign>/relaxed/…"
         )
+    n_gradients = sum(row.n_gradients or 0 for row in rows)
     kept = [row for row in rows if is_minimum(row) and bonds_show(row)]
     starts = [_start(row) for row in kept]
     pairs = [(row, start) for row, start in zip(kept, starts, strict=True) if start is not None]
     if not pairs:
-        return None, set(), len(rows)
+        return None, set(), len(rows), n_gradients
     minima = collect((place, row.numbers, row.positions) for place, (row, _) in enumerate(pairs))
     graphs = [graph_key(row.numbers, bonded_matrix(mol_from_mapped_smiles(row.smiles))) for row, _ in pairs]
     found = replace(
@@ -103,7 +107,7 @@ def _of_shard(path: Path) -> tuple[Structures | None, set[str], int]:
         positions_start=np.concatenate([start for _, start in pairs]).astype(np.float32),
         graphs=np.array(graphs, dtype=np.int64),
     )
-    return found, {row.settings for row, _ in pairs if row.settings}, len(rows)
+    return found, {row.settings for row, _ in pairs if row.settings}, len(rows), n_gradients
 
 
 def _start(row: Record) -> NDArray[np.float64] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.denoisers.checkpoint import LoadedModel, find_model, load_model
-from prerelax.denoisers.choosing import AUTO, Choice, choose
+from prerelax.denoisers.choosing import AUTO, Choice, charges_known, choose
 from prerelax.denoisers.model_folders import ModelError, kept_epoch, model_digests
 from prerelax.diffusion.confidence import limit_of, residuals_ang
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
@@ -73,7 +73,8 @@ def denoised(
 
     `scratch` is a folder that the fallback creates and removes.
     """
-    subjects = {i: subject_of(record) for i, record in enumerate(records) if record.proceeds}
+    charges = charges_known(options.model)
+    subjects = {i: subject_of(record, charges) for i, record in enumerate(records) if record.proceeds}
     outcomes: dict[int, _Outcome] = {}
     results: dict[int, SampleResult] = {}
     for choice, rows in _by_model(records, subjects, options).items():

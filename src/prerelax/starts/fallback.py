@@ -1,11 +1,11 @@
 """Relaxation with GFN2-xTB in place of a denoiser or force field: for which molecules, and how.
 
-The denoisers know neutral closed-shell molecules of one fragment. For anything else they return a geometry
-that looks plausible and is wrong, so they are not asked.
+The denoisers know closed-shell molecules of one fragment, neutral ones unless the model says otherwise. For
+anything else they return a geometry that looks plausible and is wrong, so they are not asked.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,19 +58,19 @@ class Subject:
         return str(changes(self.mol, positions, before))
 
 
-def subject_of(record: Record) -> Subject:
-    """The record's graph, and whether a denoiser may be asked at all."""
+def subject_of(record: Record, charges: Collection[int] = (0,)) -> Subject:
+    """The record's graph, and whether a denoiser that knows these charges may be asked at all."""
     contradiction = _contradiction(record)
     if contradiction:
         return Subject(np.zeros((len(record.numbers),) * 2, dtype=bool), contradiction)
     if record.smiles:
         mol = mol_from_mapped_smiles(record.smiles)
-        return Subject(bonded_matrix(mol), "", _objection(mol, record), mol)
+        return Subject(bonded_matrix(mol), "", _objection(mol, record, charges), mol)
     try:
         mol = perceived_molecule(record.numbers, record.positions, record.charge, record.multiplicity)
     except ValueError as error:
         return Subject(bonds_from_geometry(record.numbers, record.positions), "", str(error))
-    return Subject(bonded_matrix(mol), "", _objection(mol, record), mol)
+    return Subject(bonded_matrix(mol), "", _objection(mol, record, charges), mol)
 
 
 def _contradiction(record: Record) -> str:
@@ -102,12 +102,14 @@ def _other_atoms(mol: Chem.Mol, record: Record) -> str:
     return f"SMILES and geometry are of different atoms ({where}); mend the row"
 
 
-def _objection(mol: Chem.Mol, record: Record) -> str:
+def _objection(mol: Chem.Mol, record: Record, charges: Collection[int]) -> str:
     n_fragments = len(Chem.GetMolFrags(mol))
     if n_fragments > 1:
         return f"{n_fragments} separate fragments; denoisers know single molecules"
-    if record.charge:
-        return f"charge {record.charge:+d}; denoisers know neutral molecules"
+    if record.charge not in charges:
+        known = " ".join(f"{charge:+d}" for charge in sorted(charges) if charge)
+        kinds = f"neutral molecules and charges {known}" if known else "neutral molecules"
+        return f"charge {record.charge:+d}; this denoiser knows {kinds}"
     if record.multiplicity != 1 or any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         return f"an open shell (multiplicity {record.multiplicity}); denoisers know closed shells"
     if len(record.numbers) > MAX_ATOMS:

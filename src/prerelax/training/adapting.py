@@ -23,6 +23,7 @@ from torch import Tensor
 from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, load_model, save_model
+from prerelax.denoisers.choosing import charges_known
 from prerelax.denoisers.model_config import Knows, ModelConfig
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.edm import few_call_steps
@@ -65,6 +66,8 @@ class Adaptation(TypedDict):
     n_pairs: int
     n_molecules: int
     """molecular graphs among the pairs"""
+    n_gradients: int | None
+    """at the level, that the pairs took; None where they do not say"""
     n_left_out: int
     n_set_aside: int
     """pairs that were never trained on"""
@@ -107,6 +110,7 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
         "settings_sha256": pairs.settings_sha256,
         "n_pairs": len(pairs.structures),
         "n_molecules": len(np.unique(_graphs(pairs.structures))),
+        "n_gradients": pairs.n_gradients,
         "n_left_out": pairs.n_left_out,
         "n_set_aside": len(aside),
         "bond_mae_ang": errors.bond_mae_ang,
@@ -119,7 +123,12 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
         "steps": best.steps,
         "minutes": round((time.monotonic() - began) / 60.0, 2),
     }
-    knows = Knows(max_atoms=int(pairs.structures.n_atoms.max()))
+    knows = Knows(
+        charges=sorted(charges_known(str(base))),
+        given="mmff94",
+        max_atoms=int(pairs.structures.n_atoms.max()),
+        bond_mae_ang=round(errors.bond_mae_ang, 4),
+    )
     if pairs.level is not None:
         knows["level"] = pairs.level
     record: Mapping[str, object] = {"adapted": outcome, "n_molecules": len(training)}
@@ -157,10 +166,12 @@ def card(name: str, found: Adaptation) -> str:
         f"| {row} | {found[f'bond_mae_ang{of}']:.4f} | {found[f'angle_mae_ang{of}']:.4f} |"  # type: ignore[literal-required]
         for row, of in rows.items()
     )
+    gradients = found["n_gradients"]
+    price = "" if gradients is None else f"The pairs took {gradients} gradients at the level. "
     return f"""# {name}
 
 `{found["base"]}` adapted to **{level}** by `prerelax adapt`, from {found["n_pairs"]} pairs of
-{found["n_molecules"]} molecules ({found["n_left_out"]} rows were no pairs). {verdict}
+{found["n_molecules"]} molecules ({found["n_left_out"]} rows were no pairs). {price}{verdict}
 
 Mean absolute errors on {found["n_set_aside"]} pairs set aside by molecule. They decided when the training
 ended and whether the base is kept, so errors of other molecules may be a little larger:

@@ -17,5 +17,7 @@ class Pairs:
     """`prerelax.records.settings.level_name`; None where the files do not say it"""
     settings_sha256: str | None
     """of the settings that the minima rest on, sorted, one a line"""
+    n_gradients: int | None
+    """at the level, that all rows of the shards took; None where sets (.npz) do not say"""
     n_left_out: int
     """rows that are no pair: not converged, other bonds, no force-field start"""
