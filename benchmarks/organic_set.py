@@ -8,7 +8,8 @@ that each was reached from. Left out by molecular graph, conformers and stereois
 tables of the documentation are measured on (`qm9_val.npz`, `qm9_small_test.npz`, `baker30`,
 `benchmark12.smi`, `druglike_b3lyp_d3bj.sdf.gz`, the 230 test molecules of `benchmarks/drug_sets.py`), the
 molecules of `examples/` and, where it is there, of the folder `cases` beside the data. FOLDER/test.npz are
-whole graphs, as many as give so many minima.
+whole graphs, as many as give so many minima; FOLDER/test-KIND.npz are the fragments, ions, molecules with
+silicon, whole drug-like molecules and molecules of GDB-17 among them.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from pathlib import Path
 
 import numpy as np
 from drug_sets import DATA, VALIDATION, graph, graphs_of_drug_like_set, n_atoms, write_gdb17
+from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
 from prerelax.datasets.graph_split import graph_key, held_out
 from prerelax.datasets.structures import Structures, joined, read_npz, write_npz
 from prerelax.molecules.topology import bonds_from_geometry
+from prerelax.reading import read_arrays
 from prerelax.set_making.force_field_starts import add_mmff94_starts
 
+KINDS = ("fragments", "ions", "silicon", "whole", "gdb17")
 TRAINING_OF_DRUG_SETS = 6000
 TESTS_OF_DRUG_SETS, ATOMS_OF_DRUG_SETS = 230, 40
 
@@ -54,6 +58,19 @@ def main() -> None:
         write_npz(arguments.folder / f"{name}.npz", part)
         print(f"{name}: {len(part)} minima of {len(np.unique(part.graphs))} graphs")
     print(f"left out: {len(whole) - len(kept)} minima")
+    tested = kept.select(np.flatnonzero(test))
+    kinds = kinds_of(tested)
+    for kind in np.unique(kinds):
+        part = tested.select(np.flatnonzero(kinds == kind))
+        write_npz(arguments.folder / f"test-{KINDS[kind]}.npz", part)
+        print(f"test-{KINDS[kind]}: {len(part)}")
+
+
+def kinds_of(structures: Structures) -> NDArray[np.int64]:
+    """[n] the file's kind of each, the last of KINDS for GDB-17."""
+    arrays = read_arrays(DATA / "organic_minima_gfn2.npz")
+    kind = dict(zip(arrays["ids"].tolist(), arrays["kind"].tolist(), strict=True))
+    return np.array([kind.get(each, len(KINDS) - 1) for each in structures.ids.tolist()])
 
 
 def minima_of_gdb17() -> Structures:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prerelax.denoisers.choosing import choose, shipped_models
+from prerelax.denoisers.choosing import charges_known, choose, shipped_models
 from prerelax.records.shard import read_shard
 from prerelax.starts.diffuse import diffuse_shard
 from prerelax.starts.embed import embed_shard
@@ -22,11 +22,11 @@ LARGE = [*[6] * 18, *[1] * 20]
         (ETHANOL, "qm9", "mmff94", "relaxer-qm9", "of the level B3LYP/6-31G(2df,p)"),
         (ETHANOL, "PBE0/def2-TZVP", "mmff94", "relaxer-qm7-pbe0-small", "of the level PBE0/def2-TZVP"),
         (ETHANOL, "r2SCAN-D4/def2-TZVP", "mmff94", "relaxer-qm9", "a DFT level"),
-        (ETHANOL, "GFN2-xTB", "mmff94", "relaxer-drugs-small", "of the level GFN2-xTB"),
+        (ETHANOL, "GFN2-xTB", "mmff94", "relaxer-organic", "of the level GFN2-xTB"),
         (ETHANOL, "B3LYP/def2-SVP", "uff", "edm-qm9-small", "the same functional"),
         (ETHANOL, "B3LYP/def2-SVP", "", "edm-qm9-small", "the same functional"),
         (THIOPHENE, "B3LYP/def2-SVP", "mmff94", "relaxer-qm7-pbe0-small", "a DFT level"),
-        (LARGE, "B3LYP/def2-SVP", "mmff94", "relaxer-drugs-small", "of GFN2-xTB; none of B3LYP/def2-SVP"),
+        (LARGE, "B3LYP/def2-SVP", "mmff94", "relaxer-organic", "of GFN2-xTB; none of B3LYP/def2-SVP"),
     ],
 )
 def test_size_then_level_then_accuracy_decide(
@@ -41,7 +41,7 @@ def test_size_then_level_then_accuracy_decide(
     ("numbers", "charge", "given", "why"),
     [
         ([6, 34, 6, *[1] * 6], 0, "mmff94", "does not know Se"),
-        (ETHANOL, 1, "mmff94", "does not know the charge +1"),
+        (ETHANOL, 2, "mmff94", "does not know the charge +2"),
         ([6, 17, 1, 1, 1], 0, "uff", "begins at minima of MMFF94"),
     ],
 )
@@ -56,7 +56,15 @@ def test_where_no_model_fits_the_nearest_says_why(
 def test_cards_say_what_the_models_know() -> None:
     knows = {model.name: model.knows for model in shipped_models() if model.knows}
     assert {"relaxer-qm9", "relaxer-drugs-small", "edm-qm9-small"} <= set(knows)
-    assert all(each["level"] and each["charges"] == [0] for each in knows.values())
+    ions = {name: each["charges"] for name, each in knows.items() if each["charges"] != [0]}
+    assert all(each["level"] for each in knows.values()) and ions == {"relaxer-organic": [-1, 0, 1]}
+    assert charges_known("auto") == charges_known("relaxer-organic") == {-1, 0, 1}
+    assert charges_known("relaxer-qm9") == charges_known("morered-jt-qm9-small") == {0}
+
+
+def test_ions_are_given_to_the_model_that_knows_them() -> None:
+    choice = choose([7, 6, *[1] * 6], 1, "B3LYP/def2-SVP", "mmff94")
+    assert choice.model == "relaxer-organic"
 
 
 DRUGS = """id,smiles
@@ -67,8 +75,10 @@ fluoro,Fc1ccc(cc1)C(C)=O
 bromo,BrCCOc1ccccc1
 iodo,Ic1ccccc1
 phosphate,COP(=O)(OC)OC
+silane,CC[SiH3]
 ammonium,CC[NH3+]
 carboxylate,CC(=O)[O-]
+dication,C[NH2+]CCC[NH2+]C
 selenide,C[Se]C
 """
 
@@ -82,9 +92,9 @@ def test_each_row_uses_the_model_that_fits_it_or_says_why_not(tmp_path: Path) ->
     rows = {row.id: row for row in read_shard(tmp_path / "2.extxyz")}
     assert rows["paracetamol"].status == "ok"
     assert "model relaxer-qm9: is of B3LYP/6-31G(2df,p), the same functional" in rows["paracetamol"].message
-    for name in ("chloro", "fluoro", "bromo", "iodo", "phosphate"):
-        assert rows[name].status == "ok" and "model relaxer-drugs-small" in rows[name].message, name
-    for name, why in [("ammonium", "charge +1"), ("carboxylate", "charge -1"), ("selenide", "know Se")]:
+    for name in ("chloro", "fluoro", "bromo", "iodo", "phosphate", "silane", "ammonium", "carboxylate"):
+        assert rows[name].status == "ok" and "model relaxer-organic" in rows[name].message, name
+    for name, why in [("dication", "charge +2"), ("selenide", "know Se")]:
         assert rows[name].status == "fallback" and why in rows[name].fallback, name
     none = options.model_copy(update={"fallback": "none"})
     diffuse_shard(tmp_path / "1.extxyz", tmp_path / "3.extxyz", none, "auto")
