@@ -82,6 +82,11 @@ def test_two_keys_are_enough() -> None:
             | {"starts": STARTS | {"a": {"kind": "diffuse", "adapt": {"target": "gfn2", "count": 5}}}},
             "starts.a.adapt.count must be at least 20, not 5",
         ),
+        (
+            MINIMAL
+            | {"starts": STARTS | {"a": {"kind": "diffuse", "model": "auto", "adapt": {"target": "gfn2"}}}},
+            "starts.a.model: auto is no base to adapt",
+        ),
         (with_target(fmx=0.01), "unknown key targets.t.fmx; did you mean fmax?"),
         (with_target(only={"max_atom": 6}), "unknown key targets.t.only.max_atom; did you mean max_atoms?"),
         (with_target(fmax=-1), "targets.t.fmax must be more than 0, not -1"),
