@@ -8,7 +8,7 @@ import typer
 from prerelax.diffusion.options import Device
 from prerelax.errors import UserError
 from prerelax.molecules.status import counted
-from prerelax.studies.command import Files, Settings, files_of, read_settings
+from prerelax.studies.command import Files, Settings, files_of, read_settings, save_and_quote
 from prerelax.studies.from_noise.config import DrawnRuns, SampleSettings
 
 if TYPE_CHECKING:
@@ -123,7 +123,6 @@ def _samples(folder: Path) -> "Samples":
 
 
 def _shares(folder: Path, figure: Path, settings: DrawnRuns) -> None:
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.from_noise.analysis import summarise, summarise_runs
     from prerelax.studies.from_noise.figures import generated_shares
 
@@ -131,7 +130,7 @@ def _shares(folder: Path, figure: Path, settings: DrawnRuns) -> None:
     numbers = summarise(judged, _known_of(folder))
     ends = numbers[numbers["limit"] == 0].drop(columns="limit")
     table = judged[judged["limit"] == 0].drop(columns="limit")
-    typer.echo(save_with_numbers(generated_shares(numbers), table, ends, figure))
+    save_and_quote(generated_shares(numbers), table, ends, figure)
     by_run = summarise_runs(judged)
     by_run.to_csv(figure.with_name(f"{figure.name}_runs.csv"), index=False, float_format="%.4g")
     typer.echo(by_run.to_string(index=False, float_format="%.3g"))

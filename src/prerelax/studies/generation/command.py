@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from prerelax.diffusion.options import Device
-from prerelax.studies.command import Files, Settings, files_of, read_settings
+from prerelax.studies.command import Files, Settings, files_of, read_settings, save_and_quote
 from prerelax.studies.generation.config import ChainEnd, GenerationStudy
 
 Step = Literal["chains", "phases", "end", "energies"]
@@ -52,7 +52,6 @@ def _chains(out: Path, settings: GenerationStudy, device: Device) -> None:
 
 
 def _phases(chain: Path, figure: Path) -> None:
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.generation.chains import read_chains
     from prerelax.studies.generation.figures import phases as draw
     from prerelax.studies.generation.phases import phases, summarise_phases
@@ -60,7 +59,7 @@ def _phases(chain: Path, figure: Path) -> None:
     chains = read_chains(chain)
     found = phases(chains)
     numbers = summarise_phases(found, chains.timesteps)
-    typer.echo(save_with_numbers(*draw(found, chains.model, chains.timesteps), numbers, figure))
+    save_and_quote(*draw(found, chains.model, chains.timesteps), numbers, figure)
 
 
 def _end(chain: Path, out: Path, settings: ChainEnd) -> None:
@@ -73,10 +72,9 @@ def _end(chain: Path, out: Path, settings: ChainEnd) -> None:
 
 
 def _energies(evaluated: Path, figure: Path, settings: ChainEnd) -> None:
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.generation.chain_end import read_chain_energies, summarise_chain_ends
     from prerelax.studies.generation.figures import chain_end as draw
 
     table, left_out = read_chain_energies(evaluated)
     drawn, data = draw(table, left_out, settings.target)
-    typer.echo(save_with_numbers(drawn, data, summarise_chain_ends(table), figure))
+    save_and_quote(drawn, data, summarise_chain_ends(table), figure)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from prerelax.studies.command import Files, Settings, files_of, read_settings
+from prerelax.studies.command import Files, Settings, files_of, read_settings, save_and_quote
 from prerelax.studies.relaxation.config import (
     DrawingSettings,
     EnergySettings,
@@ -60,7 +60,6 @@ def _table(results: Path, out: Path, settings: TableSettings) -> None:
 def _figure(table: Path, figure: Path, settings: FigureSettings) -> None:
     import pandas as pd
 
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.relaxation import figures as draw
 
     rows = pd.read_csv(table, dtype={"id": str})
@@ -72,35 +71,32 @@ def _figure(table: Path, figure: Path, settings: FigureSettings) -> None:
         "seconds": lambda: draw.seconds(rows, methods, settings.serial),
         "sizes": lambda: draw.by_size(rows, methods),
     }
-    typer.echo(save_with_numbers(*by_kind[settings.kind](), figure))
+    save_and_quote(*by_kind[settings.kind](), figure)
 
 
 def _drawings(results: Path, table: Path, figure: Path, settings: DrawingSettings) -> None:
     import pandas as pd
 
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.relaxation.drawings import drawings
 
     rows = pd.read_csv(table, dtype={"id": str})
     drawn = drawings(rows, results, settings.reference, settings.input, settings.methods, settings.by)
-    typer.echo(save_with_numbers(*drawn, figure))
+    save_and_quote(*drawn, figure)
 
 
 def _energies(results: Path, figure: Path, settings: EnergySettings) -> None:
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.relaxation.energies import method_energies
     from prerelax.studies.relaxation.figures import energies
 
     table = method_energies(results, settings.reference, settings.input, settings.methods)
-    typer.echo(save_with_numbers(*energies(table, settings.level, settings.input), figure))
+    save_and_quote(*energies(table, settings.level, settings.input), figure)
 
 
 def _curves(trainings: list[Path], figure: Path) -> None:
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.studies.relaxation.figures import curves
     from prerelax.studies.relaxation.training_curves import training_curves
 
     table, absent = training_curves({folder.name: folder for folder in trainings})
-    typer.echo(save_with_numbers(*curves(table, absent), figure))
+    save_and_quote(*curves(table, absent), figure)
     for message in absent.values():
         typer.echo(message, err=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from prerelax.studies.command import Figure, Settings, read_settings
+from prerelax.studies.command import Figure, Settings, read_settings, save_and_quote
 from prerelax.studies.schedules.config import ScheduleStudy, ShellStudy
 
 Step = Literal["compare", "shells"]
@@ -27,7 +27,6 @@ def schedules(
 
 
 def _compare(figure: Path, settings: ScheduleStudy) -> None:
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.denoisers.checkpoint import load_model
     from prerelax.studies.known_structures import known_structures
     from prerelax.studies.schedules.figures import schedules as draw
@@ -38,12 +37,11 @@ def _compare(figure: Path, settings: ScheduleStudy) -> None:
     along, ends = compare_schedules(
         model, minima, settings.molecules, settings.steps, settings.max_iterations, settings.seed
     )
-    typer.echo(save_with_numbers(draw(along, ends), along, summarise_schedules(ends), figure))
+    save_and_quote(draw(along, ends), along, summarise_schedules(ends), figure)
     ends.to_csv(figure.with_name(f"{figure.name}_ends.csv"), index=False, float_format="%.6g")
 
 
 def _shells(figure: Path, settings: ShellStudy) -> None:
-    from prerelax.comparison.figures.style import save_with_numbers
     from prerelax.denoisers.checkpoint import load_model
     from prerelax.studies.known_structures import known_structures
     from prerelax.studies.schedules.figures import shells as draw
@@ -52,4 +50,4 @@ def _shells(figure: Path, settings: ShellStudy) -> None:
     model = load_model(settings.model)
     minima = known_structures(settings.structures, model)
     table = shells(model, minima, settings.molecules, settings.points, settings.seed)
-    typer.echo(save_with_numbers(draw(table, model.name), table, summarise_shells(table), figure))
+    save_and_quote(draw(table, model.name), table, summarise_shells(table), figure)
