@@ -112,7 +112,8 @@ def test_every_study_makes_its_figures(
     log = (tmp_path / "results/studies/logs/diffuse/epoch8/0000.log").read_text()
     assert "Traceback" not in log
     rows = pd.read_csv(tmp_path / "results/studies/comparison.csv").groupby("target")
-    assert (rows.get_group("gfn2")["pair"] == "counted").sum() >= 3
+    ended = {"same", "deeper", "higher", "undecided"}
+    assert rows.get_group("gfn2")["pair"].isin(ended).sum() >= 3
     assert set(rows.get_group("dft")["status"]) == {"resource_error"}
     assert rows.get_group("dft")["message"].str.contains("psi4 is not installed here").all()
     log = (tmp_path / "results/studies/logs/relax_dft/dft/mmff94/0000.log").read_text()
