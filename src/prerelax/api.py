@@ -201,7 +201,7 @@ class Campaign:
         return read_comparison(self.folder / "comparison.csv")
 
     def minima(self, target: str | None = None, lowest: bool = False) -> pd.DataFrame:
-        """The minima at a target (by default the last of a DFT program), one row for each.
+        """The minima at a target (by default the first of a DFT program), one row for each.
 
         The column `mol` holds RDKit's molecules with the relaxed conformer, `atoms` ASE's Atoms with the
         energy; rows without a minimum have None there. With `lowest` each molecule's lowest conformer alone.

@@ -210,3 +210,28 @@ def test_of_several_starts_the_lowest_whole_minimum_is_taken(tmp_path: Path, row
     write_shard(results / "relaxed/gfn2/uff/0000.extxyz", [replace(lower, stereo_unchanged=True)])
     export(results, "csv")
     assert pd.read_csv(results / "minima.csv")["start"].tolist() == ["uff"]
+
+
+def test_targets_of_one_level_count_together_and_practice_is_not_the_one_chosen(
+    tmp_path: Path, rows: list[Record]
+) -> None:
+    from dataclasses import replace
+
+    results = tmp_path / "results" / "c"
+    results.mkdir(parents=True)
+    targets = "targets: {gfn2: {engine: tblite, method: GFN2-xTB, starts: [mmff94]}}"
+    practice = (
+        CONFIG.replace(CONFIG.splitlines()[-1], targets) + "practice: gfn2-geometric\ncompare: {sample: 1}\n"
+    )
+    (results / "campaign.yaml").write_text(practice)
+    write_shards(results / "shards.csv", [Shard(0, 2)])
+    one, other = rows[0], replace(rows[2], conformer=0)
+    lower = replace(one, start="gfn2", energy_ev=one.energy_ev - 0.1)
+    skipped = replace(other, start="gfn2", status="skipped", energy_ev=None)
+    shards = {"gfn2/mmff94": [one, other], "gfn2-practice/gfn2": [lower, skipped]}
+    for name, records in shards.items():
+        (results / "relaxed" / name).mkdir(parents=True)
+        write_shard(results / "relaxed" / name / "0000.extxyz", records)
+    assert "2 minima" in export(results, "csv")
+    table = pd.read_csv(results / "minima.csv", dtype=str)
+    assert table["start"].tolist() == ["gfn2", "mmff94"] and table["status"].tolist() == ["ok", "ok"]

@@ -32,7 +32,7 @@ def molecules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             DFT,
             "auto",
             "5",
-            {"b3lyp-d3bj-def2-svp": ["mmff94", "auto"], "b3lyp-d3bj-def2-svp-practice": ["gfn2"]},
+            {"b3lyp-d3bj-def2-svp": ["auto"], "b3lyp-d3bj-def2-svp-practice": ["gfn2"]},
         ),
         (XTB, "gfn2", "none", {"gfn2-xtb": ["gfn2"]}),
         (XTB, "auto", "all", {"gfn2-xtb": ["mmff94", "auto"]}),

@@ -10,7 +10,7 @@ from rdkit import Chem
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
-from prerelax.campaign.sharding import SHARDS_FILE, read_shards
+from prerelax.campaign.sharding import SHARDS_FILE, read_shards, shard_name
 from prerelax.engines import engine_named
 from prerelax.errors import UserError, nearest
 from prerelax.molecules.graph import mol_from_mapped_smiles
@@ -94,12 +94,16 @@ def _rounded(value: float | None, decimals: int) -> float | None:
 
 
 def chosen_target(campaign: Campaign, target: str | None) -> str:
-    """The target asked for, else the last one of a DFT program, else the last. Raises UserError."""
+    """The target asked for, else the first of a DFT program, else the first; usual practice is not chosen.
+
+    Raises UserError for an unknown one.
+    """
     if not campaign.targets:
         raise UserError("the campaign has no targets, so that nothing was relaxed")
     if target is None:
-        dear = [name for name, at in campaign.targets.items() if not engine_named(at.engine).is_cheap]
-        return (dear or list(campaign.targets))[-1]
+        names = [name for name in campaign.targets if name != campaign.baseline.target] or [*campaign.targets]
+        dear = [name for name in names if not engine_named(campaign.targets[name].engine).is_cheap]
+        return (dear or names)[0]
     if target not in campaign.targets:
         raise UserError(f"{target} is not among the targets{nearest(target, campaign.targets)}")
     return target
@@ -108,16 +112,21 @@ def chosen_target(campaign: Campaign, target: str | None) -> str:
 def minima(campaign: Campaign, directory: Path, target: str, lowest_only: bool = False) -> Iterator[Minimum]:
     """The rows of a target, shard by shard in the input's order; of several starts the lowest minimum.
 
-    A converged row counts before one that is not, and a row with its own bonds and configuration before one
-    without. With `lowest_only` one row for each molecule, its lowest conformer. Raises UserError where the
+    Other targets of the same level count as well. A converged row counts before one that is not, and a row
+    with its own bonds and configuration before one without. With `lowest_only` one row for each molecule, its lowest conformer. Raises UserError where the
     campaign has not come to this target.
     """
     layout = Layout.of(campaign.campaign)
     shards = read_shards(directory / layout.results / SHARDS_FILE)
-    starts = campaign.relaxed_starts(target)
+    folders = [
+        layout.relaxations(name, start)
+        for name in campaign.targets
+        if campaign.targets[name].level == campaign.targets[target].level
+        for start in campaign.relaxed_starts(name)
+    ]
     found_any = False
     for number in range(len(shards)):
-        files = [directory / layout.relaxed(target, start, f"{number:04d}") for start in starts]
+        files = [directory / folder / f"{shard_name(number)}.extxyz" for folder in folders]
         rows = [read_shard(file) for file in files if file.is_file()]
         found_any = found_any or bool(rows)
         yield from _of_shard(rows, lowest_only)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,12 +81,11 @@ def meant(wanted: Wanted, cores: int) -> Meant:
         parts.append("compared")
     name = "-".join(parts)
     is_dear = not engine_named(wanted.level.engine).is_cheap
-    starts = _starts(wanted)
+    wanted_starts = _starts(wanted)
     baseline = "rdkit" if wanted.start == "mmff94" else "mmff94"
-    starts = {**STARTS[baseline], **starts}
+    starts = {**STARTS[baseline], **wanted_starts}
     fewest = 1 if is_dear else FEWEST_ROWS_IF_CHEAP
     size = max(fewest, min(MOST_ROWS, math.ceil(n_rows / (SHARDS_A_CORE * cores))))
-    level = wanted.level.model_dump(exclude_defaults=True)
     lines = [
         f"{WRITTEN_BY}: {n_rows} molecules at {wanted.level}.",
         "# The same line goes on where it stopped. To change anything, copy this file under another name and",
@@ -94,7 +94,9 @@ def meant(wanted: Wanted, cores: int) -> Meant:
         f"molecules: {json.dumps(str(wanted.molecules), ensure_ascii=False)}",
         f"compare: {compared}",
     ]
+    level: dict[str, object] = wanted.level.model_dump(exclude_defaults=True)
     if compared != "none" and is_dear:
+        level["starts"] = list(wanted_starts)
         lines.append(
             "practice: gfn2-geometric  # usual practice: GFN2-xTB, then redundant internal coordinates"
         )
@@ -135,7 +137,7 @@ def _compared(wanted: Wanted) -> str:
     return f"{{sample: {wanted.compare}}}"
 
 
-def _flow(part: dict[str, str]) -> str:
+def _flow(part: Mapping[str, object]) -> str:
     """A mapping on one line of YAML; JSON's strings are YAML's."""
     words = (f"{key}: {_word(value)}" for key, value in part.items())
     return f"{{{', '.join(words)}}}"

@@ -170,7 +170,7 @@ def export(
     ] = "sdf",
     target: Annotated[
         str | None,
-        typer.Option(help="Whose minima to write. Default: the last target of a DFT program"),
+        typer.Option(help="Whose minima to write. Default: the first target of a DFT program"),
     ] = None,
     lowest: Annotated[
         bool, typer.Option("--lowest", help="Only the lowest conformer of each molecule")
