@@ -84,3 +84,26 @@ def test_wrong_lines_are_refused_in_a_sentence(folder: Path, line: list[str], sa
     done = called(folder, *line)
     assert done.returncode == 2
     assert says in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_campaign_makes_a_molecule_of_each_isomer(folder: Path) -> None:
+    (folder / "mine.csv").write_text("id,smiles,batch\nacid,CC=CC(=O)O,7\nwater,O,8\n")
+    (folder / "c.yaml").write_text(
+        "campaign: c\nmolecules: mine.csv\nstereo: enumerate\nstarts: {mmff94: {kind: forcefield}}\n"
+        "targets: {gfn2: {engine: tblite, method: GFN2-xTB}}\n"
+    )
+    snakefile = Path(__file__).parents[2] / "workflow" / "Snakefile"
+    call = [sys.executable, "-m", "snakemake", "compare", "--snakefile", str(snakefile)]
+    call += ["--configfile", "c.yaml", "--cores", "2"]
+    subprocess.run(call, cwd=folder, check=True, capture_output=True)
+    table = pd.read_csv(folder / "results" / "c" / "comparison.csv", dtype=str, keep_default_na=False)
+    assert table["id"].tolist() == ["acid-E1", "acid-Z2", "water"]
+    assert table["batch"].tolist() == ["7", "7", "8"]
+    assert table["input_smiles"].tolist() == ["CC=CC(=O)O", "CC=CC(=O)O", "O"]
+    energies = table["energy_ev"].astype(float)
+    assert energies[0] < energies[1], "E is the lower one"
+    for verb in ("status", "plan"):
+        done = called(folder, verb, "c.yaml")
+        assert done.returncode == 0 and "3 molecules in 1 shard" in done.stdout
+    again = subprocess.run([*call, "--dry-run"], cwd=folder, check=True, capture_output=True, text=True)
+    assert "Nothing to be done" in again.stdout + again.stderr

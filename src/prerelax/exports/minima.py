@@ -113,8 +113,8 @@ def minima(campaign: Campaign, directory: Path, target: str, lowest_only: bool =
     """The rows of a target, shard by shard in the input's order; of several starts the lowest minimum.
 
     Other targets of the same level count as well. A converged row counts before one that is not, and a row
-    with its own bonds and configuration before one without. With `lowest_only` one row for each molecule, its lowest conformer. Raises UserError where the
-    campaign has not come to this target.
+    with its own bonds and configuration before one without. With `lowest_only` one row for each molecule, its
+    lowest conformer. Raises UserError where the campaign has not come to this target.
     """
     layout = Layout.of(campaign.campaign)
     shards = read_shards(directory / layout.results / SHARDS_FILE)
