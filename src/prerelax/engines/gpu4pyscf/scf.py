@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pyscf import gto
+from pyscf.scf.hf import SCF
 from scipy.linalg import eigh
 
 from prerelax.engines.failures import EngineError
@@ -28,11 +29,11 @@ class GPU4PySCF(PySCF):
         super().__init__(level, charge, multiplicity, threads, settings)
         self._occupied: list[NDArray[np.float64]] = []
 
-    def _placed(self, mean_field: Any) -> Any:
+    def _placed(self, mean_field: SCF) -> SCF:
         """The mean field on the card, then in its solvent: the card's solvent models differ from PySCF's."""
         return in_solvent(mean_field.to_gpu(), self.level)
 
-    def _converged(self, mol: gto.Mole) -> Any:
+    def _converged(self, mol: gto.Mole) -> SCF:
         """A converged mean field on the card: plain DIIS, then level shift with damping."""
         self.cycles = 0
         density = self._first_density(mol)
@@ -52,7 +53,7 @@ class GPU4PySCF(PySCF):
             "check charge, multiplicity and geometry, or use the engine pyscf, which has a second order too",
         )
 
-    def _gradient(self, mean_field: Any) -> NDArray[np.float64]:
+    def _gradient(self, mean_field: SCF) -> NDArray[np.float64]:
         return _on_host(mean_field.nuc_grad_method().kernel())
 
     def engine_error(self, error: Exception) -> EngineError:
@@ -76,7 +77,7 @@ class GPU4PySCF(PySCF):
         return 2 * densities[0] if len(densities) == 1 else np.array(densities)
 
 
-def _occupied(mean_field: Any) -> list[NDArray[np.float64]]:
+def _occupied(mean_field: SCF) -> list[NDArray[np.float64]]:
     """Occupied orbitals [n_functions, n_occupied]: one entry if restricted, two if unrestricted."""
     coefficients, occupations = _on_host(mean_field.mo_coeff), _on_host(mean_field.mo_occ)
     if mean_field.mol.spin == 0:

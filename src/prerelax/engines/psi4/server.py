@@ -20,10 +20,14 @@ import queue
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import psi4
+
+if TYPE_CHECKING:
+    Line = dict[str, Any]
+    """an object of JSON"""
 
 SCF_ATTEMPTS = (
     {"guess": "read", "soscf": False, "damping_percentage": 0.0},
@@ -40,7 +44,7 @@ COMMON_ELEMENTS = ("H", "C", "O", "Na", "Fe", "I")
 def serve() -> None:
     out = private_output()
 
-    def answer(line: dict[str, Any]) -> None:
+    def answer(line: Line) -> None:
         out.write(json.dumps(line) + "\n")
         out.flush()
 
@@ -71,9 +75,9 @@ def private_output() -> TextIO:
     return private
 
 
-def lines_in() -> Iterator[dict[str, Any]]:
+def lines_in() -> Iterator[Line]:
     """Lines as they come, read by a thread, so that the caller's death ends a running calculation too."""
-    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
+    waiting: queue.Queue[Line] = queue.Queue()
 
     def read() -> None:
         for line in sys.stdin:
@@ -85,7 +89,7 @@ def lines_in() -> Iterator[dict[str, Any]]:
         yield waiting.get()
 
 
-def check(setup: dict[str, Any]) -> dict[str, Any]:
+def check(setup: Line) -> Line:
     known = len(without_functions(setup["options"]["basis"], COMMON_ELEMENTS)) < len(COMMON_ELEMENTS)
     psi4.set_options(dict(SCF_ATTEMPTS[1], basis="sto-3g", reference=reference(setup["method"], 1)))
     hydrogen = molecule([("H", 0.0, 0.0, 0.0), ("H", 0.0, 0.0, 1.4)], 0, 1)
@@ -107,7 +111,7 @@ def builds(basis: str, symbol: str, multiplicity: int) -> bool:
     return True
 
 
-def gradient(setup: dict[str, Any], line: dict[str, Any], same_molecule: bool) -> dict[str, Any]:
+def gradient(setup: Line, line: Line, same_molecule: bool) -> Line:
     """Energy and gradient; the same molecule's last orbitals are the guess."""
     if not same_molecule:
         psi4.core.clean()
@@ -142,7 +146,7 @@ def converged(method: str, mol: Any, same_molecule: bool) -> tuple[Any, Any]:
     raise first_failure
 
 
-def attempt(method: str, mol: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+def attempt(method: str, mol: Any, options: Line) -> tuple[Any, Any]:
     psi4.set_options(options)
     if mol.natom() == 1:  # no force, and Psi4 1.3 crashes over the gradient of a hydrogen atom
         return psi4.energy(method, molecule=mol, return_wfn=True)[1], np.zeros((1, 3))

@@ -1,9 +1,10 @@
 """The analytic gradient of a solved mean field, contracted atom by atom instead of matrix by matrix."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+from pyscf import gto
+from pyscf.grad.rhf import Gradients
+from pyscf.scf.hf import SCF
 
 from prerelax.engines.pyscf.fitting import Fitting
 from prerelax.engines.pyscf.two_grids import TwoGrids
@@ -11,7 +12,7 @@ from prerelax.engines.pyscf.two_grids import TwoGrids
 Array = NDArray[np.float64]
 
 
-def gradient(mean_field: Any) -> Array:
+def gradient(mean_field: SCF) -> Array:
     """[n_atoms, 3] Eh/bohr, the grid taken to be at rest, as PySCF does by default.
 
     Fitted Coulomb and global hybrids are done here, everything else (long-range exchange, nonlocal
@@ -35,7 +36,7 @@ def gradient(mean_field: Any) -> Array:
     return np.asarray(result)
 
 
-def _is_ours(mean_field: Any) -> bool:
+def _is_ours(mean_field: SCF) -> bool:
     if not isinstance(getattr(mean_field, "with_df", None), Fitting):
         return False
     if not hasattr(mean_field, "xc"):
@@ -44,14 +45,14 @@ def _is_ours(mean_field: Any) -> bool:
     return isinstance(integrator, TwoGrids) and not mean_field.do_nlc()
 
 
-def is_range_separated(mean_field: Any) -> bool:
+def is_range_separated(mean_field: SCF) -> bool:
     """Whether exchange is exact at long range only, or the other way round."""
     if not hasattr(mean_field, "xc"):
         return False
     return bool(mean_field._numint.rsh_and_hybrid_coeff(mean_field.xc, spin=mean_field.mol.spin)[0] != 0)
 
 
-def _one_electron(mean_field: Any, method: Any, density: Any) -> Array:
+def _one_electron(mean_field: SCF, method: Gradients, density: Array) -> Array:
     """Kinetic energy, nuclei, core potentials and the orbitals' orthonormality."""
     mol = mean_field.mol
     total = np.asarray(density).reshape(-1, *density.shape[-2:]).sum(axis=0)
@@ -62,7 +63,7 @@ def _one_electron(mean_field: Any, method: Any, density: Any) -> Array:
     return core - 2 * _by_atom(mol, overlap)
 
 
-def _energy_weighted(mean_field: Any) -> Array:
+def _energy_weighted(mean_field: SCF) -> Array:
     """Σ over spins of C Cᵀ F C Cᵀ with the fine grid's Fock matrix, twice for closed shells."""
     fock = getattr(mean_field, "fine_fock", None)
     if fock is None:
@@ -77,6 +78,6 @@ def _energy_weighted(mean_field: Any) -> Array:
     return total
 
 
-def _by_atom(mol: Any, by_function: Array) -> Array:
+def _by_atom(mol: gto.Mole, by_function: Array) -> Array:
     """[n_functions, 3] summed over each atom's functions."""
     return np.array([by_function[begin:end].sum(axis=0) for begin, end in mol.aoslice_by_atom()[:, 2:]])

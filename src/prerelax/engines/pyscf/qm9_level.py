@@ -8,11 +8,11 @@ many.
 """
 
 from types import MethodType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyscf import df, gto
+from pyscf.scf.hf import SCF
 from scipy.linalg import block_diag, eigh
 
 FUNCTIONAL = "b3lypg"
@@ -20,7 +20,7 @@ ELEMENTS = frozenset({1, 6, 7, 8, 9})
 D_EXPONENTS = (1.6, 0.4)
 
 
-def basis(symbol: str) -> list[Any]:
+def basis(symbol: str) -> list[list[object]]:
     """6-31G(2df,p) of H, C, N, O or F in PySCF's format."""
     shells = [shell for shell in gto.basis.load("6-31g(2df,p)", symbol) if shell[0] != 2]
     if symbol != "H":
@@ -28,12 +28,13 @@ def basis(symbol: str) -> list[Any]:
     return shells
 
 
-def fitting_basis(mol: gto.Mole, beta: float) -> Any:
+def fitting_basis(mol: gto.Mole, beta: float) -> dict[str, list[object]]:
     """Even-tempered auxiliary functions, neighbouring exponents differing by the factor `beta`."""
-    return df.aug_etb(mol, beta=beta)
+    functions: dict[str, list[object]] = df.aug_etb(mol, beta=beta)
+    return functions
 
 
-def restrict_to_spherical_f(mean_field: Any) -> None:
+def restrict_to_spherical_f(mean_field: SCF) -> None:
     """Make SCF, DIIS and gradients of a Cartesian molecule work with spherical functions from f upwards.
 
     The orthonormal basis that PySCF asks for becomes X (Xᵀ S X)^(-1/2), X [n_cartesian, n_mixed] being the
@@ -42,7 +43,7 @@ def restrict_to_spherical_f(mean_field: Any) -> None:
     transformation = mixed_transformation(mean_field.mol)
 
     def check_linear_dependency(
-        self: Any, overlap: NDArray[np.float64], verbose: Any = None
+        self: SCF, overlap: NDArray[np.float64], verbose: object = None
     ) -> NDArray[np.float64]:
         values, vectors = eigh(transformation.T @ overlap @ transformation)
         orthonormal: NDArray[np.float64] = transformation @ (vectors / np.sqrt(values))

@@ -1,7 +1,6 @@
 """The PySCF calculator: one SCF and one analytic gradient per geometry, guessed from the geometry before."""
 
 import time
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -9,6 +8,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 from pyscf import dft, gto, lib, scf
+from pyscf.scf.hf import SCF
 
 from prerelax.engines.calculator import EngineCalculator, Forces
 from prerelax.engines.failures import EngineError, check_elements
@@ -91,7 +91,7 @@ class PySCF(EngineCalculator):
     def _is_qm9(self) -> bool:
         return self.level.method.lower() == QM9
 
-    def _basis_and_cores(self, symbols: list[str]) -> dict[str, Any]:
+    def _basis_and_cores(self, symbols: list[str]) -> dict[str, object]:
         numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
         if self._is_qm9:
             check_elements(numbers, set(range(1, 120)) - qm9_level.ELEMENTS, "the level qm9")
@@ -102,7 +102,7 @@ class PySCF(EngineCalculator):
         with_cores = {symbol: name for symbol in symbols if has_core_potential(name, symbol)}
         return {"basis": dict.fromkeys(symbols, name), "ecp": with_cores}
 
-    def _mean_field(self, mol: gto.Mole) -> Any:
+    def _mean_field(self, mol: gto.Mole) -> SCF:
         functional = qm9_level.FUNCTIONAL if self._is_qm9 else self.level.method
         if functional.lower() == "hf":
             mean_field = scf.UHF(mol) if mol.spin else scf.RHF(mol)
@@ -125,7 +125,7 @@ class PySCF(EngineCalculator):
         mean_field.chkfile = None
         return mean_field
 
-    def _placed(self, mean_field: Any) -> Any:
+    def _placed(self, mean_field: SCF) -> SCF:
         """The mean field in its solvent."""
         return in_solvent(mean_field, self.level)
 
@@ -140,7 +140,7 @@ class PySCF(EngineCalculator):
                 f"{available / 1e3:.1f} GB are free; give the job more, use fewer workers or a smaller basis",
             )
 
-    def _converged(self, mol: gto.Mole) -> Any:
+    def _converged(self, mol: gto.Mole) -> SCF:
         """A converged mean field: plain DIIS, then level shift with damping, then second order."""
         self.cycles = 0
         overlap = mol.intor_symmetric("int1e_ovlp")
@@ -160,7 +160,7 @@ class PySCF(EngineCalculator):
             "check charge, multiplicity and geometry",
         )
 
-    def _plain(self, mol: gto.Mole, density: Any) -> Any:
+    def _plain(self, mol: gto.Mole, density: NDArray[np.float64] | None) -> SCF:
         mean_field = self._mean_field(mol)
         self._make_fast(mean_field)
         if isinstance(getattr(mean_field, "_numint", None), TwoGrids):
@@ -170,7 +170,7 @@ class PySCF(EngineCalculator):
             self.cycles += mean_field.cycles
         return mean_field
 
-    def _make_fast(self, mean_field: Any) -> None:
+    def _make_fast(self, mean_field: SCF) -> None:
         """Fitted integrals in memory, and two grids.
 
         Exact integrals cost more than any grid, and a solvent's potential belongs to PySCF's own loop.
@@ -188,7 +188,7 @@ class PySCF(EngineCalculator):
             coarse.level = self.settings.coarse_grid_level
             mean_field._numint = TwoGrids(mean_field.grids.build(), coarse.build())
 
-    def _shifted(self, mol: gto.Mole, density: Any) -> Any:
+    def _shifted(self, mol: gto.Mole, density: NDArray[np.float64] | None) -> SCF:
         """From PySCF's own guess: the density that DIIS left behind is no better."""
         mean_field = self._mean_field(mol)
         mean_field.level_shift = RESCUE_LEVEL_SHIFT_EH
@@ -198,36 +198,38 @@ class PySCF(EngineCalculator):
         self.cycles += mean_field.cycles
         return mean_field
 
-    def _second_order(self, mol: gto.Mole, density: Any) -> Any:
+    def _second_order(self, mol: gto.Mole, density: NDArray[np.float64] | None) -> SCF:
         mean_field = self._mean_field(mol).newton()
         mean_field.kernel(dm0=density)
         self.cycles += mean_field.max_cycle
         return mean_field
 
-    def _gradient(self, mean_field: Any) -> NDArray[np.float64]:
+    def _gradient(self, mean_field: SCF) -> NDArray[np.float64]:
         began = time.process_time()
         result = gradient(mean_field)
         self.gradient_s = time.process_time() - began
         return result
 
 
-def _occupied(mean_field: Any) -> list[NDArray[np.float64]]:
+def _occupied(mean_field: SCF) -> list[NDArray[np.float64]]:
     """Occupied orbitals [n_functions, n_occupied]: one entry if restricted, two if unrestricted."""
     if mean_field.mol.spin == 0:
         return [mean_field.mo_coeff[:, mean_field.mo_occ > 0]]
     return [c[:, occupied > 0] for c, occupied in zip(mean_field.mo_coeff, mean_field.mo_occ, strict=True)]
 
 
-def _density(occupied: list[NDArray[np.float64]] | None) -> Any:
+def _density(occupied: list[NDArray[np.float64]] | None) -> NDArray[np.float64] | None:
     """Density matrix, or one for each spin, carrying its orbitals as PySCF's own densities do."""
     if occupied is None:
         return None
     if len(occupied) == 1:
         (orbitals,) = occupied
-        return lib.tag_array(
-            2 * orbitals @ orbitals.T, mo_coeff=orbitals, mo_occ=np.full(orbitals.shape[1], 2.0)
-        )
-    most = max(orbitals.shape[1] for orbitals in occupied)
-    padded = np.array([np.pad(c, ((0, 0), (0, most - c.shape[1]))) for c in occupied])
-    occupations = np.array([np.arange(most) < c.shape[1] for c in occupied], dtype=float)
-    return lib.tag_array(padded @ padded.transpose(0, 2, 1), mo_coeff=padded, mo_occ=occupations)
+        occupations = np.full(orbitals.shape[1], 2.0)
+        density = 2 * orbitals @ orbitals.T
+    else:
+        most = max(c.shape[1] for c in occupied)
+        orbitals = np.array([np.pad(c, ((0, 0), (0, most - c.shape[1]))) for c in occupied])
+        occupations = np.array([np.arange(most) < c.shape[1] for c in occupied], dtype=float)
+        density = orbitals @ orbitals.transpose(0, 2, 1)
+    tagged: NDArray[np.float64] = lib.tag_array(density, mo_coeff=orbitals, mo_occ=occupations)
+    return tagged

@@ -6,11 +6,11 @@ Only the difference of the two grids' response to D - D₀ is left out; it is of
 on the fine grid alone: a solution counts where the fine grid's own orbital gradient is small.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+from pyscf import gto
 from pyscf.dft import gen_grid
+from pyscf.scf.hf import SCF
 
 from prerelax.engines.pyscf.grids import Grid, Integrator
 
@@ -41,12 +41,16 @@ class TwoGrids(Integrator):
         self._difference = self._seen[1] - potential
         self._offset = self._seen[0] - energy - _trace(self._difference, density)
 
-    def nr_rks(self, mol: Any, grids: Any, xc_code: str, dms: Any, *_: Any, **__: Any) -> Any:
+    def nr_rks(
+        self, mol: gto.Mole, grids: object, xc_code: str, dms: Array, *_: object, **__: object
+    ) -> tuple[float, float, Array]:
         """PySCF's entry for closed shells; the number of electrons, only printed, is not counted."""
         energy, potential = self._exchange_correlation(xc_code, dms)
         return 0.0, energy, potential[0]
 
-    def nr_uks(self, mol: Any, grids: Any, xc_code: str, dms: Any, *_: Any, **__: Any) -> Any:
+    def nr_uks(
+        self, mol: gto.Mole, grids: object, xc_code: str, dms: Array, *_: object, **__: object
+    ) -> tuple[Array, float, Array]:
         """PySCF's entry for open shells."""
         energy, potential = self._exchange_correlation(xc_code, dms)
         return np.zeros(2), energy, potential
@@ -64,7 +68,7 @@ class TwoGrids(Integrator):
         return energy, potential
 
 
-def solve(mean_field: Any, density: Any, tolerance: float) -> int:
+def solve(mean_field: SCF, density: Array | None, tolerance: float) -> int:
     """Solve a mean field whose `_numint` is TwoGrids; returns the number of cycles.
 
     Sets its orbitals, `e_tot`, `converged`, and the Fock matrix of the fine grid, `fine_fock`. A `density`
@@ -88,7 +92,7 @@ def solve(mean_field: Any, density: Any, tolerance: float) -> int:
     return cycles
 
 
-def _cycle(mean_field: Any, density: Array, tolerance: float) -> int:
+def _cycle(mean_field: SCF, density: Array, tolerance: float) -> int:
     settings = mean_field.conv_tol, mean_field.conv_tol_grad
     mean_field.conv_tol, mean_field.conv_tol_grad = max(settings[0], tolerance**2), tolerance
     mean_field.kernel(dm0=density)
@@ -96,7 +100,7 @@ def _cycle(mean_field: Any, density: Array, tolerance: float) -> int:
     return int(mean_field.cycles)
 
 
-def _visit_fine_grid(mean_field: Any, density: Array) -> float:
+def _visit_fine_grid(mean_field: SCF, density: Array) -> float:
     """Energy and Fock matrix of a density on the fine grid; returns the orbital gradient's norm."""
     mean_field._numint.on_fine = True
     try:
