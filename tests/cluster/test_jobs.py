@@ -58,7 +58,9 @@ def test_a_job_over_its_memory_asks_for_more_and_resumes(ready: Cluster) -> None
     ready.profile["set-resources"]["relax_xtb"]["mem_mb"] = "900 * attempt"
     assert ready.run(SHARD) == 0, ready.log
     assert "SLURM status is: 'FAILED'" in ready.log
-    assert "mem_mb=1800" in ready.log
+    lines = [line.split() for line in slurm("squeue", "-h", "-t", "all", "--format=%i %T %m").splitlines()]
+    asked = {job: (state, memory) for job, state, memory in lines}
+    assert [asked[job] for job in ready.jobs] == [("FAILED", "900M"), ("COMPLETED", "1800M")]
     assert_only_repeated(ready, len(ready.jobs) - 1)
     assert ready.rows() == ALL_ROWS
 
