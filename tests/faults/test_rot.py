@@ -19,6 +19,7 @@ from prerelax.comparison.relaxed_shards import read_relaxations
 from prerelax.comparison.verdict import read_verdict
 from prerelax.comparison.verification import verify
 from prerelax.errors import UserError
+from prerelax.records.frames import read_geometries
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.journal import Journal
 
@@ -29,6 +30,10 @@ Times = Callable[[int], int]
 def frames(path: Path) -> Any:
     rows = read_shard(path)
     return [(row.scalars(), row.numbers.tolist(), row.positions.tolist()) for row in rows]
+
+
+def geometries(path: Path) -> Any:
+    return [positions.tolist() for positions in read_geometries(path)]
 
 
 def journal(path: Path) -> Any:
@@ -44,6 +49,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "starts/*/*.extxyz": frames,
     "molecules/*.extxyz": frames,
     "relaxed/*/*/*.extxyz": frames,
+    "relaxed/gfn1/*/*.extxyz": geometries,
     "relaxed/*/*/*.parquet": table,
     "relaxed/*/*/*.jsonl": journal,
     SHARDS_FILE: read_shards,

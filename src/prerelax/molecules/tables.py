@@ -82,9 +82,10 @@ def _csv_columns(path: Path, names: list[str]) -> dict[str, int]:
         if found:
             columns[key] = found[0]
     if "smiles" not in columns:
+        line = " ".join(", ".join(names).split())
         raise InputFileError(
-            f"{path}: there is no column 'smiles' in the first line ({', '.join(names)}); a table needs it, "
-            "and may have id, charge, multiplicity"
+            f"{path}: there is no column 'smiles' in the first line ({line}); a table needs it, and may have "
+            "id, charge, multiplicity"
         )
     return columns
 

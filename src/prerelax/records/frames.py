@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.records.seal import ShardError
-from prerelax.records.shard import read_shard
+from prerelax.records.seal import ShardError, refused
+from prerelax.records.shard import read_shard, whole_content
 
 Geometry = NDArray[np.float64]
 """[n_atoms, 3] Å"""
@@ -15,15 +15,16 @@ _OURS = "Properties=species:S:1:pos:R:3"
 
 
 def read_geometries(path: Path) -> list[Geometry]:
-    """Positions of each row of a shard, in order; ten times as quick as `read_shard`, and as strict in form.
+    """Positions of each row of a shard, in order; ten times as quick as `read_shard`, and as strict.
 
-    Raises ShardError where the file is missing, or no whole frames.
+    Raises ShardError where the file is missing or cut short, or is not what its table says.
     """
-    lines = path.read_text().split("\n")
+    content, n_rows = whole_content(path)
     words: list[str] = []
     sizes: list[int] = []
     at = 0
     try:
+        lines = content.decode().split("\n")
         while at < len(lines) and lines[at].strip():
             n_atoms = int(lines[at])
             if not lines[at + 1].startswith(_OURS):
@@ -37,4 +38,6 @@ def read_geometries(path: Path) -> list[Geometry]:
             raise ValueError(f"{len(positions)} atoms of {sum(sizes)}")
     except (ValueError, IndexError) as error:
         raise ShardError(f"{path}: not a whole shard ({error}); delete it and run its stage again") from error
+    if n_rows not in (None, len(sizes)):
+        raise refused(path, f"{path}: not a whole shard ({len(sizes)} rows where its table has {n_rows})")
     return np.split(positions, np.cumsum(sizes)[:-1]) if sizes else []

@@ -91,14 +91,7 @@ def read_shard(path: Path) -> list[Record]:
     """
     if path.suffix != ".extxyz":
         raise ShardError(f"{path}: not a shard (.extxyz); run `prerelax embed {path} OUT.extxyz` first")
-    check_is_file(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ShardError(f"{path}: no such shard; run the stage that writes it first") from None
-    n_rows = _rows_if_sealed(path, content) if table_path(path).exists() else None
-    if n_rows is None and not content:
-        raise ShardError(f"{path}: not a whole shard (empty); delete it and run its stage again")
+    content, n_rows = whole_content(path)
     try:
         text = io.StringIO(content.decode())
         images = ase.io.read(text, index=":", format="extxyz") if content else []
@@ -110,6 +103,22 @@ def read_shard(path: Path) -> list[Record]:
     if n_rows is not None and len(images) != n_rows:
         raise refused(path, f"{path}: not a whole shard ({len(images)} rows where its table has {n_rows})")
     return [record_of_frame(atoms, path, row) for row, atoms in enumerate(images)]
+
+
+def whole_content(path: Path) -> tuple[bytes, int | None]:
+    """The bytes of a shard's frames, and how many rows its table has; None where there is no table.
+
+    Raises ShardError where the frames are missing or empty, or are not those that the table was written for.
+    """
+    check_is_file(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ShardError(f"{path}: no such shard; run the stage that writes it first") from None
+    n_rows = _rows_if_sealed(path, content) if table_path(path).exists() else None
+    if n_rows is None and not content:
+        raise ShardError(f"{path}: not a whole shard (empty); delete it and run its stage again")
+    return content, n_rows
 
 
 def _rows_if_sealed(path: Path, content: bytes) -> int:
