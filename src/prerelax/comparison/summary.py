@@ -42,6 +42,8 @@ from prerelax.comparison.ends import COUNTED, SAME
 from prerelax.comparison.pairs import BASELINE, KCAL_MOL, UNPAIRED
 from prerelax.comparison.statistics import distribution, paired_p, per_molecule, times_fewer
 
+Row = Mapping[Any, Any]
+"""A row of the summary, as pandas gives it."""
 PAPER_TEXT_FILTER_KCAL_MOL = 0.2
 PAPER_CODE_FILTER_KCAL_MOL = 0.2 / KCAL_MOL
 NO_FALLBACK, ALL, SAME_MINIMUM = "no fallback", "all", "same minimum"
@@ -223,7 +225,7 @@ def _median(values: pd.Series) -> float:
     return float(values.median()) if values.notna().any() else float("nan")
 
 
-def left_out_reasons(row: Mapping[Any, Any]) -> str:
+def left_out_reasons(row: Row) -> str:
     """The pairs that a row of the summary leaves out, such as `3 not_converged, 1 baseline scf_failed`."""
     counts = {name.removeprefix("left_out_"): n for name, n in row.items() if name.startswith("left_out_")}
     return ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in counts.items() if n)
@@ -280,7 +282,7 @@ def _target_block(target: str, summary: pd.DataFrame) -> str:
     return "\n".join([f"target {target}", *text, *notes])
 
 
-def _line(subsets: Mapping[str, Mapping[Any, Any]]) -> tuple[str, ...]:
+def _line(subsets: Mapping[str, Row]) -> tuple[str, ...]:
     whole = subsets[ALL]
     alone, same = subsets.get(NO_FALLBACK, whole), subsets.get(SAME_MINIMUM)
     spent = alone if alone["n_counted"] else whole
@@ -299,13 +301,13 @@ def _line(subsets: Mapping[str, Mapping[Any, Any]]) -> tuple[str, ...]:
     )
 
 
-def saved(row: Mapping[Any, Any], name: str) -> str:
+def saved(row: Row, name: str) -> str:
     """Median and interval of `name` in a row of the summary, such as `40 [35, 46]`, or `40` alone."""
     median, low, high = (row[f"{name}_{statistic}"] for statistic in ("median", "ci_low", "ci_high"))
     return in_words(median) + (f" [{in_words(low)}, {in_words(high)}]" if np.isfinite(low) else "")
 
 
-def fewer(row: Mapping[Any, Any]) -> str:
+def fewer(row: Row) -> str:
     """Times fewer gradients and the interval, such as `3.1 [2.6, 3.9]`."""
     low, high = row["times_fewer_ci_low"], row["times_fewer_ci_high"]
     return in_words(row["times_fewer"], 1) + (

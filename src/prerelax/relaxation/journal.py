@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+from prerelax.engines.workers import Line
 from prerelax.errors import UserError
 from prerelax.records.record import Record
 
@@ -68,7 +68,7 @@ def molecules_in_hand(path: Path) -> tuple[int, list[str]]:
 _TELLS_OF_STATE = re.compile(rb'^\{"(key|retry|seen|holder)": ')
 
 
-def seen_text(molecule: str, last: dict[str, Any]) -> str:
+def seen_text(molecule: str, last: Line) -> str:
     """One line on a molecule in hand: gradients so far, energy, largest force."""
     return (
         f"{molecule}: gradient {last['n_gradients']}, energy {last['energy_ev']:.4f} eV, "
@@ -76,7 +76,7 @@ def seen_text(molecule: str, last: dict[str, Any]) -> str:
     )
 
 
-def molecule_key(record: Record, settings: dict[str, Any]) -> str:
+def molecule_key(record: Record, settings: Line) -> str:
     """SHA-256 over everything a relaxation depends on: elements, geometry, charge, multiplicity, settings.
 
     Names are no part of it, so a molecule under another id or in another shard's order is still known.
@@ -134,9 +134,9 @@ class Journal:
             self._append({"released": kind.__name__ if kind else "done"})
         os.close(self._fd)
 
-    def entries(self) -> dict[str, dict[str, Any]]:
+    def entries(self) -> dict[str, Line]:
         """Finished molecules by key, the last entry counting; lines that are unfit are passed over."""
-        entries: dict[str, dict[str, Any]] = {}
+        entries: dict[str, Line] = {}
         self._tell_of_unfit_lines()
         for line in self._lines():
             if "key" in line:
@@ -189,15 +189,15 @@ class Journal:
         """Note that a molecule is in hand from now on."""
         self._append({"begun": key}, sync=False)
 
-    def see(self, key: str, molecule: str, seen: dict[str, Any]) -> None:
+    def see(self, key: str, molecule: str, seen: Line) -> None:
         """Note the last gradient of a molecule in hand, for a person who looks on."""
         self._append({"seen": key, "id": molecule, "last": seen}, sync=False)
 
-    def add(self, key: str, result: dict[str, Any], *, given_up: bool = False) -> None:
+    def add(self, key: str, result: Line, *, given_up: bool = False) -> None:
         """Note a finished molecule, or one that is not tried again; it is on disk when this returns."""
         self._append({"key": key, "result": result} | ({"given_up": True} if given_up else {}))
 
-    def _append(self, line: dict[str, Any], sync: bool = True) -> None:
+    def _append(self, line: Line, sync: bool = True) -> None:
         self._write(_with_check_sum(line))
         if sync:
             try:
@@ -218,7 +218,7 @@ class Journal:
             "takes files"
         )
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _lines(self) -> Iterator[Line]:
         with self.path.open("rb") as file:
             yield from filter(None, map(_line_of, file))
 
@@ -292,13 +292,13 @@ class Journal:
 _CHECKED = re.compile(rb', "crc": "([0-9a-f]{8})"\}\s*$')
 
 
-def _with_check_sum(line: dict[str, Any]) -> bytes:
+def _with_check_sum(line: Line) -> bytes:
     """A line as it stands in the file: JSON with the CRC-32 of itself as its last key."""
     text = json.dumps(line).encode()
     return text[:-1] + b', "crc": "%08x"}\n' % zlib.crc32(text)
 
 
-def _line_of(text: bytes) -> dict[str, Any] | None:
+def _line_of(text: bytes) -> Line | None:
     """What a line says, None where it is torn, was changed or is none of a journal's."""
     if (found := _CHECKED.search(text)) is not None:
         text = text[: found.start()] + b"}"
@@ -311,7 +311,7 @@ def _line_of(text: bytes) -> dict[str, Any] | None:
     return line if isinstance(line, dict) and _is_known(line) else None
 
 
-def _is_known(line: dict[str, Any]) -> bool:
+def _is_known(line: Line) -> bool:
     match line:
         case {"key": str(), "result": dict()} | {"retry": str()} | {"begun": str()} | {"released": _}:
             return True
@@ -342,7 +342,7 @@ def _host() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def _holder() -> dict[str, Any]:
+def _holder() -> Line:
     return {
         "host": _host(),
         "pid": os.getpid(),

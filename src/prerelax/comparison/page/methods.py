@@ -1,15 +1,13 @@
 """The methods that a page compares: a start and an optimizer at a level, with their rows and numbers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.names import level_name_for_people, optimizer_name, start_names
 from prerelax.comparison.pairs import OWN_LEVEL
-from prerelax.comparison.summary import ALL, NO_FALLBACK, groups, is_baseline, summarise
+from prerelax.comparison.summary import ALL, NO_FALLBACK, Row, groups, is_baseline, summarise
 from prerelax.engines import engine_named
 
 
@@ -24,9 +22,9 @@ class Method:
     level: str
     rows: pd.DataFrame
     """of the comparison"""
-    whole: Mapping[Any, Any]
+    whole: Row
     """row of the summary, fallbacks included"""
-    alone: Mapping[Any, Any]
+    alone: Row
     """the same of starts made as asked for; of the baseline the whole"""
     is_baseline: bool
 
@@ -87,6 +85,6 @@ def at_level_of(methods: list[Method], target: str, campaign: Campaign) -> list[
     return [each for each in methods if campaign.baseline_target(each.target) == shared]
 
 
-def _optimizer(campaign: Campaign, target: str, row: Mapping[Any, Any]) -> str:
+def _optimizer(campaign: Campaign, target: str, row: Row) -> str:
     said = str(row["optimizer"]) or campaign.targets[target].optimizer or ""
     return optimizer_name(said)

@@ -1,14 +1,12 @@
 """The table of a page: gradients per molecule for every start and optimizer, and what that saves."""
 
-from collections.abc import Mapping
 from html import escape
-from typing import Any
 
 import numpy as np
 
 from prerelax.comparison.page.captions import PRACTICE
 from prerelax.comparison.page.methods import Method
-from prerelax.comparison.summary import fewer, in_words, left_out_reasons, saved
+from prerelax.comparison.summary import Row, fewer, in_words, left_out_reasons, saved
 
 _HEADS = [
     "start + optimizer",
@@ -86,6 +84,6 @@ def _cells(method: Method) -> list[str]:
     ]
 
 
-def _percent(row: Mapping[Any, Any], name: str) -> str:
+def _percent(row: Row, name: str) -> str:
     share = row.get(name)
     return in_words(100 * share) if share is not None else ""

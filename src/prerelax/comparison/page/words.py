@@ -1,15 +1,13 @@
 """The first screen in words: what was saved, for how many, at what level, and what to distrust."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from prerelax.campaign.config import Campaign
 from prerelax.comparison.page.methods import Method
 from prerelax.comparison.statistics import FEWEST
-from prerelax.comparison.summary import in_words, left_out_reasons
+from prerelax.comparison.summary import Row, in_words, left_out_reasons
 from prerelax.comparison.verdict import Verdict
 
 
@@ -75,7 +73,7 @@ def _criterion(method: Method, campaign: Campaign) -> str:
     return f"the criteria `{target.convergence or 'normal'}`"
 
 
-def _n(row: Mapping[Any, Any]) -> str:
+def _n(row: Row) -> str:
     n = row["n_molecules"]
     return f"{n} molecule" if n == 1 else f"{n} molecules"
 
