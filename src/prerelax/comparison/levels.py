@@ -1,7 +1,6 @@
 """Whether the relaxations of a target were all made the same way: levels never mix within a delta."""
 
 import json
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,21 +65,21 @@ def differing_starts(table: pa.Table) -> list[str]:
     return sentences
 
 
-def _digests(differing: dict[str, list[Any]]) -> list[str]:
+def _digests(differing: dict[str, list[object]]) -> list[str]:
     """Digests of models or sets where they differ; a row of an earlier version may lack one and fits any."""
     for name, values in differing.items():
-        found = [value for value in values if value]
+        found = [str(value) for value in values if value]
         if is_digest(name) and len(found) > 1:
             return found
     return []
 
 
-def _differing(settings: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def _differing(settings: list[dict[str, object]]) -> dict[str, list[object]]:
     """Settings with more than one value, and these values."""
     names = dict.fromkeys(name for each in settings for name in each)
     values = {name: {json.dumps(each.get(name)): each.get(name) for each in settings} for name in names}
     return {name: list(different.values()) for name, different in values.items() if len(different) > 1}
 
 
-def _listed(values: list[Any]) -> str:
+def _listed(values: list[object]) -> str:
     return " and ".join(json.dumps(value) for value in values)

@@ -5,7 +5,7 @@ Imports no engine and no optimizer, so that `prerelax --help` and the Snakefile'
 
 import dataclasses
 import math
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -208,7 +208,7 @@ class Relaxation(SinglePoints):
         is_cheap = engine_named(self.engine).is_cheap
         return {} if is_cheap else DFT_FACTORS.get(self.chosen_cheap_level, {})
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Everything a result depends on beside the molecule, ready for JSON."""
         from ase import __version__
 

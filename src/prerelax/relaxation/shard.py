@@ -132,7 +132,7 @@ def _check(relaxation: Relaxation) -> None:
         raise UserError(str(error)) from error
 
 
-def settings_of(relaxation: Relaxation) -> dict[str, Any]:
+def settings_of(relaxation: Relaxation) -> dict[str, object]:
     """Everything that the results depend on. Raises UserError as `relax_shard` does."""
     try:
         return relaxation.settings()
@@ -162,7 +162,7 @@ def shard_without_program(
 
 
 def _take_known_results(
-    shard: _Shard, journal: Journal, settings: dict[str, Any], relaxation: Relaxation, path_wanted: bool
+    shard: _Shard, journal: Journal, settings: dict[str, object], relaxation: Relaxation, path_wanted: bool
 ) -> None:
     """Fill in the keys of the rows to relax, and those results that the journal has and that still hold."""
     entries = journal.entries()

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import numpy as np
@@ -158,7 +157,7 @@ def _progress(result: RelaxationResult, record: Record, done: int, total: int) -
 def _as_atoms(frame: Frame, settings: str | None) -> Atoms:
     record = replace(frame.record, energy_ev=frame.energy_ev, settings=settings)
     atoms = record.as_atoms()
-    info: dict[str, Any] = {**atoms.info, "call": frame.call}
+    info: dict[str, object] = {**atoms.info, "call": frame.call}
     atoms.info = info
     if frame.energy_ev is not None:
         atoms.calc = SinglePointCalculator(atoms, energy=frame.energy_ev, forces=frame.forces)
