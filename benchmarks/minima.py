@@ -94,8 +94,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("molecules_file", metavar="MOLECULES.smi", type=Path)
     parser.add_argument("--molecules", type=int, default=100)
-    parser.add_argument("--with-bfgs", type=int, default=40)
-    parser.add_argument("--along-surface", type=int, default=40)
+    parser.add_argument("--with-bfgs", type=int, default=15)
+    parser.add_argument("--along-surface", type=int, default=8)
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
