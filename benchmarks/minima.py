@@ -103,11 +103,10 @@ def main() -> None:
     for start in STARTS:
         make_start(folder, arguments.molecules_file, start, arguments.molecules)
         geometric[start] = paths(folder, start, "geometric", arguments.molecules)
-    print_heights(
-        folder, [path for each in geometric.values() for path in each.values()], 2 * arguments.along_surface
-    )
     print_classes(geometric)
     print_savings(geometric, "geomeTRIC")
+    courses = [course for each in geometric.values() for course in each.values()]
+    print_heights(folder, courses, 2 * arguments.along_surface)
     for start in STARTS:
         bfgs[start] = paths(folder, start, "bfgs", arguments.with_bfgs)
     print_savings(bfgs, "BFGS")
@@ -147,7 +146,7 @@ def paths(folder: Path, start: str, optimizer: str, n: int) -> dict[str, Course]
 
 def print_heights(folder: Path, found: list[Course], n_along: int) -> None:
     kept = Kept(folder / "estimates.jsonl")
-    print("| stop | n | median | 90 % below | most | > 0.1 | model right | along GFN1-xTB right, of |")
+    print("\n| stop | n | median | 90 % below | most | > 0.1 | model right | along GFN1-xTB right, of |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     alternating = [found[i // 2 + (i % 2) * (len(found) // 2)] for i in range(len(found) // 2 * 2)]
     for name, stops in named_stops(alternating):
@@ -204,7 +203,7 @@ def print_classes(found: dict[str, dict[str, Course]]) -> None:
     both = sorted(set.intersection(*(set(each) for each in found.values())))
     pairs = [(found["denoised"][name], found["mmff94"][name]) for name in both]
     ends = classes([(a, len(a.evaluations) - 1, b, len(b.evaluations) - 1) for a, b in pairs])
-    print(f"\n| stop | pairs | {' | '.join(COUNTED)} | other class at the tight end |")
+    print(f"| stop | pairs | {' | '.join(COUNTED)} | other class at the tight end |")
     print(f"| --- | --- |{' --- |' * (len(COUNTED) + 1)}")
     stops = dict(named_stops([a for a, _ in pairs])), dict(named_stops([b for _, b in pairs]))
     for name in ("0.03 eV/Å", "0.0154 eV/Å", "0.005 eV/Å", "normal"):
@@ -255,7 +254,8 @@ def print_savings(found: dict[str, dict[str, Course]], optimizer: str) -> None:
         interval = f"[{saved.ci_low:.0f}, {saved.ci_high:.0f}]"
         print(
             f"| {name} | {len(own)} | {usual.mean():.1f} | {own.mean():.1f} "
-            f"| {saved.median:.0f} {interval} | {ratio:.2f} [{low:.2f}, {high:.2f}] |"
+            f"| {saved.median:.0f} {interval} | {ratio:.2f} [{low:.2f}, {high:.2f}] |",
+            flush=True,
         )
 
 
