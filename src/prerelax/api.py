@@ -27,7 +27,7 @@ from prerelax.molecules.graph import mapped_smiles
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation
-from prerelax.runs.run import snakemake_call
+from prerelax.runs.run import alone, snakemake_call
 from prerelax.settings import model_from, sentences
 from prerelax.starts.options import DEFAULT_MODEL, DiffuseOptions
 
@@ -190,7 +190,10 @@ class Campaign:
         if self.path.is_dir():
             raise UserError(f"{self.path} is a folder of results; give the campaign's config to run it")
         call = snakemake_call(self.path.absolute(), cores or len(os.sched_getaffinity(0)), profile)
-        done = subprocess.run(call, cwd=self.directory, capture_output=True, text=True, check=False)
+        with alone(self.folder / "logs") as lock:
+            done = subprocess.run(
+                call, cwd=self.directory, capture_output=True, text=True, check=False, pass_fds=(lock,)
+            )
         if done.returncode != 0:
             raise UserError("\n".join((done.stdout + done.stderr).strip().splitlines()[-15:]))
 

@@ -64,6 +64,22 @@ def test_one_line_from_smiles_to_minima_that_ctrl_c_stops_and_the_same_line_ends
     assert "all is relaxed already" in third.stdout
 
 
+def test_a_killed_run_goes_on_and_two_at_once_are_refused(folder: Path) -> None:
+    call = [sys.executable, "-m", "prerelax", *LINE]
+    results = folder / "results" / "mine-gfn2-xtb"
+    with (folder / "out").open("w") as out:
+        first = subprocess.Popen(call, cwd=folder, stdout=out, stderr=out)
+        ends = time.monotonic() + 300
+        while not (results / "molecules" / "0000.extxyz").is_file() and time.monotonic() < ends:
+            time.sleep(0.2)
+        second = called(folder, *LINE)
+        assert second.returncode == 2 and "this campaign runs already" in second.stderr
+        first.terminate()
+        assert first.wait(120) == 130
+    third = called(folder, *LINE)
+    assert third.returncode == 0 and (results / "minima.sdf").is_file()
+
+
 def test_a_dry_run_writes_the_campaign_and_says_what_it_costs(folder: Path) -> None:
     done = called(folder, *LINE, "--dry-run")
     assert done.returncode == 0

@@ -1,10 +1,13 @@
 """`prerelax run`: one line from molecules to minima. It writes a campaign file and has Snakemake run it."""
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -40,7 +43,6 @@ def run(meant: Meant, *, cores: int, profile: str | None, dry_run: bool, say: Ca
         return 0
     results = Layout.of(campaign.campaign).folder
     log = results / "logs" / "run.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     code = _watched(campaign, snakemake_call(meant.path, cores, profile), log, sys.stdout)
     if code == 130:
         say("stopped; what is finished is kept, and the same line goes on from there")
@@ -59,7 +61,7 @@ def run(meant: Meant, *, cores: int, profile: str | None, dry_run: bool, say: Ca
 def snakemake_call(config: Path, cores: int, profile: str | None) -> list[str]:
     """The call of Snakemake; `profile` is a folder, or the name of a shipped one."""
     call = [sys.executable, "-m", "snakemake", *GOALS, "--snakefile", str(shipped("workflow/Snakefile"))]
-    call += ["--configfile", str(config)]
+    call += ["--configfile", str(config), "--nolock"]
     if profile is None:
         return [*call, "--cores", str(cores)]
     folder = Path(profile)
@@ -86,17 +88,53 @@ def _watched(campaign: Campaign, call: Sequence[str], log: Path, out: TextIO) ->
     """Run Snakemake with its output in `log`, showing how far the stages are."""
     screen, progress = Screen(out), Progress()
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with log.open("w") as file:
-        process = subprocess.Popen(call, stdout=file, stderr=subprocess.STDOUT, env=environment)
+    with alone(log.parent) as lock, log.open("w") as file:
+        process = subprocess.Popen(
+            call, stdout=file, stderr=subprocess.STDOUT, env=environment, pass_fds=(lock,)
+        )
         try:
-            while process.poll() is None:
-                _show(campaign, screen, progress)
-                time.sleep(POLL_S)
+            with _stopped_by(process, signal.SIGTERM, signal.SIGHUP):
+                while process.poll() is None:
+                    _show(campaign, screen, progress)
+                    time.sleep(POLL_S)
         except KeyboardInterrupt:  # Snakemake, of the same terminal, was told as well and ends its jobs
             _wait_for_its_end(process)
             return 130
     _show(campaign, screen, progress, last=True)
     return process.returncode
+
+
+@contextmanager
+def alone(logs: Path) -> Iterator[int]:
+    """Holds a campaign while its Snakemake lives, even if this process is killed. Raises UserError.
+
+    In place of Snakemake's own lock, which a kill leaves behind. Snakemake inherits the descriptor given.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    with (logs / "run.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{logs.parent}: this campaign runs already; wait for it, or stop it with Ctrl-C there"
+            ) from None
+        yield file.fileno()
+
+
+@contextmanager
+def _stopped_by(process: "subprocess.Popen[bytes]", *signals: signal.Signals) -> Iterator[None]:
+    """Pass these signals, which a terminal does not send to both, on as Ctrl-C."""
+
+    def stop(number: int, frame: object) -> None:
+        process.send_signal(signal.SIGINT)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _wait_for_its_end(process: "subprocess.Popen[bytes]") -> None:
