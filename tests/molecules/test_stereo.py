@@ -76,6 +76,18 @@ def test_the_geometry_of_conformer_0_is_what_it_was_before_isomers_were_named(tm
     np.testing.assert_array_equal(row.positions, embedded_positions(mol, 42))
 
 
+@pytest.mark.parametrize("smiles", ["O=C1CCC2OC12", "COC1CC2CC21"])
+def test_an_isomer_that_cannot_be_is_not_taken(smiles: str, tmp_path: Path) -> None:
+    """RDKit embeds these small bicycles as trans-fused, which MMFF94 inverts and GFN2-xTB breaks."""
+    molecule(smiles, tmp_path)
+    embed_shard(tmp_path / "m.csv", tmp_path / "0.extxyz", None, 2, 42)
+    forcefield_shard(tmp_path / "0.extxyz", tmp_path / "1.extxyz", "mmff94", None, "mmff94")
+    rows = read_shard(tmp_path / "1.extxyz")
+    assert [row.status for row in rows] == ["ok", "ok"], rows[0].message
+    assert len({isomer(row) for row in rows}) == 1
+    assert len(isomers_of(molecule("O=C1CCC2OC12", tmp_path))) == 2, "only the cis-fused ones"
+
+
 def test_open_rows_are_refused_if_wanted(tmp_path: Path) -> None:
     (row,) = embedded(molecule("CC=CC(=O)O", tmp_path), stereo="refuse")
     assert row.status == "input_error"

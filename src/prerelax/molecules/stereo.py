@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdCIPLabeler
+from rdkit.Chem import rdCIPLabeler, rdDistGeom, rdForceFieldHelpers
 from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
 
 from prerelax.molecules.graph import (
@@ -114,6 +114,10 @@ def with_stereo_of(
     for atom in mol.GetAtoms():  # a centre that RDKit does not find again in a geometry stays as it was given
         if atom.GetChiralTag() in _CHIRAL:
             fixed.GetAtomWithIdx(atom.GetIdx()).SetChiralTag(atom.GetChiralTag())
+    for place in unspecified.centres:  # RDKit's perception is confused by cages, see `_handedness`
+        centre = fixed.GetAtomWithIdx(place)
+        if centre.GetChiralTag() in _CHIRAL and (handedness := _handedness(centre, positions)):
+            centre.SetChiralTag(_CHIRAL[0] if handedness > 0 else _CHIRAL[1])
     labels = _labels(fixed)
     taken = [f"{_name(fixed, c)} {labels[c]}" for c in unspecified.centres if c in labels]
     taken += [
@@ -270,11 +274,10 @@ def enumerated(mol: Chem.Mol) -> list[tuple[str, Chem.Mol]]:
     n_open = len(unspecified.centres) + len(unspecified.bonds)
     if not n_open:
         return [("", mol)]
-    options = StereoEnumerationOptions(
-        onlyUnassigned=True, unique=True, tryEmbedding=True, maxIsomers=MOST_ISOMERS + 1
-    )
+    options = StereoEnumerationOptions(onlyUnassigned=True, unique=True, maxIsomers=MOST_ISOMERS + 1)
     with rdBase.BlockLogs():
-        isomers = list(itertools.islice(EnumerateStereoisomers(mol, options), MOST_ISOMERS + 1))
+        every = list(itertools.islice(EnumerateStereoisomers(mol, options), MOST_ISOMERS + 1))
+        isomers = every if len(every) > MOST_ISOMERS else [each for each in every if can_be(each)] or every
     if len(isomers) > MOST_ISOMERS:
         raise ValueError(f"more than {MOST_ISOMERS} isomers, for {n_open} configurations are open")
     found = []
@@ -285,6 +288,29 @@ def enumerated(mol: Chem.Mol) -> list[tuple[str, Chem.Mol]]:
         text += "".join(_bond_label(isomer.GetBondWithIdx(bond)) for bond in unspecified.bonds)
         found.append((text, isomer))
     return found
+
+
+def can_be(isomer: Chem.Mol) -> bool:
+    """Whether an isomer embeds and stays itself in a force field; a trans-fused epoxide does not."""
+    placed = Chem.Mol(isomer)
+    with rdBase.BlockLogs():
+        if rdDistGeom.EmbedMolecule(placed, randomSeed=_SEED) < 0:
+            return False
+        before = placed.GetConformer().GetPositions()
+        if rdForceFieldHelpers.MMFFHasAllMoleculeParams(placed):
+            rdForceFieldHelpers.MMFFOptimizeMolecule(placed, maxIters=_STEPS)
+        elif rdForceFieldHelpers.UFFHasAllMoleculeParams(placed):
+            rdForceFieldHelpers.UFFOptimizeMolecule(placed, maxIters=_STEPS)
+    return not stereo_changes(isomer, placed.GetConformer().GetPositions(), before)
+
+
+_SEED, _STEPS = 42, 500
+
+
+def may_be_impossible(mol: Chem.Mol, unspecified: OpenStereo) -> bool:
+    """Whether an open centre joins rings, of which not every isomer can be built."""
+    rings = mol.GetRingInfo()
+    return any(rings.NumAtomRings(centre) > 1 for centre in unspecified.centres)
 
 
 def isomers_of(molecule: Molecule) -> list[Molecule]:

@@ -21,7 +21,10 @@ from prerelax.molecules.graph import bonded_matrix, mapped_smiles, mol_from_mapp
 from prerelax.molecules.molecule import Molecule, read_molecules
 from prerelax.molecules.stereo import (
     OpenStereo,
+    can_be,
+    enumerated,
     isomers_of,
+    may_be_impossible,
     named,
     open_stereo,
     stereo_changes,
@@ -132,7 +135,7 @@ def embedded(
         elif mol is not None and not failure:
             geometry, failure = _isomer_embedded(mol, seed + conformer, first)
             if geometry is not None and first is None:
-                first = geometry
+                geometry = first = _of_an_isomer_that_can_be(mol, geometry, unspecified, seed)
                 mol, isomer = with_stereo_of(mol, geometry, unspecified)
                 note = _joined(note, isomer and f"{_TAKEN}{isomer}")
                 row = replace(row, smiles=mapped_smiles(mol), isomer=isomer or None, message=note)
@@ -142,6 +145,20 @@ def embedded(
         elif mol is not None:
             changes |= {"status": "embed_failed", "message": _joined(note, failure)}
         yield row.after_stage(START, perf_counter() - began, **changes)
+
+
+def _of_an_isomer_that_can_be(
+    mol: Chem.Mol, geometry: NDArray[np.float64], unspecified: OpenStereo, seed: int
+) -> NDArray[np.float64]:
+    """The geometry, or another isomer's where it is one that cannot be: embeddings of fused rings may be."""
+    if not may_be_impossible(mol, unspecified) or can_be(with_stereo_of(mol, geometry, unspecified)[0]):
+        return geometry
+    try:
+        _, isomer = enumerated(mol)[0]
+    except ValueError:
+        return geometry
+    other, _ = _isomer_embedded(isomer, seed, None)
+    return geometry if other is None else other
 
 
 def _settings(seed: int) -> str:
