@@ -97,13 +97,12 @@ class Campaign(Settings):
             yield from self._wrong_source(name)
         yield from self._wrong_baseline()
         for name, part in self.starts.items():
-            if isinstance(part, DiffuseStart) and part.for_ is not None and part.for_ not in self.targets:
+            if not isinstance(part, DiffuseStart):
+                continue
+            if part.for_ is not None and part.for_ not in self.targets:
                 hint = nearest(part.for_, self.targets)
                 yield f"starts.{name}.for: {part.for_} is not among the targets{hint}"
-            if isinstance(part, DiffuseStart):
-                yield from self._unknown_model(name, part)
-            if isinstance(part, DiffuseStart) and part.adapt is not None and part.model == AUTO:
-                yield f"starts.{name}.adapt: name the model that is adapted; auto chooses among several"
+            yield from self._unknown_model(name, part)
         for target, at in self.targets.items():
             for start in at.starts or []:
                 if start not in self.starts:
