@@ -85,7 +85,7 @@ def test_two_keys_are_enough() -> None:
         (
             MINIMAL
             | {"starts": STARTS | {"a": {"kind": "diffuse", "model": "auto", "adapt": {"target": "gfn2"}}}},
-            "starts.a.model: auto is no base to adapt",
+            "starts.a.adapt: name the model that is adapted; auto chooses among several",
         ),
         (with_target(fmx=0.01), "unknown key targets.t.fmx; did you mean fmax?"),
         (with_target(only={"max_atom": 6}), "unknown key targets.t.only.max_atom; did you mean max_atoms?"),

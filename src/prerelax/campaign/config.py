@@ -150,8 +150,6 @@ class Campaign(Settings):
         source = self.starts.get(start.from_)
         if not isinstance(source, ForcefieldStart) or source.from_ != EMBEDDING:
             yield f"starts.{name}.adapt: what is adapted starts from a force field's geometries (`from`)"
-        if start.model == AUTO:
-            yield f"starts.{name}.model: auto is no base to adapt; name a relaxer, such as relaxer-organic"
         if start.epoch is not None:
             yield f"starts.{name}.epoch: the model is adapted here; leave out epoch, or adapt"
 

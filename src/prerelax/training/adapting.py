@@ -171,7 +171,8 @@ def card(name: str, found: Adaptation) -> str:
     return f"""# {name}
 
 `{found["base"]}` adapted to **{level}** by `prerelax adapt`, from {found["n_pairs"]} pairs of
-{found["n_molecules"]} molecules ({found["n_left_out"]} rows were no pairs). {price}{verdict}
+{found["n_molecules"]} molecules ({found["n_left_out"]} rows were no pairs).
+{price}{verdict}
 
 Mean absolute errors on {found["n_set_aside"]} pairs set aside by molecule. They decided when the training
 ended and whether the base is kept, so errors of other molecules may be a little larger:
