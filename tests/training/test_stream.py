@@ -10,7 +10,7 @@ from torch import nn
 from prerelax.datasets.structures import Structures, collect
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 from prerelax.networks.batch import make_batch
-from prerelax.training.data import BatchStream
+from prerelax.training.data import BatchStream, MixedStream
 from prerelax.training.module import GradientClipper
 
 
@@ -89,3 +89,20 @@ def test_gradients_that_are_not_finite_are_dropped() -> None:
     clipper = GradientClipper(1.0)
     clipper(network)
     assert network.weight.grad is None
+
+
+def test_batches_of_mixed_sizes_hold_each_molecule_once_and_go_on_where_they_stopped(
+    small_set: Structures,
+) -> None:
+    stream = MixedStream(small_set, 8, seed=3)
+    assert (len(stream), stream.n_molecules) == (7, 60)
+    first, second = list(stream), list(stream)
+    assert all(batch.n_molecules == 8 for batch in first)
+    assert any(len(set(batch.n_atoms.tolist())) > 1 for batch in first)
+    # The chains of the set differ in their third coordinate.
+    seen = torch.cat([batch.positions[:, 2] for batch in first]).unique()
+    assert len(seen) == 56
+    resumed = MixedStream(small_set, 8, seed=3)
+    resumed.seek(len(stream) + 2)
+    torch.testing.assert_close(next(iter(resumed)).positions, second[2].positions)
+    assert len(MixedStream(small_set.select([0, 1, 2]), 8, seed=3)) == 1
