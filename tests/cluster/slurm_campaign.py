@@ -80,7 +80,8 @@ class Cluster:
 
     @property
     def relaxation_log(self) -> str:
-        return (self.folder / "results/tiny/logs/relax_xtb/gfn2/mmff94/0000.log").read_text()
+        path = self.folder / "results/tiny/logs/relax_xtb/gfn2/mmff94/0000.log"
+        return path.read_text() if path.exists() else ""  # Snakemake takes it away when it submits again
 
     @property
     def begun(self) -> "Counter[str]":

@@ -172,18 +172,19 @@ def test_a_partition_that_does_not_exist_is_a_sentence(ready: Cluster) -> None:
     assert "Traceback" not in ready.log
 
 
-def test_a_cut_shard_costs_its_own_job_and_the_others_go_on(ready: Cluster) -> None:
+def test_a_changed_shard_costs_its_own_job_and_the_others_go_on(ready: Cluster) -> None:
     """The profile names no partition here: SLURM's default one is taken."""
     ready.profile["retries"] = 0
     del ready.profile["default-resources"]["slurm_partition"]
-    shutil.copytree(ready.folder / "results/tiny/starts/mmff94", ready.folder / "results/tiny/starts/uff")
-    ready.config = {
-        **ready.config,
-        "starts": ready.config["starts"] | {"uff": {"kind": "forcefield", "method": "uff"}},
-    }
-    cut = ready.folder / "results/tiny/starts/uff/0000.extxyz"
-    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    assert ready.run(SHARD, SHARD.replace("mmff94", "uff")) != 0
-    assert "prerelax: results/tiny/starts/uff/0000.extxyz: not a whole shard" in ready.log
+    shutil.copytree(ready.folder / "results/tiny/starts/mmff94", ready.folder / "results/tiny/starts/again")
+    ready.config = {**ready.config, "starts": ready.config["starts"] | {"again": {"kind": "forcefield"}}}
+    changed = ready.folder / "results/tiny/starts/again/0000.extxyz"
+    changed.write_bytes(changed.read_bytes().replace(b"0.", b"1.", 1))
+    wanted = (SHARD, SHARD.replace("mmff94", "again"))
+    assert ready.run(*wanted) != 0
+    assert "prerelax: results/tiny/starts/again/0000.extxyz: not a whole shard (changed since" in ready.log
     assert sorted(ready.states()[job] for job in ready.jobs) == ["COMPLETED", "FAILED"]
     assert ready.rows() == ALL_ROWS
+    changed.write_bytes(changed.read_bytes()[:100])
+    assert ready.run(*wanted) == 0, "it is named when Snakemake starts, and made again"
+    assert read_shard(ready.folder / wanted[1])
