@@ -25,6 +25,6 @@ def nearest(word: str, known: Iterable[str], *, list_known: bool = True) -> str:
     return f"; known are {', '.join(words)}" if list_known and words else ""
 
 
-def several(n: int, what: str) -> str:
-    """So many of something: `1 shard`, `12 shards`."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def several(n: int, what: str, plural: str | None = None) -> str:
+    """So many of something: `1 shard`, `12 shards`; `plural` where it does not end in s alone."""
+    return f"{n} {what}" if n == 1 else f"{n} {plural or what + 's'}"

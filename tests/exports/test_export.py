@@ -1,6 +1,8 @@
 """Exports are read back by the programs that they are for, with nothing lost."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -12,7 +14,7 @@ from rdkit import Chem
 
 from prerelax.campaign.sharding import Shard, write_shards
 from prerelax.errors import UserError
-from prerelax.exports.export import export
+from prerelax.exports.export import KINDS, export
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard, write_shard
@@ -235,3 +237,57 @@ def test_targets_of_one_level_count_together_and_practice_is_not_the_one_chosen(
     assert "2 minima" in export(results, "csv")
     table = pd.read_csv(results / "minima.csv", dtype=str)
     assert table["start"].tolist() == ["gfn2", "mmff94"] and table["status"].tolist() == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_folder_of_an_export_is_made(campaign: Path, tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "für ORCA" / "minima"
+    export(campaign, kind, out=out)
+    assert out.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken", "says"), [("sdf", "folder", "is a folder"), ("orca", "f", "is a file")]
+)
+def test_nothing_is_written_over_a_folder(
+    campaign: Path, tmp_path: Path, kind: str, taken: str, says: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "f").write_text("mine")
+    with pytest.raises(UserError, match=says):
+        export(campaign, kind, out=tmp_path / taken)
+    with pytest.raises(UserError, match="cannot be written"):
+        export(campaign, kind, out=tmp_path / "f" / "below")
+    assert (tmp_path / "f").read_text() == "mine"
+
+
+def test_a_rearranged_molecule_is_told_and_loses_its_bonds(campaign: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(campaign.parent.parent, tmp_path / "c")) / "results" / "c"
+    shard = copied / "relaxed" / "gfn2" / "mmff94" / "0000.extxyz"
+    rows = [
+        replace(row, connectivity_unchanged=False) if row.id == "ion/1" else row for row in read_shard(shard)
+    ]
+    write_shard(shard, rows)
+    out = tmp_path / "minima.json"
+    assert "; 2 with other bonds than the molecule (connectivity_unchanged)" in export(
+        copied, "qcschema", out=out
+    )
+    for result in json.loads(out.read_text()):
+        rearranged = result["id"].startswith("ion/1")
+        assert (result["molecule"]["connectivity"] is None) == rearranged
+        assert (result["molecule"]["identifiers"] == {}) == rearranged
+
+
+def test_a_renamed_folder_is_not_taken_for_another(campaign: Path, tmp_path: Path) -> None:
+    renamed = Path(shutil.copytree(campaign, tmp_path / "results" / "old"))
+    with pytest.raises(UserError, match="results of the campaign c"):
+        export(renamed, "sdf")
+    with pytest.raises(UserError, match="holds no campaign"):
+        export(renamed.parent, "sdf")
+
+
+def test_an_unfinished_campaign_says_so(campaign: Path, tmp_path: Path) -> None:
+    assert "not finished" not in export(campaign, "csv", out=tmp_path / "all.csv")
+    copied = Path(shutil.copytree(campaign, tmp_path / "results" / "c"))
+    write_shards(copied / "shards.csv", [Shard(0, 4), Shard(4, 6), Shard(6, 7)])
+    assert export(copied, "csv", out=tmp_path / "some.csv").endswith("is not finished: 2 shards to go")

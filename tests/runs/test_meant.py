@@ -55,6 +55,12 @@ def test_lines_mean_valid_campaigns(
     assert meant(Wanted(molecules, level, start, compare), 2) == campaign
 
 
+def test_every_basis_has_a_file_of_its_own(molecules: Path) -> None:
+    bases = ["6-31G", "6-31G*", "6-31G**", "6-31+G*", "6-31++G*", "6-31G(d)", "6-311+G(d,p)", "6-311++G(d,p)"]
+    levels = [Level(engine="pyscf", method="B3LYP", basis=basis) for basis in bases]
+    assert len({meant(Wanted(molecules, level), 2).name for level in levels}) == len(bases)
+
+
 def test_an_edited_file_is_not_written_over(molecules: Path) -> None:
     campaign = meant(Wanted(molecules, XTB), 2)
     campaign.write()

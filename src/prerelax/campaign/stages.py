@@ -13,6 +13,9 @@ from prerelax.engines import engine_named
 from prerelax.errors import UserError
 from prerelax.settings import read_settings
 
+CAMPAIGN_FILE = "campaign.yaml"
+"""in the results: the config as it was begun"""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -49,11 +52,28 @@ def begun_shards(campaign: Campaign, results: Path) -> list[Shard]:
 def opened_campaign(path: Path) -> tuple[Campaign, Path]:
     """A campaign by its config, or by its folder in results/, and the folder in which it was run.
 
-    Raises UserError as `read_campaign` does.
+    Raises UserError as `read_campaign` does, and for a folder that was renamed or moved out of results/.
     """
-    if path.is_dir():
-        return read_campaign(path / "campaign.yaml"), path.absolute().parent.parent
-    return read_campaign(path), Path()
+    if not path.is_dir():
+        return read_campaign(path), Path()
+    if not (path / CAMPAIGN_FILE).is_file():
+        raise UserError(
+            f"{path}: no campaign's folder: it holds no {CAMPAIGN_FILE}; name a folder in results/"
+        )
+    campaign = read_campaign(path / CAMPAIGN_FILE)
+    # A link in results/ to another disk is a campaign's folder, so links are followed only after `..`.
+    place = path.resolve() if ".." in path.parts else path.absolute()
+    if place.parts[-2:] != ("results", campaign.campaign):
+        raise UserError(
+            f"{path}: these are results of the campaign {campaign.campaign}; they are read only in a folder "
+            f"results/{campaign.campaign}, so move them there"
+        )
+    return campaign, place.parent.parent
+
+
+def results_of(path: Path) -> Path:
+    """The results of a campaign, by its config or that folder itself. Raises UserError as `read_campaign`."""
+    return path if path.is_dir() else Path(Layout.of(read_campaign(path).campaign).results)
 
 
 def stages(campaign: Campaign) -> list[Stage]:

@@ -238,6 +238,8 @@ def _end(status: CampaignStatus) -> str:
     seconds = expected_end_s(status)
     if seconds is None:
         return "no shard was finished in the last hour: no expected end"
+    if seconds == 0 and any(stage.n_finished < stage.n_shards for stage in status.stages):
+        return "all rows are computed, but not all shards are written: run the campaign, if it does not run now"
     if seconds == 0:
         return (
             "finished"

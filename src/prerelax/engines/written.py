@@ -17,6 +17,10 @@ _SOLVENT = re.compile(
 _DISPERSION = re.compile(r"-(?P<word>D[234](?:\(?(?:BJ|0|zero)\)?)?)$", re.I)
 _KNOWN_DISPERSION = {"d3bj": "d3bj", "d3(bj)": "d3bj", "d4": "d4"}
 _COMPOSITE = re.compile(r"-3c$", re.I)
+_GAUSSIAN_DISPERSION = re.compile(r"-GD(?=[34])", re.I)
+_CORRELATED = re.compile(
+    r"(?:^|-)(?:MP[234]|CC(?:SD|2)|CAS(?:SCF|PT2)|CISD?|QCISD|B2\w*PLYP|DSD)(?:\W|$)", re.I
+)
 
 
 def written_level(text: str, engine: str | None = None) -> Level:
@@ -33,14 +37,20 @@ def written_level(text: str, engine: str | None = None) -> Level:
             found["solvent_model"] = solvent["model"].lower()
         rest = rest[: solvent.start()]
     method, slash, basis = (part.strip() for part in rest.partition("/"))
+    method = _GAUSSIAN_DISPERSION.sub("-D", method)
     if not method or (slash and not basis):
         raise UserError(f"{text!r} is no level; write for example {EXAMPLES}")
-    if method.lower().startswith("gfn"):
+    if method.lower().startswith(("gfn", "xtb")) or method.lower().endswith("xtb"):
         found["method"] = _xtb(method)
         found["engine"] = engine or "tblite"
         if basis:
             raise UserError(f"{found['method']} has its own basis; leave {basis} out")
     else:
+        if _CORRELATED.search(method):
+            raise UserError(
+                f"{method} is a wave-function method or a double hybrid, for which no engine here has "
+                f"gradients; write for example {EXAMPLES}"
+            )
         if _COMPOSITE.search(method):
             raise UserError(
                 f"{method} is a composite method, which no engine here has; write for example {EXAMPLES}"
@@ -52,7 +62,7 @@ def written_level(text: str, engine: str | None = None) -> Level:
 
 def _xtb(method: str) -> str:
     if method.lower() not in XTB:
-        raise UserError(f"{method} is no xTB method{nearest(method, XTB.values())}")
+        raise UserError(f"{method} is no xTB method{nearest(method, dict.fromkeys(XTB.values()))}")
     return XTB[method.lower()]
 
 
@@ -77,8 +87,8 @@ def _names_another_functional(whole: str, without: str) -> bool:
 
     try:
         return functional_proper(whole).lower() != functional_proper(without).lower()
-    except ValueError:
-        return False
+    except ValueError:  # a functional of its own that PySCF lacks; the level's validation says so
+        return True
 
 
 def _validated(text: str, found: dict[str, str]) -> Level:

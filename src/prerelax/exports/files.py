@@ -86,7 +86,10 @@ def write_csv(minima: Sequence[Minimum], level: Level, out: Path) -> None:
 
 
 def write_qcschema(minima: Sequence[Minimum], level: Level, out: Path) -> None:
-    """A list of QCSchema's AtomicResult in JSON: molecule in bohr, model, energy in Hartree."""
+    """A list of QCSchema's AtomicResult in JSON: molecule in bohr, model, energy in Hartree.
+
+    A geometry with other bonds, or of another isomer, comes without the bonds and SMILES it no longer has.
+    """
     results = [_qcschema(each, level) for each in minima if each.energy_hartree is not None]
     out.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
@@ -96,6 +99,7 @@ def _qcschema(minimum: Minimum, level: Level) -> dict[str, object]:
 
     record = minimum.record
     settings = json.loads(record.settings or "{}")
+    identifiers = {"canonical_isomeric_explicit_hydrogen_mapped_smiles": record.smiles}
     bonds = [
         [bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), bond.GetBondTypeAsDouble()]
         for bond in minimum.mol.GetBonds()
@@ -113,8 +117,8 @@ def _qcschema(minimum: Minimum, level: Level) -> dict[str, object]:
             "geometry": (np.asarray(record.positions) / Bohr).ravel().tolist(),
             "molecular_charge": record.charge,
             "molecular_multiplicity": record.multiplicity,
-            "connectivity": bonds or None,
-            "identifiers": {"canonical_isomeric_explicit_hydrogen_mapped_smiles": record.smiles},
+            "connectivity": None if minimum.has_other_bonds else bonds or None,
+            "identifiers": {} if minimum.has_other_bonds or minimum.is_other_isomer else identifiers,
             "fix_com": True,
             "fix_orientation": True,
         },

@@ -45,6 +45,16 @@ class Minimum:
             return None
         return float((self.record.energy_ev - self.lowest_ev) / (kcal / mol))
 
+    @property
+    def has_other_bonds(self) -> bool:
+        """Whether the relaxation made or broke bonds, so that the SMILES is of another molecule."""
+        return self.record.connectivity_unchanged is False
+
+    @property
+    def is_other_isomer(self) -> bool:
+        """Whether the relaxation kept the bonds and changed the configuration."""
+        return not self.has_other_bonds and self.record.stereo_unchanged is False
+
     @cached_property
     def mol(self) -> Chem.Mol:
         """RDKit's molecule with this geometry, atoms in the user's order."""
@@ -134,6 +144,17 @@ def minima(campaign: Campaign, directory: Path, target: str, lowest_only: bool =
         raise UserError(
             f"{directory / layout.results}: nothing is relaxed at {target} yet; run the campaign first"
         )
+
+
+def unfinished_shards(campaign: Campaign, directory: Path, target: str) -> int:
+    """How many shards a start has still to be relaxed in at this target, so that minima may be missing."""
+    layout = Layout.of(campaign.campaign)
+    n_shards = len(read_shards(directory / layout.results / SHARDS_FILE))
+    folders = [directory / layout.relaxations(target, start) for start in campaign.relaxed_starts(target)]
+    return sum(
+        not all((folder / f"{shard_name(number)}.extxyz").is_file() for folder in folders)
+        for number in range(n_shards)
+    )
 
 
 def _of_shard(of_starts: Sequence[Sequence[Record]], lowest_only: bool) -> Iterator[Minimum]:

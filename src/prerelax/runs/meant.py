@@ -73,7 +73,7 @@ def _without_line(text: str) -> str:
 def meant(wanted: Wanted, cores: int) -> Meant:
     """The campaign of a line; the same line always means the same one. Raises UserError for unknown words."""
     n_rows = count_rows(wanted.molecules)
-    level_words = _slug(_without_engine(wanted.level))
+    level_words = _slug(_basis_in_letters(_without_engine(wanted.level)))
     stem = _slug(wanted.molecules.name.removesuffix(".gz").rsplit(".", 1)[0])
     parts = [stem, level_words, *([_slug(wanted.start)] if wanted.start != AUTO else [])]
     compared = _compared(wanted)
@@ -161,6 +161,11 @@ def _word(value: object) -> str:
 
 def _without_engine(level: Level) -> str:
     return str(level).rpartition(" (")[0]
+
+
+def _basis_in_letters(level: str) -> str:
+    """6-31+G* as 6-31pgs, as file names have it: without signs it would be another basis, 6-31G."""
+    return re.sub(r"(?<=[G)])\*+", lambda stars: "s" * len(stars[0]), level.replace("+", "p"), flags=re.I)
 
 
 def _slug(text: str) -> str:

@@ -41,7 +41,8 @@ def read_pairs(paths: Sequence[Path]) -> Pairs:
             said.append((path, settings))
     if not parts:
         raise UserError(
-            f"{paths[0]}: none of {n_rows} rows is a converged minimum that began at a force field's"
+            f"{paths[0]}: none of {n_rows} rows is a converged minimum that was relaxed from a force "
+            "field's geometry; relax some so (`prerelax run … --start mmff94`) and name those shards"
         )
     whole = joined([_numbered(part, first) for part, first in zip(parts, _firsts(parts), strict=True)])
     settings = set().union(*(each for _, each in said))

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The campaign's config.")]
+Config = Annotated[
+    Path, typer.Argument(metavar="CAMPAIGN", help="The campaign's config, or its folder in results/.")
+]
 
 
 def init(
@@ -84,16 +86,16 @@ def plan(
     from prerelax.campaign.plan import make_plan, plan_text, write_plan
     from prerelax.campaign.profile import Profile, read_profile
     from prerelax.campaign.schedule import Machines
-    from prerelax.campaign.stages import read_campaign
+    from prerelax.campaign.stages import opened_campaign
 
-    campaign = read_campaign(config)
+    campaign, directory = opened_campaign(config)
     said = read_profile(profile) if profile else Profile()
     timed = None
     if measure:
         from prerelax.campaign.timing import timed_gradients
 
-        timed = timed_gradients(campaign, Path(), lambda line: typer.echo(line, err=True))
-    planned = make_plan(campaign, wanted_minutes=minutes, threads=said.threads, timed=timed)
+        timed = timed_gradients(campaign, directory, lambda line: typer.echo(line, err=True))
+    planned = make_plan(campaign, directory, wanted_minutes=minutes, threads=said.threads, timed=timed)
     typer.echo(plan_text(planned, Machines(cpus, gpus, said.jobs or 200), said.groups))
     if write:
         write_plan(planned, said.longest_minutes or 1440, said.node_mem_mb or 128_000)
@@ -105,10 +107,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show how far a campaign is: shards, failures, rows per hour, expected end. Only reads its files."""
-    from prerelax.campaign.stages import read_campaign
+    from prerelax.campaign.stages import opened_campaign
     from prerelax.campaign.status import campaign_status, status_json, status_text
 
-    found = campaign_status(read_campaign(config))
+    found = campaign_status(*opened_campaign(config))
     typer.echo(status_json(found) if as_json else status_text(found))
 
 
@@ -125,19 +127,15 @@ def retry(
     """Mark relaxations by status: the next run computes them again and keeps the others."""
     from prerelax.campaign.retry import retry as retry_relaxations
     from prerelax.campaign.retry import retry_text
-    from prerelax.campaign.stages import read_campaign
+    from prerelax.campaign.stages import opened_campaign
 
     names = [name for each in statuses for name in each.split(",") if name]
-    retried = retry_relaxations(
-        read_campaign(config), Path(), names, target=target, start=start, dry_run=dry_run
-    )
+    retried = retry_relaxations(*opened_campaign(config), names, target=target, start=start, dry_run=dry_run)
     typer.echo(retry_text(retried, dry_run))
 
 
 def verify(
-    config: Annotated[
-        Path, typer.Argument(metavar="CAMPAIGN", help="The campaign's config, or its folder in results/.")
-    ],
+    config: Config,
     rows: Annotated[
         int, typer.Argument(metavar="[ROWS]", min=0, help="Relaxed rows to compute again at each target.")
     ] = 5,
@@ -154,9 +152,7 @@ def verify(
 
 
 def export(
-    config: Annotated[
-        Path, typer.Argument(metavar="CAMPAIGN", help="The campaign's config, or its folder in results/.")
-    ],
+    config: Config,
     out: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="Default: minima.* in the results.")
     ] = None,
@@ -189,17 +185,16 @@ def export(
 
 
 def report(
-    results: Annotated[
-        Path, typer.Argument(metavar="RESULTS", help="Folder of a campaign's results, results/<campaign>.")
-    ],
+    config: Config,
     out: Annotated[
         Path | None, typer.Argument(metavar="OUT.html", help="Default: report.html in that folder.")
     ] = None,
 ) -> None:
     """Write a campaign's page: what was saved against usual practice, figures, every molecule."""
+    from prerelax.campaign.stages import results_of
     from prerelax.comparison.page import write_page
 
-    typer.echo(str(write_page(results, out)))
+    typer.echo(str(write_page(results_of(config), out)))
 
 
 def schema(

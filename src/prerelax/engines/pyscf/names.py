@@ -23,14 +23,29 @@ COMMON_BASES = (
 
 
 def functional_proper(method: str) -> str:
-    """The functional of a method that may name its dispersion too, e.g. wb97x-d3bj. Raises ValueError."""
+    """The functional of a method that may name its dispersion too, e.g. wb97x-d3bj.
+
+    Raises ValueError for one that PySCF lacks, or that is another one in other programs and in PySCF's own
+    next versions, as wB97X-D4: PySCF says so by a FutureWarning.
+    """
     from pyscf.scf.dispersion import parse_dft
 
     try:
-        functional: str = parse_dft(method)[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            functional: str = parse_dft(method)[0]
     except NotImplementedError as error:
-        raise ValueError(f"PySCF: {error}") from error
+        raise ValueError(f"PySCF has no {method}{_relatives(method)}") from error
+    except FutureWarning as error:
+        raise ValueError(f"PySCF's {method} is not that of other programs{_relatives(method)}") from error
     return functional
+
+
+def _relatives(method: str) -> str:
+    """The common functionals of the same family, e.g. wB97X-D3BJ and wB97X-V for wB97X-D."""
+    family = method.lower().partition("-")[0]
+    found = [name for name in COMMON_FUNCTIONALS if name.lower().startswith(family)]
+    return f"; write for example {' or '.join(found)}" if found else ""
 
 
 def validate_functional(method: str) -> None:
