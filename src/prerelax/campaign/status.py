@@ -239,7 +239,7 @@ def _end(status: CampaignStatus) -> str:
     if seconds is None:
         return "no shard was finished in the last hour: no expected end"
     if seconds == 0 and any(stage.n_finished < stage.n_shards for stage in status.stages):
-        return "all rows are computed, but not all shards are written: run the campaign, if it does not run now"
+        return "all rows are computed, but not all shards are written: run the campaign again"
     if seconds == 0:
         return (
             "finished"
