@@ -64,7 +64,7 @@ def read_rows(path: Path, start: int = 0, stop: int | None = None) -> Iterator[R
 
 def _opened(path: Path) -> RecordFile[str] | RecordFile[list[str]]:
     if not path.is_file():
-        raise InputFileError(f"{path}: no such file")
+        raise InputFileError(f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
     suffix = _suffix(path)
     if suffix not in _READERS:
         raise InputFileError(

@@ -16,7 +16,7 @@ from prerelax.campaign.layout import Layout
 from prerelax.campaign.plan import duration, make_plan
 from prerelax.campaign.stages import read_campaign
 from prerelax.campaign.status import CampaignStatus, campaign_status
-from prerelax.errors import UserError
+from prerelax.errors import UserError, several
 from prerelax.exports.export import export
 from prerelax.runs.live import Progress, Screen
 from prerelax.runs.meant import Meant
@@ -76,12 +76,12 @@ def _cost(campaign: Campaign, cores: int) -> str:
     plan = make_plan(campaign)
     seconds = sum(float(each.core_s[each.to_do].sum()) for each in plan.stages)
     if not any(each.to_do.any() for each in plan.stages):
-        return f"{plan.n_rows} molecules: all is relaxed already"
+        return f"{several(plan.n_rows, 'molecule')}: all is relaxed already"
     guessed = any(each.cost.source == "first guess" and each.to_do.any() for each in plan.stages)
     hours = f"{seconds / 3600:.1f} core hours" if seconds >= 360 else f"{seconds / 60:.1f} core minutes"
     wall = duration(seconds / cores)
     doubt = " (a first guess; `prerelax plan --measure` times a few gradients)" if guessed else ""
-    return f"{plan.n_rows} molecules, about {hours}: {wall} on {cores} cores{doubt}"
+    return f"{several(plan.n_rows, 'molecule')}, about {hours}: {wall} on {cores} cores{doubt}"
 
 
 def _watched(campaign: Campaign, call: Sequence[str], log: Path, out: TextIO) -> int:

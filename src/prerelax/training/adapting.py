@@ -194,8 +194,8 @@ def _in_stages(base: LoadedModel, structures: Structures) -> LoadedModel:
     network = base.network
     if not isinstance(base.schedule, NoiseSchedule) or not isinstance(network, NoiseNetwork | StagedNetwork):
         raise UserError(
-            f"{base.name} cannot be adapted: a base is a relaxer, whose schedule is EDM's and whose network "
-            "is morered-noise or staged"
+            f"{base.name} cannot be adapted: a base is a relaxer, e.g. relaxer-organic (`prerelax models "
+            "list`), not a denoiser trained on minima alone"
         )
     if not network.uses_bond_graph:
         raise UserError(f"{base.name} cannot be adapted: its network does not read the bond graph")
