@@ -96,10 +96,10 @@ def test_two_charges_of_one_geometry_are_two_energies(
 
 def test_a_model_that_knows_no_charges_refuses_the_ion(cases_folder: Path, tmp_path: Path) -> None:
     embed_shard(cases_folder / "same_geometry_two_charges.xyz", tmp_path / "0.extxyz", None, 1, 42)
-    call = ["diffuse", str(tmp_path / "0.extxyz"), str(tmp_path / "1.extxyz"), "--model", "auto"]
+    call = ["diffuse", str(tmp_path / "0.extxyz"), str(tmp_path / "1.extxyz"), "--model", "edm-qm9-small"]
     subprocess.run([sys.executable, "-m", "prerelax", *call], check=True, capture_output=True)
     neutral, cation = read_shard(tmp_path / "1.extxyz")
-    assert neutral.status == "ok" and "edm-qm9-small" in neutral.message
+    assert neutral.status == "ok"
     assert cation.status == "fallback" and "charge +1" in cation.message
 
 

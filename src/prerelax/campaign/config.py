@@ -126,7 +126,9 @@ class Campaign(Settings):
         yield from self._unknown_force_fields()
 
     def _unknown_model(self, name: str, start: DiffuseStart) -> Iterator[str]:
-        """A word that names no shipped model; folders may come to be while the campaign runs."""
+        """A word that names no shipped model; folders, and epochs of a training, may come to be later."""
+        if start.epoch is not None:
+            return
         known = (AUTO, *self.denoisers, *list_models())
         is_word = re.fullmatch(r"[a-z0-9][a-z0-9._-]*", start.model) and not Path(start.model).exists()
         if is_word and start.model not in known:
@@ -147,6 +149,8 @@ class Campaign(Settings):
         if adapt.target not in self.targets:
             hint = nearest(adapt.target, self.targets)
             yield f"starts.{name}.adapt.target: {adapt.target} is not among the targets{hint}"
+        if start.model == AUTO:
+            yield f"starts.{name}.adapt: name the model that is adapted; auto chooses among several"
         source = self.starts.get(start.from_)
         if not isinstance(source, ForcefieldStart) or source.from_ != EMBEDDING:
             yield f"starts.{name}.adapt: what is adapted starts from a force field's geometries (`from`)"
