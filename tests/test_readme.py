@@ -252,6 +252,9 @@ def test_modules_of_the_api_reference_exist(repository: Path) -> None:
 
 
 @pytest.mark.slow
-def test_python_of_the_docs_runs(repository: Path) -> None:
+def test_python_of_the_docs_runs(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("smiles\nCCO\n")
+    line = [sys.executable, "-m", "prerelax", "run", "mine.csv", "--target", "GFN2-xTB", "--dry-run"]
+    subprocess.run(line, cwd=tmp_path, check=True, capture_output=True)
     for block in blocks(repository / "docs/guide/python.md", "python"):
-        subprocess.run([sys.executable, "-c", block], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True, capture_output=True)
