@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from prerelax.denoisers.choosing import AUTO
 from prerelax.denoisers.model_folders import find_model
 from prerelax.engines import engine_named
 from prerelax.engines.level import Level
@@ -19,7 +20,6 @@ STARTS: dict[str, dict[str, dict[str, str]]] = {
     "mmff94": {"mmff94": {"kind": "forcefield"}},
     "gfn2": {"gfn2": {"kind": "relax", "engine": "tblite", "method": "GFN2-xTB"}},
 }
-AUTO = "auto"
 WRITTEN_BY = "# Written by `prerelax run`"
 MOST_ROWS = 100
 """of a shard"""
