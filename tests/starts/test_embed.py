@@ -1,17 +1,22 @@
 """The start `rdkit`: deterministic, in order, one row per conformer."""
 
+import subprocess
+import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import molecule
 from rdkit import Chem
 
 from prerelax.errors import UserError
 from prerelax.molecules.graph import connectivity_unchanged, mol_from_mapped_smiles
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.record import Record
-from prerelax.records.shard import read_shard
+from prerelax.records.shard import read_shard, write_frames
 from prerelax.starts import embed
 from prerelax.starts.embed import embed_again, embed_shard, embedded_positions
 
@@ -167,6 +172,23 @@ def test_structures_with_coordinates_can_be_embedded_again(tmp_path: Path) -> No
     expected = embedded_positions(mol_from_mapped_smiles(given_.smiles), 42)
     np.testing.assert_allclose(row.positions, expected, atol=1e-6)
     assert np.abs(row.positions - given_.positions).max() > 0.05
+
+
+def test_extended_xyz_of_another_program_holds_molecules(tmp_path: Path) -> None:
+    """With its table or without, a shard is embedded again; what ASE wrote keeps its coordinates."""
+    ethanol = molecule("CH3CH2OH")
+    write_frames(tmp_path / "molecules.extxyz", [Atoms(ethanol, info={"id": "ethanol"})])
+    run = partial(subprocess.run, check=True, cwd=tmp_path, capture_output=True)
+    prerelax = [sys.executable, "-m", "prerelax", "embed"]
+    run([*prerelax, "molecules.extxyz", "rdkit.extxyz", "--rows", "0:1"])
+    (kept,) = read_shard(tmp_path / "rdkit.extxyz")
+    assert kept.id == "ethanol" and np.abs(kept.positions - ethanol.positions).max() < 1e-6
+    run([*prerelax, "rdkit.extxyz", "again.extxyz"])
+    (tmp_path / "rdkit.parquet").unlink()
+    run([*prerelax, "rdkit.extxyz", "without-table.extxyz"])
+    for name in ("again", "without-table"):
+        (again,) = read_shard(tmp_path / f"{name}.extxyz")
+        assert again.start == "embedded" and np.abs(again.positions - kept.positions).max() > 0.1
 
 
 def test_each_so_many_th_row_and_none_like_the_test_molecules(tmp_path: Path) -> None:

@@ -84,6 +84,17 @@ def _with_safe_info(atoms: Atoms) -> Atoms:
     return frame
 
 
+def is_shard(path: Path) -> bool:
+    """Whether a table lies beside it, or its first frame is a shard's; other extended XYZ holds molecules."""
+    if path.suffix != ".extxyz" or not path.is_file():
+        return False
+    if table_path(path).exists():
+        return True
+    with path.open(encoding="utf-8", errors="replace") as file:
+        _, comment = file.readline(), file.readline()
+    return " status=" in comment
+
+
 def read_shard(path: Path) -> list[Record]:
     """All records of a shard, in order.
 

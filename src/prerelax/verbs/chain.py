@@ -68,7 +68,8 @@ def embed(
     molecules: Annotated[
         Path,
         typer.Argument(
-            metavar="MOLECULES", help="CSV (id,smiles[,charge,multiplicity]), .smi, .sdf, .xyz or a shard."
+            metavar="MOLECULES",
+            help="CSV (id,smiles[,charge,multiplicity]), .smi, .sdf, .xyz, .extxyz or a shard.",
         ),
     ],
     out: ShardOut,
@@ -82,11 +83,12 @@ def embed(
 ) -> None:
     """Read molecules and give each a 3-D geometry (RDKit, ETKDGv3): the start `rdkit`.
 
-    Given a shard (.extxyz), it embeds every molecule again, even those that came with a geometry.
+    Given a shard, it embeds every molecule again, even those that came with a geometry.
     """
+    from prerelax.records.shard import is_shard
     from prerelax.starts.embed import embed_again, embed_shard
 
-    if molecules.suffix == ".extxyz":
+    if is_shard(molecules):
         made = embed_again(molecules, out, options.seed, start or "embedded")
     else:
         taken, conformers = _rows(rows), options.conformers
