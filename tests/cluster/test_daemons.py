@@ -43,15 +43,21 @@ def test_a_node_daemon_restarted_does_not_disturb_its_job(ready: Cluster) -> Non
     assert ready.rows() == ALL_ROWS
 
 
+def job_of_a_lost_node(ready: Cluster) -> str:
+    """The number of a job whose node SLURM takes for dead, as after SlurmdTimeout; its processes go on."""
+    ready.environment["ENGINE_DELAY_S"] = "0.7"
+    ready.start(SHARD)
+    job = ready.wait_for_relaxations(2)
+    node = node_of(job)
+    control("stop-node", node)
+    slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=silent")
+    return job
+
+
 def test_a_lost_nodes_job_goes_on_elsewhere(ready: Cluster) -> None:
     """SLURM takes the node for dead while its job's processes still run and hold the shard."""
     ready.profile["slurm-requeue"] = False
-    ready.environment["ENGINE_DELAY_S"] = "0.7"
-    ready.start(SHARD)
-    first = ready.wait_for_relaxations(2)
-    node = node_of(first)
-    control("stop-node", node)
-    slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=silent")  # as SlurmdTimeout does
+    first = job_of_a_lost_node(ready)
     wait_for(lambda: ready.states()[first] == "NODE_FAIL", 60, "SLURM gives the node up")
     assert ready.finish() == 0, ready.log
     assert "SLURM status is: 'NODE_FAIL'" in ready.log
@@ -61,12 +67,7 @@ def test_a_lost_nodes_job_goes_on_elsewhere(ready: Cluster) -> None:
 
 def test_a_lost_nodes_job_that_slurm_requeues_goes_on_elsewhere(ready: Cluster) -> None:
     """The job keeps its number; its first processes still run and hold the shard."""
-    ready.environment["ENGINE_DELAY_S"] = "0.7"
-    ready.start(SHARD)
-    first = ready.wait_for_relaxations(2)
-    node = node_of(first)
-    control("stop-node", node)
-    slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=silent")
+    first = job_of_a_lost_node(ready)
     assert ready.finish() == 0, ready.log
     assert ready.states() == {first: "COMPLETED"}
     assert ready.begun.total() == len(FORMULAS)
