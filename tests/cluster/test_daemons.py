@@ -65,6 +65,7 @@ def test_a_lost_nodes_job_goes_on_elsewhere(ready: Cluster) -> None:
     assert ready.rows() == ALL_ROWS
 
 
+@pytest.mark.slow
 def test_a_lost_nodes_job_that_slurm_requeues_goes_on_elsewhere(ready: Cluster) -> None:
     """The job keeps its number; its first processes still run and hold the shard."""
     first = job_of_a_lost_node(ready)
@@ -95,6 +96,7 @@ def test_a_preempted_job_that_slurm_gives_up_is_submitted_again_and_resumes(read
     assert ready.rows() == ALL_ROWS
 
 
+@pytest.mark.slow
 def test_a_preempted_job_that_slurm_requeues_resumes(ready: Cluster) -> None:
     first = preempted(ready)
     assert ready.finish() == 0, ready.log
