@@ -114,7 +114,8 @@ class _Bomb:
 def test_nothing_in_a_pickle_is_executed(pickles: Path, tmp_path: Path) -> None:
     marker = tmp_path / "executed"
     (pickles / "bomb.pickle").write_bytes(pickle.dumps({**_pickled("CCO"), "conformers": _Bomb(marker)}))
-    structures, left_out = geom_structures(pickles, lowest=1)
+    found = geom_structures(pickles, lowest=1)
+    structures, left_out = found.structures, found.left_out
     assert len(structures) == len(SMILES)
     (bomb,) = left_out
     assert bomb.name == "bomb.pickle" and "mkdir" in bomb.message
@@ -137,7 +138,7 @@ def test_a_molecule_that_lacks_something_is_left_out(pickles: Path, change: Any,
     broken["smiles"] = "broken"
     change(broken)
     (pickles / "broken.pickle").write_bytes(pickle.dumps(broken))
-    _, left_out = geom_structures(pickles)
+    left_out = geom_structures(pickles).left_out
     assert [m.name for m in left_out] == ["broken"]
     assert said in left_out[0].message
 
@@ -145,7 +146,8 @@ def test_a_molecule_that_lacks_something_is_left_out(pickles: Path, change: Any,
 def test_a_pickle_cut_in_half_is_left_out(pickles: Path) -> None:
     whole = pickle.dumps(_pickled("CCO"))
     (pickles / "half.pickle").write_bytes(whole[: len(whole) // 2])
-    structures, left_out = geom_structures(pickles, lowest=1)
+    found = geom_structures(pickles, lowest=1)
+    structures, left_out = found.structures, found.left_out
     assert len(structures) == 3 and [m.name for m in left_out] == ["half.pickle"]
 
 
@@ -156,7 +158,7 @@ def test_a_msgpack_cut_in_half_says_so(crude: Path, share: float) -> None:
     with pytest.raises(UserError, match=r"cut off after [02] molecules"):
         geom_structures(crude)
     if share > 0.8:
-        structures, _ = geom_structures(crude, lowest=1, limit=2)
+        structures = geom_structures(crude, lowest=1, limit=2).structures
         assert len(structures) == 2
 
 
@@ -169,7 +171,8 @@ def test_missing_keys_and_nonsense_in_a_msgpack(crude: Path, tmp_path: Path) -> 
         "element 0": {"conformers": [{"totalenergy": -1.0, "xyz": [[0.0, 0.0, 0.0, 0.0]]}]},
     }
     crude.write_bytes(crude.read_bytes() + msgpack.packb(odd))
-    structures, left_out = geom_structures(crude, lowest=1)
+    found = geom_structures(crude, lowest=1)
+    structures, left_out = found.structures, found.left_out
     assert len(structures) == 3
     assert {m.name for m in left_out} == set(odd)
     (tmp_path / "list.msgpack").write_bytes(msgpack.packb([1, 2]))
@@ -188,15 +191,15 @@ def test_the_prepared_file_of_the_paper_is_read(crude: Path, tmp_path: Path) -> 
             rows.append(np.column_stack([np.full(len(numbers), k), numbers, positions]))
             k += 1
     np.save(tmp_path / "geom_drugs_30.npy", np.vstack(rows))
-    prepared, _ = geom_structures(tmp_path / "geom_drugs_30.npy")
-    direct, _ = geom_structures(crude, lowest=3)
+    prepared = geom_structures(tmp_path / "geom_drugs_30.npy").structures
+    direct = geom_structures(crude, lowest=3).structures
     assert len(prepared) == 9
     np.testing.assert_array_equal(prepared.graphs, direct.graphs)
     np.testing.assert_allclose(prepared.positions, direct.positions, atol=1e-5)
 
 
 def test_by_molecule_nothing_leaks_and_by_conformer_it_does(pickles: Path) -> None:
-    structures, _ = geom_structures(pickles)
+    structures = geom_structures(pickles).structures
     by_molecule = split_by_molecule(structures, 0.3)
     by_conformer = split_by_conformer(structures, 0.3)
     assert by_molecule.leaking == 0.0 and len(by_molecule.test) == 4

@@ -154,11 +154,18 @@ def test_files_that_are_no_files_say_so_in_one_sentence(original: Path, tmp_path
     packed.write_bytes(b"\xfd7zXZ")
     text = tmp_path / "text.hdf5"
     text.write_text("not found")
-    cases = {cut: "cut short", packed: "unpack it first", text: "no HDF5", tmp_path / "none.hdf5": "no such"}
+    cases = {
+        cut: "cut short",
+        packed: "cut short or damaged",
+        text: "no HDF5",
+        tmp_path / "none.hdf5": "no such",
+    }
     for path, words in cases.items():
         with pytest.raises(UserError, match=words) as caught:
             convert([path], tmp_path / "out.npz")
         assert path.name in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="unpack it first"):
+        list(read_structures(packed))
     with pytest.raises(UserError, match="QM7-X has no property eCCSD"):
         list(read_structures(original, ("eCCSD",)))
 
@@ -191,7 +198,7 @@ def test_the_verbs_say_what_they_wrote_and_what_is_left_out(original: Path, tmp_
 
     done = run("qm7x", tmp_path / "a.npz", edited(original, drop_labels))
     assert done.returncode == 0
-    assert done.stdout == "23 structures, 3 of them equilibria, of 2 molecular graphs; 1 left out\n"
+    assert done.stdout == "all: 23 structures, 3 equilibria, 2 molecular graphs\n1 structure left out\n"
     assert "8000.hdf5 12 Geom-m1-i1-c1-d1: lacks ePBE0+MBD, totFOR" in done.stderr
     done = run("split", tmp_path / "s", tmp_path / "a.npz", "--training", "50%")
     assert done.returncode == 0 and "1 molecular graphs" in done.stdout

@@ -142,7 +142,7 @@ def test_msgpack_of_any_kind_is_read_or_refused_in_a_sentence(
 ) -> None:
     choose, whole, path = random.Random(SEED), crude(), tmp_path / "crude.msgpack"
     path.write_bytes(whole)
-    assert len(geom_structures(path)[0]) == 9
+    assert len(geom_structures(path).structures) == 9
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     bombs = [whole[:at] + bomb for bomb in (*COUNTS, *DEEP) for at in (0, 1, len(whole) // 2)]
     tries = bombs + [mutated(whole, choose) for _ in range(times(300))]

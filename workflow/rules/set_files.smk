@@ -15,12 +15,16 @@ def molecules_of_set(wildcards):
 
 
 def trained_on(wildcards):
-    """The set and the model of this campaign that a training begins with."""
+    """All that a training reads: its data, the molecules that it leaves out, a model of this campaign.
+
+    A dry run names what of it is missing. Data that are only newer train nothing again: hours are at stake,
+    and what is read of them is in the settings.
+    """
     said = campaign.denoisers[wildcards.denoiser]
     made = [layout.set(said.data.set)] if said.data.set else []
-    return made + [
-        layout.weights(name) for name in campaign.denoisers if name == said.weights
-    ]
+    made += [layout.weights(name) for name in campaign.denoisers if name == said.weights]
+    data = map(str, training(campaign, wildcards.denoiser).data.files)
+    return made + [ancient(path) for path in data if path not in made]
 
 
 def training_settings(wildcards):

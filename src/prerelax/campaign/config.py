@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from prerelax.campaign.baseline import Baseline, BaselineChoice, Compared, Sample
 from prerelax.campaign.data_path import DataPath
+from prerelax.campaign.in_small import in_small
 from prerelax.campaign.layout import Layout
 from prerelax.campaign.practice import Practice, with_practice
 from prerelax.campaign.section import EMBEDDING, ConfigError, Name
@@ -46,6 +47,15 @@ class Campaign(Settings):
 
     campaign: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     molecules: DataPath
+    draw: int | None = Field(
+        None, ge=1, description="So many of the molecules, drawn by `seed` in random order. Default: all"
+    )
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="In small, to see whether all of it runs: N molecules, and little of everything else. "
+        "Results lie in NAME-limit-N",
+    )
     baseline: BaselineChoice = Field(
         Baseline(),
         description="What the others are compared with: a start at each target, or `{start, target}`, for "
@@ -209,8 +219,16 @@ class Campaign(Settings):
 
     @property
     def molecule_file(self) -> Path:
-        """The file whose rows the shards are: the user's, or that of the isomers to enumerate."""
-        return Layout.of(self.campaign).isomers if self.stereo == "enumerate" else self.molecules
+        """The file whose rows the shards are: the user's, or what is drawn of it, or of these the isomers."""
+        if self.stereo == "enumerate":
+            return Layout.of(self.campaign).isomers
+        return self.molecules if self.draw is None else self.drawn_file
+
+    @property
+    def drawn_file(self) -> Path:
+        """The molecules drawn of the user's file, where `draw` asks for it."""
+        suffix = ".npz" if self.molecules.suffix == ".npz" else ".csv"
+        return Layout.of(self.campaign).drawn(self.draw or 0, self.seed, suffix)
 
     def is_baseline(self, target: str, start: str) -> bool:
         """Whether a start's relaxations at a target are what others are compared with."""
@@ -246,8 +264,8 @@ class Campaign(Settings):
 
 
 def load_campaign(config: Mapping[str, object]) -> Campaign:
-    """The config as a Campaign. Raises ConfigError with one sentence for each thing that is wrong."""
-    whole = spelled_out(config)
+    """The config as a Campaign, cut to its `limit`. Raises ConfigError with a sentence for each mistake."""
+    whole = in_small(spelled_out(config))
     try:
         return Campaign.model_validate(whole)
     except ValidationError as error:

@@ -40,6 +40,10 @@ class Layout:
         """The molecules, one row for each isomer, where a campaign enumerates them."""
         return self.folder / "isomers.csv"
 
+    def drawn(self, n: int, seed: int, suffix: str) -> Path:
+        """The molecules that a campaign draws of its file."""
+        return self.folder / f"drawn-{n}-{seed}{suffix}"
+
     def shard(self, folder: str, shard: str) -> str:
         """Frames of a shard in a folder of the results."""
         return f"{self.results}/{folder}/{shard}.extxyz"

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.cost import Cost, PowerLaw, costs
+from prerelax.campaign.molecule_file import make_molecule_file
 from prerelax.campaign.requests import Requests, write_requests
 from prerelax.campaign.schedule import Job, Machines, finishing_time_s
 from prerelax.campaign.sharding import Shard, Sharding, row_digests, write_shards
 from prerelax.campaign.sizes import Sizes, sizes_of_input
 from prerelax.campaign.stages import Stage, finished_shards, stages
 from prerelax.errors import several
-from prerelax.starts.isomer_file import make_isomer_file
 
 Floats = NDArray[np.float64]
 
@@ -89,8 +89,7 @@ def make_plan(
     `shard_size` or of an earlier plan. `timed`: see `costs`. Raises UserError for an unusable input.
     """
     results = directory / "results" / campaign.campaign
-    if campaign.stereo == "enumerate":
-        make_isomer_file(directory / campaign.molecules, directory / campaign.molecule_file)
+    make_molecule_file(campaign, directory)
     sharding = Sharding(directory / campaign.molecule_file, campaign.shard_size, results)
     known = sharding.shards
     every = stages(campaign)

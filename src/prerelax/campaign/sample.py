@@ -1,4 +1,4 @@
-"""Which molecules are also relaxed the usual way, where a campaign compares a sample of them."""
+"""Rows of the input drawn at random: a campaign's molecules, or those that are also relaxed the usual way."""
 
 import hashlib
 from collections.abc import Collection
@@ -10,8 +10,8 @@ from prerelax.molecules.status import PROCEED
 NOT_SAMPLED = "not in the sample that is also relaxed the usual way (compare)"
 
 
-def sampled_rows(n_rows: int, n_sampled: int, seed: int) -> frozenset[int]:
-    """Rows of the input that are drawn; all where there are no more.
+def drawn_rows(n_rows: int, n_drawn: int, seed: int) -> list[int]:
+    """Rows of the input that are drawn, in random order; all where there are no more.
 
     Each row has its place in a random order that depends on seed and row alone, so that rows appended later
     change few of those drawn before.
@@ -20,7 +20,12 @@ def sampled_rows(n_rows: int, n_sampled: int, seed: int) -> frozenset[int]:
     def place(row: int) -> bytes:
         return hashlib.sha256(f"{seed}:{row}".encode()).digest()
 
-    return frozenset(sorted(range(n_rows), key=place)[:n_sampled])
+    return sorted(range(n_rows), key=place)[:n_drawn]
+
+
+def sampled_rows(n_rows: int, n_sampled: int, seed: int) -> frozenset[int]:
+    """The rows of `drawn_rows`."""
+    return frozenset(drawn_rows(n_rows, n_sampled, seed))
 
 
 def mark_sample(shard: Path, out: Path, rows: Collection[int], n_rows: int) -> None:

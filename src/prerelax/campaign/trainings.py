@@ -9,7 +9,8 @@ from prerelax.training.config import TrainingConfig
 def training(campaign: Campaign, denoiser: str) -> TrainingConfig:
     """The training of a denoiser, in its folder; its set and the weights it begins with given as files.
 
-    Raises UserError for a denoiser that the campaign does not train.
+    No molecule of the campaign, by its graph, is trained on: sets of its own are made without them. Raises
+    UserError for a denoiser that the campaign does not train.
     """
     if denoiser not in campaign.denoisers:
         hint = nearest(denoiser, campaign.denoisers)
@@ -18,6 +19,8 @@ def training(campaign: Campaign, denoiser: str) -> TrainingConfig:
     data, weights = said.data, said.weights
     if data.set is not None:
         data = data.model_copy(update={"path": layout.set(data.set), "set": None})
+    else:
+        data = data.model_copy(update={"unlike": [*data.unlike, str(campaign.molecule_file)]})
     if weights in campaign.denoisers:
         weights = layout.model(weights)
     run = said.run.model_copy(update={"folder": layout.training(denoiser)})

@@ -60,7 +60,7 @@ def verify(
     if not shards:
         raise UserError(f"{results / SHARDS_FILE}: no shards yet; run the campaign first")
     verdict = Verdict(campaign.campaign, n_molecules=shards[-1].last, n_shards=len(shards))
-    _input(verdict, directory / campaign.molecules, shards)
+    _input(verdict, directory / campaign.molecule_file, shards)
     relaxed = _rows(verdict, campaign, results, shards, report)
     verdict.problems += [unfit.sentence for unfit in unfit_shards(campaign, results, shards)]
     _comparison(verdict, campaign, results, len(shards))

@@ -1,19 +1,22 @@
 """GEOM as it is published: conformers of drug-like molecules and of QM9, at GFN2-xTB by CREST.
 
 Axelrod & Gómez-Bombarelli, Sci. Data 2022, 9, 185. Three forms are read: the folder `rdkit_folder` (a pickle
-for each molecule), `drugs_crude.msgpack` or `qm9_crude.msgpack`, and what the code of EDM (Hoogeboom et al.,
-ICML 2022) makes of the latter for paper E: `geom_drugs_30.npy`, the 30 conformers of lowest energy of each
-molecule.
+for each molecule), `drugs_crude.msgpack` or `qm9_crude.msgpack`, also as `.tar.gz`, and what the code of EDM
+(Hoogeboom et al., ICML 2022) makes of the latter for paper E: `geom_drugs_30.npy`, the 30 conformers of
+lowest energy of each molecule.
 """
 
 from __future__ import annotations
 
 import pickle
+import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,8 @@ from prerelax.molecules.topology import bonds_from_geometry
 
 LOWEST = 30
 """Conformers of a molecule that paper E keeps."""
+PACKED = (".tar.gz", ".tgz", ".tar")
+"""How archives of a .msgpack end; Dataverse serves the .tar.gz also unpacked, under the same name."""
 MISSING_MSGPACK = "reading .msgpack needs the package msgpack: pip install 'prerelax[geom]'"
 
 Geometry = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -46,41 +51,75 @@ class GeomMolecule:
 def read_geom(source: Path, lowest: int = LOWEST, limit: int | None = None) -> Iterator[GeomMolecule]:
     """The molecules of `source`, at most `limit`, each with its `lowest` conformers.
 
-    `source` is a folder with pickles or one of them, a `.msgpack`, or a `.npy` of EDM's (whose conformers
-    count as molecules, since it does not say which belong together). Nothing is executed: pickles that name
+    `source` is a folder with pickles or one of them, a `.msgpack` (also in a `.tar.gz`, which is read without
+    being unpacked), or a `.npy` of EDM's (whose conformers count as molecules, since it does not say which
+    belong together). Nothing is executed: pickles that name
     anything but RDKit's molecules and numbers are refused. Molecules that lack keys come with a message
     instead of conformers. Raises UserError for other files and for a file that is cut off, after the
     molecules before the cut.
     """
     if source.is_dir() or source.suffix in (".pickle", ".pkl"):
         found = _read_pickles(source, lowest)
-    elif source.suffix == ".msgpack":
+    elif source.name.endswith((".msgpack", *PACKED)):
         found = _read_msgpack(source, lowest)
     elif source.suffix == ".npy":
         found = _read_prepared(source)
     else:
-        raise UserError(f"{source}: GEOM is a folder of .pickle files, a .msgpack, or EDM's .npy")
+        raise UserError(
+            f"{source}: GEOM is a folder of .pickle files, a .msgpack (also as .tar.gz), or EDM's .npy"
+        )
     return islice(found, limit)
 
 
-def geom_structures(
-    source: Path, lowest: int = LOWEST, limit: int | None = None
-) -> tuple[Structures, list[GeomMolecule]]:
-    """All conformers of `read_geom` with `graphs`, by which they are known to be of one molecule, and the
-    molecules left out. Ids count from 0. Raises UserError as it does, and where nothing is left.
+@dataclass(frozen=True)
+class GeomSet:
+    """Conformers, one after the other."""
+
+    structures: Structures
+    """ids count from 0; `graphs` say which are of one molecule"""
+    names: list[str]
+    """[n_structures] SMILES of each conformer's molecule, or its file's or conformer's name"""
+    left_out: list[GeomMolecule]
+
+
+def geom_structures(source: Path, lowest: int = LOWEST, limit: int | None = None) -> GeomSet:
+    """All conformers of `read_geom`. The graph of a molecule is that of its lowest conformer.
+
+    Raises UserError as `read_geom` does, and where nothing is left.
     """
     left_out: list[GeomMolecule] = []
     geometries: list[Geometry] = []
+    names: list[str] = []
+    graphs: list[int] = []
     for molecule in read_geom(source, lowest, limit):
-        geometries += molecule.conformers
         if molecule.message:
             left_out.append(molecule)
+        if molecule.conformers:
+            numbers, positions = molecule.conformers[0]
+            graph, n = graph_key(numbers, bonds_from_geometry(numbers, positions)), len(molecule.conformers)
+            geometries += molecule.conformers
+            names += [molecule.name] * n
+            graphs += [graph] * n
     if not geometries:
         reason = f": {left_out[0].name}: {left_out[0].message}" if left_out else ""
         raise UserError(f"{source} holds no conformers{reason}")
-    graphs = [graph_key(numbers, bonds_from_geometry(numbers, at)) for numbers, at in geometries]
     structures = collect((i, numbers, positions) for i, (numbers, positions) in enumerate(geometries))
-    return replace(structures, graphs=np.array(graphs, dtype=np.int64)), left_out
+    return GeomSet(replace(structures, graphs=np.array(graphs, dtype=np.int64)), names, left_out)
+
+
+def molecules_of(found: GeomSet, part: Structures, seed: int = 0) -> list[tuple[int, str]]:
+    """Id and SMILES of one conformer of each molecular graph of `part`, in random order.
+
+    Empty where the source names no SMILES, as EDM's .npy.
+    """
+    from rdkit import Chem, rdBase
+
+    assert part.graphs is not None
+    order = np.random.default_rng(seed).permutation(len(part))
+    _, first = np.unique(part.graphs[order], return_index=True)
+    chosen = [int(part.ids[order[row]]) for row in np.sort(first)]
+    with rdBase.BlockLogs():
+        return [(i, found.names[i]) for i in chosen if Chem.MolFromSmiles(found.names[i]) is not None]
 
 
 @dataclass(frozen=True)
@@ -123,9 +162,10 @@ def _read_msgpack(path: Path, lowest: int) -> Iterator[GeomMolecule]:
         import msgpack
     except ImportError:
         raise UserError(MISSING_MSGPACK) from None
-    with _opened(path) as file:
-        size, done = path.stat().st_size, 0
-        unpacker = msgpack.Unpacker(file, max_buffer_size=0)
+    with ExitStack() as stack:
+        file, size = _msgpack_stream(path, stack)
+        unpacker, done = msgpack.Unpacker(file, max_buffer_size=0), 0
+        cut_off = f"{path} is cut off after {{}} molecules; get it again, or read those with --limit"
         try:
             for part in unpacker:
                 if not isinstance(part, dict):
@@ -135,11 +175,27 @@ def _read_msgpack(path: Path, lowest: int) -> Iterator[GeomMolecule]:
                     yield _molecule(str(smiles), molecule, _crude_geometry, lowest)
         except (msgpack.UnpackException, ValueError) as error:
             raise UserError(f"{path} is not MessagePack after {done} molecules: {error}") from error
+        except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
+            raise UserError(cut_off.format(done)) from error
         # msgpack ends without a word where a file does.
         if unpacker.tell() < size:
-            raise UserError(
-                f"{path} is cut off after {done} molecules; get it again, or read those with --limit"
-            )
+            raise UserError(cut_off.format(done))
+
+
+def _msgpack_stream(path: Path, stack: ExitStack) -> tuple[IO[bytes], int]:
+    """The bytes of a .msgpack, and how many; of an archive the first file in it that is one, as a stream."""
+    if not path.name.endswith(PACKED):
+        return stack.enter_context(_opened(path)), path.stat().st_size
+    try:
+        archive = stack.enter_context(tarfile.open(path, mode="r|*"))  # noqa: SIM115 (it is one)
+        for member in archive:
+            if member.isfile() and member.name.endswith(".msgpack"):
+                content = archive.extractfile(member)
+                assert content is not None
+                return stack.enter_context(content), member.size
+    except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {error}; get it again") from error
+    raise UserError(f"{path} holds no .msgpack; of rdkit_folder give the unpacked folder")
 
 
 def _read_prepared(path: Path) -> Iterator[GeomMolecule]:

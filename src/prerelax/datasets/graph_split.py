@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.datasets.qm7x import LabelledStructures, joined, read_qm7x, write_qm7x
-from prerelax.datasets.structures import write_npz
+from prerelax.datasets.structures import Structures, write_npz
 from prerelax.errors import UserError
 from prerelax.molecules.superposition import rmsd
 
@@ -50,7 +50,8 @@ def split_sets(
     Writes `FOLDER/PART.npz` with all structures and `FOLDER/PART-equilibria.npz` with the equilibria alone,
     for PART training and test. Returns (graphs, equilibria, structures) of each part. The paper of MoreRed
     has 4500 + 1250 graphs for training and its validation, which a training sets aside by graph itself
-    (`data.validation`). Raises UserError where a set cannot be read, has no graphs or too few of them.
+    (`data.validation`). Equilibria stand in random order, so that the first of them are a sample. Raises
+    UserError where a set cannot be read, has no graphs or too few of them.
     """
     whole = joined([read_qm7x(path) for path in paths])
     if whole.graph is None:
@@ -65,9 +66,13 @@ def split_sets(
         part = whole.select(np.flatnonzero(rows))
         equilibria = part.equilibria()
         write_qm7x(folder / f"{name}.npz", part)
-        write_npz(folder / f"{name}-equilibria.npz", equilibria)
-        counts[name] = (len(np.unique(part.graphs)), len(equilibria), len(part))
+        write_npz(folder / f"{name}-equilibria.npz", _shuffled(equilibria, seed))
+        counts[name] = part.counts
     return counts
+
+
+def _shuffled(structures: Structures, seed: int) -> Structures:
+    return structures.select(np.random.default_rng(seed).permutation(len(structures)))
 
 
 def extreme_displacements(structures: LabelledStructures) -> NDArray[np.int64]:

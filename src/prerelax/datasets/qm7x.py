@@ -76,6 +76,12 @@ class LabelledStructures:
         """The arrays of ORIGIN that are known."""
         return {name: values for name in ORIGIN if (values := getattr(self, name)) is not None}
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Molecular graphs, equilibria, structures."""
+        n_equilibria = 0 if self.displacement is None else int((self.displacement == 0).sum())
+        return len(np.unique(self.graphs)), n_equilibria, len(self)
+
     def equilibria(self) -> Structures:
         """The equilibrium structures, with their numbers as ids. Raises UserError where it has none."""
         if self.equilibrium is None or self.displacement is None or not np.any(self.displacement == 0):

@@ -1,4 +1,4 @@
-"""QM7-X as published (Zenodo 4288677): eight HDF5 files, `1000.hdf5` … `8000.hdf5`, unpacked from `.xz`.
+"""QM7-X as published (Zenodo 4288677): eight HDF5 files, packed as `1000.xz` … `8000.xz`.
 
 A file has a group for each molecule, in it a group for each structure, in it a data set for each property
 (Hoja et al., Scientific Data 2021, 8, 43, and the README beside the files). A structure is called
@@ -8,16 +8,20 @@ from it are `d1` … `d100` (`1` … `100` in the README). `DupMols.dat` lists e
 
 from __future__ import annotations
 
+import lzma
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prerelax.datasets.graph_split import graph_key
+from prerelax.datasets.graph_split import graph_key, split_sets
 from prerelax.datasets.qm7x import LabelledStructures, write_qm7x
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.molecules.topology import bonds_from_geometry
@@ -222,23 +226,65 @@ def convert(
     """Write the structures of `paths` with energies and forces as the set `out` (npz of `read_qm7x`).
 
     Of every equilibrium the first `displacements` displacements, or all. Structures of one molecule share a
-    graph: that of its first equilibrium. What cannot be used is returned beside the set. Raises UserError as
-    `read_structures`, and where nothing is left.
+    graph: that of its first equilibrium. What cannot be used is returned beside the set. Packed files (.xz)
+    are unpacked beside `out` while they are read. Raises UserError as `read_structures`, and where nothing is
+    left.
     """
     found: list[Qm7xStructure] = []
     left_out: list[LeftOut] = []
+    out.parent.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        for structure in read_structures(path, (energy, forces), duplicates, displacements):
-            if isinstance(structure, LeftOut):
-                left_out.append(structure)
-            else:
-                found.append(structure)
+        with _unpacked(path, out.parent) as readable:
+            for structure in read_structures(readable, (energy, forces), duplicates, displacements):
+                if isinstance(structure, LeftOut):
+                    left_out.append(replace(structure, file=path.name))
+                else:
+                    found.append(structure)
     if not found:
         why = f": {left_out[0].structure} {left_out[0].message}" if left_out else ""
         raise UserError(f"{paths[0]}: no structure can be used{why}")
     whole = _labelled(found, energy, forces)
     write_qm7x(out, whole)
     return whole, left_out
+
+
+def convert_and_split(
+    paths: Sequence[Path],
+    folder: Path,
+    training: int | float,
+    duplicates: frozenset[StructureName] = frozenset(),
+    displacements: int | None = None,
+) -> tuple[dict[str, tuple[int, int, int]], list[LeftOut]]:
+    """The sets of `split_sets` in `folder` from published files, which are read one after the other.
+
+    Returns what `split_sets` does, and what cannot be used. Raises UserError as `convert` and `split_sets`.
+    """
+    left_out: list[LeftOut] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".parts-") as parts:
+        read = [Path(parts) / f"{number}.npz" for number in range(len(paths))]
+        for path, part in zip(paths, read, strict=True):
+            left_out += convert([path], part, duplicates, displacements)[1]
+        return split_sets(read, folder, training), left_out
+
+
+@contextmanager
+def _unpacked(path: Path, folder: Path) -> Iterator[Path]:
+    """A file that HDF5 can read: what `path` holds, in `folder` for as long as it is needed, if it is packed.
+
+    Raises UserError for a file that cannot be unpacked.
+    """
+    if path.suffix != ".xz" or not path.is_file():
+        yield path
+        return
+    with NamedTemporaryFile(dir=folder, prefix=f".{path.stem}-", suffix=".hdf5") as target:
+        try:
+            with lzma.open(path) as packed:
+                shutil.copyfileobj(packed, target, 1 << 20)
+        except (EOFError, lzma.LZMAError) as error:
+            raise UserError(f"{path}: cut short or damaged; download it again ({_gist(error)})") from error
+        target.flush()
+        yield Path(target.name)
 
 
 def _labelled(found: Sequence[Qm7xStructure], energy: str, forces: str) -> LabelledStructures:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 import tarfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from prerelax.datasets.structures import collect, write_npz
+from prerelax.errors import UserError
 
 Molecule = tuple[int, NDArray[np.uint8], NDArray[np.float32]]
 """gdb9 number, atomic numbers [n], positions [n, 3] Å"""
@@ -138,9 +142,48 @@ def read_inconsistent(path: Path) -> set[int]:
     return numbers
 
 
+N_CONSISTENT = 130_831
+"""Molecules of QM9 that passed the consistency check."""
 N_TRAIN = {"edm": 100_000, "morered": 55_000}
 N_VALIDATION = {"morered": 10_000}
 TEST_FRACTION = {"edm": 0.1}
+
+
+def make_sets(
+    folder: Path, archive: Path, inconsistent: Path, paper: str, limit: int | None = None
+) -> dict[str, int]:
+    """Write `FOLDER/training.npz`, `validation.npz` and `test.npz` of a paper's split; how many are in each.
+
+    Each is in the random order of the split, so that its first molecules are a sample. With `limit` only the
+    first so many molecules of the archive are split, in the paper's proportions, to try things out. Raises
+    UserError for files that cannot be read.
+    """
+    try:
+        left_out = read_inconsistent(inconsistent)
+        consistent = (molecule for molecule in read_published_xyz(archive) if molecule[0] not in left_out)
+        structures = collect(islice(consistent, limit))
+        structures = structures.select(np.argsort(structures.ids))  # the splits count in gdb9 order
+        if limit is None and len(structures) != N_CONSISTENT:
+            raise ValueError(f"{len(structures)} molecules pass the consistency check, not {N_CONSISTENT}")
+        parts = split(len(structures), paper) if limit is None else _in_proportion(len(structures), paper)
+    except (EOFError, OSError, UnicodeDecodeError, ValueError, tarfile.TarError) as error:
+        raise UserError(f"QM9: {error}") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in parts.items():
+        write_npz(folder / f"{FILES[name]}.npz", structures.select(rows))
+    return {FILES[name]: len(rows) for name, rows in parts.items()}
+
+
+FILES = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def _in_proportion(n_molecules: int, paper: str) -> dict[str, NDArray[np.int64]]:
+    """A part of QM9 split as the whole of it is, each part with a molecule at least."""
+    sizes = [len(rows) for rows in split(N_CONSISTENT, paper).values()]
+    ends = np.cumsum(sizes)[:2] * n_molecules // N_CONSISTENT
+    ends = np.clip(ends, [1, 2], [n_molecules - 2, n_molecules - 1])
+    parts = np.split(np.random.RandomState(0).permutation(n_molecules), ends)
+    return dict(zip(FILES, parts, strict=True))
 
 
 def split(n_molecules: int, paper: str, seed: int = 0) -> dict[str, NDArray[np.int64]]:

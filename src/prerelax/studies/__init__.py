@@ -40,7 +40,9 @@ def load_studies(campaign: Campaign) -> dict[str, Study]:
         settings = model.model_validate(campaign.studies)
     except ValidationError as error:
         raise ConfigError(sentences(error, model, campaign.studies, "studies")) from None
-    studies = {key: study for key, study in settings if study is not None}
+    limit = campaign.limit
+    asked = {key: study for key, study in settings if study is not None}
+    studies = {key: study if limit is None else study.in_small(limit) for key, study in asked.items()}
     complaints = [complaint for study in studies.values() for complaint in study.complaints(campaign)]
     if complaints:
         raise ConfigError("; ".join(complaints))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, RootModel
 
@@ -107,6 +107,10 @@ class Study:
         """What is wrong beside the rest of the campaign, one sentence each."""
         yield from ()
 
+    def in_small(self, n: int) -> Self:
+        """The study for `n` molecules, with little of everything: whether it runs (`limit` of a campaign)."""
+        return self
+
     def paths_evaluated(self) -> Iterator[PathsEvaluated]:
         """Paths of denoised starts whose energies and forces the study needs."""
         yield from ()
@@ -127,6 +131,15 @@ def paths_evaluated(studies: Iterable[Study]) -> dict[tuple[str, str], PathsEval
             every=math.gcd(other.every, paths.every),
         )
     return needed
+
+
+SPARSE = 25
+"""Geometries of a path from one that is evaluated in small to the next."""
+
+
+def at_most(n: int, wanted: int | None) -> int:
+    """A number of molecules, cut; None stands for all."""
+    return n if wanted is None else min(n, wanted)
 
 
 Value = TypeVar("Value")

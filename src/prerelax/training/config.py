@@ -59,9 +59,8 @@ class DataConfig(Part):
 
     path: str | None = Field(None, description="File or folder of the structures; or else `set`")
     set: str | None = Field(None, description="In a campaign: one of its `sets`, instead of `path`")
-    format: Literal["npz", "xyz", "sdf", "qm9-xyz", "qm7x"] = Field(
-        "npz",
-        description="qm9-xyz: folder or .tar.bz2 of dsgdb9nsd_*.xyz; qm7x: npz with energies and forces",
+    format: Literal["npz", "xyz", "sdf", "qm7x"] = Field(
+        "npz", description="npz: a set of minima; qm7x: npz with energies and forces"
     )
     elements: list[int] | None = Field(
         None, description="Atomic numbers; other molecules are left out. Default: the network's elements"
@@ -69,14 +68,12 @@ class DataConfig(Part):
     exclude: list[str] = Field(
         default_factory=list, description="npz or text files; molecules with their ids are never trained on"
     )
-    inconsistent: str | None = Field(
-        None, description="QM9's list of molecules that failed its consistency check, uncharacterized.txt"
+    unlike: list[str] = Field(
+        default_factory=list,
+        description="npz sets or molecule files; molecules whose graph one of theirs has are never trained "
+        "on; a campaign adds its own molecules",
     )
     validation: int = Field(1000, description="Molecules set aside for validation, or structures of qm7x")
-    split: Literal["random", "edm", "morered"] = Field(
-        "random",
-        description="edm, morered: the paper's training part of the whole QM9 (100 000 or 55 000 molecules)",
-    )
     split_seed: int = Field(0, description="Random seed by which the molecules for validation are chosen")
     limit: int | None = Field(None, description="Train on this many molecules only. Default: all")
 
@@ -85,6 +82,12 @@ class DataConfig(Part):
         if (self.path is None) == (self.set is None):
             raise ValueError("give either path or set" if self.path else "the key path is missing")
         return self
+
+    @property
+    def files(self) -> list[Path]:
+        """All that is read, but for a campaign's set. Raises UserError for a variable that is not set."""
+        named = (self.path, *self.exclude, *self.unlike)
+        return [expand_path(each) for each in named if each is not None]
 
     @property
     def file(self) -> Path:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prerelax.datasets.graph_split import held_out
+from prerelax.datasets.left_out import graphs_of, labelled_without_tested
 from prerelax.datasets.qm7x import LabelledStructures, read_qm7x
 from prerelax.errors import UserError
 from prerelax.networks.batch import Batch, make_batch
 from prerelax.networks.energy import EnergyNetwork
+from prerelax.settings import expand_path
 from prerelax.training.config import EnergyOptions, TrainingConfig
 from prerelax.training.data import EpochStream
 
@@ -75,7 +77,8 @@ def labelled_streams(config: TrainingConfig, network: nn.Module) -> tuple[Labell
     """
     if not isinstance(network, EnergyNetwork):
         raise UserError(f"data.format {FORMAT} is for the network force-field")
-    structures = read_qm7x(config.data.file)
+    tested = graphs_of([expand_path(each) for each in config.data.unlike])
+    structures = labelled_without_tested(read_qm7x(config.data.file), tested)
     known = [set(z.tolist()) <= set(network.elements) for z in _split_atoms(structures.numbers, structures)]
     structures = structures.select(np.flatnonzero(known))
     held = held_out(structures.graphs, config.data.validation, config.data.split_seed)

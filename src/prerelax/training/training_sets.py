@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.datasets import qm9
+from prerelax.datasets.left_out import graphs_of, without_tested
 from prerelax.datasets.structures import Structures, collect, read_npz, read_xyz
 from prerelax.errors import UserError
 from prerelax.settings import expand_path
@@ -18,29 +18,24 @@ from prerelax.training.config import DataConfig
 
 
 def read_training_set(config: DataConfig, network_elements: Sequence[int]) -> Structures:
-    """Read, filter and split as `config` says; with `split: random` everything that is left is returned.
+    """Read and filter as `config` says.
 
-    Raises UserError for files that cannot be read, an unknown format or split, and an empty set.
+    Raises UserError for files that cannot be read, an unknown format, and an empty set.
     """
     try:
         return _filtered(config, network_elements)
-    except (OSError, ValueError, tarfile.TarError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"data: {error}") from error
 
 
 def _filtered(config: DataConfig, network_elements: Sequence[int]) -> Structures:
     structures = _read(config.format, config.file)
-    if config.inconsistent is not None:
-        structures = structures.without_ids(qm9.read_inconsistent(expand_path(config.inconsistent)))
-    if config.split != "random":
-        structures = structures.select(np.argsort(structures.ids))  # the splits count in gdb9 order
-        parts = qm9.split(len(structures), config.split)
-        structures = structures.select(parts["train"])
     for source in config.exclude:
         structures = structures.without_ids(read_ids(expand_path(source)).tolist())
     elements = config.elements or network_elements
     if elements:
         structures = structures.with_elements(elements)
+    structures = without_tested(structures, graphs_of([expand_path(each) for each in config.unlike]))
     if not len(structures):
         raise ValueError(f"{config.file}: no molecule is left after the filters")
     return structures
@@ -59,8 +54,6 @@ def _read(kind: str, path: Path) -> Structures:
         return read_npz(path)
     if kind == "xyz":
         return read_xyz(path)
-    if kind == "qm9-xyz":
-        return collect(qm9.read_published_xyz(path))
     if kind == "sdf":
         return collect(qm9.read_sdf(path))
-    raise ValueError(f"unknown data format {kind!r}; known: npz, xyz, qm9-xyz, sdf")
+    raise ValueError(f"unknown data format {kind!r}; known: npz, xyz, sdf")

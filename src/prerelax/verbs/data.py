@@ -1,14 +1,15 @@
-"""`prerelax data`: QM7-X and GEOM as published, sets like them, splits, inputs of known minima."""
+"""`prerelax data`: QM9, QM7-X and GEOM as published, sets like them, splits, inputs of known minima."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from prerelax.errors import UserError
+from prerelax.errors import UserError, several
 from prerelax.molecules.status import counted
+from prerelax.records.atomic_write import write_text_atomically
 from prerelax.relaxation.settings import Resources
 from prerelax.set_making.options import DisplacementOptions, MinimaOptions, PilotOptions
 from prerelax.starts.options import DiffusedOptions
@@ -22,30 +23,85 @@ SHOWN = 20
 """Rows left out of a set that are named one by one."""
 
 
-def qm7x(
-    out: SetOut,
+def check(
     files: Annotated[
-        list[Path], typer.Argument(metavar="HDF5...", help="1000.hdf5 ... 8000.hdf5, unpacked.")
+        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Downloads, under their published names.")
+    ] = None,
+) -> None:
+    """Compare downloads of QM9, QM7-X and GEOM with the published check sums, or list these."""
+    from prerelax.datasets.downloads import check_downloads, published
+
+    if not files:
+        typer.echo(published())
+        return
+    wrong = 0
+    for path, complaint in check_downloads(files):
+        typer.echo(f"{path}: {complaint or 'as published'}")
+        wrong += bool(complaint)
+    if wrong:
+        raise UserError(f"not as published: {wrong} of {several(len(files), 'file')}")
+
+
+def qm9(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where training, validation and test.npz are written.")
     ],
+    archive: Annotated[
+        Path, typer.Argument(metavar="ARCHIVE", help="dsgdb9nsd.xyz.tar.bz2, or a folder of its files.")
+    ],
+    inconsistent: Annotated[
+        Path,
+        typer.Argument(metavar="INCONSISTENT", help="uncharacterized.txt: leave these molecules out."),
+    ],
+    split: Annotated[
+        Literal["edm", "morered"],
+        typer.Option(help="edm: 100 000 for training, a tenth for test; morered: 55 000, 10 000, the rest."),
+    ],
+    limit: Annotated[
+        int | None, typer.Option(min=3, help="Only the first N molecules, split in the same proportions.")
+    ] = None,
+) -> None:
+    """Read QM9 as published into the sets of a paper's split, each in random order."""
+    from prerelax.datasets.qm9 import make_sets
+
+    for name, n in make_sets(folder, archive, inconsistent, split, limit).items():
+        typer.echo(f"{folder / name}.npz: {n} molecules")
+
+
+def qm7x(
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A set to write (.npz); or a folder, for training*.npz and test*.npz."
+        ),
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="1000.xz ... 8000.xz, or .hdf5.")],
     duplicates: Annotated[
         Path | None, typer.Option(help="DupMols.dat: leave these equilibria and their displacements out.")
     ] = None,
     displacements: Annotated[
         int | None, typer.Option(min=0, help="Only the first N of every equilibrium. Default: all.")
     ] = None,
+    training: Annotated[
+        str, typer.Option(help="Of a folder: molecular graphs to train on, a number or a share such as 80%.")
+    ] = "5750",
 ) -> None:
-    """Read QM7-X's published files into a set with energies and forces (PBE0+MBD)."""
-    from prerelax.datasets.qm7x_hdf5 import convert, read_duplicates
+    """Read QM7-X as published (PBE0+MBD): one set, or sets for training and test, split by molecular graph.
+
+    MoreRed's paper has 5750 graphs for training and its validation.
+    """
+    from prerelax.datasets.qm7x_hdf5 import convert, convert_and_split, read_duplicates
 
     twice = read_duplicates(duplicates) if duplicates else frozenset()
-    whole, left_out = convert(files, out, twice, displacements)
+    if out.suffix == ".npz":
+        whole, left_out = convert(files, out, twice, displacements)
+        counts = {"all": whole.counts}
+    else:
+        counts, left_out = convert_and_split(files, out, _share(training), twice, displacements)
     for row in left_out[:SHOWN]:
         typer.echo(f"left out: {row.file} {row.molecule} {row.structure}: {row.message}", err=True)
-    assert whole.displacement is not None and whole.graph is not None
-    typer.echo(
-        f"{len(whole)} structures, {int((whole.displacement == 0).sum())} of them equilibria, of "
-        f"{len(set(whole.graph.tolist()))} molecular graphs; {len(left_out)} left out"
-    )
+    _tell_counts(counts)
+    typer.echo(f"{several(len(left_out), 'structure')} left out")
 
 
 @takes_models
@@ -87,21 +143,22 @@ def split(
     """Split sets by molecular graph into training and test, each also with its equilibria alone."""
     from prerelax.datasets.graph_split import split_sets
 
-    for name, (graphs, equilibria, structures) in split_sets(sets, folder, _share(training), seed).items():
-        typer.echo(f"{name}: {structures} structures, {equilibria} equilibria, {graphs} molecular graphs")
+    _tell_counts(split_sets(sets, folder, _share(training), seed))
 
 
 def geom(
     out: SetOut,
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A folder of rdkit_folder, a .msgpack, or EDM's .npy.")
+        Path,
+        typer.Argument(metavar="SOURCE", help="A .msgpack, also as .tar.gz; rdkit_folder; or EDM's .npy."),
     ],
     lowest: Annotated[
         int, typer.Option(min=1, help="Keep the N conformers of lowest energy; the paper: 30.")
     ] = 30,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N molecules")] = None,
     test: Annotated[
-        str, typer.Option(help="Share of the structures set aside as OUT-test.npz, e.g. 10%.")
+        str,
+        typer.Option(help="Share of structures set aside as OUT-test.npz, e.g. 10%, with their SMILES."),
     ] = "0%",
     split: Annotated[
         SplitBy,
@@ -110,17 +167,19 @@ def geom(
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
     """Read GEOM's published conformers (GFN2-xTB) into a training set; nothing in the files is executed."""
-    from prerelax.datasets.geom import SPLITS, geom_structures
+    from prerelax.datasets.geom import SPLITS, geom_structures, molecules_of
     from prerelax.datasets.structures import write_npz
 
-    structures, left_out = geom_structures(source, lowest, limit)
+    found = geom_structures(source, lowest, limit)
+    structures = found.structures
     assert structures.graphs is not None
-    for molecule in left_out[:SHOWN]:
+    for molecule in found.left_out[:SHOWN]:
         typer.echo(f"left out: {molecule.name}: {molecule.message}", err=True)
     typer.echo(
         f"{len(structures)} structures of {len(set(structures.graphs.tolist()))} molecular graphs; "
-        f"{len(left_out)} molecules left out"
+        f"{len(found.left_out)} molecules left out"
     )
+    out.parent.mkdir(parents=True, exist_ok=True)
     share = _share(test)
     if not 0 < share < 1:
         write_npz(out, structures)
@@ -133,6 +192,10 @@ def geom(
         )
     write_npz(out, parts[split].training)
     write_npz(out.with_name(f"{out.stem}-test.npz"), parts[split].test)
+    if molecules := molecules_of(found, parts[split].test, seed):
+        lines = "".join(f"{smiles} {i}\n" for i, smiles in molecules)
+        write_text_atomically(out.with_name(f"{out.stem}-test.smi"), lines)
+        typer.echo(f"{len(molecules)} molecules in {out.stem}-test.smi, in random order")
 
 
 @takes_models
@@ -254,6 +317,11 @@ def set_aside(
     typer.echo(f"{len(structures)} molecules")
 
 
+def _tell_counts(parts: Mapping[str, tuple[int, int, int]]) -> None:
+    for name, (graphs, equilibria, structures) in parts.items():
+        typer.echo(f"{name}: {structures} structures, {equilibria} equilibria, {graphs} molecular graphs")
+
+
 def _share(text: str) -> int | float:
     """A number of graphs, or a share of them below 1."""
     try:
@@ -265,6 +333,8 @@ def _share(text: str) -> int | float:
 
 
 VERBS: dict[str, Callable[..., None]] = {
+    "check": check,
+    "qm9": qm9,
     "qm7x": qm7x,
     "displace": displace,
     "displaced": displaced,

@@ -158,9 +158,12 @@ def train(
         raise UserError("give either CONFIG.yaml or --settings")
     else:
         from prerelax.campaign import trainings
+        from prerelax.campaign.molecule_file import make_molecule_file
         from prerelax.campaign.stages import read_campaign
 
-        training = trainings.training(read_campaign(config), denoiser)
+        campaign = read_campaign(config)
+        make_molecule_file(campaign)  # no molecule of the campaign is trained on
+        training = trainings.training(campaign, denoiser)
     train_denoiser(training, resume, max_hours)
 
 

@@ -1,13 +1,20 @@
 """The part `studies.alignment` of a campaign config."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
 from prerelax.campaign.config import Campaign
 from prerelax.settings import Settings
-from prerelax.studies.study import ByTarget, PathsEvaluated, StudyFigure, StudyFiles, target_complaints
+from prerelax.studies.study import (
+    ByTarget,
+    PathsEvaluated,
+    StudyFigure,
+    StudyFiles,
+    at_most,
+    target_complaints,
+)
 
 
 class AlignmentSettings(Settings):
@@ -26,6 +33,14 @@ class AlignmentStudy(ByTarget[AlignmentSettings]):
             yield from target_complaints(
                 campaign, f"alignment.{target}", target, alignment.starts, of_edm=True
             )
+
+    def in_small(self, n: int) -> Self:
+        return type(self)(
+            {
+                target: each.model_copy(update={"molecules": at_most(n, each.molecules)})
+                for target, each in self.root.items()
+            }
+        )
 
     def paths_evaluated(self) -> Iterator[PathsEvaluated]:
         for target, alignment in self.root.items():

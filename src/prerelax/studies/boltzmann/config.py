@@ -1,7 +1,7 @@
 """The part `studies.boltzmann` of a campaign config (docs/guide/studies.md)."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -87,6 +87,12 @@ class BoltzmannStudy(Settings, Study):
         if self.minima not in (EMBEDDING, *campaign.starts):
             yield f"studies.boltzmann.minima: {self.minima} is not among the starts"
 
+    def in_small(self, n: int) -> Self:
+        few = {"repeats": 60, "burn_in": 10, "every": 5, "proposals": 60, "proposals_burn_in": 20}
+        shorter = {key: min(value, getattr(self, key)) for key, value in few.items()}
+        ends = {key: sorted(getattr(self, key))[:: max(1, len(getattr(self, key)) - 1)] for key in _LISTS}
+        return self.model_copy(update={"molecules": min(n, self.molecules)} | shorter | ends)
+
     def repeated_step(self, model: str, step: int, scheme: Scheme) -> RepeatedStep:
         """The chains of one step; `model` is a name or folder."""
         return part(RepeatedStep, self, model=model, step=step, scheme=scheme)
@@ -96,5 +102,7 @@ class BoltzmannStudy(Settings, Study):
         chain = {"temperatures_k": [temperature_k], "burn_in": self.proposals_burn_in}
         return part(Metropolis, self, level=level, **chain)
 
+
+_LISTS = ("steps", "temperatures_k")
 
 KEYS = {"boltzmann": BoltzmannStudy}

@@ -4,7 +4,7 @@ Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -82,6 +82,18 @@ class FromNoiseStudy(Settings, Study):
         """Every set of compositions with every run."""
         return [(compositions, run) for compositions in self.compositions for run in self.runs]
 
+    def in_small(self, n: int) -> Self:
+        runs = {
+            name: run.model_copy(update={"max_iterations": min(_FEW, run.max_iterations)})
+            for name, run in self.runs.items()
+        }
+        compositions = {
+            name: each.model_copy(update={"molecules": min(n, each.molecules)})
+            for name, each in self.compositions.items()
+        }
+        limits = [_FEW // 2, _FEW]
+        return self.model_copy(update={"runs": runs, "compositions": compositions, "limits": limits})
+
     def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
         folder, category = f"{files.results}/from_noise", "Molecules from noise"
         judged = {each: f"{folder}/{each[0]}/{each[1]}/judged.csv" for each in self.sampled}
@@ -124,5 +136,8 @@ class FromNoiseStudy(Settings, Study):
         parts = (self, self.runs[run], self.compositions[compositions])
         return part(SampleSettings, *parts, first=first, at_most=self.shard_size)
 
+
+_FEW = 20
+"""Iterations in small."""
 
 KEYS = {"from_noise": FromNoiseStudy}

@@ -1,13 +1,14 @@
 """The part `studies.generation` of a campaign config."""
 
 from collections.abc import Iterator
+from typing import Self
 
 from pydantic import Field
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.data_path import DataPath
 from prerelax.settings import Settings
-from prerelax.studies.study import Study, StudyFigure, StudyFiles, target_complaints
+from prerelax.studies.study import SPARSE, Study, StudyFigure, StudyFiles, target_complaints
 
 CHAIN, END_ENERGIES = "generated/chain.npz", "generated/energies.extxyz"
 """In the results of a campaign."""
@@ -35,6 +36,12 @@ class GenerationStudy(Settings, Study):
     def complaints(self, campaign: Campaign) -> Iterator[str]:
         if self.end:
             yield from target_complaints(campaign, "generation.end", self.end.target)
+
+    def in_small(self, n: int) -> Self:
+        end = self.end and self.end.model_copy(
+            update={"molecules": min(n, self.end.molecules), "every": max(SPARSE, self.end.every)}
+        )
+        return self.model_copy(update={"molecules": min(n, self.molecules), "end": end})
 
     def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
         yield StudyFigure(

@@ -1,12 +1,21 @@
 """The part `studies.paths` of a campaign config."""
 
 from collections.abc import Iterator
+from typing import Self
 
 from pydantic import Field
 
 from prerelax.campaign.config import Campaign
 from prerelax.settings import Settings
-from prerelax.studies.study import ByTarget, PathsEvaluated, StudyFigure, StudyFiles, target_complaints
+from prerelax.studies.study import (
+    SPARSE,
+    ByTarget,
+    PathsEvaluated,
+    StudyFigure,
+    StudyFiles,
+    at_most,
+    target_complaints,
+)
 
 
 class PathSettings(Settings):
@@ -26,6 +35,16 @@ class PathStudy(ByTarget[PathSettings]):
             yield from target_complaints(campaign, f"paths.{target}", target, paths.starts, of_edm=True)
             if paths.zero:
                 yield from target_complaints(campaign, f"paths.{target}.zero", target, [paths.zero])
+
+    def in_small(self, n: int) -> Self:
+        return type(self)(
+            {
+                target: paths.model_copy(
+                    update={"molecules": at_most(n, paths.molecules), "every": max(SPARSE, paths.every)}
+                )
+                for target, paths in self.root.items()
+            }
+        )
 
     def paths_evaluated(self) -> Iterator[PathsEvaluated]:
         for target, paths in self.root.items():

@@ -4,7 +4,7 @@ Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/guide/studies.md.
 """
 
 from collections.abc import Container, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -114,6 +114,12 @@ class RelaxationStudy(Settings, Study):
     drawn_by: str | None = Field(None, description="the method whose RMSD ratios choose the drawings")
     energies: MethodEnergies | None = None
     curves: list[str] = Field(default_factory=list, description="denoisers whose training curves are drawn")
+
+    def in_small(self, n: int) -> Self:
+        if self.energies is None:
+            return self
+        energies = self.energies.model_copy(update={"molecules": min(n, self.energies.molecules)})
+        return self.model_copy(update={"energies": energies})
 
     def tables(self, starts: Container[str]) -> dict[str, TableSettings]:
         """What every table is made from: that of `methods` and what belongs to them, and of each comparison.

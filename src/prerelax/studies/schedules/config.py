@@ -4,7 +4,7 @@ Kahouli et al., MLST 2024, 5, 035038; what is drawn: docs/results/morered-qm9.md
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -23,6 +23,10 @@ class ScheduleStudy(Settings, Study):
     steps: list[Annotated[int, Field(ge=1)]] = Field([30, 60, 90], description="of the noise added")
     max_iterations: int = Field(1000, ge=1)
     seed: int = 0
+
+    def in_small(self, n: int) -> Self:
+        few = {"molecules": min(n, self.molecules), "max_iterations": min(20, self.max_iterations)}
+        return self.model_copy(update=few)
 
     def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
         yield StudyFigure(
@@ -47,6 +51,9 @@ class ShellStudy(Settings, Study):
     molecules: int = Field(200, ge=1)
     points: int = Field(40, ge=2, description="steps of the schedule, evenly spaced")
     seed: int = 0
+
+    def in_small(self, n: int) -> Self:
+        return self.model_copy(update={"molecules": min(n, self.molecules), "points": min(5, self.points)})
 
     def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
         yield StudyFigure(
