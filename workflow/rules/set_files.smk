@@ -22,7 +22,9 @@ def trained_on(wildcards):
     """
     said = campaign.denoisers[wildcards.denoiser]
     made = [layout.set(said.data.set)] if said.data.set else []
-    made += [layout.weights(name) for name in campaign.denoisers if name == said.weights]
+    made += [
+        layout.weights(name) for name in campaign.denoisers if name == said.weights
+    ]
     data = map(str, training(campaign, wildcards.denoiser).data.files)
     return made + [ancient(path) for path in data if path not in made]
 
