@@ -80,7 +80,7 @@ def targets_of(cheap):
     return [
         name
         for name, target in campaign.targets.items()
-        if engine_named(target.engine).is_cheap == cheap
+        if is_cheap(target) == cheap
     ]
 
 

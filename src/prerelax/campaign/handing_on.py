@@ -12,7 +12,7 @@ from prerelax.campaign.section import handed_on
 from prerelax.campaign.starts import DiffusedStart, DiffuseStart, ForcefieldStart, RelaxStart, Start
 from prerelax.campaign.targets import Target
 from prerelax.denoisers.choosing import AUTO
-from prerelax.engines import engine_named
+from prerelax.engines import engine_named, is_cheap
 from prerelax.engines.level import Level
 from prerelax.relaxation.settings import Relaxation, SinglePoints
 from prerelax.set_making.options import DisplacementOptions
@@ -52,7 +52,7 @@ def base_of(campaign: Campaign, layout: Layout, name: str) -> str:
 
 def _level_wanted(campaign: Campaign, start: DiffuseStart) -> str | None:
     """The level, without its engine, whose minima a start is made for."""
-    dear = [name for name, at in campaign.targets.items() if not engine_named(at.engine).is_cheap]
+    dear = [name for name, at in campaign.targets.items() if not is_cheap(at)]
     target = start.for_ or next(iter(dear or campaign.targets), None)
     return None if target is None else str(campaign.targets[target].level).rpartition(" (")[0]
 

@@ -33,6 +33,8 @@ class KnownRelaxation(Relaxation):
         optimizers = get_args(Optimizer)
         if self.optimizer is not None and self.optimizer not in optimizers:
             raise ValueError(f"unknown optimizer '{self.optimizer}'{nearest(self.optimizer, optimizers)}")
+        if isinstance(self.cheap_level, Level):
+            known(self.cheap_level)
         if self.cheap_level != "auto":  # looked at only where it is named: this imports ASE's optimizers
             _ = self.chosen_cheap_level
         return self

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from prerelax.engines import ENGINES, engine_named
+from prerelax.engines import ENGINES, is_cheap
+from prerelax.engines.level import Level
 
 Practice = Literal["mmff94-bfgs", "gfn2-geometric"]
 
@@ -45,5 +46,8 @@ def with_practice(config: Mapping[str, Any], default_starts: Mapping[str, Any]) 
 
 
 def _is_dear(target: object) -> bool:
-    engine = target.get("engine") if isinstance(target, Mapping) else None
-    return engine in ENGINES and not engine_named(str(engine)).is_cheap
+    if not isinstance(target, Mapping) or target.get("engine") not in ENGINES:
+        return False
+    calculator = target.get("calculator")
+    said = calculator if isinstance(calculator, str) else None
+    return not is_cheap(Level(engine=str(target["engine"]), method="", calculator=said))

@@ -9,7 +9,7 @@ from prerelax.campaign.layout import Layout, relaxed_folder, start_folder
 from prerelax.campaign.section import EMBEDDING
 from prerelax.campaign.sharding import Shard, Sharding, shard_name
 from prerelax.campaign.starts import DiffuseStart, RelaxStart
-from prerelax.engines import engine_named
+from prerelax.engines import is_cheap
 from prerelax.errors import UserError
 from prerelax.settings import read_settings
 
@@ -89,7 +89,7 @@ def stages(campaign: Campaign) -> list[Stage]:
         source = start_folder(campaign.source(start))
         found.append(Stage(start_folder(start), part.kind, rule, source, engine, method))
     for target, at in campaign.targets.items():
-        rule = "relax_xtb" if engine_named(at.engine).is_cheap else "relax_dft"
+        rule = "relax_xtb" if is_cheap(at) else "relax_dft"
         found += [
             Stage(relaxed_folder(target, start), "relax", rule, start_folder(start), at.engine, at.method)
             for start in campaign.relaxed_starts(target)

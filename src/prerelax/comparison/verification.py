@@ -25,7 +25,7 @@ from prerelax.campaign.sharding import SHARDS_FILE, Shard, read_shards, row_dige
 from prerelax.campaign.stages import shard_path, stages
 from prerelax.comparison.comparison import compare
 from prerelax.comparison.verdict import VERIFIED, Agreement, Verdict, sha256_of_comparison
-from prerelax.engines import engine_named
+from prerelax.engines import is_cheap
 from prerelax.errors import UserError
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.stereo import changes
@@ -199,7 +199,7 @@ def _computed_again(
     chosen = choose.sample(with_energy, min(n_rows, len(with_energy)))
     if not chosen:
         return
-    allowed_ev = CHEAP_EV if engine_named(at.engine).is_cheap else OTHER_EV
+    allowed_ev = CHEAP_EV if is_cheap(at) else OTHER_EV
     found = verdict.computed_again[target] = Agreement()
     try:
         with WorkerPool(Relaxation.single_point(at.evaluated_level), Resources(), keep_paths=True) as pool:

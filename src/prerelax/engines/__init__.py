@@ -22,6 +22,7 @@ __all__ = [
     "Level",
     "check_molecule",
     "engine_named",
+    "is_cheap",
     "level_settings",
     "make_calculator",
     "resolved",
@@ -34,12 +35,17 @@ ENGINES: dict[str, str] = {
     "psi4": "prerelax.engines.psi4.engine:Psi4Engine",
     "gpu4pyscf": "prerelax.engines.gpu4pyscf.engine:Gpu4pyscfEngine",
     "mlff": "prerelax.engines.mlff:ForceFieldEngine",
+    "ase": "prerelax.engines.ase.engine:AseEngine",
     "dft": "prerelax.engines.gpu4pyscf.engine:AnyDftEngine",
 }
 """Engine name -> `module:class`. Workers get a copy, so what is added before a shard is begun counts."""
 
 XTB = ("xtb", "gfn2", "gfn1", "gfn2-xtb", "gfn1-xtb")
 """What people call tblite."""
+
+
+OF_CALCULATORS = ("calculator", "options", "elements", "electrons")
+"""Fields of a level that only the engine ase has."""
 
 
 def engine_named(name: str) -> Engine:
@@ -51,6 +57,11 @@ def engine_named(name: str) -> Engine:
     engine = getattr(importlib.import_module(module), attribute)()
     assert isinstance(engine, Engine)
     return engine
+
+
+def is_cheap(level: Level) -> bool:
+    """Whether a gradient at this level takes milliseconds; see `Engine.is_cheap`."""
+    return engine_named(level.engine).is_cheap_at(level)
 
 
 def validate_level(level: Level) -> None:
@@ -65,6 +76,9 @@ def validate_level(level: Level) -> None:
         value = getattr(level, field)
         if value is not None:
             raise ValueError(f"{reason}; leave out the {field} '{value}'")
+    for field in OF_CALCULATORS if level.engine != "ase" else ():
+        if getattr(level, field) is not None:
+            raise ValueError(f"{field} is for the engine ase, not for {level.engine}; leave it out")
     if level.solvent:
         _check_has_solvents(engine, level)
         engine.solvent_model(level)

@@ -92,5 +92,9 @@ class EngineCalculator(Calculator):
             return EngineError("unknown_error", f"{self.program}: {words}")
         return EngineError("unknown_error", f"{self.program}: {type(error).__name__}: {words}")
 
+    def hessian(self, atoms: Atoms) -> Forces | None:
+        """[3 n_atoms, 3 n_atoms] eV/Å² where the engine has one of its own, None elsewhere."""
+        return None
+
     def close(self) -> None:
         """End what the engine keeps running; nothing by default."""

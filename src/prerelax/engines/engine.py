@@ -54,6 +54,10 @@ class Engine(ABC):
     def calculator(self, level: Level, charge: int, multiplicity: int, threads: int) -> EngineCalculator:
         """Energy and forces of one molecule of this charge and multiplicity."""
 
+    def is_cheap_at(self, level: Level) -> bool:
+        """`is_cheap`, where that depends on the level."""
+        return self.is_cheap
+
     def resolved(self, level: Level) -> Level:
         """The level with the engine that evaluates it on this machine, where this one stands for several."""
         return level

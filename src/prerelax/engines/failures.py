@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -17,15 +18,62 @@ CLASH_DISTANCE_ANG = 0.25
 
 
 class EngineError(Exception):
-    """An engine could not evaluate a molecule: a row status, and a sentence a chemist can act on."""
+    """An engine could not evaluate a molecule: a row status, and a sentence a chemist can act on.
 
-    def __init__(self, status: Status, message: str) -> None:
-        super().__init__(status, message)
+    `output` is the end of what the program itself wrote, for the log.
+    """
+
+    def __init__(self, status: Status, message: str, output: str = "") -> None:
+        super().__init__(status, message, output)
         self.status: Status = status
         self.message = message
+        self.output = output
 
     def __str__(self) -> str:
         return self.message
+
+
+SAID: tuple[tuple[str, Status, str], ...] = (
+    (
+        r"licen[cs]e.{0,80}(?:not|no|expired|invalid|fail|missing|denied)|(?:no|invalid|expired)\b.{0,40}licen[cs]e",
+        "unknown_error",
+        "it found no valid licence on this machine",
+    ),
+    (
+        r"no space left on device|disk quota exceeded|disk full",
+        "unknown_error",
+        "no room for its scratch files; make some, or set `scratch` in the site file",
+    ),
+    (
+        r"out of memory|not enough memory|insufficient memory|cannot allocate|bad_alloc|oom-kill|"
+        r"MA_.{0,20}(?:not|fail)|allocation failed|more memory",
+        "resource_error",
+        "it ran out of memory; give the job more, or set `memory_mb` in the site file",
+    ),
+    (
+        r"scf (?:is )?not (?:fully )?converged|convergence failure|did not converge|failed to converge|"
+        r"not converge|no convergence|unable to achieve self-consistence|scf has not converged|"
+        r"calculation failed to converge",
+        "scf_failed",
+        "its SCF did not converge; check charge, multiplicity and geometry",
+    ),
+)
+"""Words of programs about how they failed, the status that they mean, and a sentence."""
+
+
+def failure_said(program: str, kind: str, message: str, output: str) -> EngineError:
+    """The status and message of a calculator's exception: its class, its text, the end of its output."""
+    if kind in ("FileNotFoundError", "CommandNotFound") or "exit status 127" in message:
+        text = f"{program} or its data cannot be found on this machine: {message}"
+        return EngineError("unknown_error", text, output)
+    if kind == "MemoryError":
+        return EngineError("resource_error", f"{program} ran out of memory; give the job more", output)
+    for words, status, sentence in SAID:
+        if re.search(words, f"{message}\n{output}", re.IGNORECASE):
+            return EngineError(status, f"{program}: {sentence}", output)
+    if kind in ("NotImplementedError", "PropertyNotImplementedError", "PropertyNotPresent"):
+        return EngineError("unknown_error", f"{program} has no forces ({message})", output)
+    return EngineError("unknown_error", f"{program}: {kind}: {message}", output)
 
 
 def check_molecule(

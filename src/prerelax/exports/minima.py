@@ -11,7 +11,7 @@ from rdkit import Chem
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
 from prerelax.campaign.sharding import SHARDS_FILE, read_shards, shard_name
-from prerelax.engines import engine_named
+from prerelax.engines import is_cheap
 from prerelax.errors import UserError, nearest
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.records.record import Record
@@ -112,7 +112,7 @@ def chosen_target(campaign: Campaign, target: str | None) -> str:
         raise UserError("the campaign has no targets, so that nothing was relaxed")
     if target is None:
         names = [name for name in campaign.targets if name != campaign.baseline.target] or [*campaign.targets]
-        dear = [name for name in names if not engine_named(campaign.targets[name].engine).is_cheap]
+        dear = [name for name in names if not is_cheap(campaign.targets[name])]
         return (dear or names)[0]
     if target not in campaign.targets:
         raise UserError(f"{target} is not among the targets{nearest(target, campaign.targets)}")

@@ -1,10 +1,10 @@
-"""Levels below the target, whose gradients are nearly free beside it: xTB and MMFF94 for one molecule."""
+"""Levels below the target, whose gradients are nearly free beside it: xTB, MMFF94, or one that is named."""
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from prerelax.engines import EngineError, Level, engine_named, make_calculator
+from prerelax.engines import EngineCalculator, EngineError, Level, engine_named, make_calculator
 from prerelax.errors import nearest
 
 XTB = {
@@ -16,16 +16,34 @@ CHEAP_LEVELS = (*XTB, "mmff94", MODEL)
 """`lindh` is a model Hessian without a potential energy surface behind it."""
 
 Vector = NDArray[np.float64]
+Guide = str | Level
+"""One of CHEAP_LEVELS, or a level of any engine that shares a process with others."""
 
 
-def cheap_level(choice: str, target: Level) -> str:
-    """The cheap level that `choice` (`auto` or one of CHEAP_LEVELS) means for a target.
+def name_of(guide: Guide) -> str:
+    """What messages and tables call a cheap level."""
+    return guide if isinstance(guide, str) else str(guide)
+
+
+def cheap_level(choice: Guide, target: Level) -> Guide:
+    """The cheap level that `choice` (`auto`, one of CHEAP_LEVELS, or a level) means for a target.
 
     `auto` is GFN1-xTB, whose force constants are nearest to DFT's, and GFN2-xTB where GFN1 is the target.
     Raises ValueError for an unknown name, for a level that is the target (its gradients would not be
     counted), and for xTB beside a neural force field, for tblite is not reproducible beside torch.
     """
     in_torch = engine_named(target.engine).in_torch
+    if isinstance(choice, Level):
+        same = {name: getattr(target, name) for name in Level.model_fields}
+        if choice == Level(**same | {"tight": choice.tight}):
+            raise ValueError(
+                f"the cheap level {choice} is the target itself: its gradients would go uncounted"
+            )
+        if in_torch or engine_named(choice.engine).in_torch:
+            raise ValueError(
+                "a network of mlff shares no process with another level; use the cheap level lindh"
+            )
+        return choice
     if choice == "auto":
         if in_torch:
             return MODEL
@@ -55,20 +73,21 @@ def _bare(method: str) -> str:
 class CheapSurface:
     """Energy in eV and gradient [3 n_atoms] in eV/Å of one molecule at a cheap level, each call counted.
 
-    `name` is one of CHEAP_LEVELS but the model. Calls raise EngineError where the level cannot treat a
-    geometry.
+    `guide` is anything but the model. Calls raise EngineError where the level cannot treat a geometry.
     """
 
     def __init__(
-        self, name: str, numbers: NDArray[np.integer], charge: int, multiplicity: int, threads: int = 1
+        self, guide: Guide, numbers: NDArray[np.integer], charge: int, multiplicity: int, threads: int = 1
     ) -> None:
-        self.name = name
+        self.name = name_of(guide)
         self.n_gradients = 0
         self._atoms = Atoms(numbers=numbers)
         self._electrons = (charge, multiplicity)
-        if name in XTB:
-            self._atoms.calc = make_calculator(
-                XTB[name], charge=charge, multiplicity=multiplicity, threads=threads
+        level = guide if isinstance(guide, Level) else XTB.get(guide)
+        self._calculator: EngineCalculator | None = None
+        if level is not None:
+            self._calculator = self._atoms.calc = make_calculator(
+                level, charge=charge, multiplicity=multiplicity, threads=threads
             )
         self._forcefield: _Mmff94 | None = None
 
@@ -80,9 +99,18 @@ class CheapSurface:
             raise EngineError("unknown_error", f"{self.name} gives no numbers at this geometry")
         return energy, gradient
 
+    def own_hessian(self, x: Vector) -> NDArray[np.float64] | None:
+        """[3 n_atoms, 3 n_atoms] eV/Å² where the level has one of its own; it counts as one gradient."""
+        if self._calculator is None:
+            return None
+        self._atoms.set_positions(x.reshape(-1, 3))
+        matrix = self._calculator.hessian(self._atoms)
+        self.n_gradients += matrix is not None
+        return matrix
+
     def _evaluated(self, x: Vector) -> tuple[float, Vector]:
         positions = x.reshape(-1, 3)
-        if self.name not in XTB:
+        if self._calculator is None:
             if self._forcefield is None:
                 self._forcefield = _Mmff94(self._atoms.numbers, positions, *self._electrons)
             return self._forcefield(x)

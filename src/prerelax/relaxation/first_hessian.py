@@ -34,7 +34,7 @@ class FirstHessian:
     matrix: Matrix
     """[3 n_atoms, 3 n_atoms] eV/Å², symmetric; as it is, i.e. maybe with negative eigenvalues"""
     source: str
-    """one of CHEAP_LEVELS"""
+    """the name of a cheap level"""
     note: str = ""
     """why it is not the one that was asked for"""
 
@@ -46,7 +46,9 @@ def first_hessian(
     if surface is None:
         return FirstHessian(model_hessian(numbers, positions), MODEL)
     try:
-        matrix = finite_difference_hessian(lambda x: surface(x)[1], np.ravel(positions), central=False)
+        matrix = surface.own_hessian(np.ravel(positions))
+        if matrix is None:
+            matrix = finite_difference_hessian(lambda x: surface(x)[1], np.ravel(positions), central=False)
         return FirstHessian(matrix, surface.name)
     except EngineError as error:
         note = f"first Hessian: {MODEL}, for {surface.name} failed ({error.message})"

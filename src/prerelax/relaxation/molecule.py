@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prerelax.engines import (
     EngineError,
     check_molecule,
-    engine_named,
+    is_cheap,
     make_calculator,
 )
 from prerelax.molecules.status import Status
@@ -84,6 +84,8 @@ class RelaxationResult:
     """every evaluation in order"""
     hessian: NDArray[np.float64] | None = None
     """[3 n_atoms, 3 n_atoms] eV/Å² at the end, where the target's own checked the minimum"""
+    output: str = ""
+    """the end of what the program wrote, where it failed"""
 
 
 def relax_molecule(
@@ -138,6 +140,7 @@ def relax_molecule(
         wall_s=time.perf_counter() - began,
         path=path,
         hessian=run.curvature.hessian if run.curvature else None,
+        output=failure.output if failure else "",
     )
 
 
@@ -164,9 +167,10 @@ class _Run:
             CheapSurface, numbers=self.atoms.numbers, charge=charge, multiplicity=multiplicity
         )
         self.surface = self._surface() if relaxation.chosen_optimizer in WITH_CHEAP_LEVEL else None
-        is_cheap = engine_named(relaxation.engine).is_cheap
         self._foresight = Foresight(
-            self.atoms.numbers, None if is_cheap else self._surface(), relaxation.force_constant_factors()
+            self.atoms.numbers,
+            None if is_cheap(relaxation) else self._surface(),
+            relaxation.force_constant_factors(),
         )
         self.check = relaxation.check_of(len(self.atoms))
         self.curvature: Curvature | None = None
@@ -279,8 +283,8 @@ class _Run:
         self.start = Judged.of(begin, model)
 
     def _surface(self) -> CheapSurface | None:
-        name = self.relaxation.chosen_cheap_level
-        return None if name == MODEL else self._cheap(name)
+        guide = self.relaxation.chosen_cheap_level
+        return None if guide == MODEL else self._cheap(guide)
 
     def _check(self) -> Curvature | None:
         """The curvature here; None, with a note, where it cannot be had."""

@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
-from prerelax.engines import EngineCalculator, engine_named
+from prerelax.engines import EngineCalculator, Level, is_cheap
 from prerelax.errors import nearest
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import check_installed
@@ -35,11 +35,11 @@ WITH_CHEAP_LEVEL = frozenset({"bfgs-hessian", "two-level"})
 """Optimizers that take the cheap level's `surface` as well; the option `hessian` is for these."""
 
 
-def default_optimizer(engine: str) -> str:
+def default_optimizer(level: Level) -> str:
     """The optimizer of a level that names none: the one with fewest gradients where they cost seconds, the
     fastest where they cost milliseconds.
     """
-    return "bfgs-hessian" if engine_named(engine).is_cheap else "two-level"
+    return "bfgs-hessian" if is_cheap(level) else "two-level"
 
 
 def validate_optimizer(name: str) -> None:

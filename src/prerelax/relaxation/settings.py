@@ -33,6 +33,7 @@ Optimizer = Literal[
 CHECKED_ATOMS = 60
 """Larger molecules are checked only where it is asked for: the cheap level's Hessian costs minutes."""
 CheapLevel = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]
+Guide = str | Level
 CheckMinimum = Literal["none", "cheap", "target"]
 OptimizerName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(Optimizer))})]
 
@@ -83,10 +84,10 @@ class Relaxation(SinglePoints):
         None,
         description="Default: two-level with a DFT program, otherwise bfgs-hessian. The papers used bfgs",
     )
-    cheap_level: CheapLevel = Field(
+    cheap_level: CheapLevel | Level = Field(
         "auto",
         description="Cheap level of bfgs-hessian, two-level and check_minimum. auto: GFN1-xTB, or what is "
-        "much cheaper than the target",
+        "much cheaper than the target; a config may also say a level, `{engine: ase, calculator: …}`",
     )
     check_minimum: CheckMinimum | None = Field(
         None,
@@ -125,11 +126,11 @@ class Relaxation(SinglePoints):
     @property
     def criteria(self) -> Criteria | None:
         """The four criteria and the energy left; None where the largest force alone counts."""
-        from prerelax.engines import engine_named
+        from prerelax.engines import is_cheap
 
         if self.fmax is not None:
             return None
-        default: Convergence = "papers" if engine_named(self.engine).is_cheap else "normal"
+        default: Convergence = "papers" if is_cheap(self) else "normal"
         return CRITERIA.get(self.convergence or default)
 
     @property
@@ -164,36 +165,43 @@ class Relaxation(SinglePoints):
         """The optimizer, where none is named the engine's default."""
         from prerelax.relaxation.optimizers import default_optimizer
 
-        return self.optimizer or default_optimizer(self.engine)
+        return self.optimizer or default_optimizer(self)
 
     @property
     def chosen_check(self) -> CheckMinimum:
         """The check of the end that is made of molecules of at most CHECKED_ATOMS."""
-        from prerelax.engines import engine_named
+        from prerelax.engines import is_cheap
 
         if self.check_minimum is not None:
             return self.check_minimum
-        return "none" if self.criteria is None or engine_named(self.engine).is_cheap else "cheap"
+        return "none" if self.criteria is None or is_cheap(self) else "cheap"
 
     def check_of(self, n_atoms: int) -> CheckMinimum:
         """The check of one molecule's end."""
         return "none" if self.check_minimum is None and n_atoms > CHECKED_ATOMS else self.chosen_check
 
     @property
-    def chosen_cheap_level(self) -> str:
+    def chosen_cheap_level(self) -> Guide:
         """The cheap level that `cheap_level` means at this target.
 
         Where `auto` stands for a first Hessian at a cheap target it is Lindh's model: the Hessian of an xTB
         costs as much as the relaxation. Raises ValueError for one that is the target itself or cannot
         share its process.
         """
-        from prerelax.engines import engine_named
+        from prerelax.engines import is_cheap
         from prerelax.relaxation.cheap_surface import MODEL, cheap_level
 
         only_a_hessian = self.chosen_optimizer == "bfgs-hessian" and self.chosen_check != "cheap"
-        if self.cheap_level == "auto" and engine_named(self.engine).is_cheap and only_a_hessian:
+        if self.cheap_level == "auto" and is_cheap(self) and only_a_hessian:
             return MODEL
         return cheap_level(self.cheap_level, self.level)
+
+    def _guide_settings(self) -> object:
+        """What is said of the cheap level: its name, or all that the numbers of a level depend on."""
+        from prerelax.engines import level_settings
+
+        guide = self.chosen_cheap_level
+        return guide if isinstance(guide, str) else level_settings(guide)
 
     def _convergence_settings(self) -> dict[str, object]:
         if self.criteria is None:
@@ -202,11 +210,11 @@ class Relaxation(SinglePoints):
 
     def force_constant_factors(self) -> dict[str, float]:
         """By which the cheap level's force constants are multiplied; none where the target is cheap too."""
-        from prerelax.engines import engine_named
+        from prerelax.engines import is_cheap
+        from prerelax.relaxation.cheap_surface import name_of
         from prerelax.relaxation.force_constants import DFT_FACTORS
 
-        is_cheap = engine_named(self.engine).is_cheap
-        return {} if is_cheap else DFT_FACTORS.get(self.chosen_cheap_level, {})
+        return {} if is_cheap(self) else DFT_FACTORS.get(name_of(self.chosen_cheap_level), {})
 
     def settings(self) -> dict[str, object]:
         """Everything a result depends on beside the molecule, ready for JSON."""
@@ -224,10 +232,10 @@ class Relaxation(SinglePoints):
             "method_version": METHOD_VERSION,
         }
         if self.chosen_optimizer == "two-level":
-            settings |= {"hessian": self.chosen_cheap_level, "two_level_version": TWO_LEVEL_VERSION}
+            settings |= {"hessian": self._guide_settings(), "two_level_version": TWO_LEVEL_VERSION}
         elif self.chosen_optimizer in WITH_CHEAP_LEVEL:
             settings |= {
-                "hessian": self.chosen_cheap_level,
+                "hessian": self._guide_settings(),
                 "hessian_version": HESSIAN_VERSION,
                 "force_constant_factors": self.force_constant_factors(),
             }
@@ -235,6 +243,6 @@ class Relaxation(SinglePoints):
             settings |= {
                 "check_minimum": self.chosen_check,
                 "kick": self.kick,
-                "hessian": self.chosen_cheap_level,
+                "hessian": self._guide_settings(),
             }
         return settings

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,6 +199,10 @@ def _relax_the_rest(
         molecule = shard.records[rows[key]].id
         numbers = (result.status, result.n_gradients, result.wall_s, result.message)
         report(Progress(len(shard.results), total, molecule, *numbers))
+        if result.output:
+            print(
+                f"{molecule}: the end of the program's output:\n{indent(result.output, '    ')}", flush=True
+            )
 
     with pool:
         for keys in _in_order(rows, kills, shard.records):

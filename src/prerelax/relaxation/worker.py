@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from prerelax.engines import validate_level
+from prerelax.engines import Level, validate_level
 from prerelax.engines.serving import Line, Tell, serve
 from prerelax.molecules.status import STATUSES
 from prerelax.relaxation.molecule import RelaxationResult, relax_molecule
@@ -105,6 +105,8 @@ def _prepare(setup: Line) -> Callable[[Line, Tell], Line]:
     OPTIMIZERS.update(setup["optimizers"])
     relaxation = Relaxation.model_validate(setup["relaxation"])
     validate_level(relaxation.level)
+    if isinstance(relaxation.cheap_level, Level):
+        validate_level(relaxation.cheap_level)
     validate_optimizer(relaxation.chosen_optimizer)
     return partial(_relax, relaxation, setup["threads"], setup["keep_paths"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prerelax.denoisers.choosing import AUTO
 from prerelax.denoisers.model_folders import find_model
-from prerelax.engines import engine_named
+from prerelax.engines import is_cheap
 from prerelax.engines.level import Level
 from prerelax.errors import UserError, nearest
 from prerelax.molecules.input_files import count_rows
@@ -80,7 +80,7 @@ def meant(wanted: Wanted, cores: int) -> Meant:
     if compared != "none":
         parts.append("compared")
     name = "-".join(parts)
-    is_dear = not engine_named(wanted.level.engine).is_cheap
+    is_dear = not is_cheap(wanted.level)
     wanted_starts = _starts(wanted)
     baseline = "rdkit" if wanted.start == "mmff94" else "mmff94"
     starts = {**STARTS[baseline], **wanted_starts}

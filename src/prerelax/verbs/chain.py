@@ -13,6 +13,7 @@ import typer
 from prerelax.errors import MissingProgramError, several
 from prerelax.molecules.status import counted
 from prerelax.relaxation.settings import Relaxation, Resources, SinglePoints
+from prerelax.site_file import allow_calculators
 from prerelax.starts.options import DiffuseOptions, EmbedOptions, ForcefieldOptions
 from prerelax.verbs.options import FromSettings, takes_models
 
@@ -37,6 +38,12 @@ BaselineStart = Annotated[str, typer.Option("--baseline", help="Start that the o
 Unlike = Annotated[
     list[Path] | None, typer.Option(help="Leave out molecules whose graph a molecule of this shard has")
 ]
+AllowCalculators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-calculators", metavar="MODULE", help="Let the code of this module run as a calculator"
+    ),
+]
 Trajectory = Annotated[Path | None, typer.Option(help="Keep every intermediate geometry (.extxyz)")]
 GoOnWithoutProgram = Annotated[
     bool,
@@ -47,6 +54,7 @@ GoOnWithoutProgram = Annotated[
 ]
 
 
+OF_SETTINGS = frozenset({"density_fitting", "tight", "only", "options", "elements", "electrons"})
 SAMPLED_IN_SETTINGS = frozenset({"level", "epoch", "time_model", "calls", "max_iterations"})
 
 
@@ -136,7 +144,7 @@ def diffuse(
 def relax(
     shard: ShardIn,
     out: ShardOut,
-    relaxation: Annotated[Relaxation, FromSettings(without=frozenset({"density_fitting", "tight", "only"}))],
+    relaxation: Annotated[Relaxation, FromSettings(without=OF_SETTINGS)],
     resources: Resources,
     trajectory: Annotated[
         Path | None, typer.Option(help="Keep every geometry, energy and force (.extxyz)")
@@ -146,10 +154,12 @@ def relax(
         str | None, typer.Option(help="Write the result as a start of this name instead")
     ] = None,
     go_on_without_program: GoOnWithoutProgram = False,
+    allow: AllowCalculators = None,
 ) -> None:
     """Relax geometries at a level, counting steps and gradients; resumes where it was stopped."""
     from prerelax.relaxation.shard import Named, relax_shard, shard_without_program
 
+    allow_calculators(allow or ())
     named = Named(start=start) if start else Named(target=target or relaxation.method.lower())
     try:
         relax_shard(shard, out, relaxation, named=named, resources=resources, trajectory=trajectory)

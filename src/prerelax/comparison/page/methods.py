@@ -8,7 +8,7 @@ from prerelax.campaign.config import Campaign
 from prerelax.campaign.names import level_name_for_people, optimizer_name, start_names
 from prerelax.comparison.pairs import OWN_LEVEL
 from prerelax.comparison.summary import ALL, NO_FALLBACK, Row, groups, is_baseline, summarise
-from prerelax.engines import engine_named
+from prerelax.engines import is_cheap
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def headline_target(methods: list[Method], campaign: Campaign) -> str:
     compared = {each.target for each in methods if each.is_ranked}
 
     def order(target: str) -> tuple[bool, bool]:
-        return target not in compared, engine_named(campaign.targets[target].engine).is_cheap
+        return target not in compared, is_cheap(campaign.targets[target])
 
     return min(targets, key=order)
 

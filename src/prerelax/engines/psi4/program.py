@@ -4,15 +4,14 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
-import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prerelax.engines.processes import cause_of_death
+from prerelax.engines.scratch import scratch_folder
 from prerelax.errors import MissingProgramError
 from prerelax.molecules.status import Status
 
@@ -54,7 +53,8 @@ class Psi4Process:
         executable = find_psi4()
         if executable is None:
             raise MissingProgramError(MISSING)
-        self.folder = _scratch_folder()
+        place = os.environ.get("PSI_SCRATCH")
+        self.folder = scratch_folder("psi4", Path(place) if place else None)
         self._process = subprocess.Popen(
             [
                 executable, "--skip-preprocessor", "--nthread", str(threads),
@@ -131,24 +131,3 @@ def _end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
             assert pipe is not None
             pipe.close()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _scratch_folder() -> Path:
-    """A new folder that names its owner; folders of owners that were killed are removed here."""
-    parent = Path(os.environ.get("PSI_SCRATCH") or tempfile.gettempdir())
-    ours = f"prerelax-psi4-{socket.gethostname()}-"
-    for folder in parent.glob(f"{ours}*"):
-        owner = folder.name.removeprefix(ours).partition("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-", dir=parent))
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,0 +1,211 @@
+"""Holds an ASE calculator in a process of its own: one line of JSON in, one line of JSON out.
+
+It imports numpy, ASE and what the calculator needs, nothing of prerelax, so that any interpreter runs it that
+has the calculator's package. The first line in is the setup, answered by `{"ready": true}` or a failure:
+
+- `factory`: `module:attribute`, or a .py file in place of the module; it is called with `keywords`
+- `electrons`: how charge and multiplicity reach the calculator (see prerelax.engines.level)
+- `renewed`: whether each molecule gets a calculator of its own, as those that keep files need
+- `path`: where modules are looked for last; `config`: the text of ASE's configuration
+
+Then every line is a request, `{"kind": "gradient" | "hessian", "numbers", "positions" (Å), "charge",
+"multiplicity", "folder", "molecule"}`, answered by `{"energy" (eV), "forces" (eV/Å)}`, by `{"hessian"}`
+(eV/Å², null where the calculator has none), or by `{"failure": class, "message": text, "output": text}`. The
+calculation runs in the request's folder. The end of standard input ends the process and all that it started.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import queue
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    Line = dict[str, Any]
+    """an object of JSON"""
+
+TAIL_BYTES = 3000
+"""of the program's output, for the log"""
+
+
+def serve() -> None:
+    out = private_output()
+
+    def answer(line: Line) -> None:
+        out.write(json.dumps(line) + "\n")
+        out.flush()
+
+    lines = lines_in()
+    setup = next(lines)
+    sys.path += [each for each in setup["path"] if each not in sys.path]
+    with tempfile.NamedTemporaryFile("w", suffix=".ini") as config:  # ASE reads it when it is imported
+        config.write(setup["config"])
+        config.flush()
+        os.environ["ASE_CONFIG_PATH"] = config.name
+        try:
+            held = Held(setup)
+        except BaseException as error:
+            answer(failure(error, Path.cwd()))
+            return
+    answer({"ready": True})
+    for line in lines:
+        folder = Path(line["folder"])
+        try:
+            os.chdir(folder)
+            if line["kind"] == "hessian":
+                answer({"hessian": held.hessian(line)})
+            else:
+                answer(held.gradient(line))
+        except BaseException as error:  # SystemExit of a careless calculator, too
+            held.forget()
+            answer(failure(error, folder))
+
+
+class Held:
+    """The calculator, and the molecule that it has in hand."""
+
+    def __init__(self, setup: Line) -> None:
+        self.setup = setup
+        self.factory = found(setup["factory"])
+        self.calculator: Any = None
+        self.molecule: object = None
+        if not setup["renewed"]:
+            self.calculator = self.factory(**setup["keywords"])
+
+    def forget(self) -> None:
+        """Nothing of a failed calculation is used again."""
+        if self.setup["renewed"]:
+            self.calculator = None
+        self.molecule = None
+
+    def gradient(self, line: Line) -> Line:
+        atoms = self.atoms(line)
+        forces = atoms.get_forces()
+        return {
+            "energy": float(atoms.get_potential_energy()),
+            "forces": [list(map(float, f)) for f in forces],
+        }
+
+    def hessian(self, line: Line) -> list[list[float]] | None:
+        import numpy as np
+
+        atoms = self.atoms(line)
+        if not hasattr(self.calculator, "get_hessian"):
+            return None
+        n = 3 * len(atoms)
+        matrix: list[list[float]] = np.asarray(self.calculator.get_hessian(atoms)).reshape(n, n).tolist()
+        return matrix
+
+    def atoms(self, line: Line) -> Atoms:
+        """The geometry asked for, with the calculator told of its electrons."""
+        from ase import Atoms
+
+        atoms = Atoms(numbers=line["numbers"], positions=line["positions"])
+        electrons = self.setup["electrons"] or {}
+        told = {
+            "charge": int(line["charge"]),
+            "multiplicity": int(line["multiplicity"]),
+            "unpaired": int(line["multiplicity"]) - 1,
+        }
+        if self.molecule != line["molecule"] or self.calculator is None:
+            if self.setup["renewed"]:
+                keywords = json.loads(json.dumps(self.setup["keywords"]))
+                for what, place in (electrons.get("keywords") or {}).items():
+                    put(keywords, place.split("."), told[what])
+                self.calculator = self.factory(**keywords)
+            elif hasattr(self.calculator, "reset"):
+                self.calculator.reset()  # ASE's memory of the last geometry does not know of its charge
+            for what, method in (electrons.get("methods") or {}).items():
+                getattr(self.calculator, method)(told[what])
+            self.molecule = line["molecule"]
+        for what, key in (electrons.get("info") or {}).items():
+            atoms.info[key] = told[what]
+        if electrons.get("moments"):
+            atoms.set_initial_magnetic_moments([told["unpaired"]] + [0] * (len(atoms) - 1))
+        atoms.calc = self.calculator
+        return atoms
+
+
+def found(factory: str) -> Any:
+    """The class or function behind `module:attribute`, or behind `file.py:attribute`."""
+    place, _, name = factory.rpartition(":")
+    if not place.endswith(".py"):
+        return getattr(importlib.import_module(place), name)
+    spec = importlib.util.spec_from_file_location("prerelax_potentials", place)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def put(keywords: Line, place: list[str], value: int) -> None:
+    """Set a keyword, or a key within one."""
+    for key in place[:-1]:
+        keywords = keywords.setdefault(key, {})
+    keywords[place[-1]] = value
+
+
+def private_output() -> TextIO:
+    """Standard output for the answers alone: what calculators print goes to standard error."""
+    private = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return private
+
+
+def lines_in() -> Iterator[Line]:
+    """Lines as they come, read by a thread, so that the caller's death ends a running calculation too."""
+    stdin = os.fdopen(os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a program that reads standard input shall not eat the requests
+    waiting: queue.Queue[Line] = queue.Queue()
+
+    def read() -> None:
+        for line in stdin:
+            waiting.put(json.loads(line))
+        if os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield waiting.get()
+
+
+def failure(error: BaseException, folder: Path) -> Line:
+    words = " ".join(str(error).split())[:500]
+    return {"failure": type(error).__name__, "message": words, "output": tail(folder)}
+
+
+def tail(folder: Path) -> str:
+    """The end of the file in a folder that was written last and reads as text."""
+    try:
+        files = sorted(
+            (each for each in folder.iterdir() if each.is_file()), key=lambda each: each.stat().st_mtime
+        )
+    except OSError:
+        return ""
+    for path in reversed(files):
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+                data = file.read()
+        except OSError:
+            continue
+        if data.strip() and b"\0" not in data:
+            return data.decode(errors="replace")
+    return ""
+
+
+if __name__ == "__main__":
+    serve()

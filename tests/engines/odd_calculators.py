@@ -1,0 +1,81 @@
+"""Calculators of a user's own: Morse bonds between all atoms, and everything that can go wrong with one."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+
+NITROGEN = 7
+DEPTH_EV, STEEPNESS, LENGTH_ANG = 4.75, 1.94, 0.741
+"""of H2"""
+
+
+class Morse(Calculator):
+    """As good as a potential of hydrogen is; charge and unpaired electrons cost energy."""
+
+    implemented_properties: ClassVar = ["energy", "forces"]
+
+    def __init__(self, charge=0, mult=1, behaviour="", energy_scale=1.0, force_scale=1.0, by_charge=12.0):
+        super().__init__()
+        self.charge, self.mult, self.behaviour = charge, mult, behaviour
+        self.scales = energy_scale, force_scale
+        self.by_charge = by_charge
+        self.n_calls = 0
+
+    def set_charge(self, charge):
+        self.charge = charge
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.n_calls += 1
+        x = self.atoms.positions
+        vectors = x[:, None] - x
+        lengths = np.linalg.norm(vectors, axis=-1) + np.eye(len(x))
+        decay = np.exp(-STEEPNESS * (lengths - LENGTH_ANG))
+        pairs = DEPTH_EV * ((1 - decay) ** 2 - 1) * (1 - np.eye(len(x)))
+        slopes = 2 * DEPTH_EV * STEEPNESS * (1 - decay) * decay * (1 - np.eye(len(x)))
+        forces = -np.sum(slopes[..., None] * vectors / lengths[..., None], axis=1)
+        charge = self.atoms.info.get("charge", self.charge)
+        mult = self.atoms.info.get("spin", self.mult)
+        energy = pairs.sum() / 2 + self.by_charge * charge**2 + 2.0 * (mult - 1)
+        if NITROGEN in self.atoms.numbers or self.behaviour == "drift":
+            energy, forces = self.misbehave(energy, forces)
+        self.results = {"energy": energy * self.scales[0], "forces": forces * self.scales[1]}
+
+    def misbehave(self, energy, forces):
+        match self.behaviour:
+            case "drift":
+                return energy + 0.01 * self.n_calls, forces
+            case "nan":
+                return np.nan, forces
+            case "raise":
+                Path("program.out").write_text("iteration 1\nSCF NOT CONVERGED after 50 cycles\n")
+                raise CalculationFailed("the program failed with exit status 1")
+            case "hang":
+                time.sleep(1000)
+            case "die":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exit":
+                raise SystemExit(3)
+            case "print":
+                print('{"energy": 0.0, "forces": []}', flush=True)
+                os.system("echo the program says hello")
+            case "chdir":
+                os.chdir("/")
+            case "scratch":
+                with Path("integrals.bin").open("wb") as file:
+                    file.truncate(1_000_000_000)
+                Path("program.out").write_text("killed\n")
+                raise CalculationFailed("no luck")
+        return energy, forces
+
+
+class WithHessian(Morse):
+    def get_hessian(self, atoms):
+        return np.eye(3 * len(atoms)).reshape(3 * len(atoms), len(atoms), 3)

@@ -1,0 +1,245 @@
+"""Any ASE calculator: how it is named and allowed, and that whatever it does ends in a status."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from odd_calculators import Morse
+
+from prerelax.engines import (
+    EngineError,
+    Level,
+    is_cheap,
+    level_settings,
+    make_calculator,
+    validate_level,
+)
+from prerelax.engines.ase.known import KNOWN, Means
+from prerelax.engines.ase.process import _KEPT
+from prerelax.errors import MissingProgramError, UserError
+from prerelax.settings import model_from
+
+MORSE = {"engine": "ase", "method": "Morse", "calculator": "odd_calculators:Morse"}
+TOLD = {"keywords": {"charge": "charge", "multiplicity": "mult"}}
+
+
+def morse(behaviour="", **others):
+    return Level(**MORSE | {"options": {"behaviour": behaviour}} | others)
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path, monkeypatch):
+    """A site that allows the odd calculators and keeps its scratch files apart; returns its file."""
+    path = tmp_path / "site.yaml"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    path.write_text(f"allow_calculators: [odd_calculators]\nscratch: {scratch}\n")
+    monkeypatch.setenv("PRERELAX_SITE", str(path))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    yield path
+    for process in _KEPT.values():
+        process.close()
+
+
+def energy(level, atoms, charge=0, multiplicity=1):
+    calculator = make_calculator(level, charge=charge, multiplicity=multiplicity)
+    try:
+        calculator.calculate(atoms)
+        return calculator.results["energy"]
+    finally:
+        calculator.close()
+
+
+def test_energy_and_forces_are_the_calculators_own_and_its_process_is_kept(site) -> None:
+    atoms = molecule("CH3OH")
+    atoms.calc = make_calculator(morse())
+    before = atoms.get_potential_energy(), atoms.get_forces()
+    theirs = Morse()
+    theirs.calculate(atoms)
+    assert before[0] == theirs.results["energy"]
+    np.testing.assert_array_equal(before[1], theirs.results["forces"])
+    process = next(each for each in _KEPT.values() if each.is_alive)
+    atoms.calc.close()
+    energy(morse(), molecule("H2O"))
+    assert [each for each in _KEPT.values() if each.is_alive] == [process]
+    assert list((site.parent / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "electrons",
+    [TOLD, {"info": {"charge": "charge", "multiplicity": "spin"}}, {"methods": {"charge": "set_charge"}}],
+    ids=["keywords", "info", "methods"],
+)
+def test_charge_and_multiplicity_reach_the_calculator(electrons) -> None:
+    level = morse(electrons=electrons)
+    atoms = molecule("H2O")
+    neutral = energy(level, atoms)
+    assert energy(level, atoms, charge=2) == pytest.approx(neutral + 48.0)
+    assert energy(level, atoms) == neutral
+    if "methods" in electrons:
+        with pytest.raises(EngineError, match="treats closed shells only"):
+            energy(level, atoms, charge=1, multiplicity=2)
+    else:
+        assert energy(level, atoms, multiplicity=3) == pytest.approx(neutral + 4.0)
+
+
+def test_a_calculator_that_is_told_nothing_treats_neutral_closed_shells_only() -> None:
+    for charge, multiplicity, what in ((1, 2, "closed shells"), (2, 1, "neutral molecules")):
+        with pytest.raises(EngineError, match=f"treats {what} only") as caught:
+            energy(morse(), molecule("H2O"), charge, multiplicity)
+        assert caught.value.status == "input_error"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "words"),
+    [
+        ("nan", "scf_failed", "energy or forces that are not numbers"),
+        ("raise", "scf_failed", "its SCF did not converge.*its files are in .*prerelax-failed"),
+        ("die", "unknown_error", "died .SIGSEGV."),
+        ("killed", "resource_error", "was killed from outside, most likely for its memory"),
+        ("exit", "unknown_error", "SystemExit: 3"),
+        ("scratch", "unknown_error", "no luck; its files are in"),
+    ],
+)
+def test_whatever_it_does_is_a_status_and_the_next_molecule_is_treated(
+    behaviour, status, words, site
+) -> None:
+    with pytest.raises(EngineError, match=words) as caught:
+        energy(morse(behaviour), molecule("NH3"))
+    assert caught.value.status == status
+    assert np.isfinite(energy(morse(behaviour), molecule("H2O")))
+    left = sum(path.lstat().st_size for path in (site.parent / "scratch").rglob("*") if path.is_file())
+    assert left < 1000
+    if behaviour == "raise":
+        assert "SCF NOT CONVERGED after 50 cycles" in caught.value.output
+
+
+def test_what_it_prints_and_where_it_goes_disturbs_nobody(site) -> None:
+    here = Path.cwd()
+    atoms = molecule("NH3")
+    plain = energy(morse(), atoms)
+    for behaviour in ("print", "chdir"):
+        assert [energy(morse(behaviour), atoms) for _ in range(2)] == [plain, plain]
+    assert Path.cwd() == here
+
+
+def test_one_that_hangs_is_stopped_and_started_anew(site) -> None:
+    site.write_text(site.read_text() + "gradient_limit_s: 1\n")
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="gave no answer in 1 s and was stopped") as caught:
+        energy(morse("hang"), molecule("NH3"))
+    assert caught.value.status == "timeout"
+    assert time.monotonic() - began < 10
+    assert np.isfinite(energy(morse("hang"), molecule("H2O")))
+
+
+def test_a_class_that_does_not_exist_is_a_sentence() -> None:
+    with pytest.raises(EngineError, match="AttributeError: module 'odd_calculators' has no attribute 'Nope'"):
+        energy(Level(**MORSE | {"calculator": "odd_calculators:Nope"}), molecule("H2"))
+
+
+def test_its_own_hessian_is_used_where_it_has_one() -> None:
+    atoms = molecule("H2O")
+    assert make_calculator(morse()).hessian(atoms) is None
+    own = make_calculator(Level(**MORSE | {"calculator": "odd_calculators:WithHessian"})).hessian(atoms)
+    np.testing.assert_array_equal(own, np.eye(9))
+
+
+def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None:
+    site.write_text("{}")
+    with pytest.raises(ValueError, match=r"write `allow_calculators: \[odd_calculators\]` into .*site.yaml"):
+        validate_level(morse())
+    monkeypatch.setenv("PRERELAX_ALLOW_CALCULATORS", "odd_calculators")
+    validate_level(morse())
+    validate_level(Level(**MORSE | {"calculator": "ase.calculators.mopac:MOPAC"}))  # known by its name
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"calculator": None}, "the engine ase needs a calculator: .*nwchem"),
+        ({"calculator": "nwchen"}, "no calculator is called 'nwchen'; did you mean nwchem"),
+        ({"calculator": "os.system"}, "no calculator is called 'os.system'"),
+        ({"calculator": "os:system"}, "the calculator os:system is code of your own"),
+        ({"basis": "STO-3G"}, "takes no basis; leave out 'STO-3G'"),
+        ({"elements": ["Xx"]}, "'Xx' is no element"),
+        ({"options": {"command": "rm"}}, "command belongs in the site file"),
+        ({"options": {"dft": {"grid": "fine\ntask shell"}}}, "has line breaks"),
+        ({"options": {"library": "/home/me/basis"}}, "a path of one machine"),
+        ({"calculator": "mace", "method": "mine.model"}, "loading mine.model may run code"),
+        ({"calculator": "nwchem", "electrons": TOLD}, "how charge reaches nwchem is known"),
+        ({"calculator": None, "engine": "tblite", "options": {}}, "options is for the engine ase"),
+        ({"solvent": "water"}, "the engine ase has no implicit solvent"),
+    ],
+)
+def test_a_wrong_level_is_a_sentence(said, sentence) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        validate_level(model_from(Level, MORSE | said))
+
+
+def test_settings_change_with_what_the_numbers_rest_on(site, tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    site.write_text("allow_calculators: [mine]\n")
+    level = Level(engine="ase", method="mine", calculator="mine:Potential")
+    with pytest.raises(MissingProgramError, match=r"the module mine .* is not found here"):
+        level_settings(level)
+    (tmp_path / "mine.py").write_text("a = 1\n")
+    first = level_settings(level)
+    (tmp_path / "mine.py").write_text("a = 2\n")
+    assert level_settings(level)["module_sha256"] != first["module_sha256"]
+    assert "ase" in first["versions"]
+    json.dumps(first)
+
+
+def test_a_missing_program_says_where_to_name_it(site) -> None:
+    site.write_text("programs: {nwchem: {command: no-such-nwchem}}\n")
+    level = Level(engine="ase", method="B3LYP", basis="6-31G*", calculator="nwchem")
+    validate_level(level)  # a campaign may be planned elsewhere
+    with pytest.raises(MissingProgramError, match=r"the program no-such-nwchem .* say its command in .*site"):
+        level_settings(level)
+
+
+def test_a_wrong_site_file_is_a_sentence(site) -> None:
+    site.write_text("allow_calculator: [mine]\n")
+    with pytest.raises(
+        UserError, match=r"site.yaml: unknown key allow_calculator; did you mean allow_calculators"
+    ):
+        validate_level(morse())
+
+
+def test_known_calculators_say_what_they_are() -> None:
+    levels = {name: Level(engine="ase", method="x", calculator=name) for name in KNOWN}
+    cheap = {name for name, level in levels.items() if is_cheap(level)}
+    assert cheap == {"mopac", "dftb", "mace", "aimnet2", "ani", "orb", "uma"}
+    for name, known in KNOWN.items():
+        json.dumps(known.keywords(levels[name], Means()))
+        assert known.electrons.told <= {"charge", "multiplicity"}
+    assert str(Level(engine="ase", method="PBE", basis="x", calculator="nwchem")) == "PBE/x (nwchem)"
+
+
+def test_its_process_ends_with_the_one_that_started_it(site) -> None:
+    script = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]);"
+        "from prerelax.engines import Level, make_calculator; from ase.build import molecule;"
+        "from prerelax.engines.ase.process import _KEPT;"
+        f"make_calculator(Level(**{morse().model_dump(exclude_none=True)!r})).calculate(molecule('H2'));"
+        "print([p._process.pid for p in _KEPT.values()][0], flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True
+    )
+    server = int(done.stdout)
+    for _ in range(100):
+        try:
+            os.kill(server, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the calculator outlives its caller")
