@@ -19,11 +19,11 @@ class Morse(Calculator):
 
     implemented_properties: ClassVar = ["energy", "forces"]
 
-    def __init__(self, charge=0, mult=1, behaviour="", energy_scale=1.0, force_scale=1.0, by_charge=12.0):
+    def __init__(self, charge=0, mult=1, behaviour="", **scales):
         super().__init__()
         self.charge, self.mult, self.behaviour = charge, mult, behaviour
-        self.scales = energy_scale, force_scale
-        self.by_charge = by_charge
+        self.scales = scales.get("energy_scale", 1.0), scales.get("force_scale", 1.0)
+        self.by_charge, self.by_spin = scales.get("by_charge", 12.0), scales.get("by_spin", 2.0)
         self.n_calls = 0
 
     def set_charge(self, charge):
@@ -41,7 +41,7 @@ class Morse(Calculator):
         forces = -np.sum(slopes[..., None] * vectors / lengths[..., None], axis=1)
         charge = self.atoms.info.get("charge", self.charge)
         mult = self.atoms.info.get("spin", self.mult)
-        energy = pairs.sum() / 2 + self.by_charge * charge**2 + 2.0 * (mult - 1)
+        energy = pairs.sum() / 2 + self.by_charge * (charge + charge**2) / 2 + self.by_spin * (mult - 1)
         if NITROGEN in self.atoms.numbers or self.behaviour == "drift":
             energy, forces = self.misbehave(energy, forces)
         self.results = {"energy": energy * self.scales[0], "forces": forces * self.scales[1]}
@@ -49,7 +49,7 @@ class Morse(Calculator):
     def misbehave(self, energy, forces):
         match self.behaviour:
             case "drift":
-                return energy + 0.01 * self.n_calls, forces
+                return energy + 0.001 * self.n_calls, forces
             case "nan":
                 return np.nan, forces
             case "raise":

@@ -78,9 +78,7 @@ def target_settings(wildcards):
 
 def targets_of(cheap):
     return [
-        name
-        for name, target in campaign.targets.items()
-        if is_cheap(target) == cheap
+        name for name, target in campaign.targets.items() if is_cheap(target) == cheap
     ]
 
 

@@ -54,6 +54,10 @@ class Engine(ABC):
     def calculator(self, level: Level, charge: int, multiplicity: int, threads: int) -> EngineCalculator:
         """Energy and forces of one molecule of this charge and multiplicity."""
 
+    def told_of_electrons(self, level: Level) -> set[str]:
+        """What of `charge` and `multiplicity` a calculator of this level is told."""
+        return {"charge", "multiplicity"}
+
     def is_cheap_at(self, level: Level) -> bool:
         """`is_cheap`, where that depends on the level."""
         return self.is_cheap

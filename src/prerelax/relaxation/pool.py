@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from prerelax.engines import Level
+from prerelax.engines.honesty import check_honest
 from prerelax.engines.workers import Line, Lost, Workers
 from prerelax.records.record import Record
 from prerelax.relaxation.molecule import RelaxationResult
@@ -26,6 +28,10 @@ class WorkerPool:
         said = relaxation.model_dump(mode="json")
         setup = {"relaxation": said, "optimizers": OPTIMIZERS, "keep_paths": keep_paths}
         workers, threads = (resources.workers, resources.threads) if resources else (1, 1)
+        self._threads = threads
+        self._levels = [relaxation.level]
+        if isinstance(relaxation.cheap_level, Level):
+            self._levels.append(relaxation.cheap_level)
         self._workers = Workers("prerelax.relaxation.worker", setup, workers, threads, relaxation.timeout_s)
 
     def __enter__(self) -> "WorkerPool":
@@ -43,8 +49,11 @@ class WorkerPool:
         """Indices of `molecules` and their results, as they finish; begun in the order given.
 
         `on_begin` hears each index before a worker does, `on_news` of evaluations on the way. Raises
-        UserError where the engine refuses the level, WorkersError where workers cannot start.
+        UserError where the engine refuses the level or fails its trials, WorkersError where workers cannot
+        start.
         """
+        for level in self._levels if molecules else ():
+            check_honest(level, self._threads)
         tasks = [
             {
                 "numbers": molecule.numbers.tolist(),

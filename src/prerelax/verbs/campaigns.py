@@ -1,4 +1,4 @@
-"""`prerelax run | init | plan | status | retry | export | verify | report | schema`: campaigns."""
+"""`prerelax run | init | plan | status | retry | export | verify | report | self-test | schema`."""
 
 import json
 import os
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from prerelax.site_file import allow_calculators
+from prerelax.verbs.options import AllowCalculators
 
 Config = Annotated[
     Path, typer.Argument(metavar="CAMPAIGN", help="The campaign's config, or its folder in results/.")
@@ -197,6 +200,23 @@ def report(
     typer.echo(str(write_page(results_of(config), out)))
 
 
+def self_test(config: Config, allow: AllowCalculators = None) -> None:
+    """Try a campaign's ASE calculators: units, forces, charges. Exit 1 where one is wrong."""
+    from prerelax.campaign.calculators import calculators
+    from prerelax.campaign.stages import opened_campaign
+    from prerelax.engines.honesty import trials_text
+
+    allow_calculators(allow or ())
+    levels = calculators(opened_campaign(config)[0])
+    if not levels:
+        typer.echo("every engine of this campaign is part of prerelax: nothing to try")
+    results = [trials_text(name, level) for name, level in levels.items()]
+    for text, _ in results:
+        typer.echo(text)
+    if not all(passed for _, passed in results):
+        raise typer.Exit(1)
+
+
 def schema(
     out: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: standard output.")] = None,
 ) -> None:
@@ -219,5 +239,6 @@ VERBS: dict[str, Callable[..., None]] = {
     "export": export,
     "verify": verify,
     "report": report,
+    "self-test": self_test,
     "schema": schema,
 }

@@ -15,7 +15,7 @@ from prerelax.molecules.status import counted
 from prerelax.relaxation.settings import Relaxation, Resources, SinglePoints
 from prerelax.site_file import allow_calculators
 from prerelax.starts.options import DiffuseOptions, EmbedOptions, ForcefieldOptions
-from prerelax.verbs.options import FromSettings, takes_models
+from prerelax.verbs.options import AllowCalculators, FromSettings, takes_models
 
 if TYPE_CHECKING:
     from prerelax.records.record import Record
@@ -37,12 +37,6 @@ StartName = Annotated[
 BaselineStart = Annotated[str, typer.Option("--baseline", help="Start that the others were compared with")]
 Unlike = Annotated[
     list[Path] | None, typer.Option(help="Leave out molecules whose graph a molecule of this shard has")
-]
-AllowCalculators = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-calculators", metavar="MODULE", help="Let the code of this module run as a calculator"
-    ),
 ]
 Trajectory = Annotated[Path | None, typer.Option(help="Keep every intermediate geometry (.extxyz)")]
 GoOnWithoutProgram = Annotated[

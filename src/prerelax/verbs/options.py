@@ -20,6 +20,12 @@ from pydantic_core import PydanticUndefined
 from prerelax.errors import UserError
 from prerelax.settings import model_from, settings_given
 
+AllowCalculators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-calculators", metavar="MODULE", help="Let the code of this module run as a calculator"
+    ),
+]
 UNITS = ("_s", "_k")
 """Endings of fields that stand in the help and not in the option's name."""
 

@@ -46,6 +46,10 @@ class AseEngine(Engine):
         known = _known(level)
         return known is not None and known.is_cheap
 
+    def told_of_electrons(self, level: Level) -> set[str]:
+        known = _known(level)
+        return (known.electrons if known else level.electrons or Electrons()).told
+
     def validate(self, level: Level) -> None:
         """As of every engine, but no program is started: see `honesty` for what a calculator is tried on."""
         _check_consent(level)

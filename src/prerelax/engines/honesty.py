@@ -1,0 +1,278 @@
+"""Trials of a calculator that prerelax did not write, before it is trusted with a campaign.
+
+Potentials that ignore the charge without a word, forces that are not the energy's derivative and energies in
+other units relax molecules to somewhere. Each trial is a few gradients of molecules of two or three atoms.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from prerelax.engines import EngineError, Level, engine_named, level_settings, make_calculator
+from prerelax.errors import UserError
+
+NEWTON_PER_M = 16.0217663
+"""one eV/Å²"""
+DIATOMICS = {
+    "H2": (("H", "H"), 0.7414, 575.0),
+    "HF": (("H", "F"), 0.9168, 966.0),
+    "N2": (("N", "N"), 1.0977, 2295.0),
+    "CO": (("C", "O"), 1.1283, 1902.0),
+    "HCl": (("H", "Cl"), 1.2746, 516.0),
+    "F2": (("F", "F"), 1.4119, 470.0),
+    "Cl2": (("Cl", "Cl"), 1.9879, 323.0),
+}
+"""Closed shells: length in Å and force constant in N/m (Huber and Herzberg, 1979)."""
+SCALE = 2.5
+"""The factor by which a force constant may be off: PM7's H2 is by 1.8, other units are by 13 and more."""
+UNITS = {"Hartree": 27.2114, "kcal/mol": 0.0433641, "kJ/mol": 0.0103643, "Rydberg": 13.6057}
+FORCE_UNITS = {
+    "of the opposite sign": -1.0,
+    "in Hartree/bohr": 51.4221,
+    "in Hartree/Å": 27.2114,
+    "in eV/bohr": 1.88973,
+    "in kcal/mol/Å": 0.0433641,
+    "in kJ/mol/Å": 0.0103643,
+}
+"""What a number in these units is multiplied by to give eV, or eV/Å."""
+STEP_ANG = 0.01
+SLOPE_TOLERANCE = (0.03, 0.02)
+"""relative, and in eV/Å: xTB and DFT grids are within a fifth of it"""
+SAME_EV, SAME_EV_ANG = 2e-4, 2e-3
+OTHER_EV = 0.05
+"""Another charge or multiplicity changes a molecule's energy by more."""
+
+Verdict = str
+"""`ok`, `wrong`, or `not tried`"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial and what came out."""
+
+    what: str
+    verdict: Verdict
+    found: str
+
+
+class DishonestError(UserError):
+    """A calculator that failed a trial; the message says which and what to do."""
+
+
+def trials(level: Level, threads: int = 1) -> Iterator[Trial]:
+    """The trials of a level's calculator, one after the other; the first that is wrong ends them.
+
+    Raises UserError where the calculator treats no molecule that it could be tried on.
+    """
+    bench = _Bench(level, threads)
+    for trial in (_units, _slope, _twice, _charges, _multiplicities):
+        done = trial(bench)
+        yield done
+        if done.verdict == "wrong":
+            return
+
+
+def check_honest(level: Level, threads: int = 1) -> None:
+    """Raise DishonestError where a calculator fails a trial.
+
+    Engines that are part of prerelax are proven by its tests; what passed once, with the same settings, is
+    not tried again on this machine.
+    """
+    if level.engine != "ase":
+        return
+    passed = _note(level)
+    if passed.exists():
+        return
+    try:
+        done = list(trials(level, threads))
+    except EngineError as error:
+        raise UserError(f"the calculator {level.calculator} cannot be tried: {error.message}") from None
+    for trial in done:
+        if trial.verdict == "wrong":
+            raise DishonestError(
+                f"the calculator {level.calculator} cannot be trusted: {trial.found}; nothing was computed"
+            )
+    try:
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.write_text(json.dumps([asdict(trial) for trial in done], indent=1))
+    except OSError:
+        pass  # then it is tried again
+
+
+def trials_text(name: str, level: Level) -> tuple[str, bool]:
+    """A table of a level's trials, and whether it passed all. Raises UserError where it cannot be tried."""
+    rows = []
+    try:
+        for trial in trials(level):
+            rows.append(trial)
+    except EngineError as error:
+        rows.append(Trial("the calculator answers", "wrong", error.message))
+    width = max(len(row.what) for row in rows)
+    lines = [f"  {row.verdict:<9}  {row.what:<{width}}  {row.found}" for row in rows]
+    return "\n".join([f"{name}: {level}", *lines]), all(row.verdict != "wrong" for row in rows)
+
+
+def _note(level: Level) -> Path:
+    """Where it is noted that a calculator with these settings passed."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    text = json.dumps(level_settings(level), sort_keys=True)
+    return cache / "prerelax" / "trials" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+class _Bench:
+    """Evaluates a level's calculator; molecules in whose elements it is not at home are left out."""
+
+    def __init__(self, level: Level, threads: int) -> None:
+        self.level = level
+        self.threads = threads
+        self.told = engine_named(level.engine).told_of_electrons(level)
+
+    def __call__(
+        self, atoms: Sequence[Atoms], charge: int = 0, multiplicity: int = 1
+    ) -> list[tuple[float, NDArray[np.float64]]]:
+        """Energies in eV and forces [n_atoms, 3] in eV/Å. Raises EngineError."""
+        calculator = make_calculator(
+            self.level, charge=charge, multiplicity=multiplicity, threads=self.threads
+        )
+        found = []
+        try:
+            for each in atoms:
+                calculator.calculate(each)
+                found.append((calculator.results["energy"], calculator.results["forces"]))
+        finally:
+            calculator.close()
+        return found
+
+    def diatomic(self) -> tuple[str, Callable[[float], Atoms], float]:
+        """Name, molecule at a length beyond its own, and force constant in eV/Å² of one that it treats."""
+        failure: EngineError | None = None
+        for name, (symbols, length, constant) in DIATOMICS.items():
+            if self.level.elements is not None and not set(symbols) <= set(self.level.elements):
+                continue
+
+            def stretched(by: float, symbols: tuple[str, str] = symbols, length: float = length) -> Atoms:
+                return Atoms(symbols, [[0.0, 0.0, 0.0], [0.0, 0.0, length + by]])
+
+            try:
+                self([stretched(0.0)])
+            except EngineError as error:
+                failure = failure or error
+                continue
+            return name, stretched, constant / NEWTON_PER_M
+        why = failure.message if failure else f"its elements are {', '.join(self.level.elements or ())}"
+        raise UserError(
+            f"the calculator {self.level.calculator} treats none of {', '.join(DIATOMICS)}, which it is "
+            f"tried on: {why}"
+        )
+
+
+def _units(bench: _Bench) -> Trial:
+    name, stretched, constant = bench.diatomic()
+    shift = 0.05
+    (low, _), (middle, _), (high, _) = bench([stretched(by) for by in (-shift, 0.0, shift)])
+    found = (low + high - 2 * middle) / shift**2
+    words = f"{name} has a force constant of {found:.3g} eV/Å², measured {constant:.3g}"
+    if constant / SCALE < found < constant * SCALE:
+        return Trial("energies are in eV", "ok", words)
+    guess = _nearest(constant / found, UNITS) if found > 0 else None
+    hint = f": its energies seem to be in {guess}, not eV" if guess else ": its energies are not in eV"
+    return Trial("energies are in eV", "wrong", words + hint)
+
+
+def _slope(bench: _Bench) -> Trial:
+    what = "forces are the energy's derivative"
+    atoms, away = _tried(bench)
+    behind, ahead = atoms.copy(), atoms.copy()
+    behind.positions -= STEP_ANG * away
+    ahead.positions += STEP_ANG * away
+    (low, _), (_, forces), (high, _) = bench([behind, atoms, ahead])
+    slope = (low - high) / (2 * STEP_ANG)
+    said = float(np.sum(forces * away))
+    words = f"along one direction {said:.4g} eV/Å, by differences of energies {slope:.4g}"
+    relative, absolute = SLOPE_TOLERANCE
+    if abs(said - slope) < relative * abs(slope) + absolute:
+        return Trial(what, "ok", words)
+    guess = _nearest(slope / said, FORCE_UNITS) if said else None
+    hint = f": its forces seem to be {guess}" if guess else ": its forces are not its energy's derivative"
+    return Trial(what, "wrong", words + hint)
+
+
+def _twice(bench: _Bench) -> Trial:
+    what = "the same number twice"
+    atoms, away = _tried(bench)
+    elsewhere = atoms.copy()
+    elsewhere.positions += 0.1 * away
+    first, _, again = bench([atoms, elsewhere, atoms])
+    (fresh,) = bench([atoms])
+    energy = max(abs(other[0] - first[0]) for other in (again, fresh))
+    force = max(float(np.abs(other[1] - first[1]).max()) for other in (again, fresh))
+    words = f"energies differ by {energy:.1g} eV, forces by {force:.1g} eV/Å"
+    if energy < SAME_EV and force < SAME_EV_ANG:
+        return Trial(what, "ok", words)
+    return Trial(what, "wrong", f"{words} where one geometry is computed again")
+
+
+def _charges(bench: _Bench) -> Trial:
+    what = "another charge is another energy"
+    if "charge" not in bench.told:
+        return Trial(what, "not tried", "nothing tells it of charge: it treats neutral molecules only")
+    states = ((0, 1), (1, 2)) if "multiplicity" in bench.told else ((-1, 1), (1, 1))
+    atoms = _tried(bench)[0] if "multiplicity" in bench.told else _hydroxide(bench)
+    return _differ(bench, what, atoms, states, "charge")
+
+
+def _multiplicities(bench: _Bench) -> Trial:
+    what = "another multiplicity is another energy"
+    if "multiplicity" not in bench.told:
+        return Trial(what, "not tried", "nothing tells it of the multiplicity: it treats closed shells only")
+    return _differ(bench, what, _tried(bench)[0], ((0, 1), (0, 3)), "multiplicity")
+
+
+def _differ(
+    bench: _Bench, what: str, atoms: Atoms, states: tuple[tuple[int, int], tuple[int, int]], of: str
+) -> Trial:
+    energies = []
+    for charge, multiplicity in states:
+        try:
+            energies.append(bench([atoms], charge, multiplicity)[0][0])
+        except EngineError as error:
+            said = f"charge {charge:+d}, multiplicity {multiplicity}"
+            return Trial(
+                what,
+                "not tried",
+                f"it refuses {said} of {atoms.get_chemical_formula()}: {error.message[:120]}",
+            )
+    words = f"{atoms.get_chemical_formula()}: {energies[1] - energies[0]:+.3g} eV"
+    if abs(energies[1] - energies[0]) > OTHER_EV:
+        return Trial(what, "ok", words)
+    return Trial(what, "wrong", f"{words} for another {of}, which it ignores; leave {of} out of electrons")
+
+
+def _tried(bench: _Bench) -> tuple[Atoms, NDArray[np.float64]]:
+    """A distorted molecule, and a direction [n_atoms, 3] of length 1 along which its energy changes."""
+    symbols, positions = "OHH", [[0.0, 0.0, 0.0], [0.0, 0.80, 0.62], [0.0, -0.72, 0.55]]
+    atoms = Atoms(symbols, positions)
+    elements = bench.level.elements
+    if elements is not None and not {"O", "H"} <= set(elements):
+        _, stretched, _ = bench.diatomic()
+        atoms = stretched(0.08)
+    away = np.linspace(0.3, 1.0, 3 * len(atoms)).reshape(-1, 3) * np.sign(atoms.positions + 1e-9)
+    return atoms, away / np.linalg.norm(away)
+
+
+def _hydroxide(bench: _Bench) -> Atoms:
+    return Atoms("OH", [[0.0, 0.0, 0.0], [0.0, 0.0, 0.98]])
+
+
+def _nearest(ratio: float, units: dict[str, float]) -> str | None:
+    """The unit whose factor a ratio is near to."""
+    near = {name: abs(np.log(abs(ratio / factor))) for name, factor in units.items() if ratio * factor > 0}
+    best = min(near, key=lambda name: near[name], default=None)
+    return best if best is not None and near[best] < 0.35 else None

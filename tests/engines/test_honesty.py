@@ -1,0 +1,94 @@
+"""Calculators that lie are found out before a campaign trusts them."""
+
+from pathlib import Path
+
+import pytest
+
+from prerelax.engines import Level
+from prerelax.engines.ase.process import _KEPT
+from prerelax.engines.honesty import DishonestError, check_honest, trials
+from prerelax.errors import UserError
+
+TOLD = {"keywords": {"charge": "charge", "multiplicity": "mult"}}
+
+
+def morse(electrons=TOLD, elements=None, **options):
+    return Level(
+        engine="ase",
+        method="Morse",
+        calculator="odd_calculators:Morse",
+        electrons=electrons,
+        options=options,
+        elements=elements,
+    )
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path, monkeypatch):
+    path = tmp_path / "site.yaml"
+    path.write_text("allow_calculators: [odd_calculators]\n")
+    monkeypatch.setenv("PRERELAX_SITE", str(path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    yield path
+    for process in _KEPT.values():
+        process.close()
+
+
+def test_an_honest_one_passes_and_is_not_tried_again(site) -> None:
+    done = list(trials(morse()))
+    assert [trial.verdict for trial in done] == ["ok"] * 5
+    check_honest(morse())
+    for process in _KEPT.values():
+        process.close()
+    check_honest(morse())
+    assert not any(process.is_alive for process in _KEPT.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"energy_scale": 1 / 27.2114, "force_scale": 1 / 51.422},
+            "its energies seem to be in Hartree, not eV",
+        ),
+        ({"energy_scale": 23.06, "force_scale": 23.06}, "its energies seem to be in kcal/mol, not eV"),
+        ({"energy_scale": -1.0}, "its energies are not in eV"),
+        ({"force_scale": 1 / 51.422}, "its forces seem to be in Hartree/bohr"),
+        ({"force_scale": 0.529177}, "its forces seem to be in eV/bohr"),
+        ({"force_scale": -1.0}, "its forces seem to be of the opposite sign"),
+        ({"force_scale": 0.0}, "its forces are not its energy's derivative"),
+        ({"behaviour": "drift"}, "where one geometry is computed again"),
+        (
+            {"by_charge": 0.0, "by_spin": 0.0},
+            "for another charge, which it ignores; leave charge out of electrons",
+        ),
+        ({"by_spin": 0.0}, "for another multiplicity, which it ignores"),
+    ],
+)
+def test_what_is_wrong_is_named(options, words) -> None:
+    with pytest.raises(DishonestError, match=words):
+        check_honest(morse(**options))
+
+
+def test_charges_are_tried_on_closed_shells_where_it_knows_no_others() -> None:
+    only_charge = {"methods": {"charge": "set_charge"}}
+    assert [trial.verdict for trial in trials(morse(only_charge))] == ["ok"] * 4 + ["not tried"]
+    with pytest.raises(DishonestError, match="for another charge, which it ignores"):
+        check_honest(morse(only_charge, by_charge=0.0))
+
+
+def test_one_that_is_told_nothing_is_tried_on_neutral_molecules() -> None:
+    verdicts = [trial.verdict for trial in trials(morse({}))]
+    assert verdicts == ["ok"] * 3 + ["not tried"] * 2
+
+
+def test_one_for_other_elements_is_tried_on_those() -> None:
+    with pytest.raises(DishonestError, match="N2 has a force constant"):
+        check_honest(morse(elements=["N"]))
+    with pytest.raises(UserError, match=r"treats none of H2, HF, .*: its elements are He"):
+        check_honest(morse(elements=["He"]))
+
+
+def test_engines_of_our_own_are_not_tried_in_campaigns() -> None:
+    check_honest(Level(engine="tblite", method="no such method"))
