@@ -101,7 +101,10 @@ def test_two_keys_are_enough() -> None:
             "starts.edm-n50.steps must be at most 1000",
         ),
         (MINIMAL | {"seed": -1}, "seed must be at least 0, not -1"),
-        (MINIMAL | {"conformers": 10_001}, "conformers must be at most 10000, not 10001"),
+        (
+            MINIMAL | {"conformers": 10_001},
+            "conformers must be at most 10000, not 10001",
+        ),
         (with_target(method="GFN3-xTB"), "GFN3-xTB"),
         (with_target(engine="pyscf", method="B3LYPP", basis="def2-SVP"), "B3LYPP"),
         (with_target(engine="pyscf", method="PBE0", basis="def2-TZVPX"), "def2-TZVPX"),

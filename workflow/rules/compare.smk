@@ -1,7 +1,7 @@
 # The molecules that the baseline is relaxed for as well, where the campaign compares a sample.
 rule sample:
     input:
-        layout.start("{start}", "{shard}"),
+        frames_that_go_on,
     output:
         frames=layout.sampled("{start}", "{shard}"),
     log:

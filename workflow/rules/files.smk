@@ -32,12 +32,25 @@ def force_unfit_shards():
 
 def source_frames(wildcards):
     force_unfit_shards()
-    return layout.start(campaign.source(wildcards.start), wildcards.shard)
+    return layout.shard(campaign.source_folder(wildcards.start), wildcards.shard)
 
 
 def start_frames(wildcards):
     force_unfit_shards()
     return layout.start(wildcards.start, wildcards.shard)
+
+
+def frames_that_go_on(wildcards):
+    """A start's frames, conformers marked that are not kept."""
+    force_unfit_shards()
+    return layout.shard(campaign.folder_to_relax(wildcards.start), wildcards.shard)
+
+
+def judged_frames(wildcards):
+    """By what conformers are kept; another start's follow what was decided of these."""
+    if wildcards.start == campaign.keep.at:
+        return []
+    return layout.shard(f"kept/{campaign.keep.at}", wildcards.shard)
 
 
 def sampled_of_shard(name):
@@ -50,7 +63,7 @@ def sampled_of_shard(name):
 def frames_to_relax(wildcards):
     if campaign.is_sampled(wildcards.target, wildcards.start):
         return layout.sampled(wildcards.start, wildcards.shard)
-    return start_frames(wildcards)
+    return frames_that_go_on(wildcards)
 
 
 def weights_of_own_models(part):

@@ -13,8 +13,9 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from prerelax.campaign.baseline import Baseline, BaselineChoice, Compared, Sample
 from prerelax.campaign.data_path import DataPath
+from prerelax.campaign.ensemble import ConformerChoice, Ensemble, Keep, with_kept_start
 from prerelax.campaign.in_small import in_small
-from prerelax.campaign.layout import Layout
+from prerelax.campaign.layout import Layout, kept_folder, start_folder
 from prerelax.campaign.practice import Practice, with_practice
 from prerelax.campaign.section import EMBEDDING, ConfigError, Name
 from prerelax.campaign.sets import TrainingSet
@@ -26,6 +27,8 @@ from prerelax.campaign.starts import (
     DisplacedStart,
     EmbedStart,
     ForcefieldStart,
+    RelaxStart,
+    SampleStart,
     Start,
 )
 from prerelax.campaign.targets import Target
@@ -34,7 +37,7 @@ from prerelax.denoisers.model_folders import list_models, timesteps
 from prerelax.errors import UserError, nearest
 from prerelax.relaxation.settings import Relaxation
 from prerelax.settings import Settings, sentences
-from prerelax.starts.options import Conformers, Seed, Stereo
+from prerelax.starts.options import Seed, Stereo
 from prerelax.training.config import Training
 
 
@@ -70,7 +73,9 @@ class Campaign(Settings):
         "all",
         description="Molecules that the baseline is relaxed for: all, none, or `{sample: N}` drawn at random",
     )
-    conformers: Conformers = 1
+    conformers: ConformerChoice = Field(
+        1, description="Conformers of each molecule: a number, or how many are made and which are kept"
+    )
     seed: Seed = Field(42, description="Random seed of the embedding")
     stereo: Stereo = "one"
     shard_size: int = Field(100, ge=1, description="Molecules that one job treats")
@@ -93,8 +98,10 @@ class Campaign(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _practice_spelled_out(cls, config: object) -> object:
-        return with_practice(config, _default_starts()) if isinstance(config, Mapping) else config
+    def _short_words_spelled_out(cls, config: object) -> object:
+        if not isinstance(config, Mapping):
+            return config
+        return with_practice(with_kept_start(config, _default_starts()), _default_starts())
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
@@ -134,6 +141,7 @@ class Campaign(Settings):
                 yield from self._wrong_adapting(name, part, part.adapt)
         yield from self._too_many_steps()
         yield from self._unknown_force_fields()
+        yield from self._wrong_ensemble()
 
     def _unknown_model(self, name: str, start: DiffuseStart) -> Iterator[str]:
         """A word that names no shipped model; folders, and epochs of a training, may come to be later."""
@@ -143,6 +151,21 @@ class Campaign(Settings):
         is_word = re.fullmatch(r"[a-z0-9][a-z0-9._-]*", start.model) and not Path(start.model).exists()
         if is_word and start.model not in known:
             yield f"starts.{name}.model: no denoiser is called {start.model}{nearest(start.model, known)}"
+
+    def _wrong_ensemble(self) -> Iterator[str]:
+        if not isinstance(self.conformers, Ensemble):
+            return
+        at = None if self.keep is None else self.keep.at
+        if at is not None and at not in self.starts:
+            yield f"conformers.keep.at: {at} is not among the starts{nearest(at, self.starts)}"
+        elif at is not None and not isinstance(self.starts[at], RelaxStart | SampleStart):
+            yield f"conformers.keep.at: the start {at} has no energies; name one of the kind relax or sample"
+        searched = [name for name, start in self.starts.items() if isinstance(start, SampleStart)]
+        if self.conformers.method == "sample" and not searched:
+            yield "conformers.method: sample finds minima at GFN2-xTB; keep them `at: gfn2`"
+        several = [n for n, start in self.starts.items() if isinstance(start, DisplacedStart | DiffusedStart)]
+        if several and at is not None:
+            yield f"starts.{several[0]}: makes several rows of a molecule itself; leave out conformers.keep"
 
     def _wrong_baseline(self) -> Iterator[str]:
         start, target = self.baseline.start, self.baseline.target
@@ -230,6 +253,42 @@ class Campaign(Settings):
         suffix = ".npz" if self.molecules.suffix == ".npz" else ".csv"
         return Layout.of(self.campaign).drawn(self.draw or 0, self.seed, suffix)
 
+    @property
+    def keep(self) -> Keep | None:
+        """By what conformers are kept for the targets; None: all are."""
+        return self.conformers.keep if isinstance(self.conformers, Ensemble) else None
+
+    def conformers_of(self, start: str) -> int:
+        """Rows that a start has of each molecule of the input, where it does not make several of one row."""
+        made = self.starts.get(start)
+        if isinstance(made, SampleStart) and made.conformers is not None:
+            return made.conformers
+        if start != EMBEDDING:
+            return self.conformers_of(self.source(start))
+        if isinstance(self.conformers, int):
+            return self.conformers
+        return 1 if self.conformers.method == "sample" else self.conformers.count
+
+    @property
+    def before_keeping(self) -> list[str]:
+        """Starts that have all conformers: the one by which they are kept, and those that it is made from."""
+        found: list[str] = []
+        for name in self.judged_by:
+            found.append(name)
+            if isinstance(self.starts.get(name), SampleStart):
+                break  # what it is made from has one geometry of each molecule
+        return found
+
+    @property
+    def judged_by(self) -> list[str]:
+        """The start by which conformers are kept, and those behind it, down to the embedding."""
+        if self.keep is None:
+            return []
+        found = [self.keep.at]
+        while found[-1] != EMBEDDING:
+            found.append(self.source(found[-1]))
+        return found
+
     def is_baseline(self, target: str, start: str) -> bool:
         """Whether a start's relaxations at a target are what others are compared with."""
         return start == self.baseline.start and self.baseline_target(target) == target
@@ -261,6 +320,15 @@ class Campaign(Settings):
         """The start from whose geometries another one is made."""
         start = self.starts[name]
         return EMBEDDING if isinstance(start, EmbedStart) else start.from_
+
+    def source_folder(self, name: str) -> str:
+        """The folder in the results from whose shards a start is made."""
+        source = self.source(name)
+        return start_folder(source) if name in self.before_keeping else self.folder_to_relax(source)
+
+    def folder_to_relax(self, name: str) -> str:
+        """The folder in the results whose shards go on to the targets."""
+        return kept_folder(name) if name in self.before_keeping else start_folder(name)
 
 
 def load_campaign(config: Mapping[str, object]) -> Campaign:

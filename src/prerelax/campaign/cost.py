@@ -68,6 +68,8 @@ SECONDS = {
     "embed": PowerLaw(0.02, 1.5),
     "forcefield": PowerLaw(0.02, 1.5),
     "diffuse": PowerLaw(0.15, 1.7),
+    "sample": PowerLaw(60.0, 1.7),
+    "keep": PowerLaw(0.02, 1.5),
 }
 """Of a molecule on one core; the denoiser: 50 network calls."""
 
@@ -114,6 +116,7 @@ def costs(
     every = list(campaign_stages)
     tables = {stage.name: _finished_rows(results, stage, n_shards) for stage in every}
     kinds = {stage.name: stage.kind for stage in every}
+    kinds |= {stage.name: kinds[stage.source or ""] for stage in every if stage.kind == "keep"}
     found = {}
     for stage in every:
         table = tables[stage.name]

@@ -8,19 +8,33 @@ from pydantic import BaseModel
 from prerelax.campaign.baseline import NO_BASELINE
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
-from prerelax.campaign.section import handed_on
-from prerelax.campaign.starts import DiffusedStart, DiffuseStart, ForcefieldStart, RelaxStart, Start
+from prerelax.campaign.section import EMBEDDING, handed_on
+from prerelax.campaign.starts import (
+    DiffusedStart,
+    DiffuseStart,
+    ForcefieldStart,
+    RelaxStart,
+    SampleStart,
+    Start,
+)
 from prerelax.campaign.targets import Target
 from prerelax.denoisers.choosing import AUTO
 from prerelax.engines import engine_named, is_cheap
 from prerelax.engines.level import Level
 from prerelax.relaxation.settings import Relaxation, SinglePoints
 from prerelax.set_making.options import DisplacementOptions
-from prerelax.starts.options import DiffusedOptions, DiffuseOptions, EmbedOptions, ForcefieldOptions
+from prerelax.starts.options import (
+    DiffusedOptions,
+    DiffuseOptions,
+    EmbedOptions,
+    ForcefieldOptions,
+    SearchPlan,
+)
 
 OPTIONS: dict[type[BaseModel], type[BaseModel]] = {
     ForcefieldStart: ForcefieldOptions,
     RelaxStart: Relaxation,
+    SampleStart: SearchPlan,
     DiffuseStart: DiffuseOptions,
     DiffusedStart: DiffusedOptions,
 }
@@ -29,8 +43,9 @@ OPTIONS: dict[type[BaseModel], type[BaseModel]] = {
 
 def embedding(campaign: Campaign) -> str:
     """For `prerelax embed`, which is given the isomers where they are enumerated."""
-    named = campaign.model_copy(update={"stereo": "one"}) if campaign.stereo == "enumerate" else campaign
-    return handed_on(named, EmbedOptions)
+    changes: dict[str, object] = {"conformers": campaign.conformers_of(EMBEDDING)}
+    changes |= {"stereo": "one"} if campaign.stereo == "enumerate" else {}
+    return handed_on(campaign.model_copy(update=changes), EmbedOptions)
 
 
 def making_start(campaign: Campaign, layout: Layout, name: str) -> str:

@@ -25,6 +25,7 @@ from prerelax.campaign.starts import (
     EmbedAgainStart,
     ForcefieldStart,
     RelaxStart,
+    SampleStart,
     Start,
 )
 from prerelax.campaign.targets import Target
@@ -106,11 +107,11 @@ def unfit_shards(campaign: Campaign, results: Path, shards: Sequence[Shard]) -> 
 
 def rows_expected(campaign: Campaign, shards: Sequence[Shard]) -> dict[str, list[int] | None]:
     """Rows of each shard by stage; None for stages behind one that makes several rows of a molecule."""
-    rows = [(shard.last - shard.first) * campaign.conformers for shard in shards]
     known: dict[str, list[int] | None] = {}
     for stage in stages(campaign):
         is_known = stage.source is None or known.get(stage.source) is not None
-        known[stage.name] = rows if is_known and _keeps_rows(stage) else None
+        rows = [(shard.last - shard.first) * stage.conformers for shard in shards]
+        known[stage.name] = rows if is_known and _keeps_rows(campaign, stage) else None
     return known
 
 
@@ -146,9 +147,12 @@ def check_writable(*folders: Path) -> None:
             )
 
 
-def _keeps_rows(stage: Stage) -> bool:
-    """Whether a stage's rows out are its rows in; displacements make several of one."""
-    return stage.kind not in ("displaced", "diffused")
+def _keeps_rows(campaign: Campaign, stage: Stage) -> bool:
+    """Whether it is known how many rows a stage makes of one; displacements and searches say it later."""
+    if stage.kind != "sample":
+        return stage.kind not in ("displaced", "diffused")
+    searched = next(start for name, start in campaign.starts.items() if start_folder(name) == stage.name)
+    return isinstance(searched, SampleStart) and searched.conformers is not None
 
 
 def _unfit(frames: Path, n_rows: int | None, *, expected: Mapping[str, object] | None) -> Unfit | None:
@@ -195,6 +199,8 @@ def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, object] | 
     """What the rows of a stage say where they are made today; None where that cannot be known here."""
     if stage.kind == "embed":
         return _of_embedding(campaign.seed)
+    if stage.kind == "keep":
+        return None  # its rows are those of its start, which is looked at itself
     part: Start | Target
     if stage.name.startswith("relaxed/"):
         part = campaign.targets[stage.name.split("/")[1]]

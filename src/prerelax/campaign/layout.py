@@ -1,7 +1,8 @@
 """Where the files of a campaign lie: said here alone, for the rules and for whatever reads the results.
 
-`results/<campaign>/` holds `molecules/<shard>`, `starts/<start>/<shard>`, `relaxed/<target>/<start>/<shard>`,
-`sets/<set>…`, `training/<denoiser>/`, `pilot/<start>/…`, `adapted/<start>/`, the comparison and its figures.
+`results/<campaign>/` holds `molecules/<shard>`, `starts/<start>/<shard>`, `kept/<start>/<shard>`,
+`relaxed/<target>/<start>/<shard>`, `sets/<set>…`, `training/<denoiser>/`, `pilot/<start>/…`,
+`adapted/<start>/`, the comparison and its figures.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ def start_folder(start: str) -> str:
 def relaxed_folder(target: str, start: str) -> str:
     """The folder of a start's relaxations at a target in the results: `relaxed/qm9/mmff94`."""
     return f"relaxed/{target}/{start}"
+
+
+def kept_folder(start: str) -> str:
+    """The folder of a start's rows, those skipped whose conformers are not kept."""
+    return f"kept/{start}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from prerelax.campaign.starts import (
     EmbedStart,
     ForcefieldStart,
     RelaxStart,
+    SampleStart,
     Start,
 )
 
@@ -47,6 +48,8 @@ def _start_name(start: Start) -> str:
             return start.method.upper()
         case RelaxStart():
             return start.method
+        case SampleStart():
+            return "conformer search"
         case DiffuseStart():
             steps = f", {start.steps} steps" if start.steps else ""
             sampler = _SAMPLERS.get(start.sampler or "")

@@ -20,7 +20,14 @@ from prerelax.errors import several
 
 Floats = NDArray[np.float64]
 
-THREADS = {"diffuse": 2, "prerelax_xtb": 2, "relax_xtb": 2, "relax_dft": 2, "train": 2}
+THREADS = {
+    "diffuse": 2,
+    "sample_conformers": 2,
+    "prerelax_xtb": 2,
+    "relax_xtb": 2,
+    "relax_dft": 2,
+    "train": 2,
+}
 """Of the rules, where no profile says otherwise; one for the others."""
 JOB_START_S = 15.0
 """Of every job: scheduler, Snakemake, imports."""
@@ -29,6 +36,8 @@ REQUESTED_PER_FITTED, REQUESTED_PER_GUESSED = 1.5, 3.0
 FEWEST_MINUTES = 5
 NOT_RESUMABLE_MINUTES = 20.0
 """Wanted of jobs that begin from nothing when they are killed."""
+KEPT_SHARE = 0.15
+"""Of conformers, guessed: those that are different and within the window."""
 MOST_ROWS = 20_000
 """Of a shard, so that files stay handy."""
 
@@ -96,7 +105,7 @@ def make_plan(
     cost = costs(every, results, len(known), timed)
     sizes = sizes_of_input(directory / campaign.molecule_file)
     seconds = {
-        stage.name: cost[stage.name](sizes.electrons) * _treated(campaign, stage, sizes) * campaign.conformers
+        stage.name: cost[stage.name](sizes.electrons) * _treated(campaign, stage, sizes) * _rows_of(stage)
         for stage in every
     }
     cores = {stage.rule: (threads or {}).get(stage.rule, THREADS.get(stage.rule, 1)) for stage in every}
@@ -156,6 +165,13 @@ def _treated(campaign: Campaign, stage: Stage, sizes: Sizes) -> NDArray[np.bool_
         if only.max_heavy_atoms is not None:
             allowed &= sizes.heavy_atoms <= only.max_heavy_atoms
     return allowed
+
+
+def _rows_of(stage: Stage) -> float:
+    """Rows of a molecule that a stage works on; of conformers that are sorted out it sees those kept."""
+    if stage.kind == "sample":
+        return 1.0
+    return max(1.0, KEPT_SHARE * stage.conformers) if stage.is_after_keeping else float(stage.conformers)
 
 
 def _mem_mb(stage: Stage, workers: int, electrons: float) -> int:

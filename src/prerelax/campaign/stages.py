@@ -1,11 +1,11 @@
 """The stages of a campaign as status, plan and retry see them: folders, rules, and what each is made from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prerelax.campaign.config import Campaign, load_campaign
-from prerelax.campaign.layout import Layout, relaxed_folder, start_folder
+from prerelax.campaign.layout import Layout, kept_folder, relaxed_folder, start_folder
 from prerelax.campaign.section import EMBEDDING
 from prerelax.campaign.sharding import Shard, Sharding, shard_name
 from prerelax.campaign.starts import DiffuseStart, RelaxStart
@@ -24,12 +24,16 @@ class Stage:
     name: str
     """its folder in the results: `molecules`, `starts/gfn2`, `relaxed/qm9/mmff94`"""
     kind: str
-    """of the start that it makes, or `relax`"""
+    """of the start that it makes, `relax` or `keep`"""
     rule: str
     source: str | None
     """name of the stage whose shards it reads"""
     engine: str = ""
     method: str = ""
+    conformers: int = 1
+    """rows of each molecule of the input"""
+    is_after_keeping: bool = False
+    """conformers that are not kept pass it unchanged"""
 
     @property
     def has_journal(self) -> bool:
@@ -79,22 +83,48 @@ def results_of(path: Path) -> Path:
 def stages(campaign: Campaign) -> list[Stage]:
     """All stages, each behind the one that it is made from."""
     found = [Stage(start_folder(EMBEDDING), "embed", "embed", None)]
-    for start in _in_order(campaign):
-        part = campaign.starts[start]
-        rule: str = "prerelax_xtb" if isinstance(part, RelaxStart) else part.kind
-        engine = part.engine if isinstance(part, RelaxStart) else ""
-        method = part.method if isinstance(part, RelaxStart) else ""
-        if isinstance(part, DiffuseStart):
-            method = part.sampler or ""
-        source = start_folder(campaign.source(start))
-        found.append(Stage(start_folder(start), part.kind, rule, source, engine, method))
+    found[0] = replace(found[0], conformers=campaign.conformers_of(EMBEDDING))
+    first = campaign.judged_by
+    order = _in_order(campaign)
+    found += [_of_start(campaign, name) for name in order if name in first]
+    found += _of_keeping(campaign)
+    found += [_of_start(campaign, name) for name in order if name not in first]
     for target, at in campaign.targets.items():
         rule = "relax_xtb" if is_cheap(at) else "relax_dft"
-        found += [
-            Stage(relaxed_folder(target, start), "relax", rule, start_folder(start), at.engine, at.method)
-            for start in campaign.relaxed_starts(target)
-        ]
+        for start in campaign.relaxed_starts(target):
+            source, rows = campaign.folder_to_relax(start), campaign.conformers_of(start)
+            level, is_after = (at.engine, at.method), campaign.keep is not None
+            found.append(Stage(relaxed_folder(target, start), "relax", rule, source, *level, rows, is_after))
     return found
+
+
+_RULES = {"relax": "prerelax_xtb", "sample": "sample_conformers"}
+"""of kinds of starts that are called otherwise"""
+
+
+def _of_start(campaign: Campaign, name: str) -> Stage:
+    part = campaign.starts[name]
+    rule: str = _RULES.get(part.kind, part.kind)
+    engine, method = (part.engine, part.method) if isinstance(part, RelaxStart) else ("", "")
+    if isinstance(part, DiffuseStart):
+        method = part.sampler or ""
+    is_after = campaign.keep is not None and name not in campaign.judged_by
+    rows = campaign.conformers_of(name)
+    source = campaign.source_folder(name)
+    return Stage(start_folder(name), part.kind, rule, source, engine, method, rows, is_after)
+
+
+def _of_keeping(campaign: Campaign) -> list[Stage]:
+    """One for each start that goes on after conformers were sorted out, the one that decides first."""
+    if campaign.keep is None:
+        return []
+    wanted = {campaign.source_folder(name) for name in campaign.starts}
+    wanted |= {campaign.folder_to_relax(n) for at in campaign.targets for n in campaign.relaxed_starts(at)}
+    names = [n for n in campaign.before_keeping if n == campaign.keep.at or kept_folder(n) in wanted]
+    return [
+        Stage(kept_folder(n), "keep", "keep", start_folder(n), conformers=campaign.conformers_of(n))
+        for n in names
+    ]
 
 
 def shard_path(results: Path, stage: Stage, number: int) -> Path:

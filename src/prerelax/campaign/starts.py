@@ -9,7 +9,7 @@ from prerelax.campaign.levels import KnownRelaxation
 from prerelax.campaign.section import EMBEDDING, Name
 from prerelax.set_making.options import PilotOptions
 from prerelax.settings import Settings
-from prerelax.starts.options import DiffusedOptions, DiffuseOptions, ForcefieldOptions, Seed
+from prerelax.starts.options import DiffusedOptions, DiffuseOptions, ForcefieldOptions, SearchPlan, Seed
 
 FRAGMENTS_OF_A_JOB = 10
 MOST_PILOT_JOBS = 12
@@ -42,6 +42,13 @@ class RelaxStart(KnownRelaxation):
 
     kind: Literal["relax"]
     from_: Name = Field("mmff94", alias="from", description="Start whose geometries are relaxed")
+
+
+class SampleStart(SearchPlan):
+    """Search for conformers by replica exchange between diffusion steps; their minima at GFN2-xTB."""
+
+    kind: Literal["sample"]
+    from_: Name = Field("mmff94", alias="from", description="Start whose geometries the search begins with")
 
 
 class Adapt(Settings):
@@ -104,6 +111,7 @@ Start = Annotated[
     | EmbedAgainStart
     | ForcefieldStart
     | RelaxStart
+    | SampleStart
     | DiffuseStart
     | DisplacedStart
     | DiffusedStart,

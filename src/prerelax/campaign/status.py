@@ -160,8 +160,8 @@ def expected_end_s(status: CampaignStatus) -> float | None:
     if done == 0:
         return None
     left = 0.0
-    n_rows = status.n_molecules * status.campaign.conformers
     for stage in status.stages:
+        n_rows = status.n_molecules * stage.stage.conformers
         rows = n_rows * (stage.n_shards - stage.n_finished) / max(stage.n_shards, 1) - stage.n_in_journals
         left += max(rows, 0.0) * status.seconds_per_row[stage.stage.name]
     return left / done * _recent_span_s(status)

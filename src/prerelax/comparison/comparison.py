@@ -33,6 +33,8 @@
 - `input_smiles`, and the other columns of the molecule file: as the user wrote them, a column whose name is
   taken as `input_<name>`; `isomer`: what was taken where the input leaves a configuration open;
   `stereo_unchanged`: whether the relaxed geometry is the isomer that is meant.
+- `relative_kcal_mol`, `same_as`, `boltzmann_weight`: of molecules with several conformers, with ensembles.csv
+  beside it (`prerelax.comparison.ensembles`).
 - `wall_s_relax`, `wall_s_before`, `wall_s_total`: seconds of the relaxation, of all stages before it and of
   both; `baseline_wall_s_total` of counted pairs; then `wall_s_before_<stage>` for every stage that some
   molecule went through.
@@ -56,6 +58,8 @@ from prerelax.campaign.inspection import rows_expected
 from prerelax.campaign.layout import relaxed_folder
 from prerelax.campaign.sharding import SHARDS_FILE, read_shards, shard_name
 from prerelax.campaign.stages import read_campaign
+from prerelax.comparison.ensembles import COLUMNS as ENSEMBLE_COLUMNS
+from prerelax.comparison.ensembles import ensembles, ensembles_text, with_weights
 from prerelax.comparison.levels import differing_settings, differing_starts
 from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
@@ -108,9 +112,10 @@ _OPTIONAL = (
     "input_smiles",
     "isomer",
     "stereo_unchanged",
+    *ENSEMBLE_COLUMNS,
     *(n for n, column in COLUMNS.items() if column.compared and ("energy_left" in n or "meets" in n)),
 )
-"""What a row says of its isomer and its convergence, in a table that has it."""
+"""What a row says of its isomer, its conformers and its convergence, in a table that has it."""
 _OF_STRINGS = {column.name for column in TABLE_SCHEMA if pa.types.is_string(column.type)}
 _MADE_STRINGS = ("pair", "baseline_status", "level", "optimizer")
 _TEXT = [name for name in _FIRST_COLUMNS if name in _OF_STRINGS or name in _MADE_STRINGS]
@@ -134,13 +139,19 @@ def compare(
     """
     relaxations = read_relaxations(inputs, n_shards, _rows_expected(inputs))
     notes = [*differing_settings(relaxations), *differing_starts(relaxations)]
-    table = pair_with_baseline(relaxations, baseline)
+    table = pair_with_baseline(with_weights(relaxations), baseline)
     del relaxations
     seconds = [name for name in table.column_names if name.startswith(BEFORE)]
     more = [name for name in _OPTIONAL if name in table.column_names]
     of_input = _columns_of_input(table)
     table = _rounded(table.select([*_FIRST_COLUMNS, *more, *seconds]))
     summary = summarise(_frame(table.drop_columns(["smiles", "message"])), baseline.start if baseline else "")
+    if set(ENSEMBLE_COLUMNS) <= set(table.column_names):
+        found = ensembles(_frame(table.drop_columns(["smiles"])))
+        notes += ensembles_text(found)
+        write_atomically(
+            out.with_name("ensembles.csv"), lambda part: found.to_csv(part, index=False, float_format="%.9g")
+        )
     for name, column in of_input.items():
         taken = name in table.column_names or name.startswith(BEFORE)
         table = table.append_column(f"input_{name}" if taken else name, column)

@@ -5,7 +5,7 @@ fall taken off. How the limits were found, and how often an end changes its clas
 docs/results/minima.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,22 +46,28 @@ def rmsd_of_ends(table: pa.Table, rows: NDArray[np.int64], mates: NDArray[np.int
     found = np.full(len(rows), np.nan)
     if "frame" not in table.column_names or not len(rows):
         return found
+    smiles = table["smiles"].to_pylist()
+    geometry = geometry_reader(table)
+    for begin in range(0, len(rows), _AT_ONCE):
+        chosen = slice(begin, begin + _AT_ONCE)
+        of_rows, of_mates = (
+            [geometry(place) for place in places[chosen].tolist()] for places in (rows, mates)
+        )
+        found[chosen] = distances([smiles[row] for row in rows[chosen].tolist()], of_rows, of_mates)
+    return found
+
+
+def geometry_reader(table: pa.Table) -> Callable[[int], Geometry]:
+    """Reads geometries [n_atoms, 3] Å of rows of `table`, which names their frames. It raises ShardError."""
     files = table["shard"].combine_chunks()
     names, which = files.dictionary.to_pylist(), files.indices.to_numpy()
-    frames, smiles = table["frame"].to_numpy(), table["smiles"].to_pylist()
+    frames = table["frame"].to_numpy()
 
     @lru_cache(maxsize=_SHARDS_IN_MEMORY)
     def shard(number: int) -> Sequence[Geometry]:
         return read_geometries(Path(names[number]))
 
-    for begin in range(0, len(rows), _AT_ONCE):
-        chosen = slice(begin, begin + _AT_ONCE)
-        of_rows, of_mates = (
-            [shard(which[place])[frames[place]] for place in places[chosen].tolist()]
-            for places in (rows, mates)
-        )
-        found[chosen] = distances([smiles[row] for row in rows[chosen].tolist()], of_rows, of_mates)
-    return found
+    return lambda row: shard(which[row])[frames[row]]
 
 
 def distances(smiles: Sequence[str], own: Sequence[Geometry], other: Sequence[Geometry]) -> Floats:

@@ -11,6 +11,7 @@ from prerelax.exports.files import WRITERS
 from prerelax.exports.inputs import ENDINGS, write_inputs
 from prerelax.exports.minima import Minimum, chosen_target, minima, unfinished_shards
 from prerelax.exports.supporting import write_supporting_information
+from prerelax.starts.conformers.keeping import is_left_out
 
 KINDS = (*WRITERS, *ENDINGS, "si")
 
@@ -75,10 +76,12 @@ def _notes(rows: Sequence[Minimum], usable: Sequence[Minimum]) -> str:
     """What a user of the minima has to know first: which of them are no longer the molecule, or missing."""
     rearranged = sum(each.has_other_bonds for each in usable)
     isomers = sum(each.is_other_isomer for each in usable)
-    left_out = len(rows) - len(usable)
+    sorted_out = sum(is_left_out(each.record) for each in rows)
+    left_out = len(rows) - len(usable) - sorted_out
     notes = [
         f"{rearranged} with other bonds than the molecule (connectivity_unchanged)" if rearranged else "",
         f"{isomers} of another isomer (stereo_unchanged)" if isomers else "",
+        f"{several(sorted_out, 'conformer')} not kept" if sorted_out else "",
         f"{several(left_out, 'row has', 'rows have')} none (prerelax export --to csv says why)"
         if left_out
         else "",

@@ -111,6 +111,16 @@ class Record:
         ),
     ] = field(default_factory=dict)
 
+    cheap_energy_ev: Annotated[
+        float | None,
+        Column(
+            "energy of the start at the cheaper level that it was relaxed at; by it conformers are kept",
+            "eV",
+            compared=True,
+            decimals=8,
+            absent_before=True,
+        ),
+    ] = None
     fallback: Annotated[
         str | None,
         Column(

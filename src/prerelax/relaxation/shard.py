@@ -299,6 +299,7 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
     }
     if named.start is not None:
         spent = result.n_gradients + result.n_gradients_cheap
+        changes["cheap_energy_ev"] = result.energy_ev
         changes["n_gradients_cheap"] = record.n_gradients_cheap + spent
         level = level_name(json.loads(settings or "{}"))
         before = record.gradients_of_levels

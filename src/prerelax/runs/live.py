@@ -21,9 +21,9 @@ class Progress:
 
     def lines(self, status: CampaignStatus) -> list[str]:
         """A line for each stage: molecules done of all, rate, time left, failures so far."""
-        n_rows = status.n_molecules * status.campaign.conformers
         width = max((len(stage.stage.name) for stage in status.stages), default=0)
-        return [self._line(stage, n_rows, width, status.now) for stage in status.stages]
+        n = status.n_molecules
+        return [self._line(s, n * s.stage.conformers, width, status.now) for s in status.stages]
 
     def _line(self, stage: StageStatus, n_rows: int, width: int, now: float) -> str:
         done = min(stage.n_rows, n_rows)
@@ -36,6 +36,7 @@ class Progress:
             parts.append(f"{rate * 60:.1f} a minute, {duration((n_rows - done) / rate)} left")
         failed = sum(n for name, n in stage.statuses.items() if name not in PROCEED and name != "skipped")
         parts += [f"{failed} failed"] if failed else []
+        parts += [f"{stage.statuses['skipped']} not kept"] if stage.stage.kind == "keep" else []
         parts += [f"{n} by a fallback"] if (n := stage.statuses["fallback"]) else []
         parts += [f"{n} not converged"] if (n := stage.statuses["not_converged"]) else []
         return "  ".join(parts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from prerelax.campaign.ensemble import CHEAP_STARTS
 from prerelax.denoisers.choosing import AUTO
 from prerelax.denoisers.model_folders import find_model
 from prerelax.engines import is_cheap
@@ -37,6 +38,8 @@ class Wanted:
     start: str = AUTO
     compare: str = "none"
     """all, none, or a number of molecules"""
+    conformers: int = 1
+    """of each molecule, of which those are relaxed that are different and low at GFN2-xTB"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def meant(wanted: Wanted, cores: int) -> Meant:
     compared = _compared(wanted)
     if compared != "none":
         parts.append("compared")
+    if wanted.conformers > 1:
+        parts.append(f"conformers-{wanted.conformers}")
     name = "-".join(parts)
     is_dear = not is_cheap(wanted.level)
     wanted_starts = _starts(wanted)
@@ -95,6 +100,8 @@ def meant(wanted: Wanted, cores: int) -> Meant:
         f"compare: {compared}",
     ]
     level: dict[str, object] = wanted.level.model_dump(exclude_defaults=True)
+    if wanted.conformers > 1:
+        lines += _kept(wanted)
     if compared != "none" and is_dear:
         level["starts"] = list(wanted_starts)
         lines.append(
@@ -112,7 +119,23 @@ def meant(wanted: Wanted, cores: int) -> Meant:
     return Meant(name, "\n".join(lines) + "\n")
 
 
+def _kept(wanted: Wanted) -> list[str]:
+    """How conformers are sorted out, in the file's words."""
+    return [
+        f"conformers: {{count: {wanted.conformers}, keep: {{window_kcal_mol: 3, rmsd_ang: 0.3, at: "
+        f"{_cheap_start(wanted)}}}}}  # those that are different, near the lowest"
+    ]
+
+
+def _cheap_start(wanted: Wanted) -> str:
+    """The start by which conformers are sorted out: GFN2-xTB, or below it GFN1-xTB."""
+    return "gfn1" if engine_named(wanted.level.engine).is_cheap else "gfn2"
+
+
 def _starts(wanted: Wanted) -> dict[str, dict[str, str]]:
+    if wanted.conformers > 1 and wanted.start == AUTO:
+        name = _cheap_start(wanted)
+        return {name: {key: word for key, word in CHEAP_STARTS[name].items() if key != "from"}}
     if wanted.start in STARTS:
         return STARTS[wanted.start]
     if wanted.start != AUTO:

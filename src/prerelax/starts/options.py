@@ -115,6 +115,11 @@ class SearchPlan(Settings):
         description="Share of the seconds left that goes to moves; minimisations use up the rest",
     )
     seed: Seed = Field(0, description="Random seed of the moves")
+    conformers: Conformers | None = Field(
+        None,
+        description="Rows of each molecule: the lowest conformers, and skipped rows where fewer are found. "
+        "Default: as many as are found",
+    )
 
     @model_validator(mode="after")
     def _steps_ascend(self) -> Self:

@@ -47,6 +47,15 @@ def run(
     compare: Annotated[
         str, typer.Option(metavar="all|none|N", help="Molecules that usual practice is relaxed for as well")
     ] = "none",
+    conformers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Conformers of each molecule; those are relaxed that are different and within 3 kcal/mol of "
+            "the lowest at GFN2-xTB",
+        ),
+    ] = 1,
     cores: Annotated[int | None, typer.Option(min=1, help="Cores to use at once. Default: all")] = None,
     profile: Annotated[
         str | None, typer.Option(help="Snakemake profile, for example slurm, which then sets cores and jobs")
@@ -61,7 +70,7 @@ def run(
     from prerelax.runs.run import run as run_campaign
 
     at_once = cores or len(os.sched_getaffinity(0))
-    campaign = meant(Wanted(molecules, written_level(target), start, compare), at_once)
+    campaign = meant(Wanted(molecules, written_level(target), start, compare, conformers), at_once)
     code = run_campaign(campaign, cores=at_once, profile=profile, dry_run=dry_run, say=typer.echo)
     if code:
         raise typer.Exit(code)

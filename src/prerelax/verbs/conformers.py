@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from prerelax.starts.conformers.sample_shard import Outcome
 
 
-PLANNED_IN_SETTINGS = frozenset({"steps", "cycles", "minimised", "search_share"})
+PLANNED_IN_SETTINGS = frozenset({"steps", "cycles", "minimised", "search_share", "conformers"})
 
 
 @takes_models
@@ -26,6 +26,7 @@ def sample(
     model: Annotated[str, typer.Option(help="Name of an EDM, or its folder")] = "relaxer-qm9-small",
     workers: Annotated[int, typer.Option(min=1, help="GFN2-xTB processes side by side")] = 1,
     device: Annotated[Device, typer.Option(help="Where the network runs")] = "auto",
+    start: Annotated[str | None, typer.Option(help="Write the result as a start of this name")] = None,
 ) -> None:
     """Find conformers of every molecule and their GFN2-xTB energies; resumes where it was stopped."""
     from prerelax.starts.conformers.sample_shard import sample_shard
@@ -37,6 +38,7 @@ def sample(
         plan=plan,
         workers=workers,
         device=device,
+        start=start,
         report=lambda outcome: typer.echo(_words(outcome), err=True),
     )
     typer.echo(counted(statuses.elements(), "no molecule"))

@@ -17,7 +17,7 @@ from prerelax.diffusion.options import Device, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, refusal
 from prerelax.diffusion.samplers import sample as denoised
 from prerelax.engines.workers import Line
-from prerelax.errors import UserError
+from prerelax.errors import UserError, several
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.perception import perceived_molecule
 from prerelax.molecules.status import Status
@@ -61,21 +61,39 @@ class Outcome:
             row = replace(self.record, status=self.status, message=self.message, start=START)
             return [row.after_stage(START, self.wall_s, settings=settings)]
         return [
-            self.record.after_stage(
-                START,
-                self.wall_s,
-                start=START,
-                conformer=number,
-                positions=found.positions,
+            replace(
+                row,
                 energy_ev=found.energy_ev,
                 fmax_ev_ang=found.fmax_ev_ang,
                 converged=found.converged,
+            )
+            for row, found in zip(self.starts(settings, START), self.conformers, strict=True)
+        ]
+
+    def starts(self, settings: str, start: str, most: int | None = None) -> list[Record]:
+        """The same as rows of a start; `most` rows, `skipped` where the search found fewer."""
+        rows = [
+            self.record.after_stage(
+                start,
+                self.wall_s,
+                start=start,
+                conformer=number,
+                positions=found.positions,
+                cheap_energy_ev=found.energy_ev,
+                n_gradients_cheap=self.record.n_gradients_cheap + (0 if number else self.counts["gradients"]),
                 status=self.status if found.converged or self.status == "fallback" else "not_converged",
                 message=self.message,
                 settings=settings,
             )
-            for number, found in enumerate(self.conformers)
+            for number, found in enumerate(self.conformers[:most])
         ]
+        none = replace(self.record, status=self.status, message=self.message, start=start)
+        if not rows:
+            rows = [none.after_stage(start, self.wall_s, settings=settings)]
+        if self.conformers:
+            why = f"the search found {several(len(self.conformers), 'conformer')}"
+            none = replace(none, status="skipped", message=why)
+        return rows + [replace(none, conformer=number) for number in range(len(rows), most or 0)]
 
 
 class Xtb:
@@ -115,15 +133,17 @@ def sample_shard(
     plan: SearchPlan,
     workers: int = 1,
     device: Device = "auto",
+    start: str | None = None,
     report: Callable[[Outcome], None] = lambda outcome: None,
 ) -> "Counter[str]":
     """Search for the conformers of every molecule of `inp`, starting from its geometry.
 
     `out` has a row for each conformer, lowest energy first (`conformer` counts them), or one row that says
     why there is none. Give one row per molecule: another conformer of it would be searched as a molecule of
-    its own. Finished molecules are kept in `OUT.journal.jsonl`. Without a time limit a molecule's conformers
-    depend on its geometry, id, plan and model alone. Returns how many molecules have each status. Raises
-    ModelError, ShardError, UserError.
+    its own. With the name of a `start` they are its rows, `plan.conformers` of each molecule. Finished
+    molecules are kept in `OUT.journal.jsonl`. Without a time limit a molecule's conformers depend on its
+    geometry, id, plan and model alone. Returns how many molecules have each status. Raises ModelError,
+    ShardError, UserError.
     """
     records = read_shard(inp)
     denoiser, folder = load_model(model), find_model(model)
@@ -133,7 +153,7 @@ def sample_shard(
     with Xtb(workers) as xtb, Journal(journal_path(out)) as journal:
         settings = {
             **settings_of(xtb.relaxation),
-            **plan.model_dump(),
+            **plan.model_dump(exclude={"conformers"}),
             "verb": "sample",
             "sample_version": METHOD_VERSION,
             "model_sha256": sha256_of_files(folder / WEIGHTS, folder / CONFIG),
@@ -148,7 +168,8 @@ def sample_shard(
             outcomes.append(outcome)
             report(outcome)
     text = settings_text({**settings, "model": folder.name}, "torch", "rdkit")
-    write_shard(out, [row for outcome in outcomes for row in outcome.rows(text)])
+    made = (o.starts(text, start, plan.conformers) if start else o.rows(text) for o in outcomes)
+    write_shard(out, [row for rows in made for row in rows])
     return Counter(outcome.status for outcome in outcomes)
 
 
