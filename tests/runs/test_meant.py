@@ -95,3 +95,18 @@ def test_lines_about_other_things_have_other_names(molecules: Path) -> None:
         Wanted(molecules, XTB, "auto", "all"),
     ]
     assert len({meant(each, 2).name for each in wanted}) == 4
+
+
+@pytest.mark.parametrize(
+    ("level", "start", "relaxed"),
+    [(DFT, "auto", ["gfn2"]), (XTB, "auto", ["gfn1"]), (DFT, "mmff94", ["mmff94"])],
+)
+def test_conformers_are_sorted_out_below_the_target(
+    molecules: Path, level: Level, start: str, relaxed: list[str]
+) -> None:
+    campaign = meant(Wanted(molecules, level, start, conformers=20), 2)
+    campaign.write()
+    read = read_campaign(campaign.path)
+    assert campaign.name.endswith("-conformers-20") and read.conformers_of("mmff94") == 20
+    assert read.keep is not None and read.keep.at == ("gfn1" if level == XTB else "gfn2")
+    assert read.relaxed_starts(next(iter(read.targets))) == relaxed

@@ -189,17 +189,11 @@ def _embedded_again(record: Record, seed: int, start: str) -> Record:
         return replace(record, start=start)
     began = perf_counter()
     mol = mol_from_mapped_smiles(record.smiles)
-    geometry, message = _embedded_in_time(mol, seed + record.conformer)
+    given = record.positions if len(record.positions) else None
+    geometry, message = _isomer_embedded(mol, seed + record.conformer, given)
     changes: dict[str, object] = {"start": start, "message": message, "settings": _settings(seed)}
     changes |= {"status": "embed_failed"} if geometry is None else {"positions": geometry}
     return record.after_stage(start, perf_counter() - began, **changes)
-
-    given = record.positions if len(record.positions) else None
-    geometry, message = _isomer_embedded(mol, seed + record.conformer, given)
-    wall_s = perf_counter() - began
-    if geometry is None:
-        return record.after_stage(start, wall_s, start=start, status="embed_failed", message=message)
-    return record.after_stage(start, wall_s, start=start, message="", positions=geometry)
 
 
 def _isomer_embedded(
