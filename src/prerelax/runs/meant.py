@@ -129,7 +129,7 @@ def _kept(wanted: Wanted) -> list[str]:
 
 def _cheap_start(wanted: Wanted) -> str:
     """The start by which conformers are sorted out: GFN2-xTB, or below it GFN1-xTB."""
-    return "gfn1" if engine_named(wanted.level.engine).is_cheap else "gfn2"
+    return "gfn1" if is_cheap(wanted.level) else "gfn2"
 
 
 def _starts(wanted: Wanted) -> dict[str, dict[str, str]]:
