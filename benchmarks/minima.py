@@ -3,13 +3,14 @@
     python benchmarks/drug_sets.py SETS --test 110 --test-atoms 28 --training 0
     python benchmarks/minima.py FOLDER SETS/test.smi --molecules 100
 
-At GFN2-xTB, from MMFF94's minima and from denoised starts, on to a largest force of 0.001 eV/Å: by geomeTRIC,
-and for the first `--with-bfgs` molecules by BFGS. Earlier stops are of the same paths: at a largest force of
-0.05 eV/Å and less, and where a convergence holds by the estimate. Printed as Markdown: how high a stop lies
-above its end, and how often the estimate is within a factor of 2 or 0.01 kcal/mol (the model's, which cheap
-targets have, and for the first `--along-surface` molecules that along the corrected GFN1-xTB, which DFT
-targets have); how many pairs change their class from there to the tight end; gradients saved at each stop.
-Relaxations and estimates are kept in FOLDER; called again, only what is missing is computed.
+At GFN2-xTB, from MMFF94's minima, from denoised starts, and from MMFF94's minima of other embeddings, on to
+a largest force of 0.001 eV/Å: by geomeTRIC, and for the first `--with-bfgs` molecules by BFGS. Earlier stops
+are of the same paths: at a largest force of 0.05 eV/Å and less, and where a convergence holds by the
+estimate. Printed as Markdown: how many pairs change their class from there to the tight end; gradients saved
+at each stop; how high a stop lies above its end, and how often the estimate is within a factor of 2 or
+0.01 kcal/mol: the model's, which cheap targets have, and for the last `--along-surface` molecules that along
+the corrected GFN1-xTB, which DFT targets have. Relaxations and estimates are kept in FOLDER; called again,
+only what is missing is computed.
 """
 
 import argparse
@@ -43,6 +44,11 @@ from prerelax.starts.options import DiffuseOptions
 
 GFN2 = Level(engine="tblite", method="GFN2-xTB")
 STARTS = ("mmff94", "denoised")
+OTHER = "mmff94-other"
+"""MMFF94's minimum of another embedding"""
+SEEDS = {"mmff94": 42, OTHER: 7}
+CHUNK = 50
+"""molecules in a file"""
 TIGHT_EV_ANG = 0.001
 LIMITS = (0.05, 0.03, 0.0154, 0.005)
 """eV/Å"""
@@ -95,69 +101,77 @@ def main() -> None:
     parser.add_argument("molecules_file", metavar="MOLECULES.smi", type=Path)
     parser.add_argument("--molecules", type=int, default=100)
     parser.add_argument("--with-bfgs", type=int, default=15)
-    parser.add_argument("--along-surface", type=int, default=8)
+    parser.add_argument("--along-surface", type=int, default=35)
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
-    geometric, bfgs = {}, {}
-    for start in STARTS:
-        make_start(folder, arguments.molecules_file, start, arguments.molecules)
-        geometric[start] = paths(folder, start, "geometric", arguments.molecules)
-    print_classes(geometric)
+    source, n = arguments.molecules_file, arguments.molecules
+    geometric = {start: paths(folder, source, start, "geometric", n) for start in (*STARTS, OTHER)}
+    for start in ("denoised", OTHER):
+        print_classes(start, geometric[start], geometric["mmff94"])
     print_savings(geometric, "geomeTRIC")
-    courses = [course for each in geometric.values() for course in each.values()]
-    print_heights(folder, courses, 2 * arguments.along_surface)
-    for start in STARTS:
-        bfgs[start] = paths(folder, start, "bfgs", arguments.with_bfgs)
-    print_savings(bfgs, "BFGS")
+    names = [row.id for row in read_shard(folder / f"mmff94-{(n - 1) // CHUNK}.extxyz")]
+    print_heights(folder, geometric, set(names[-arguments.along_surface :]))
+    if arguments.with_bfgs:
+        bfgs = {start: paths(folder, source, start, "bfgs", arguments.with_bfgs) for start in STARTS}
+        print_savings(bfgs, "BFGS")
 
 
-def make_start(folder: Path, molecules: Path, start: str, n: int) -> None:
-    embedded, mmff94, out = (folder / f"{name}.extxyz" for name in ("rdkit", "mmff94", start))
-    if out.is_file():
-        return
-    if start == "mmff94":
-        embed_shard(molecules, embedded, slice(0, n), 1, 42)
-        forcefield_shard(embedded, mmff94, "mmff94", None, "mmff94")
-    else:
-        diffuse_shard(mmff94, out, DiffuseOptions(model="relaxer-drugs-small", fallback="none"), start)
-
-
-def paths(folder: Path, start: str, optimizer: str, n: int) -> dict[str, Course]:
-    """By molecule, the first `n` of a start that reached a tight end with the molecule's bonds."""
-    chosen, out = folder / f"{start}-{optimizer}-in.extxyz", folder / f"{start}-{optimizer}.extxyz"
-    trajectory = folder / f"{start}-{optimizer}-path.extxyz"
+def make_start(folder: Path, molecules: Path, start: str, chunk: int) -> Path:
+    """The geometries of one file of molecules."""
+    out = folder / f"{start}-{chunk}.extxyz"
     if not out.is_file():
-        write_shard(chosen, read_shard(folder / f"{start}.extxyz")[:n])
-        tight = Relaxation(**GFN2.model_dump(), optimizer=optimizer, fmax=TIGHT_EV_ANG, max_steps=600)
-        relax_shard(chosen, out, tight, named=Named(target="gfn2"), trajectory=trajectory)
-    rows = {row.id: row for row in read_shard(out)}
-    frames = ase.io.read(trajectory, index=":")
+        if start in SEEDS:
+            rows = slice(CHUNK * chunk, CHUNK * (chunk + 1))
+            embedded = folder / f"rdkit-{start}-{chunk}.extxyz"
+            embed_shard(molecules, embedded, rows, 1, SEEDS[start])
+            forcefield_shard(embedded, out, "mmff94", None, start)
+        else:
+            options = DiffuseOptions(model="relaxer-drugs-small", fallback="none")
+            diffuse_shard(folder / f"mmff94-{chunk}.extxyz", out, options, start)
+    return out
+
+
+def paths(folder: Path, molecules: Path, start: str, optimizer: str, n: int) -> dict[str, Course]:
+    """By molecule, the first `n` of a start that reached a tight end with the molecule's bonds."""
     found = {}
-    for name, of_molecule in groupby(frames, lambda frame: frame.info["id"]):
-        row = rows[str(name)]
-        if row.status == "ok" and row.connectivity_unchanged:
-            evaluations = [
-                Evaluation(f.positions, float(f.get_potential_energy()), f.get_forces()) for f in of_molecule
-            ]
-            found[row.id] = Course(row, evaluations)
-    return found
+    for chunk in range(-(-n // CHUNK)):
+        out = folder / f"{start}-{optimizer}-{chunk}.extxyz"
+        trajectory = folder / f"{start}-{optimizer}-{chunk}-path.extxyz"
+        begun = make_start(folder, molecules, start, chunk)
+        if not out.is_file():
+            if n < CHUNK:
+                rows, begun = read_shard(begun)[:n], out.with_name(f"{out.stem}-in.extxyz")
+                write_shard(begun, rows)
+            tight = Relaxation(**GFN2.model_dump(), optimizer=optimizer, fmax=TIGHT_EV_ANG, max_steps=600)
+            relax_shard(begun, out, tight, named=Named(target="gfn2"), trajectory=trajectory)
+        relaxed = {row.id: row for row in read_shard(out)}
+        frames = ase.io.read(trajectory, index=":")
+        for name, of_molecule in groupby(frames, lambda frame: frame.info["id"]):
+            row = relaxed[str(name)]
+            if row.status == "ok" and row.connectivity_unchanged:
+                evaluations = [
+                    Evaluation(f.positions, float(f.get_potential_energy()), f.get_forces())
+                    for f in of_molecule
+                ]
+                found[row.id] = Course(row, evaluations)
+    return dict(list(found.items())[:n])
 
 
-def print_heights(folder: Path, found: list[Course], n_along: int) -> None:
-    kept = Kept(folder / "estimates.jsonl")
+def print_heights(folder: Path, found: dict[str, dict[str, Course]], along_for: set[str]) -> None:
+    kept = Kept(folder / "along.jsonl")
     print("\n| stop | n | median | 90 % below | most | > 0.1 | model right | along GFN1-xTB right, of |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    alternating = [found[i // 2 + (i % 2) * (len(found) // 2)] for i in range(len(found) // 2 * 2)]
-    for name, stops in named_stops(alternating):
+    courses = [course for start in STARTS for course in found[start].values()]
+    for name, stops in named_stops(courses):
         heights, model, along = [], [], []
-        for rank, (path, place) in enumerate(zip(alternating, stops, strict=True)):
+        for path, place in zip(courses, stops, strict=True):
             if place is None or path.is_elsewhere(place):
                 continue
             height = path.height(place)
             heights.append(height)
             model.append(is_right(path.model(place).energy_left_kcal_mol, height))
-            if rank < n_along and name != "normal":
+            if path.record.id in along_for and name != "normal":
                 key = f"{path.record.id} {path.record.start} {place}"
                 left = kept.get(key, lambda p=path, at=place: p.along_surface(at).energy_left_kcal_mol)
                 along.append(is_right(left, height))
@@ -199,11 +213,11 @@ class Kept:
         return self.known[key]
 
 
-def print_classes(found: dict[str, dict[str, Course]]) -> None:
-    both = sorted(set.intersection(*(set(each) for each in found.values())))
-    pairs = [(found["denoised"][name], found["mmff94"][name]) for name in both]
+def print_classes(start: str, own: dict[str, Course], usual: dict[str, Course]) -> None:
+    both = sorted(set(own) & set(usual))
+    pairs = [(own[name], usual[name]) for name in both]
     ends = classes([(a, len(a.evaluations) - 1, b, len(b.evaluations) - 1) for a, b in pairs])
-    print(f"| stop | pairs | {' | '.join(COUNTED)} | other class at the tight end |")
+    print(f"\n| {start} and mmff94, stop | pairs | {' | '.join(COUNTED)} | other class at the tight end |")
     print(f"| --- | --- |{' --- |' * (len(COUNTED) + 1)}")
     stops = dict(named_stops([a for a, _ in pairs])), dict(named_stops([b for _, b in pairs]))
     for name in ("0.03 eV/Å", "0.0154 eV/Å", "0.005 eV/Å", "normal"):
@@ -234,7 +248,7 @@ def classes(ends: list[tuple[Course, int, Course, int]]) -> list[str]:
 
 
 def print_savings(found: dict[str, dict[str, Course]], optimizer: str) -> None:
-    both = sorted(set.intersection(*(set(each) for each in found.values())))
+    both = sorted(set.intersection(*(set(found[start]) for start in STARTS)))
     print(
         f"\n| {optimizer}, stop | molecules | MMFF94 | denoised | saved, median / % | times fewer, by sums |"
     )

@@ -9,19 +9,29 @@ docs/results/minima.md.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from prerelax.engines import EngineError
+from prerelax.molecules.superposition import superimposed
 from prerelax.relaxation.ahead import Ahead, quadratic
 from prerelax.relaxation.cheap_surface import CheapSurface
+from prerelax.relaxation.external import GeometricSteps
 from prerelax.relaxation.first_hessian import first_hessian, model_hessian
 from prerelax.relaxation.force_constants import scaled_force_constants
+from prerelax.relaxation.level_difference import LevelDifference
 from prerelax.relaxation.optimizers import Evaluation
-from prerelax.relaxation.two_level import TwoLevel
+from prerelax.relaxation.preconditioned import Vector, largest_force
+from prerelax.relaxation.primitives import primitives
+from prerelax.relaxation.two_level import (
+    INNER_FMAX_EV_ANG,
+    INNER_FMAX_RATIO,
+    INNER_STEPS,
+    next_geometry,
+    without_rigid,
+)
 
-REMEMBERED = 5
+REMEMBERED = 20
 """Gradients of the target, the last ones, that correct the cheap surface."""
 MODEL_TOO_STIFF = 3.0
 """Lindh's model overrates the force constants along what is left of a relaxation, by so many times."""
@@ -39,6 +49,8 @@ class Foresight:
         self.numbers = numbers
         self.surface = surface
         self.factors = factors or {}
+        self._cheap: dict[bytes, Vector] = {}
+        """the cheap level's gradients at the target's geometries"""
 
     @property
     def n_gradients(self) -> int:
@@ -50,13 +62,51 @@ class Foresight:
         if self.surface is None:
             return self._by_model(path[-1])
         try:
-            for remembered in (REMEMBERED, 1):  # of several, another one may be the lowest
-                along = _along_surface(self.numbers, path[-remembered:], self.surface)
-                if np.isfinite(along.fall_ev):
-                    return along
+            along = self._along_surface(path[-REMEMBERED:], self.surface)
+            if np.isfinite(along.fall_ev):
+                return along
         except EngineError:
             pass  # the cheap level cannot treat these geometries; its Hessian's stand-in can
         return self._by_hessian(path[-1], self.surface)
+
+    def _along_surface(self, path: Sequence[Evaluation], surface: CheapSurface) -> Ahead:
+        """To the minimum of the surface that has the target's gradients on this path.
+
+        inf where nothing lower is found. Raises EngineError. geomeTRIC begins with its own guess of the
+        Hessian, which is stiffer than the cheap level's along soft coordinates: it stays in the basin.
+        """
+        end, n_atoms = path[-1], len(self.numbers)
+        begin, gradient = end.positions.ravel(), -end.forces.ravel()
+        nothing = Ahead(np.zeros(begin.size), np.inf)
+        if n_atoms == 1:
+            return nothing
+        difference = LevelDifference(primitives(self.numbers, end.positions), begin)
+        for seen in path:
+            x = seen.positions.ravel()
+            cheap = self._cheap_gradient(x, surface)
+            difference.learn(x, without_rigid(-seen.forces.ravel() - cheap, x))
+        known = surface(begin)[0] + difference(begin)[0]
+        enough = max(INNER_FMAX_EV_ANG, INNER_FMAX_RATIO * largest_force(gradient))
+        steps = GeometricSteps([chemical_symbols[number] for number in self.numbers], end.positions)
+        here, told = begin, (0.0, without_rigid(gradient, begin))
+        best, lowest = here, 0.0
+        for _ in range(INNER_STEPS):
+            here = next_geometry(steps, *told)
+            (energy, cheap), (more, by) = surface(here), difference(here)
+            told = energy + more - known, without_rigid(cheap + by, here)
+            if told[0] < lowest:
+                best, lowest = here, told[0]
+            if largest_force(told[1]) < enough:
+                break
+        if lowest == 0.0:
+            return nothing
+        minimum = superimposed(best.reshape(-1, 3), end.positions).ravel()
+        return Ahead(minimum - begin, -lowest)
+
+    def _cheap_gradient(self, x: Vector, surface: CheapSurface) -> Vector:
+        if x.tobytes() not in self._cheap:
+            self._cheap[x.tobytes()] = surface(x)[1]
+        return self._cheap[x.tobytes()]
 
     def _by_model(self, end: Evaluation) -> Ahead:
         """The steps stay the model's own: Gaussian's criteria of the step are meant for such."""
@@ -70,14 +120,3 @@ class Foresight:
         if self.factors and first.source == surface.name:
             hessian = scaled_force_constants(hessian, self.numbers, end.positions, self.factors)
         return quadratic(hessian, -end.forces.ravel(), end.positions)
-
-
-def _along_surface(numbers: NDArray[np.integer], path: Sequence[Evaluation], surface: CheapSurface) -> Ahead:
-    """As `two-level` would expect it, had it come this way. Raises EngineError."""
-    atoms = Atoms(numbers, path[0].positions)
-    guide = TwoLevel(atoms, surface)
-    for evaluation in path:
-        atoms.set_positions(evaluation.positions)
-        atoms.calc = SinglePointCalculator(atoms, energy=evaluation.energy_ev, forces=evaluation.forces)
-        guide.take_in()
-    return guide.ahead()

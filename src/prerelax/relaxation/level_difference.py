@@ -103,13 +103,20 @@ class LevelDifference:
         self._covariance = whole
         self._points.append(point)
         self._differences.append(difference)
-        noise = self.prior.noise_ev_ang**2 * np.eye(len(whole))
-        solved = cho_solve(cho_factor(whole + noise), np.concatenate(self._differences))
-        self._weights = list(solved.reshape(-1, n))
+        self._weights, self._pulls = [], []
+
+    def _solve(self) -> None:
+        """The weights of what is known, once after the last gradient that was taken in."""
+        if self._weights or not self._points:
+            return
+        noise = self.prior.noise_ev_ang**2 * np.eye(len(self._covariance))
+        solved = cho_solve(cho_factor(self._covariance + noise), np.concatenate(self._differences))
+        self._weights = list(solved.reshape(len(self._points), -1))
         self._pulls = [p.derivatives @ w for p, w in zip(self._points, self._weights, strict=True)]
 
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         """Energy in eV, but for a constant, and gradient [3 n_atoms] in eV/Å."""
+        self._solve()
         values, derivatives = self.coordinates.values(x), self.coordinates.derivatives(x)
         energy = 0.0
         along, gradient = np.zeros(len(values)), np.zeros(x.size)
@@ -128,6 +135,7 @@ class LevelDifference:
 
     def hessian(self, x: Vector) -> Matrix:
         """[3 n_atoms, 3 n_atoms] eV/Å², the curvature of the coordinates themselves left out."""
+        self._solve()
         values, derivatives = self.coordinates.values(x), self.coordinates.derivatives(x)
         single, rest = np.zeros(len(values)), np.zeros((x.size, x.size))
         for point, pull in zip(self._points, self._pulls, strict=True):

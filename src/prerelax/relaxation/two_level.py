@@ -101,7 +101,7 @@ class TwoLevel(HessianBFGS):
             steps = GeometricSteps(self.atoms.get_chemical_symbols(), start)
             here = start.ravel()
             for _ in range(ROUGH_STEPS):
-                here = _next(steps, *told)
+                here = next_geometry(steps, *told)
                 told = surface(here)
                 if largest_force(told[1]) < ROUGH_FMAX_EV_ANG:
                     break
@@ -168,7 +168,7 @@ class TwoLevel(HessianBFGS):
             self._coordinates = primitives(self.atoms.numbers, x.reshape(-1, 3))
             self._reach = np.array([REACH[int(kind)] for kind in self._coordinates.kinds])
             self.difference = LevelDifference(self._coordinates, x)
-        self.difference.learn(x, _without_rigid(gradient - self.surface(x)[1], x))
+        self.difference.learn(x, without_rigid(gradient - self.surface(x)[1], x))
         if self._best is None:
             self.begin(x, gradient)
             if self.note:
@@ -209,7 +209,7 @@ class TwoLevel(HessianBFGS):
         def corrected(x: Vector) -> tuple[float, Vector]:
             energy, gradient = surface(x)
             more, by = difference(x)
-            return energy - cheap + more - correction, _without_rigid(gradient + by, x)
+            return energy - cheap + more - correction, without_rigid(gradient + by, x)
 
         enough = max(INNER_FMAX_EV_ANG, INNER_FMAX_RATIO * largest_force(target_gradient))
         hessian = self.cheap_hessian + difference.hessian(begin)
@@ -236,7 +236,7 @@ class TwoLevel(HessianBFGS):
         """The lowest geometry on the way to the corrected surface's minimum, and its energy in eV."""
         best, lowest = here, told[0]
         for _ in range(INNER_STEPS):
-            ahead = _next(steps, *told)
+            ahead = next_geometry(steps, *told)
             inside = self._inside(here, ahead)
             here = here + inside * (ahead - here)
             told = corrected(here)
@@ -287,22 +287,22 @@ class TwoLevel(HessianBFGS):
         self.note = f"went on without {why}"
         x, energy, gradient = self._best
         self._without = self._geometric(x, self.cheap_hessian + self.difference.hessian(x), 0.1)
-        self.atoms.set_positions(_next(self._without, energy, gradient).reshape(-1, 3))
+        self.atoms.set_positions(next_geometry(self._without, energy, gradient).reshape(-1, 3))
 
     def _step_without_guide(self) -> None:
         assert self._without is not None
         energy, gradient = self.atoms.get_potential_energy(), -self.atoms.get_forces().ravel()
-        self.atoms.set_positions(_next(self._without, energy, gradient).reshape(-1, 3))
+        self.atoms.set_positions(next_geometry(self._without, energy, gradient).reshape(-1, 3))
 
 
-def _without_rigid(gradient: Vector, x: Vector) -> Vector:
+def without_rigid(gradient: Vector, x: Vector) -> Vector:
     """The gradient without net force and torque, which are a target's noise: grids do not turn with it."""
     space = internal_space(x.reshape(-1, 3))
     result: Vector = space @ (space.T @ gradient)
     return result
 
 
-def _next(search: GeometricSteps, energy_ev: float, gradient: Vector) -> Vector:
+def next_geometry(search: GeometricSteps, energy_ev: float, gradient: Vector) -> Vector:
     """[3 n_atoms] Å, from the gradient [3 n_atoms] in eV/Å."""
     scaled = gradient.reshape(-1, 3) * (Bohr / Hartree)
     return search.next_positions(energy_ev / Hartree, scaled).ravel()
