@@ -7,6 +7,7 @@ docs/results/minima.md.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -21,7 +22,7 @@ from prerelax.relaxation.first_hessian import first_hessian, model_hessian
 from prerelax.relaxation.force_constants import scaled_force_constants
 from prerelax.relaxation.level_difference import LevelDifference
 from prerelax.relaxation.optimizers import Evaluation
-from prerelax.relaxation.preconditioned import Vector, largest_force
+from prerelax.relaxation.preconditioned import Vector, bfgs_update, internal_space, largest_force
 from prerelax.relaxation.primitives import primitives
 from prerelax.relaxation.two_level import (
     INNER_FMAX_EV_ANG,
@@ -32,9 +33,12 @@ from prerelax.relaxation.two_level import (
 )
 
 REMEMBERED = 20
-"""Gradients of the target, the last ones, that correct the cheap surface."""
+"""Gradients of the target, the last ones, that correct the cheap surface and the model."""
 MODEL_TOO_STIFF = 3.0
-"""Lindh's model overrates the force constants along what is left of a relaxation, by so many times."""
+"""Lindh's model overrates the force constants along what is left of a relaxation, by so many times,"""
+STILL_TOO_STIFF = 1.4
+"""and by so many more where the gradients so far have updated it. Both fitted to 100 relaxations of 50
+drug-like molecules at GFN2-xTB."""
 
 
 class Foresight:
@@ -60,7 +64,7 @@ class Foresight:
     def ahead(self, path: Sequence[Evaluation]) -> Ahead:
         """From the last of these evaluations at the target, by all of them."""
         if self.surface is None:
-            return self._by_model(path[-1])
+            return self._by_model(path)
         try:
             along = self._along_surface(path[-REMEMBERED:], self.surface)
             if np.isfinite(along.fall_ev):
@@ -108,10 +112,20 @@ class Foresight:
             self._cheap[x.tobytes()] = surface(x)[1]
         return self._cheap[x.tobytes()]
 
-    def _by_model(self, end: Evaluation) -> Ahead:
-        """The steps stay the model's own: Gaussian's criteria of the step are meant for such."""
-        model = quadratic(model_hessian(self.numbers, end.positions), -end.forces.ravel(), end.positions)
-        return Ahead(model.step, MODEL_TOO_STIFF * model.fall_ev)
+    def _by_model(self, path: Sequence[Evaluation]) -> Ahead:
+        """By Lindh's model, made softer and updated by the gradients so far.
+
+        The steps stay the model's own: Gaussian's criteria of the step are meant for such.
+        """
+        end = path[-1]
+        gradient, space = -end.forces.ravel(), internal_space(end.positions)
+        updated = model = model_hessian(self.numbers, end.positions)
+        for before, after in pairwise(path[-REMEMBERED:]):
+            step = space @ (space.T @ (after.positions - before.positions).ravel())
+            change = space @ (space.T @ (before.forces - after.forces).ravel())
+            updated = bfgs_update(updated, step, MODEL_TOO_STIFF * change)
+        fall = STILL_TOO_STIFF * MODEL_TOO_STIFF * quadratic(updated, gradient, end.positions).fall_ev
+        return Ahead(quadratic(model, gradient, end.positions).step, fall)
 
     def _by_hessian(self, end: Evaluation, surface: CheapSurface) -> Ahead:
         """½ gᵀH⁻¹g by the cheap level's force constants, scaled to the target's."""

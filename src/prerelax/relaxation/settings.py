@@ -24,7 +24,7 @@ HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
 TWO_LEVEL_VERSION = 9
 
-CRITERIA_VERSION = 2
+CRITERIA_VERSION = 3
 """The same for how it is judged whether the criteria of a convergence hold (`foresight`)."""
 
 Optimizer = Literal[
