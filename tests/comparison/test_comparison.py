@@ -190,8 +190,9 @@ def test_a_baseline_that_names_no_pair(tmp_path: Path) -> None:
     with pytest.raises(ComparisonError, match="no relaxation from mmff94 at the baseline's target 'b3lyp'"):
         compare(tmp_path / "comparison.csv", folders, Baseline(start="mmff94", target="b3lyp"))
     assert Baseline.read("none") is None
-    with pytest.raises(UserError, match="START@TARGET"):
-        Baseline.read("mmff94@")
+    for words in ("mmff94@", "@b3lyp", "", '{"start": "mmff94"}'):
+        with pytest.raises(UserError, match="write START, START@TARGET or none"):
+            Baseline.read(words)
 
 
 def test_conformers_are_pairs_of_their_own(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from prerelax.campaign.section import Name
 from prerelax.errors import UserError
@@ -31,9 +31,12 @@ class Baseline(Settings):
     def read(cls, text: str) -> Self | None:
         """The baseline in a word of the command line: `mmff94`, `mmff94@b3lyp-bfgs`, or `none`."""
         start, at, target = text.partition("@")
-        if not start or (at and not target):
-            raise UserError(f"baseline {text!r}: write START, START@TARGET or {NO_BASELINE}")
-        return None if text == NO_BASELINE else cls(start=start, target=target or None)
+        try:
+            named = cls(start=start, target=target if at else None)
+        except ValidationError as error:
+            words = f"START, START@TARGET or {NO_BASELINE}"
+            raise UserError(f"baseline {text!r}: write {words}, as the campaign names them") from error
+        return None if text == NO_BASELINE else named
 
 
 class Sample(Settings):
