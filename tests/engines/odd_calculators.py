@@ -8,10 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+from morse import morse
 
 NITROGEN = 7
-DEPTH_EV, STEEPNESS, LENGTH_ANG = 4.75, 1.94, 0.741
-"""of H2"""
 
 
 class Morse(Calculator):
@@ -32,16 +31,9 @@ class Morse(Calculator):
     def calculate(self, atoms=None, properties=None, system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         self.n_calls += 1
-        x = self.atoms.positions
-        vectors = x[:, None] - x
-        lengths = np.linalg.norm(vectors, axis=-1) + np.eye(len(x))
-        decay = np.exp(-STEEPNESS * (lengths - LENGTH_ANG))
-        pairs = DEPTH_EV * ((1 - decay) ** 2 - 1) * (1 - np.eye(len(x)))
-        slopes = 2 * DEPTH_EV * STEEPNESS * (1 - decay) * decay * (1 - np.eye(len(x)))
-        forces = -np.sum(slopes[..., None] * vectors / lengths[..., None], axis=1)
         charge = self.atoms.info.get("charge", self.charge)
         mult = self.atoms.info.get("spin", self.mult)
-        energy = pairs.sum() / 2 + self.by_charge * (charge + charge**2) / 2 + self.by_spin * (mult - 1)
+        energy, forces = morse(self.atoms.positions, charge, mult, self.by_charge, self.by_spin)
         if NITROGEN in self.atoms.numbers or self.behaviour == "drift":
             energy, forces = self.misbehave(energy, forces)
         self.results = {"energy": energy * self.scales[0], "forces": forces * self.scales[1]}

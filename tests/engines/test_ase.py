@@ -216,7 +216,7 @@ def test_a_wrong_site_file_is_a_sentence(site) -> None:
 def test_known_calculators_say_what_they_are() -> None:
     levels = {name: Level(engine="ase", method="x", calculator=name) for name in KNOWN}
     cheap = {name for name, level in levels.items() if is_cheap(level)}
-    assert cheap == {"mopac", "dftb", "mace", "aimnet2", "ani", "orb", "uma"}
+    assert cheap == {"mopac", "dftb", "mace", "aimnet2", "ani", "orb", "uma", "xtb"}
     for name, known in KNOWN.items():
         json.dumps(known.keywords(levels[name], Means()))
         assert known.electrons.told <= {"charge", "multiplicity"}

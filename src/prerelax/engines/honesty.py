@@ -30,8 +30,8 @@ DIATOMICS = {
     "Cl2": (("Cl", "Cl"), 1.9879, 323.0),
 }
 """Closed shells: length in Å and force constant in N/m (Huber and Herzberg, 1979)."""
-SCALE = 2.5
-"""The factor by which a force constant may be off: PM7's H2 is by 1.8, other units are by 13 and more."""
+SCALE = 4.0
+"""The factor by which a force constant may be off: GFN-FF's H2 is by 2.2, other units are by 13 and more."""
 UNITS = {"Hartree": 27.2114, "kcal/mol": 0.0433641, "kJ/mol": 0.0103643, "Rydberg": 13.6057}
 FORCE_UNITS = {
     "of the opposite sign": -1.0,

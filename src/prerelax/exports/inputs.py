@@ -1,15 +1,12 @@
 """Inputs of ORCA and Gaussian for the minima, from a template that leaves charge and geometry open."""
 
-import re
 import string
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-
-from ase.data import chemical_symbols
 
 from prerelax.errors import UserError
 from prerelax.exports.minima import Minimum
+from prerelax.molecules.program_inputs import NEEDED, filled_input
 
 TEMPLATES = {
     "orca": "# {name}\n! r2SCAN-3c TightSCF\n\n* xyz {charge} {multiplicity}\n{geometry}\n*\n",
@@ -17,8 +14,6 @@ TEMPLATES = {
 }
 """Single points; a user's own template says what is wanted."""
 ENDINGS = {"orca": ".inp", "gaussian": ".gjf"}
-PLACES = ("name", "charge", "multiplicity", "geometry")
-_NEEDED = ("charge", "multiplicity", "geometry")
 
 
 def write_inputs(minima: Sequence[Minimum], program: str, template: Path | None, folder: Path) -> None:
@@ -28,27 +23,17 @@ def write_inputs(minima: Sequence[Minimum], program: str, template: Path | None,
     stay as they are: only {name}, {charge}, {multiplicity} and {geometry} are filled in.
     """
     text = TEMPLATES[program] if template is None else _read(template)
-    missing = [f"{{{place}}}" for place in _NEEDED if f"{{{place}}}" not in text]
+    missing = [f"{{{place}}}" for place in NEEDED if f"{{{place}}}" not in text]
     if missing:
         raise UserError(f"{template}: the template lacks {', '.join(missing)}, which are filled in")
     folder.mkdir(parents=True, exist_ok=True)
     names = _file_names([minimum.name for minimum in minima])
     for minimum, name in zip(minima, names, strict=True):
-        places = {
-            "name": name,
-            "charge": str(minimum.record.charge),
-            "multiplicity": str(minimum.record.multiplicity),
-            "geometry": geometry_lines(minimum),
-        }
-        filled = _PLACE.sub(partial(_filled, places), text)
+        record = minimum.record
+        filled = filled_input(
+            text, record.numbers, record.positions, record.charge, record.multiplicity, name
+        )
         (folder / f"{name}{ENDINGS[program]}").write_text(filled, encoding="utf-8")
-
-
-_PLACE = re.compile(r"\{(" + "|".join(PLACES) + r")\}")
-
-
-def _filled(places: Mapping[str, str], match: re.Match[str]) -> str:
-    return places[match[1]]
 
 
 def _read(template: Path) -> str:
@@ -56,12 +41,6 @@ def _read(template: Path) -> str:
         return template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{template}: the template cannot be read ({error})") from None
-
-
-def geometry_lines(minimum: Minimum) -> str:
-    """Element and x y z in Å of every atom, a line each."""
-    rows = zip(minimum.record.numbers, minimum.record.positions, strict=True)
-    return "\n".join(f"{chemical_symbols[z]:<2} {x:16.10f} {y:16.10f} {w:16.10f}" for z, (x, y, w) in rows)
 
 
 def _file_names(names: Sequence[str]) -> list[str]:

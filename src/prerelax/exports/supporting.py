@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prerelax.campaign.targets import Target
-from prerelax.exports.inputs import geometry_lines
 from prerelax.exports.minima import Minimum
+from prerelax.molecules.program_inputs import geometry_lines
 
 CITATIONS = {
     "pyscf": "PySCF: Q. Sun et al., J. Chem. Phys. 2020, 153, 024109.",
@@ -40,7 +40,9 @@ def write_supporting_information(minima: Sequence[Minimum], target: Target, out:
     parts = ["# Supporting information", "## Methods", _methods(target, settings, minima)]
     parts += ["## Citations", "\n".join(f"- {line}" for line in _citations(settings, starts))]
     parts += ["## Energies", _energies(minima), "## Coordinates (Å)"]
-    parts += [f"### {each.name}\n\n{_heading(each)}\n\n```\n{geometry_lines(each)}\n```" for each in minima]
+    for each in minima:
+        geometry = geometry_lines(each.record.numbers, each.record.positions)
+        parts.append(f"### {each.name}\n\n{_heading(each)}\n\n```\n{geometry}\n```")
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 

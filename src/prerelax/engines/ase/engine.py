@@ -16,13 +16,16 @@ from ase.data import atomic_numbers
 from pydantic import JsonValue
 
 from prerelax.engines.ase.calculator import AseCalculator, Recipe
-from prerelax.engines.ase.known import KNOWN, Known, Means
+from prerelax.engines.ase.known import CHARGE_ALONE, CHARGE_ALONE_METHODS, KNOWN, Known, Means
+from prerelax.engines.ase.xtb import FLAGS
 from prerelax.engines.calculator import EngineCalculator
 from prerelax.engines.engine import Engine
 from prerelax.engines.level import Electrons, Level
 from prerelax.errors import MissingProgramError, UserError, nearest
 from prerelax.site_file import Program, read_site, site_path
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+*(),/. _=-]{0,80}")
+XTB_METHODS = ("GFN-FF", "GFN2-xTB", "GFN1-xTB", "GFN0-xTB")
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 OF_THE_SITE = frozenset(
     {
@@ -47,8 +50,7 @@ class AseEngine(Engine):
         return known is not None and known.is_cheap
 
     def told_of_electrons(self, level: Level) -> set[str]:
-        known = _known(level)
-        return (known.electrons if known else level.electrons or Electrons()).told
+        return _electrons(level).told
 
     def validate(self, level: Level) -> None:
         """As of every engine, but no program is started: see `honesty` for what a calculator is tried on."""
@@ -56,11 +58,13 @@ class AseEngine(Engine):
         known = _known(level)
         if level.basis and (known is None or not known.takes_basis):
             raise ValueError(f"the calculator {level.calculator} takes no basis; leave out '{level.basis}'")
-        if level.dispersion and level.calculator != "nwchem":
+        if level.dispersion and level.dispersion not in (known.dispersions if known else ()):
             raise ValueError(
                 f"say the dispersion {level.dispersion} in the calculator's options, as it calls it there"
             )
         _check_options(level.options or {})
+        if known is not None:
+            _check_words(level, known)
         for element in level.elements or ():
             if element not in atomic_numbers:
                 raise ValueError(f"elements: '{element}' is no element")
@@ -97,14 +101,16 @@ def recipe(level: Level, threads: int) -> Recipe:
     program = site.program(name)
     means = Means(threads, site.memory_mb)
     keywords = known.keywords(level, means) if known else {}
-    electrons = known.electrons if known else level.electrons or Electrons()
-    config = ""
+    electrons = _electrons(level)
+    config, more = "", dict(program.options)
+    if known and known.takes_command:
+        more["command"] = list[JsonValue](_command(known, program, threads))
     if known and known.section:
         command = shlex.join(_command(known, program, threads))
         config = f"[{known.section}]\n{known.command_key} = {command.replace('$', '$$')}\n"
     setup: dict[str, object] = {
         "factory": known.factory if known else name,
-        "keywords": _merged(keywords, level.options or {}, program.options),
+        "keywords": _merged(keywords, {} if known and known.takes_command else level.options or {}, more),
         "electrons": electrons.model_dump(exclude_none=True),
         "renewed": known.renewed if known else electrons.keywords is not None,
         "path": [] if program.python else [*filter(None, sys.path), str(Path.cwd())],
@@ -126,6 +132,14 @@ def _known(level: Level) -> Known | None:
     """What is known of the calculator, by its name or as ASE's own class."""
     name = level.calculator
     return next((each for key, each in KNOWN.items() if name in (key, each.factory)), None)
+
+
+def _electrons(level: Level) -> Electrons:
+    """How charge and multiplicity reach the level's calculator."""
+    known = _known(level)
+    if known is None:
+        return level.electrons or Electrons()
+    return CHARGE_ALONE if level.method.lower() in CHARGE_ALONE_METHODS else known.electrons
 
 
 def _check_consent(level: Level) -> None:
@@ -163,6 +177,24 @@ def _check_options(options: Mapping[str, JsonValue]) -> None:
             raise ValueError(f"options: {text} is a path of one machine; it belongs in the site file")
 
 
+def _check_words(level: Level, known: Known) -> None:
+    """Raise ValueError for words that are none of a method, or that the program would take for more."""
+    for what, text in (("method", level.method), ("basis", level.basis)):
+        if text and known.command and not NAME.fullmatch(text):
+            raise ValueError(f"'{text}' is no name of a {what}")
+    for text in _texts([level.method, level.basis, level.options]):
+        for word in known.forbidden:
+            if word in text.lower():
+                raise ValueError(
+                    f"options: '{word}' would have {level.calculator} run or read something else; a config "
+                    "may not ask for that"
+                )
+    if level.calculator == "xtb" and level.method.lower() not in FLAGS:
+        raise ValueError(f"xtb has no method '{level.method}'{nearest(level.method, XTB_METHODS)}")
+    if level.calculator == "xtb" and level.options:
+        raise ValueError("the calculator xtb has no options; leave them out")
+
+
 def _texts(value: object) -> Iterator[str]:
     """Every text within a value, keys among them."""
     if isinstance(value, str):
@@ -188,9 +220,9 @@ def _merged(*parts: Mapping[str, object]) -> dict[str, object]:
 
 
 def _command(known: Known, program: Program, threads: int) -> list[str]:
-    """The program's command, word for word; no shell reads it."""
-    command = (program.command or known.command).replace("{threads}", str(threads))
-    return shlex.split(command)
+    """The program's command, word for word; no shell reads it. ORCA in parallel needs its full path."""
+    first, *others = shlex.split((program.command or known.command).replace("{threads}", str(threads)))
+    return [shutil.which(first) or first, *others]
 
 
 @functools.cache

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ase.data import chemical_symbols
+
 from prerelax.engines.level import Electrons, Level
 
 Keywords = dict[str, object]
@@ -39,7 +41,13 @@ class Known:
     renewed: bool = True
     """each molecule gets a calculator of its own"""
     is_cheap: bool = False
+    takes_command: bool = False
+    """a calculator of prerelax's own, which is given its program's command as a keyword"""
     takes_basis: bool = False
+    dispersions: tuple[str, ...] = ()
+    """that the level may name"""
+    forbidden: tuple[str, ...] = ()
+    """words that would make the program run another one, or read files"""
     elements: tuple[str, ...] | None = None
 
 
@@ -106,18 +114,72 @@ def _dftb(level: Level, means: Means) -> Keywords:
     return {"Hamiltonian_SCC": "Yes", "Hamiltonian_SCCTolerance": 1e-8}
 
 
+def _orca(level: Level, means: Means) -> Keywords:
+    from prerelax.engines.ase.orca import FUNCTIONALS
+
+    options = level.options or {}
+    words = [
+        FUNCTIONALS.get(level.method.lower(), level.method),
+        *_words(level.dispersion),
+        *_words(level.basis),
+    ]
+    words += [] if level.density_fitting else ["NORI"]
+    words += ["VeryTightSCF" if level.tight else "TightSCF", *_words(options.get("words"))]
+    own = {"words": " ".join(words), "threads": means.threads, "memory_mb": means.memory_mb}
+    return {**own, "blocks": options.get("blocks") or {}}
+
+
+def _gaussian(level: Level, means: Means) -> Keywords:
+    model = f"{level.method}/{level.basis} 5D 7F" if level.basis else level.method
+    dispersion = {"d3bj": ["EmpiricalDispersion=GD3BJ"]}.get(level.dispersion or "", [])
+    words = [model, *dispersion, *_words((level.options or {}).get("route"))]
+    return {"route": " ".join(words), "threads": means.threads, "memory_mb": means.memory_mb}
+
+
+def _words(said: object) -> list[str]:
+    return [str(said).upper() if said in ("d3bj", "d4") else str(said)] if said else []
+
+
+def _xtb(level: Level, means: Means) -> Keywords:
+    return {"method": level.method}
+
+
+def _no_keywords(level: Level, means: Means) -> Keywords:
+    return {}
+
+
 def _named(level: Level, means: Means) -> Keywords:
     return {"model": level.method}
 
 
 _INFO = Electrons(info={"charge": "charge", "multiplicity": "spin"})
 _NEUTRAL = Electrons()
+_KEYWORDS = Electrons(keywords={"charge": "charge", "multiplicity": "multiplicity"})
+CHARGE_ALONE = Electrons(keywords={"charge": "charge"})
+CHARGE_ALONE_METHODS = frozenset({"gfn-ff"})
+"""of programs whose other methods know multiplicities"""
 
 KNOWN: Mapping[str, Known] = {
+    "orca": Known(
+        "prerelax.engines.ase.orca:Orca", _orca, _KEYWORDS, (), "orca",
+        takes_command=True, takes_basis=True, dispersions=("d3bj", "d4"),
+        forbidden=("compound", "extopt", "progext", "sys_cmd", "%", "*xyz", "file"),
+    ),
+    "gaussian": Known(
+        "prerelax.engines.ase.gaussian:Gaussian", _gaussian, _KEYWORDS, (), "g16",
+        takes_command=True, takes_basis=True, dispersions=("d3bj",),
+        forbidden=("external", "%", "@", "subst"),
+    ),
+    "xtb": Known(
+        "prerelax.engines.ase.xtb:Xtb", _xtb, _KEYWORDS, (), "xtb", takes_command=True, is_cheap=True,
+        elements=tuple(chemical_symbols[1:87]),
+    ),
+    "gxtb": Known("prerelax.engines.ase.xtb:Gxtb", _no_keywords, _KEYWORDS, (), "gxtb", takes_command=True),
     "nwchem": Known(
         "ase.calculators.nwchem:NWChem", _nwchem,
         Electrons(keywords={"charge": "charge", "multiplicity": "dft.mult"}),
-        command="nwchem", section="nwchem", takes_basis=True,
+        command="nwchem", section="nwchem", takes_basis=True, dispersions=("d3bj",),
+        forbidden=("python", "load"),
     ),
     "qchem": Known(
         "ase.calculators.qchem:QChem", _qchem,
