@@ -21,7 +21,11 @@ class AlignmentSettings(Settings):
     """Whose paths are looked at, and how many steps are summed."""
 
     starts: list[str] = Field(min_length=1, description="starts of the sampler edm, one column each")
-    molecules: int | None = Field(None, ge=1, description="only the first N that the target treats")
+    molecules: int | None = Field(
+        None,
+        ge=1,
+        description="only the first N that the target treats; random ones where the campaign draws",
+    )
     sums: list[Annotated[int, Field(ge=1)]] = Field([1, 10, 30], description="k: how many coming steps")
 
 

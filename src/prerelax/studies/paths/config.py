@@ -22,7 +22,11 @@ class PathSettings(Settings):
     """Whose paths are drawn."""
 
     starts: list[str] = Field(min_length=1, description="starts of the sampler edm, drawn in one figure")
-    molecules: int | None = Field(None, ge=1, description="only the first N that the target treats")
+    molecules: int | None = Field(
+        None,
+        ge=1,
+        description="only the first N that the target treats; random ones where the campaign draws",
+    )
     every: int = Field(1, ge=1, description="evaluate every N-th geometry of a path")
     zero: str | None = Field(None, description="the start whose minimum is the paper's zero: the data set's")
 

@@ -108,7 +108,7 @@ def shells(
     """
     _check_steps(model, model.schedule.timesteps - 1)
     steps = np.unique(np.linspace(0, model.schedule.timesteps - 1, n_steps).round().astype(int)).tolist()
-    rows = _evenly(len(structures), n_molecules)
+    rows = _drawn(len(structures), n_molecules, seed)
     noised = add_noise(structures, model.morered_schedule, rows, steps, seed)
     predicted = predicted_steps(model, noised.molecules)
     return pd.DataFrame(
@@ -149,7 +149,7 @@ def compare_schedules(
     _check_steps(model, max(steps, default=0))
     if not isinstance(model.network, JointNetwork):
         raise UserError(f"{model.name} is not a joint model, which both schedules are compared with")
-    rows = _evenly(len(structures), n_molecules)
+    rows = _drawn(len(structures), n_molecules, seed)
     noised = add_noise(structures, model.morered_schedule, rows, steps, seed)
     molecules, minima = list(noised.molecules), list(noised.minima)
     starts = [f"noised to step {step}" for step in noised.steps]
@@ -197,9 +197,10 @@ def _along(model: LoadedModel, sampler: str, molecule: Molecule, result: Relaxed
     )
 
 
-def _evenly(n: int, wanted: int) -> list[int]:
-    """At most `wanted` of `n` rows, evenly spaced."""
-    return [int(row) for row in np.unique(np.linspace(0, n - 1, min(n, wanted)).round())]
+def _drawn(n: int, wanted: int, seed: int) -> list[int]:
+    """At most `wanted` of `n` rows, at random."""
+    drawn: list[int] = np.random.default_rng(seed).permutation(n)[:wanted].tolist()
+    return drawn
 
 
 def summarise_schedules(ends: pd.DataFrame) -> pd.DataFrame:
