@@ -1,0 +1,176 @@
+"""When a finding is the paper's: intervals, tests of ranks and of shares. No verdict comes from elsewhere.
+
+`same`: the 95 % interval (or a test at 5 %) excludes everything but what the paper reports. `opposite`: it
+excludes what the paper reports. `undecided`: neither, or fewer than eight molecules, of which no interval is
+given. The molecule is what was drawn at random: its conformers and inputs are averaged first.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from prerelax.comparison.statistics import FEWEST, distribution, mean_interval, per_molecule
+from prerelax.ledger.row import Finding, Verdict
+
+Floats = NDArray[np.float64]
+LEVEL = 0.05
+TOO_FEW = f"fewer than {FEWEST} molecules give no interval"
+
+
+def text(value: float, low: float = math.nan, high: float = math.nan, unit: str = "") -> str:
+    """A number with its interval, where it has one."""
+    shown = f"{value:.3g}{unit}"
+    return shown if math.isnan(low) else f"{shown} [{low:.3g}, {high:.3g}]"
+
+
+def more(value: float, low: float, high: float, than: float, n: int, unit: str = "") -> Finding:
+    """Whether a number lies above another one."""
+    verdict, why = _more(low, high, than)
+    return Finding(text(value, low, high, unit), n, verdict, why)
+
+
+def less(value: float, low: float, high: float, than: float, n: int, unit: str = "") -> Finding:
+    """Whether a number lies below another one."""
+    verdict, why = _more(-high, -low, -than)
+    return Finding(text(value, low, high, unit), n, verdict, why.replace("above", "below"))
+
+
+def _more(low: float, high: float, than: float) -> tuple[Verdict, str]:
+    if math.isnan(low) or math.isnan(high):
+        return "undecided", TOO_FEW
+    if low > than:
+        return "same", f"all of the interval is above {abs(than):g}"
+    return (
+        ("opposite", "none of the interval is above it")
+        if high < than
+        else ("undecided", f"{abs(than):g} is in the interval")
+    )
+
+
+def number(
+    value: float, low: float, high: float, paper: float, n: int, nothing: float = math.nan, unit: str = ""
+) -> Finding:
+    """Whether an interval holds the paper's number and, where given, excludes that there is nothing to it."""
+    shown = text(value, low, high, unit)
+    if math.isnan(low) or math.isnan(high):
+        return Finding(shown, n, "undecided", TOO_FEW)
+    if not low <= paper <= high:
+        return Finding(shown, n, "opposite", f"the interval excludes the paper's {paper:g}")
+    if low <= nothing <= high:
+        return Finding(
+            shown, n, "undecided", f"the interval holds the paper's {paper:g}, and {nothing:g} too"
+        )
+    return Finding(shown, n, "same", f"the interval holds the paper's {paper:g}")
+
+
+def median_number(
+    values: ArrayLike, molecules: ArrayLike, paper: float, nothing: float = math.nan, unit: str = ""
+) -> Finding:
+    """`number` of the median over molecules."""
+    found = distribution(values, molecules)
+    return number(found.median, found.ci_low, found.ci_high, paper, found.n, nothing, unit)
+
+
+def mean_of(values: ArrayLike, molecules: ArrayLike) -> tuple[float, float, float, int]:
+    """Mean over molecules, its interval and how many there are."""
+    each = per_molecule(values, molecules)
+    return (float(each.mean()) if len(each) else math.nan, *mean_interval(each), len(each))
+
+
+def share(flags: ArrayLike, molecules: ArrayLike) -> tuple[float, float, float, int]:
+    """A share of rows in per cent, Wilson's interval for as many as there are molecules, and their number.
+
+    Rows of one molecule are taken to agree, which makes the interval too wide rather than too narrow. nan
+    below FEWEST molecules.
+    """
+    each = per_molecule(np.asarray(flags, dtype=float), molecules)
+    n, mean = len(each), float(each.mean()) if len(each) else math.nan
+    if n < FEWEST:
+        return 100 * mean, math.nan, math.nan, n
+    z = float(stats.norm.ppf(1 - LEVEL / 2))
+    middle, half = mean + z**2 / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
+    low, high = ((middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n))
+    return 100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), n
+
+
+def paired(values: pd.DataFrame, lower: str, higher: str, words: str = "") -> Finding:
+    """Whether one of two columns is the lower one, by Wilcoxon's signed-rank test over molecules (rows)."""
+    known = values[[lower, higher]].dropna().astype(float)
+    n = len(known)
+    shown = f"{words}{known[lower].median():.3g} against {known[higher].median():.3g}" if n else "–"
+    differences = (known[lower] - known[higher]).to_numpy()
+    if n < FEWEST or not differences.any():
+        return Finding(shown, n, "undecided", TOO_FEW if n < FEWEST else "no difference")
+    p = float(stats.wilcoxon(differences).pvalue)
+    if p >= LEVEL:
+        return Finding(shown, n, "undecided", f"p = {p:.2g} (Wilcoxon)")
+    verdict: Verdict = (
+        "same" if float(stats.rankdata(np.abs(differences)) @ np.sign(differences)) < 0 else "opposite"
+    )
+    return Finding(shown, n, verdict, f"p = {p:.2g} (Wilcoxon)")
+
+
+def rising(x: ArrayLike, y: ArrayLike, words: str, n: int | None = None) -> Finding:
+    """Whether y rises with x, by Spearman's rank correlation of the points."""
+    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
+    if len(a) < 5 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return Finding(words, n, "undecided", f"{len(a)} points tell no trend")
+    found = stats.spearmanr(a, b)
+    rho, p = float(found.statistic), float(found.pvalue)
+    why = f"Spearman ρ = {rho:.2f}, p = {p:.2g}, {len(a)} points"
+    if p >= LEVEL:
+        return Finding(words, n, "undecided", why)
+    return Finding(words, n, "same" if rho > 0 else "opposite", why)
+
+
+def fewer(count: int, of: int, other_count: int, other_of: int, words: str) -> Finding:
+    """Whether a share is smaller than another one, by Fisher's exact test."""
+    table = [[count, of - count], [other_count, other_of - other_count]]
+    p = float(stats.fisher_exact(table).pvalue)
+    why = f"p = {p:.2g} (Fisher)"
+    if p >= LEVEL:
+        return Finding(words, min(of, other_of), "undecided", why)
+    verdict: Verdict = "same" if count / of < other_count / other_of else "opposite"
+    return Finding(words, min(of, other_of), verdict, why)
+
+
+def quantile_interval(values: ArrayLike, q: float) -> tuple[float, float]:
+    """95 % interval of a quantile between two order statistics; nan below FEWEST values."""
+    sample = np.sort(np.asarray(values, dtype=float))
+    n = len(sample)
+    if n < FEWEST:
+        return math.nan, math.nan
+    low = int(stats.binom.ppf(LEVEL / 2, n, q)) - 1
+    high = int(stats.binom.ppf(1 - LEVEL / 2, n, q))
+    return float(sample[max(low, 0)]), float(sample[min(high, n - 1)])
+
+
+def all_of(findings: Sequence[Finding]) -> Finding:
+    """`same` where all parts of a claim are, `opposite` where one is, else `undecided`."""
+    verdicts = [each.verdict for each in findings]
+    verdict: Verdict = "opposite" if "opposite" in verdicts else "undecided"
+    if all(each == "same" for each in verdicts):
+        verdict = "same"
+    n = [each.n for each in findings if each.n is not None]
+    return Finding(
+        "; ".join(each.ours for each in findings),
+        min(n) if n else None,
+        verdict,
+        "; ".join(dict.fromkeys(each.why for each in findings if each.why)),
+    )
+
+
+def unless(objection: str, finding: Finding) -> Finding:
+    """A finding that proves nothing where there is an objection."""
+    return Finding(finding.ours, finding.n, "undecided", objection) if objection else finding
+
+
+def first(values: Iterable[float]) -> float:
+    """The first value; nan for none."""
+    return float(next(iter(values), math.nan))

@@ -1,0 +1,551 @@
+"""Rows R1 to R39: Rothchild et al., Chem. Sci. 2024, 15, 13506 (paper E)."""
+
+import numpy as np
+import pandas as pd
+
+from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.comparison.statistics import distribution, mean_interval, times_fewer
+from prerelax.ledger.criteria import (
+    TOO_FEW,
+    all_of,
+    first,
+    less,
+    mean_of,
+    median_number,
+    more,
+    number,
+    quantile_interval,
+    rising,
+    share,
+    text,
+    unless,
+)
+from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
+
+QM9, DRUGS = ("edm-qm9", "edm-qm9-mini"), ("edm-drugs", "edm-drugs-mini")
+DRUG_TARGETS = ("gfn2", "gfn2-small")
+NULL_STEPS = (56.0, 62.0)
+"""Steps left when the schedule alone, without a network, has made half of the elements final."""
+VALID_SHARE = 0.5
+"""Of its molecules that a network must make with allowed valences before its chains prove anything."""
+LARGE_DELTA_KCAL_MOL = 0.2
+NO_GRAPHICS_CARD = "needs the paper's 6 200 epochs: days of a graphics card"
+
+
+def _numbers(target: str, found: Found, study: str) -> pd.DataFrame:
+    return found.table(f"figures/{study}_{target}_numbers")
+
+
+def _invalid(found: Found) -> str:
+    """Why the generating network proves nothing; empty where it makes molecules."""
+    share_valid = float(found.quantity("figures/phases_numbers", "share of finished molecules")["ours"])
+    return "" if share_valid >= VALID_SHARE else f"{100 * share_valid:.0f} % of its molecules are valid"
+
+
+def _settled(found: Found, whom: str, what: str = "element") -> float:
+    words = f"steps left when half of the {whom} have their final {what}"
+    return float(found.quantity("figures/phases_numbers", words)["ours_of_1000"])
+
+
+def _elements(found: Found) -> Finding:
+    step = _settled(found, "molecules")
+    n = int(found.quantity("figures/phases_numbers", "molecules")["ours"])
+    if NULL_STEPS[0] <= step <= NULL_STEPS[1]:
+        return Finding(f"{step:.0f}", n, "undecided", "the schedule alone gives 56 to 62")
+    verdict: Verdict = "same" if 40 <= step < NULL_STEPS[0] else "opposite"
+    return unless(
+        _invalid(found), Finding(f"{step:.0f}", n, verdict, "same: 40 to 56, below what the schedule gives")
+    )
+
+
+def _at_once(found: Found) -> Finding:
+    atoms, molecules = _settled(found, "atoms"), _settled(found, "molecules")
+    verdict: Verdict = "same" if atoms - molecules < 20 else "opposite"
+    words = f"atoms at {atoms:.0f}, molecules at {molecules:.0f}"
+    return unless(_invalid(found), Finding(words, None, verdict, "same: within 20 steps of 1000"))
+
+
+def _valences(found: Found) -> Finding:
+    valence, element = _settled(found, "molecules", "valence"), _settled(found, "molecules")
+    verdict: Verdict = "same" if valence < element else "opposite"
+    return unless(_invalid(found), Finding(f"{valence:.0f} against {element:.0f} steps left", None, verdict))
+
+
+def _step_size(found: Found) -> Finding:
+    table = found.table("figures/phases")
+    return rising(table["steps_left"], table["step_size_ang"], "step size against steps left")
+
+
+def _falls(found: Found) -> Finding:
+    row = found.quantity("figures/chain_end_numbers", "the same, chain averaged")
+    finding = more(float(row["ours"]), float(row["ci_low"]), float(row["ci_high"]), 0.75, _chains(found))
+    return unless(_invalid(found), finding)
+
+
+def _below_line(found: Found) -> Finding:
+    words = "share of geometries at which the chain is lower"
+    row = found.quantity("figures/chain_end_numbers", words)
+    finding = more(float(row["ours"]), float(row["ci_low"]), float(row["ci_high"]), 0.5, _chains(found))
+    return unless(_invalid(found), finding)
+
+
+def _chains(found: Found) -> int:
+    return int(found.table("figures/chain_end")["id"].nunique())
+
+
+def _zeroed(found: Found, target: str) -> pd.DataFrame:
+    """Path numbers above the paper's zero where it is known, else above each path's own minimum."""
+    table = _numbers(target, found, "paths")
+    above = table[table["zero"] == "data set's minimum"]
+    return table if above.empty else above
+
+
+def _path_mean(found: Found, target: str, where: str, paper: float) -> Finding:
+    table = _zeroed(found, target)
+    rows = table[(table["where"] == where) & table["start"].str.fullmatch(r"edm-n\d+")]
+    if rows.empty:
+        raise AbsentError(f"{found.name}: no path of edm-n20, n30, n50 at {target}")
+    rows = rows.head(1) if where == "start" else rows
+    return all_of(
+        [
+            number(mean, low, high, paper, int(n), unit=" kcal/mol")
+            for mean, low, high, n in rows[["mean_kcal_mol", "ci_low", "ci_high", "n"]].to_numpy(float)
+        ]
+    )
+
+
+def _paths(found: Found, target: str, start: str) -> pd.DataFrame:
+    """Energies of a start's paths, kcal/mol: a row for each molecule, columns by the calls left."""
+    table = found.table(f"figures/paths_{target}")
+    zeros = table["zero"].unique()
+    zero = "data set's minimum" if "data set's minimum" in zeros else zeros[0]
+    rows = table[(table["start"] == start) & (table["zero"] == zero)]
+    if rows.empty:
+        raise AbsentError(f"{found.name}: no path of {start} at {target}")
+    return rows.pivot_table(index="id", columns="calls_left", values="above_kcal_mol").dropna()
+
+
+def _times_lower(found: Found) -> Finding:
+    paths = _paths(found, "qm9", "edm-n50")
+    times, low, high = times_fewer(
+        np.maximum(paths[paths.columns.min()], 0.0), np.maximum(paths[paths.columns.max()], 0.0)
+    )
+    return number(times, low, high, 10, len(paths), 1.0, " times")
+
+
+def _at_first(found: Found) -> Finding:
+    """After the first fifth of the calls: n = 20 lower than its start, n = 50 higher."""
+    parts = []
+    for start, rises in (("edm-n20", False), ("edm-n50", True)):
+        paths = _paths(found, "qm9", start)
+        left = np.sort(paths.columns.to_numpy())[::-1]
+        change = (paths[left[len(left) // 5]] - paths[left[0]]).to_numpy()
+        low, high = mean_interval(change)
+        judge = more if rises else less
+        part = judge(float(change.mean()), low, high, 0.0, len(change), " kcal/mol")
+        parts.append(Finding(f"{start}: {part.ours}", part.n, part.verdict, part.why))
+    return all_of(parts)
+
+
+def _below_zero(found: Found) -> Finding:
+    paths = _paths(found, "qm9", "edm-n50")
+    below = int((paths < 0).any(axis=1).sum())
+    words = f"{below} of {len(paths)}"
+    if below:
+        return Finding(words, len(paths), "same", "one is enough")
+    return Finding(words, len(paths), "opposite" if len(paths) >= 45 else "undecided", "the paper has 45")
+
+
+def _alignment(found: Found, targets: tuple[str, ...], late: bool, k: int = 10) -> pd.Series:
+    for target in targets:
+        try:
+            table = _numbers(target, found, "alignment")
+        except AbsentError:
+            continue
+        starts = list(dict.fromkeys(table["start"]))
+        rows = table[(table["start"] == starts[-1 if late else 0]) & (table["k"] == k)]
+        if len(rows):
+            row: pd.Series = rows.iloc[0]
+            return row
+    raise AbsentError(f"{found.name}: no alignment for k = {k} at {' or '.join(targets)}")
+
+
+def _path_wins(found: Found) -> Finding:
+    row = _alignment(found, ("qm9", "gfn2"), late=True)
+    return more(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
+
+
+def _forces_win(found: Found, targets: tuple[str, ...], late: bool) -> Finding:
+    row = _alignment(found, targets, late)
+    return less(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
+
+
+def _cosines(found: Found) -> Finding:
+    rows = [_alignment(found, ("qm9", "gfn2"), late=True, k=k) for k in (1, 10, 30)]
+    verdict: Verdict = "same" if all(r["steps_forces"] <= r["forces_path"] for r in rows) else "opposite"
+    words = "; ".join(f"k = {r['k']}: {r['steps_forces']:.2f}, {r['forces_path']:.2f}" for r in rows)
+    return Finding(words, int(rows[0]["n"]), verdict, "of the means")
+
+
+# --- Boltzmann ----------------------------------------------------------------------------------------------
+
+
+def _of_step(found: Found, n: int, words: str) -> pd.Series:
+    return found.quantity("figures/boltzmann_temperature_numbers", f"n = {n}: {words}")
+
+
+def _temperatures(found: Found) -> Finding:
+    parts = []
+    for n, paper in ((14, 70.0), (20, 120.0), (30, 300.0)):  # that of n = 6 is made equal
+        row = _of_step(found, n, "temperature of the same mean energy")
+        part = number(row["ours"], row["ci_low"], row["ci_high"], paper, int(row["n"]), unit=" K")
+        parts.append(Finding(f"n = {n}: {part.ours}", part.n, part.verdict, part.why))
+    return all_of(parts)
+
+
+def _rise(found: Found) -> Finding:
+    """Mean and spread of every molecule's energies rise with n and with T: sign test over molecules."""
+    table = found.table("figures/boltzmann_violins")
+    steps = [
+        (group.sort_values("label")[column].diff().dropna() > 0).mean()
+        for _, group in table.groupby(["id", "kind"])
+        for column in ("mean_kcal_mol", "std_kcal_mol")
+    ]
+    molecules = [str(key[0]) for key, _ in table.groupby(["id", "kind"]) for _ in range(2)]
+    low = mean_of(steps, molecules)
+    return more(low[0], low[1], low[2], 0.5, low[3])
+
+
+def _diverges(found: Found) -> Finding:
+    parts = []
+    for n in (1, 6):
+        row = _of_step(found, n, "chains of its noise alone that break")
+        broken, chains = float(row["ours"]), int(row["n"])
+        percent, low, high, _ = share(
+            [1.0] * int(broken) + [0.0] * (chains - int(broken)), list(range(chains))
+        )
+        part = more(percent, low, high, 50, chains, " %")
+        parts.append(Finding(f"n = {n}: {broken:.0f} of {chains}", chains, part.verdict, part.why))
+    return all_of(parts)
+
+
+def _holds_to_40(found: Found) -> Finding:
+    table = found.table("figures/boltzmann_temperature")
+    if not (table["n"] == 40).any():
+        raise AbsentError(f"{found.name}: no step beyond n = {table['n'].max():.0f}")
+    there, every = table.loc[table["n"] == 40, "id"].nunique(), table["id"].nunique()
+    return Finding(f"{there} of {every}", every, "same" if there == every else "opposite")
+
+
+def _laws(found: Found) -> Finding:
+    """Mean energies are linear in T and in n²: R² of every molecule above 0.95 in the median."""
+    table = found.table("figures/boltzmann_violins")
+    parts = []
+    for kind, power, words in (("Metropolis", 1, "in T"), ("diffusion", 2, "in n²")):
+        squares = [
+            float(np.corrcoef(group["label"] ** power, group["mean_kcal_mol"])[0, 1] ** 2)
+            for _, group in table[table["kind"] == kind].groupby("id")
+            if len(group) > 2
+        ]
+        if not squares:
+            raise AbsentError(f"{found.name}: fewer than three points {words}")
+        middle = float(np.median(squares))
+        verdict: Verdict = "same" if middle > 0.95 else "opposite" if middle < 0.8 else "undecided"
+        parts.append(Finding(f"R² {middle:.2f} {words}", len(squares), verdict))
+    return all_of(parts)
+
+
+def _one_factor(found: Found) -> Finding:
+    row = found.quantity("figures/boltzmann_temperature_numbers", "factor of T = factor n²")
+    low, high, value, n = (float(row[key]) for key in ("ci_low", "ci_high", "ours", "n"))
+    shown = text(value, low, high, " K")
+    if not np.isfinite(low):
+        return Finding(shown, int(n), "undecided", TOO_FEW)
+    inside = low >= 0.30 and high <= 0.56
+    return Finding(shown, int(n), "same" if inside else "undecided", "the paper's pairs give 0.30 to 0.56")
+
+
+def _wider(found: Found) -> Finding:
+    rows = [_of_step(found, n, "width over Metropolis's") for n in (6, 14, 20, 30)]
+    return all_of([more(r["ours"], r["ci_low"], r["ci_high"], 1.0, int(r["n"])) for r in rows])
+
+
+def _ten_molecules(found: Found) -> Finding:
+    n = found.table("figures/boltzmann_temperature")["id"].nunique()
+    return Finding(f"{n} molecules", n, "same" if n >= 9 else "undecided", "the paper has ten, less one")
+
+
+# --- Steps saved --------------------------------------------------------------------------------------------
+
+
+def _saved(found: Found, targets: tuple[str, ...], start: str, paper: float) -> Finding:
+    pairs = _pairs(found, targets, start)
+    return median_number(pairs["steps_saved_percent"], pairs["id"], paper, 0.0, " %")
+
+
+def _pairs(found: Found, targets: tuple[str, ...], start: str) -> pd.DataFrame:
+    for target in targets:
+        try:
+            return found.pairs(target, start)
+        except AbsentError:
+            continue
+    raise AbsentError(f"{found.name} has no pair of {start} at {' or '.join(targets)}")
+
+
+def _quartiles(found: Found) -> Finding:
+    pairs = found.pairs("qm9", "edm-n50")
+    times = pairs["baseline_n_steps"] / pairs["n_steps"].clip(lower=1)
+    parts = []
+    for q, paper in ((0.25, 2.0), (0.75, 4.0)):
+        low, high = quantile_interval(times, q)
+        parts.append(number(float(times.quantile(q)), low, high, paper, len(times), unit=" times"))
+    return all_of(parts)
+
+
+def _deltas(found: Found) -> Finding:
+    pairs = pd.concat([found.pairs("qm9", start) for start in ("edm-n20", "edm-n50")])
+    large = pairs["delta_kcal_mol"].abs() > LARGE_DELTA_KCAL_MOL
+    percent, low, high, n = share(large, pairs["id"])
+    return less(percent, low, high, 10, n, " % beyond 0.2 kcal/mol")
+
+
+def _over_training(found: Found, target: str, steps: int) -> pd.DataFrame:
+    table = found.table(f"figures/training_speedup_{target}")
+    return table[(table["steps"] == steps) & (table["n_counted"] > 0)].sort_values("epoch")
+
+
+def _rises(found: Found) -> Finding:
+    for target in ("qm9", "gfn2"):
+        try:
+            table = _over_training(found, target, 50)
+        except AbsentError:
+            continue
+        rows = table[table["subset"] == table["subset"].iloc[0]] if len(table) else table
+        if len(rows):
+            medians = rows["steps_saved_percent_median"]
+            words = f"{first(medians):.0f} → {first(medians.iloc[::-1]):.0f} %, {target}"
+            return rising(rows["epoch"], medians, words, int(rows["n_counted"].min()))
+    raise AbsentError(f"{found.name}: no checkpoint counts")
+
+
+def _early_epochs(found: Found) -> Finding:
+    table = _over_training(found, "qm9", 50)
+    parts = []
+    for epoch, percent in ((50, 0.0), (100, 4.0)):
+        rows = table[table["epoch"] == epoch]
+        if rows.empty:
+            raise AbsentError(f"{found.name} has no epoch {epoch}")
+        row = rows.iloc[0]
+        saved = "steps_saved_percent"
+        values = [float(row[f"{saved}_{key}"]) for key in ("median", "ci_low", "ci_high")]
+        part = number(values[0], values[1], values[2], percent, int(row["n_counted"]), unit=" %")
+        parts.append(Finding(f"{row['energy_ratio']:.1f} times, {part.ours}", part.n, part.verdict, part.why))
+    return all_of(parts)
+
+
+def _delta_is_a_difference(found: Found) -> Finding:
+    for target in ("qm9", *DRUG_TARGETS):
+        try:
+            pairs, mates = found.pairs(target, "edm-n50"), found.starts_of(target, "mmff94")
+        except AbsentError:
+            continue
+        energies = mates.set_index(["id", "conformer"])["energy_ev"]
+        keys = pd.MultiIndex.from_frame(pairs[["id", "conformer"]])
+        expected = (pairs["energy_ev"].to_numpy() - energies.reindex(keys).to_numpy()) / KCAL_MOL
+        off = float(np.nanmax(np.abs(expected - pairs["delta_kcal_mol"].to_numpy())))
+        return Finding(f"{off:.1g} kcal/mol off at most", len(pairs), "same" if off < 0.01 else "opposite")
+    raise AbsentError(f"{found.name} has no pair of edm-n50")
+
+
+def _drug_energies(found: Found) -> Finding:
+    parts = []
+    for start, paper in (("mmff94", 14.3), ("edm-n50", 8.3)):
+        pairs = _pairs(found, DRUG_TARGETS, start)
+        mean, low, high, n = mean_of(pairs["start_above_minimum_kcal_mol"], pairs["id"])
+        parts.append(number(mean, low, high, paper, n, unit=" kcal/mol"))
+    return all_of(parts)
+
+
+def _linear(found: Found) -> Finding:
+    for target in DRUG_TARGETS:
+        try:
+            table = _over_training(found, target, 50)
+        except AbsentError:
+            continue
+        rows = table[table["subset"] == table["subset"].iloc[0]] if len(table) else table
+        if len(rows) < 5:
+            return Finding(f"{len(rows)} checkpoints", None, "undecided", "five are needed")
+        r2 = float(np.corrcoef(rows["epoch"], rows["steps_saved_percent_median"])[0, 1] ** 2)
+        return Finding(f"R² = {r2:.2f}", int(rows["n_counted"].min()), "same" if r2 > 0.9 else "opposite")
+    raise AbsentError(f"{found.name}: no checkpoint counts")
+
+
+def _drug_paths(found: Found) -> Finding:
+    for target in DRUG_TARGETS:
+        try:
+            paths = _paths(found, target, "edm-n50")
+        except AbsentError:
+            continue
+        change = (paths[paths.columns.min()] - paths[paths.columns.max()]).to_numpy()
+        low, high = mean_interval(change)
+        return less(float(change.mean()), low, high, 0.0, len(change), " kcal/mol from start to end")
+    raise AbsentError(f"{found.name} has no path of edm-n50")
+
+
+def _outlier(found: Found) -> Finding:
+    largest: tuple[float, str, int] | None = None
+    for target in ("qm9", "gfn2"):
+        for start in ("edm-n20", "edm-n50"):
+            try:
+                pairs = found.pairs(target, start)
+            except AbsentError:
+                continue
+            row = pairs.iloc[int(pairs["delta_kcal_mol"].abs().to_numpy().argmax())]
+            if largest is None or abs(row["delta_kcal_mol"]) > abs(largest[0]):
+                largest = (float(row["delta_kcal_mol"]), f"{row['id']}, {target}", len(pairs))
+    if largest is None:
+        raise AbsentError(f"{found.name} has no pair of edm-n20 or edm-n50")
+    words = f"{largest[0]:.1f} kcal/mol, {largest[1]}"
+    if abs(largest[0]) <= LARGE_DELTA_KCAL_MOL:
+        return Finding(words, largest[2], "undecided", "no minimum is another one")
+    verdict: Verdict = "same" if largest[0] < 0 else "opposite"
+    return Finding(words, largest[2], verdict, "same: a deeper basin")
+
+
+def _unchanged(found: Found, targets: tuple[str, ...]) -> Finding:
+    """The median without the pairs whose minima differ, within the interval of the median of all."""
+    pairs = _pairs(found, targets, "edm-n50")
+    near = pairs[pairs["delta_kcal_mol"].abs() <= LARGE_DELTA_KCAL_MOL]
+    kept = distribution(near["steps_saved_percent"], near["id"])
+    whole = distribution(pairs["steps_saved_percent"], pairs["id"])
+    words = f"{kept.median:.3g} %, of all {text(whole.median, whole.ci_low, whole.ci_high)}"
+    if np.isnan(whole.ci_low):
+        return Finding(words, kept.n, "undecided", TOO_FEW)
+    inside = whole.ci_low <= kept.median <= whole.ci_high
+    return Finding(words, kept.n, "same" if inside else "opposite", "same: within the interval of all")
+
+
+ROWS = (
+    Row("R1", "E 2", "elements are final near step 50", "50", QM9, _elements),
+    Row("R2", "E 2", "all elements of a molecule are decided at once", "yes", QM9, _at_once),
+    Row("R3", "E 2", "valences come after the elements", "yes", QM9, _valences),
+    Row("R4", "E 2", "the step size shrinks as n falls", "yes", QM9, _step_size),
+    Row(
+        "R5",
+        "E, methods",
+        "validation improves to about epoch 3000; best 5150",
+        "5150",
+        needs=NO_GRAPHICS_CARD,
+    ),
+    Row("R6", "E 3", "the energy falls along the chain's end", "consistently", QM9, _falls),
+    Row("R7", "E 3", "the chain lies below the straight line", "yes", QM9, _below_line),
+    Row(
+        "R8",
+        "E 4",
+        "MMFF94's minima lie above the DFT minimum",
+        "~10 kcal/mol",
+        QM9,
+        lambda f: _path_mean(f, "qm9", "start", 10),
+    ),
+    Row(
+        "R9",
+        "E 4",
+        "paths end above it, for every n",
+        "~1 kcal/mol",
+        QM9,
+        lambda f: _path_mean(f, "qm9", "end", 1),
+    ),
+    Row("R10", "E, abstract", "energy of the start, times lower", "10", QM9, _times_lower),
+    Row("R11", "E 4", "n = 20 improves at once, n = 50 worsens first", "yes", QM9, _at_first),
+    Row("R12", "E 4", "some curves dip below zero", "some of 45", QM9, _below_zero),
+    Row(
+        "R13",
+        "E 6",
+        "early in training the forces win (k = 10)",
+        "yes",
+        QM9,
+        lambda f: _forces_win(f, ("qm9", "gfn2"), late=False),
+    ),
+    Row("R14", "E 6", "late the direct path wins (k = 10)", "yes", QM9, _path_wins),
+    Row(
+        "R15",
+        "E 6",
+        "steps agree with the forces no more than the forces with the path",
+        "yes",
+        QM9,
+        _cosines,
+    ),
+    Row("R16", "E 7", "n = 14, 20, 30 pair with temperatures", "70, 120, 300 K", QM9, _temperatures),
+    Row("R17", "E 7", "mean and variance rise with n and T", "yes", QM9, _rise),
+    Row("R18", "E 7", "repeated Gaussian noise diverges, also for tiny steps", "yes", QM9, _diverges),
+    Row("R19", "E 7", "no chain diverges up to n = 40", "none", QM9, _holds_to_40),
+    Row("R20", "E 8", "energies are linear in T, quadratic in n", "yes", QM9, _laws),
+    Row("R21", "E 9", "one factor of T = factor n² for all molecules", "0.30 to 0.56 K", QM9, _one_factor),
+    Row("R22", "E 7", "diffusion's distributions are wider", "yes", QM9, _wider),
+    Row("R23", "E 7–9", "ten random flexible molecules", "10", QM9, _ten_molecules),
+    Row(
+        "R24",
+        "E 10",
+        "steps saved at B3LYP, n = 20, median",
+        "40 %",
+        QM9,
+        lambda f: _saved(f, ("qm9",), "edm-n20", 40),
+    ),
+    Row(
+        "R25",
+        "E 10",
+        "steps saved at B3LYP, n = 50, median",
+        "57 %",
+        QM9,
+        lambda f: _saved(f, ("qm9",), "edm-n50", 57),
+    ),
+    Row("R26", "E 10", "quartiles of the speedup, n = 50", "2 and 4 times", QM9, _quartiles),
+    Row("R27", "E 10", "minima differ by nothing, but for one", "~0", QM9, _deltas),
+    Row("R28", "E 10", "the saving rises with training", "yes", QM9, _rises),
+    Row("R29", "E 10", "epochs 50 and 100: energy, saving", "2 ×, 0 %; 3 ×, 4 %", QM9, _early_epochs),
+    Row(
+        "R30",
+        "E 11",
+        "delta: the start's minimum less MMFF94's",
+        "definition",
+        (*QM9, *DRUGS),
+        _delta_is_a_difference,
+    ),
+    Row(
+        "R31",
+        "E 12",
+        "steps saved for drugs at GFN2-xTB, median",
+        "7 %",
+        DRUGS,
+        lambda f: _saved(f, DRUG_TARGETS, "edm-n50", 7),
+    ),
+    Row(
+        "R32",
+        "E 12",
+        "energy above the minimum: MMFF94, denoised",
+        "14.3, 8.3 kcal/mol",
+        DRUGS,
+        _drug_energies,
+    ),
+    Row("R33", "E 12", "the saving is near linear in training", "yes", DRUGS, _linear),
+    Row("R34", "E, footnote", "figure 4 for drugs: the energy falls", "yes", DRUGS, _drug_paths),
+    Row(
+        "R35",
+        "E 13",
+        "drugs: the forces win (k = 10)",
+        "yes",
+        DRUGS,
+        lambda f: _forces_win(f, DRUG_TARGETS, late=True),
+    ),
+    Row("R36", "E 14–15", "samples", "drawings", needs="no study draws EDM's samples"),
+    Row("R37", "E 16", "the outlier found a deeper basin", "−0.9 kcal/mol", QM9, _outlier),
+    Row(
+        "R38",
+        "E 17 left",
+        "without outliers the saving is unchanged",
+        "nearly",
+        QM9,
+        lambda f: _unchanged(f, ("qm9", "gfn2")),
+    ),
+    Row("R39", "E 17 right", "the same for drugs", "nearly", DRUGS, lambda f: _unchanged(f, DRUG_TARGETS)),
+)

@@ -1,0 +1,66 @@
+"""The page of the ledger: a table for each paper, counts of verdicts, and when a verdict is which."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from prerelax.ledger import edm, morered
+from prerelax.ledger.row import VERDICTS, Finding, Found, Row, judged
+
+PAPERS = {
+    "Paper E": (
+        "EDM: [Rothchild et al., Chem. Sci. 2024, 15, 13506](https://doi.org/10.1039/D3SC05877H)",
+        edm.ROWS,
+    ),
+    "Paper M": (
+        "MoreRed: [Kahouli et al., MLST 2024, 5, 035038](https://doi.org/10.1088/2632-2153/ad652c)",
+        morered.ROWS,
+    ),
+}
+HEAD = """# Both papers, row by row
+
+Every figure, table and number of both papers, its value there, ours, and a verdict. This page is written by
+
+```
+python -m prerelax.ledger results/* docs/results/papers.md
+```
+
+from folders of campaigns' results; nobody edits it. A row is judged by the first of its campaigns that shows
+it, the full one before the small one ([Studies](../guide/studies.md)).
+
+- **same**: the 95 % interval, or a test at 5 %, excludes everything but what the paper reports.
+- **opposite**: it excludes what the paper reports.
+- **undecided**: neither; or fewer than eight molecules, of which no interval is given; or a network too poor
+  for its chains to prove anything.
+- **not shown**: no results, with what is missing.
+
+The molecule is what was drawn at random: its conformers and inputs are averaged first. The criteria are in
+`src/prerelax/ledger/`.
+"""
+
+
+def page(results: Mapping[str, Found]) -> str:
+    """The page for these results, by campaign."""
+    tables, counts = [], Counter[str]()
+    for name, (words, rows) in PAPERS.items():
+        findings = [judged(row, results) for row in rows]
+        counts.update(finding.verdict for finding in findings)
+        tables.append(f"## {name}\n\n{words}\n\n{_table(rows, findings)}\n")
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    from_ = ", ".join(f"`{name}`" for name in results) or "no results"
+    return "\n".join([HEAD, f"**Of {counts.total()} rows {told}**, from {from_}.\n", *tables])
+
+
+def _table(rows: Sequence[Row], findings: Sequence[Finding]) -> str:
+    lines = [
+        "| row | figure | the paper's claim | paper | ours | n | verdict | why | campaign |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row, found in zip(rows, findings, strict=True):
+        n = "–" if found.n is None else str(found.n)
+        cells = (row.key, row.figure, row.claim, row.paper, found.ours, n, f"**{found.verdict}**")
+        lines.append("| " + " | ".join(map(_cell, (*cells, found.why, found.campaign or "–"))) + " |")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "∣").split()) or "–"

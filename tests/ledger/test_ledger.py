@@ -1,0 +1,261 @@
+"""Verdicts come from intervals and tests; tables are those that studies write."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prerelax.errors import UserError
+from prerelax.ledger import edm, morered
+from prerelax.ledger.__main__ import main
+from prerelax.ledger.criteria import (
+    all_of,
+    fewer,
+    less,
+    mean_of,
+    more,
+    number,
+    paired,
+    quantile_interval,
+    rising,
+    share,
+    unless,
+)
+from prerelax.ledger.page import page
+from prerelax.ledger.row import Finding, Found, Row, judged, results_of
+
+NAN = math.nan
+ROWS = {row.key: row for row in (*edm.ROWS, *morered.ROWS)}
+
+
+def test_every_row_of_the_audit_is_there_once_and_in_order() -> None:
+    keys = [row.key for row in (*edm.ROWS, *morered.ROWS)]
+    assert keys == [f"R{number}" for number in range(1, 74)]
+    for row in ROWS.values():
+        assert (row.judge is None) == bool(row.needs) and (row.judge is None or row.campaigns), row.key
+
+
+def test_without_results_nothing_is_shown_and_it_is_said_why() -> None:
+    text = page({})
+    assert "**Of 73 rows 0 same, 0 opposite, 0 undecided, 73 not shown**, from no results" in text
+    assert text.count("no results of edm-drugs or edm-drugs-mini") == 6
+
+
+@pytest.mark.parametrize(
+    ("finding", "verdict"),
+    [
+        (more(5, 1, 9, 0, 20), "same"),
+        (more(-5, -9, -1, 0, 20), "opposite"),
+        (more(5, -1, 9, 0, 20), "undecided"),
+        (more(5, NAN, NAN, 0, 3), "undecided"),
+        (less(-5, -9, -1, 0, 20), "same"),
+        (less(5, 1, 9, 0, 20), "opposite"),
+        (number(12, 11, 17, 40, 20), "opposite"),
+        (number(33, 20, 45, 40, 20, 0), "same"),
+        (number(33, -5, 45, 40, 20, 0), "undecided"),
+        (number(33, NAN, NAN, 40, 3), "undecided"),
+        (fewer(1, 60, 12, 60, ""), "same"),
+        (fewer(12, 60, 1, 60, ""), "opposite"),
+        (fewer(5, 60, 7, 60, ""), "undecided"),
+        (rising([1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 5, 8], ""), "same"),
+        (rising([1, 2, 3, 4, 5, 6], [8, 5, 3, 2, 1, 0], ""), "opposite"),
+        (rising([1, 2, 3], [0, 1, 2], ""), "undecided"),
+        (unless("a poor network", more(5, 1, 9, 0, 20)), "undecided"),
+        (unless("", more(5, 1, 9, 0, 20)), "same"),
+    ],
+)
+def test_a_verdict_follows_from_an_interval_or_a_test(finding: Finding, verdict: str) -> None:
+    assert finding.verdict == verdict and finding.why
+
+
+def test_parts_of_a_claim_are_judged_together() -> None:
+    same, open_, against = (Finding("a", n, v) for n, v in ((9, "same"), (8, "undecided"), (7, "opposite")))
+    assert all_of([same, same]).verdict == "same"
+    assert all_of([same, open_]).verdict == "undecided"
+    whole = all_of([same, open_, against])
+    assert (whole.verdict, whole.n, whole.ours) == ("opposite", 7, "a; a; a")
+
+
+def test_pairs_are_tested_by_molecule() -> None:
+    rng = np.random.default_rng(0)
+    low = rng.normal(1.0, 0.1, 20)
+    table = pd.DataFrame({"a": low, "b": low + 0.2 + 0.05 * rng.normal(size=20)})
+    assert paired(table, "a", "b").verdict == "same"
+    assert paired(table, "b", "a").verdict == "opposite"
+    assert paired(table.head(5), "a", "b").verdict == "undecided"
+    assert paired(table.assign(b=low), "a", "b").why == "no difference"
+    molecules = np.repeat(np.arange(10), 3)
+    percent, lowest, highest, n = share(np.tile([1.0, 0.0, 0.0], 10), molecules)
+    assert n == 10 and percent == pytest.approx(100 / 3) and lowest < 15 and highest > 60, (
+        "as ten, not thirty"
+    )
+    assert mean_of([1.0, 3.0] * 10, np.repeat(np.arange(10), 2))[3] == 10
+    # Conover's interval for the median of twenty: between the 6th and the 15th.
+    assert quantile_interval(range(1, 21), 0.5) == (6.0, 15.0)
+    assert math.isnan(quantile_interval(range(7), 0.5)[0])
+
+
+# --- Rows on tables as studies write them -------------------------------------------------------------------
+
+
+def written(folder: Path, name: str, table: pd.DataFrame) -> None:
+    path = folder / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
+
+
+def relaxations(ratios: dict[str, float], failing: dict[str, float], n: int = 40) -> pd.DataFrame:
+    """`relaxation/methods.csv` of methods with given ratios, which differ a little between molecules."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for given in ("displaced", "diffused"):
+        for molecule in range(n):
+            for conformer in range(3):
+                before = 0.05 + 0.2 * conformer + 0.001 * molecule
+                for method, ratio in ratios.items():
+                    fails = (molecule % 20) / 20 < failing.get(method, 0.0)
+                    own = 1.2 if fails else ratio * (1 + 0.1 * rng.normal())
+                    rows.append((given, method, molecule, conformer, before, own * before, own, fails))
+    columns = ["input", "method", "id", "conformer", "rmsd_before_ang", "rmsd_after_ang", "ratio", "failed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+RATIOS = {"mmff94-ob": 0.6, "mlff": 0.4, "gfn2": 0.42, "itp": 0.3, "as": 0.1, "jt": 0.1}
+
+
+def of(key: str, folder: Path) -> Finding:
+    return judged(ROWS[key], {ROWS[key].campaigns[0]: Found(folder)})
+
+
+def test_moreds_relaxations_as_in_the_paper_and_not(tmp_path: Path) -> None:
+    failing = {"mmff94-ob": 0.7, "mlff": 0.5, "gfn2": 0.5}
+    written(tmp_path, "relaxation/methods", relaxations(RATIOS, failing))
+    for key, verdict in (("R43", "same"), ("R44", "same"), ("R46", "same"), ("R51", "opposite")):
+        assert of(key, tmp_path).verdict == verdict, key
+    assert of("R43", tmp_path).n == 40
+    written(tmp_path, "relaxation/methods", relaxations(RATIOS | {"itp": 0.8}, {"gfn2": 0.2}))
+    found = of("R43", tmp_path)
+    assert found.verdict == "opposite" and "itp behind mlff" in found.why
+    assert of("R46", tmp_path).verdict == "opposite"
+    written(tmp_path, "relaxation/methods", relaxations(RATIOS, failing, n=5))
+    assert of("R43", tmp_path).verdict == "undecided", "five molecules prove nothing, with three inputs each"
+    assert of("R44", tmp_path).verdict == "undecided"
+
+
+def test_energies_are_judged_by_molecule(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    centre = {"input": 20.0, "gfn2": -0.3, "mlff": -0.2, "jt": 0.2, "itp": 0.3, "as": 0.9}
+    rows = [
+        (method, molecule, conformer, energy + 0.05 * rng.normal(), "ok")
+        for method, energy in centre.items()
+        for molecule in range(15)
+        for conformer in range(3)
+    ]
+    columns = ["method", "id", "conformer", "energy_kcal_mol", "status"]
+    written(tmp_path, "figures/relaxation_energies", pd.DataFrame(rows, columns=columns))
+    assert [of(key, tmp_path).verdict for key in ("R53", "R54", "R55")] == ["same"] * 3
+    assert of("R57", tmp_path).why == f"{tmp_path.name} has no energies of jt-mlff"
+
+
+def test_generation_by_a_network_that_makes_no_molecules_proves_nothing(tmp_path: Path) -> None:
+    def table(adaptive: float, fixed: float) -> pd.DataFrame:
+        rows = [
+            (run, limit, "table", quantity, 500, value, value - 4, value + 4)
+            for run, value in (("adaptive", adaptive), ("ddpm", fixed))
+            for limit in (0, 500, 750, 1000)
+            for quantity in ("V", "V+U", "V+U+N")
+        ]
+        names = ["run", "limit", "validity_by", "quantity", "n", "percent", "ci_low", "ci_high"]
+        return pd.DataFrame(rows, columns=names)
+
+    written(tmp_path, "figures/generation_limits_qm9", table(89, 78))
+    assert of("R64", tmp_path).verdict == "same" and of("R66", tmp_path).verdict == "same"
+    written(tmp_path, "figures/generation_limits_qm9", table(15, 1))
+    found = of("R64", tmp_path)
+    assert found.verdict == "undecided" and "15 % valid" in found.why
+
+
+@pytest.mark.parametrize(
+    ("path_minus_forces", "low", "high", "early", "late"),
+    [
+        (0.1, 0.05, 0.15, "opposite", "same"),
+        (-0.1, -0.15, -0.05, "same", "opposite"),
+        (0.0, -0.1, 0.1, "undecided", "undecided"),
+    ],
+)
+def test_alignment_is_judged_at_ten_steps(
+    path_minus_forces: float, low: float, high: float, early: str, late: str, tmp_path: Path
+) -> None:
+    rows = [
+        (
+            start,
+            k,
+            20,
+            0.4,
+            0.5,
+            path_minus_forces if k == 10 else 0.9,
+            low if k == 10 else 0.8,
+            high if k == 10 else 1.0,
+        )
+        for start in ("epoch50-n50", "edm-n50")
+        for k in (1, 10, 30)
+    ]
+    names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
+    written(tmp_path, "figures/alignment_qm9_numbers", pd.DataFrame(rows, columns=names))
+    assert of("R13", tmp_path).verdict == early and of("R14", tmp_path).verdict == late
+    assert of("R15", tmp_path).verdict == "same"
+
+
+def test_phases_of_a_poor_network_are_undecided(tmp_path: Path) -> None:
+    def numbers(step: float, valid: float) -> pd.DataFrame:
+        words = "steps left when half of the {} have their final {}"
+        rows = [
+            (words.format("atoms", "element"), step + 5),
+            (words.format("molecules", "element"), step),
+            (words.format("molecules", "valence"), 6.0),
+            ("share of finished molecules with allowed valences alone", valid),
+            ("molecules", 100.0),
+        ]
+        return pd.DataFrame([(q, v, v) for q, v in rows], columns=["quantity", "ours", "ours_of_1000"])
+
+    for step, valid, verdict in (
+        (50, 0.9, "same"),
+        (58, 0.9, "undecided"),
+        (90, 0.9, "opposite"),
+        (50, 0.0, "undecided"),
+    ):
+        written(tmp_path, "figures/phases_numbers", numbers(step, valid))
+        assert of("R1", tmp_path).verdict == verdict
+    assert "0 % of its molecules are valid" in of("R2", tmp_path).why
+
+
+def test_a_table_of_another_version_is_not_shown(tmp_path: Path) -> None:
+    written(tmp_path, "figures/relaxation_energies", pd.DataFrame({"method": ["jt"], "energy_ev": [0.1]}))
+    found = of("R54", tmp_path)
+    assert found.verdict == "not shown" and "no column 'energy_kcal_mol'" in found.why
+
+
+def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "morered-qm7x"
+    written(results, "relaxation/methods", relaxations(RATIOS, {}))
+    main([str(results), str(tmp_path / "papers.md")])
+    text = (tmp_path / "papers.md").read_text()
+    assert "| R43 | M 4a |" in text and "morered-qm7x |" in text and capsys.readouterr().out.strip() in text
+    for wrong, sentence in (
+        ([str(results)], "then the page to write"),
+        ([str(tmp_path / "none"), "o.md"], "not a folder of results"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            main(wrong)
+    (tmp_path / "edm-qm9-limit-2").mkdir()
+    with pytest.raises(UserError, match="shows nothing"):
+        results_of([tmp_path / "edm-qm9-limit-2"])
+
+
+def test_the_full_campaign_goes_before_the_small_one(tmp_path: Path) -> None:
+    row = Row("R0", "E 0", "a claim", "yes", ("full", "mini"), lambda found: Finding(found.name, 9, "same"))
+    both = {name: Found(tmp_path / name) for name in ("mini", "full")}
+    assert judged(row, both).campaign == "full"
+    assert judged(row, {"mini": both["mini"]}).campaign == "mini"
