@@ -5,6 +5,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rdkit import Chem
 
@@ -101,6 +102,57 @@ def test_a_model_that_knows_no_charges_refuses_the_ion(cases_folder: Path, tmp_p
     neutral, cation = read_shard(tmp_path / "1.extxyz")
     assert neutral.status == "ok"
     assert cation.status == "fallback" and "charge +1" in cation.message
+
+
+def one_of(name: str, cases_folder: Path, tmp_path: Path) -> Path:
+    """A table with one row of the public reports."""
+    lines = (cases_folder / "public_reports.csv").read_text().splitlines()
+    table = tmp_path / f"{name}.csv"
+    table.write_text("\n".join([lines[0], *(line for line in lines if line.startswith(f"{name},"))]))
+    return table
+
+
+def test_nitrogen_takes_few_gradients(cases_folder: Path, tmp_path: Path) -> None:
+    """RDKit's MMFF94 has no parameters for its bond, and guesses 1.46 Å."""
+    *_, (start,), (relaxed,) = chain(one_of("nitrogen", cases_folder, tmp_path), tmp_path)
+    assert start.status == "fallback" and "the bond N1#N2; RDKit guesses 1.46 Å" in start.message
+    assert relaxed.status == "ok" and (relaxed.n_gradients or 99) <= 4
+
+
+def test_an_iron_atom_says_in_which_spin_state_it_is(tmp_path: Path) -> None:
+    (tmp_path / "iron.csv").write_text("id,smiles\niron,[Fe]\n")
+    *_, (relaxed,) = chain(tmp_path / "iron.csv", tmp_path)
+    assert "multiplicity 1; with Fe another may lie lower" in relaxed.message
+
+
+@pytest.mark.slow
+def test_pinacolone_leaves_its_saddle_point(cases_folder: Path, tmp_path: Path) -> None:
+    embed_shard(one_of("pinacolone", cases_folder, tmp_path), tmp_path / "a.extxyz", None, 1, 42)
+    checked = GFN2.model_copy(update={"check_minimum": "target", "kick": True})
+    relax_shard(tmp_path / "a.extxyz", tmp_path / "b.extxyz", checked, named=Named(target="t"))
+    (row,) = read_shard(tmp_path / "b.extxyz")
+    assert row.status == "ok" and row.n_imaginary == 0 and "from a saddle point" in row.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["mmff94", "uff", "none"])
+def test_tetrazine_is_planar_at_dft(method: str, cases_folder: Path, tmp_path: Path) -> None:
+    shards = [tmp_path / f"{number}.extxyz" for number in range(3)]
+    embed_shard(one_of("tetrazine", cases_folder, tmp_path), shards[0], None, 1, 42)
+    if method != "none":
+        forcefield_shard(shards[0], shards[1], method, None, method)
+    hf = Relaxation(engine="pyscf", method="HF", basis="3-21G")
+    relax_shard(shards[method != "none"], shards[2], hf, named=Named(target="t"))
+    (row,) = read_shard(shards[2])
+    out_of_plane = np.linalg.svd(row.positions - row.positions.mean(axis=0))[1][-1]
+    assert row.status == "ok" and out_of_plane / np.sqrt(len(row.numbers)) < 0.01
+
+
+@pytest.mark.slow
+def test_a_floppy_radical_converges_or_says_that_it_does_not(cases_folder: Path, tmp_path: Path) -> None:
+    b3lyp = Relaxation(engine="pyscf", method="B3LYP", basis="3-21G")
+    *_, (row,) = chain(one_of("hydroxybutyl", cases_folder, tmp_path), tmp_path, relaxation=b3lyp)
+    assert row.status == "not_converged" or (row.status == "ok" and (row.n_gradients or 99) <= 17)
 
 
 @pytest.mark.slow

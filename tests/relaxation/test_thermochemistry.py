@@ -8,19 +8,46 @@ from ase.units import J, _Nav, kB
 
 from prerelax.engines import Level
 from prerelax.relaxation.molecule import Relaxation, relax_molecule
-from prerelax.relaxation.thermochemistry import thermochemistry
+from prerelax.relaxation.thermochemistry import symmetry_number, thermochemistry
 
 EXPERIMENT_CM = np.array([1594.7, 3657.1, 3755.9])
 """fundamentals of water"""
 
 
 def test_entropy_of_water_is_the_measured_one() -> None:
-    """Standard entropy 188.84 J/mol/K (CODATA) for symmetry number 2; ours leaves k ln 2 in."""
+    """Standard entropy 188.84 J/mol/K (CODATA) for symmetry number 2."""
     water = molecule("H2O")
     found = thermochemistry(EXPERIMENT_CM, water, 0.0, 1)
     assert found is not None
-    entropy = (found["enthalpy_298_ev"] - found["gibbs_298_ev"]) / 298.15 - kB * np.log(2)
+    entropy = (found["enthalpy_298_ev"] - found["gibbs_298_ev"]) / 298.15
     assert entropy / J * _Nav == pytest.approx(188.84, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("H2O", 2),
+        ("NH3", 3),
+        ("CH4", 12),
+        ("C6H6", 12),
+        ("C2H6", 6),
+        ("C2H4", 4),
+        ("CO2", 2),
+        ("HCN", 1),
+        ("C3H4_D2d", 4),
+        ("CH3OH", 1),
+        ("C60", 60),
+        ("BF3", 6),
+        ("trans-butane", 2),
+        ("O", 1),
+    ],
+)
+@pytest.mark.parametrize("noise_ang", [0.0, 0.01])
+def test_symmetry_numbers_of_known_point_groups(name: str, number: int, noise_ang: float) -> None:
+    atoms = molecule(name)
+    noise = noise_ang * np.random.default_rng(0).uniform(-1, 1, (len(atoms), 3))
+    turned = (atoms.positions + noise) @ np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    assert symmetry_number(atoms.numbers, turned) == number
 
 
 def test_saddle_points_have_none() -> None:

@@ -82,6 +82,7 @@ class Minimum:
             "energy_hartree": _rounded(self.energy_hartree, 10),
             "relative_energy_kcal_mol": _rounded(self.relative_kcal_mol, 4),
             "gibbs_298_hartree": _rounded(_hartree(record.gibbs_298_ev), 10),
+            "symmetry_number": record.symmetry_number,
             "n_imaginary": record.n_imaginary,
             "start": record.start,
             "n_gradients": record.n_gradients,

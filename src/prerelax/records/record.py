@@ -204,6 +204,10 @@ class Record:
         Column("electronic energy included; ideal gas at 298.15 K and 1 atm, as the Gibbs energy", "eV"),
     ] = None
     gibbs_298_ev: Annotated[float | None, Column("Gibbs energy of the ideal gas", "eV")] = None
+    symmetry_number: Annotated[
+        int | None,
+        Column("rotations that bring the geometry onto itself, in the Gibbs energy", absent_before=True),
+    ] = None
     settings: Annotated[
         str | None,
         Column(

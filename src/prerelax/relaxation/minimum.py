@@ -66,6 +66,14 @@ def frequency_cm(curvature: Vector) -> Vector:
     return result
 
 
+def kicked_force(curvature: Curvature, numbers: NDArray[np.integer]) -> float:
+    """eV/Å: the largest force on an atom that is to be expected where a kick along the mode ends."""
+    unit = units._hbar * units.m / np.sqrt(units._e * units._amu) / units.invcm
+    stiffness = ((curvature.lowest_frequency_cm or 0.0) / unit) ** 2
+    forces = np.repeat(atomic_masses[numbers], 3) * stiffness * KICK_ANG * curvature.mode
+    return float(np.linalg.norm(forces.reshape(-1, 3), axis=1).max(initial=0.0))
+
+
 def curvature_at_target(target: Gradient, numbers: NDArray[np.integer], positions: Matrix) -> Curvature:
     """From the target's own Hessian: 6 n_atoms of its gradients. Raises EngineError as `target` does."""
     hessian = finite_difference_hessian(target, positions.ravel(), central=True)

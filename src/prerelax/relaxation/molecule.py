@@ -1,5 +1,6 @@
 """The relaxation of one molecule: an optimizer at a level of theory, with everything counted."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from prerelax.relaxation.minimum import (
     Curvature,
     curvature_at_cheap_level,
     curvature_at_target,
+    kicked_force,
 )
 from prerelax.relaxation.optimizers import (
     WITH_CHEAP_LEVEL,
@@ -35,6 +37,7 @@ from prerelax.relaxation.optimizers import (
     GradientCounter,
     make_optimizer,
 )
+from prerelax.relaxation.preconditioned import largest_force
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.two_level import TwoLevel
 
@@ -179,6 +182,8 @@ class _Run:
         self.n_steps = 0
         self.n_gradients_check = 0
         self._checked_with = 0
+        self._fmax_off_saddle = math.inf
+        """eV/Å: near a flat saddle point forces are small, though the way down has only begun"""
         self._start = self.atoms.get_positions()
         self._start_note = self._optimizer_note = self._check_note = ""
 
@@ -198,6 +203,7 @@ class _Run:
             if not self.relaxation.kick or kicks == MAX_KICKS:
                 return
             self.atoms.positions += KICK_ANG * self.curvature.mode.reshape(-1, 3)
+            self._fmax_off_saddle = kicked_force(self.curvature, self.atoms.numbers) / 2
             self.n_steps += 1
             self._optimize()
             self._check_note = f"relaxed again from a saddle point ({kicks + 1} of at most {MAX_KICKS} kicks)"
@@ -243,7 +249,8 @@ class _Run:
             optimizer.leave_rough_start()
             self._start_note = self._start_note or optimizer.start_note
         try:
-            optimizer.run(fmax=self.relaxation.fmax_ev_ang, steps=self.relaxation.max_steps - self.n_steps)
+            fmax = min(self.relaxation.fmax_ev_ang, self._fmax_off_saddle)
+            optimizer.run(fmax=fmax, steps=self.relaxation.max_steps - self.n_steps)
             self.is_converged = (
                 self._meets(criteria, -self.last().forces.ravel())
                 if criteria is not None
@@ -256,6 +263,8 @@ class _Run:
     def _meets(self, criteria: Criteria, gradient: NDArray[np.float64]) -> bool:
         """Whether the present geometry is converged; asked by the optimizer before each step."""
         gradient = np.ravel(gradient)
+        if largest_force(gradient) > self._fmax_off_saddle:
+            return False
         return forces_meet(criteria, gradient) and converged(criteria, gradient, self._ahead(gradient))
 
     def _ahead(self, gradient: NDArray[np.float64]) -> Ahead:

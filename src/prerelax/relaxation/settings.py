@@ -24,6 +24,9 @@ HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
 TWO_LEVEL_VERSION = 9
 
+THERMOCHEMISTRY_VERSION = 2
+KICK_VERSION = 2
+"""The same for Gibbs energies, and for how a saddle point is left."""
 CRITERIA_VERSION = 3
 """The same for how it is judged whether the criteria of a convergence hold (`foresight`)."""
 
@@ -245,4 +248,8 @@ class Relaxation(SinglePoints):
                 "kick": self.kick,
                 "hessian": self._guide_settings(),
             }
+        if self.chosen_check == "target":
+            settings["thermochemistry_version"] = THERMOCHEMISTRY_VERSION
+        if self.kick:
+            settings["kick_version"] = KICK_VERSION
         return settings

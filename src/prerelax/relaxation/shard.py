@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 
 from prerelax.engines.serving import Line
 from prerelax.errors import MissingProgramError, UserError
@@ -291,7 +292,7 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
         **named.changes,
         "positions": positions,
         "status": result.status,
-        "message": "; ".join(filter(None, (result.message, words))),
+        "message": "; ".join(filter(None, (result.message, words, _spin_note(record)))),
         "settings": settings,
         "start_settings": record.settings,
         "connectivity_unchanged": None if differences is None else not differences.bonds,
@@ -329,6 +330,19 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
     if result.status in PROCEED:
         changes |= _rmsds(record, positions)
     return record.after_stage(named.stage, result.wall_s, **changes)
+
+
+def _spin_note(record: Record) -> str:
+    """That a metal's spin state was taken as it stands: a SMILES without a multiplicity gives the lowest."""
+    metals = [int(z) for z in np.unique(record.numbers) if any(z in block for block in _OPEN_SHELL_METALS)]
+    if not metals:
+        return ""
+    named = ", ".join(chemical_symbols[z] for z in metals)
+    return f"multiplicity {record.multiplicity}; with {named} another may lie lower (column multiplicity)"
+
+
+_OPEN_SHELL_METALS = (range(21, 30), range(39, 48), range(57, 80), range(89, 104))
+"""Atomic numbers of metals with d or f shells that are partly filled in some of their compounds."""
 
 
 def _differences(record: Record, positions: np.ndarray) -> "Changes | None":

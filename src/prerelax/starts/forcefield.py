@@ -16,6 +16,7 @@ from prerelax.errors import UserError
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.molecules.stereo import changes
+from prerelax.molecules.topology import COVALENT_RADII_ANG
 from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import read_shard, write_shard
@@ -104,6 +105,8 @@ def minimised(record: Record, method: ForceField, max_iterations: int | None, st
         else:
             with rdBase.BlockLogs():
                 status, message = _minimise(mol, method, max_iterations or ITERATIONS_TO_CONVERGENCE)
+            if method == "mmff94" and status in PROCEED and (guessed := _guessed_bond(mol)):
+                status, message = "forcefield_unavailable", guessed
             if status != "forcefield_unavailable":
                 positions = mol.GetConformer().GetPositions()
         if status in PROCEED and (changed := changes(mol, positions, record.positions)):
@@ -136,6 +139,33 @@ def _minimise(mol: Chem.Mol, method: ForceField, max_iterations: int) -> tuple[S
     if method == "mmff94" and any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         return "ok", "MMFF94 has no types for radicals and treats them as closed shells"
     return "ok", ""
+
+
+def _guessed_bond(mol: Chem.Mol) -> str:
+    """The double or triple bond that RDKit's MMFF94 makes too long, in words; empty where there is none.
+
+    Where the force field has no parameters of a bond RDKit guesses them without its order: N2 gets 1.46 Å.
+    """
+    conformer = mol.GetConformer()
+    for bond in mol.GetBonds():
+        order, ends = bond.GetBondType(), (bond.GetBeginAtom(), bond.GetEndAtom())
+        if order not in _SHORTENED:
+            continue
+        length = (
+            conformer.GetAtomPosition(ends[0].GetIdx()) - conformer.GetAtomPosition(ends[1].GetIdx())
+        ).Length()
+        if length > _TOO_LONG * _SHORTENED[order] * sum(COVALENT_RADII_ANG[a.GetAtomicNum()] for a in ends):
+            names = (f"{atom.GetSymbol()}{atom.GetIdx() + 1}" for atom in ends)
+            bond_words = _SIGN[order].join(names)
+            return f"MMFF94 has no parameters for the bond {bond_words}; RDKit guesses {length:.2f} Å"
+    return ""
+
+
+_SHORTENED = {Chem.BondType.DOUBLE: 0.87, Chem.BondType.TRIPLE: 0.78}
+"""of a single bond's length (Pyykkö and Atsumi, Chem. Eur. J. 2009, 15, 12770), by order"""
+_SIGN = {Chem.BondType.DOUBLE: "=", Chem.BondType.TRIPLE: "#"}
+_TOO_LONG = 1.10
+"""Bonds that MMFF94 has parameters for are up to 1.07 times as long as that, guessed ones from 1.11 on."""
 
 
 def _why_unavailable(mol: Chem.Mol, method: ForceField) -> str:
