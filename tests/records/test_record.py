@@ -10,12 +10,12 @@ from prerelax.records.record import COLUMNS, TABLE_SCHEMA, Record, as_table
 AS_WRITTEN = """id string, smiles string, charge int32, multiplicity int32, conformer int32,
 input_smiles string, input_columns string, isomer string, start string,
 status string, message string, wall_s double, stages_s string, n_gradients_cheap int64,
-gradients_of_levels string, fallback string,
+gradients_of_levels string, cheap_energy_ev double, fallback string,
 residual_ang double, n_iterations int64, first_step int64, target string, converged bool, n_gradients int64,
 n_steps int64, energy_ev double, start_energy_ev double, fmax_ev_ang double, connectivity_unchanged bool,
 stereo_unchanged bool,
 rmsd_ang double, rmsd_symmetry_ang double, n_gradients_check int64, n_imaginary int64,
-lowest_frequency_cm double, zero_point_ev double, enthalpy_298_ev double, gibbs_298_ev double,
+lowest_frequency_cm double, zero_point_ev double, enthalpy_298_ev double, gibbs_298_ev double, symmetry_number int64,
 settings string, start_settings string, energy_left_kcal_mol double, meets string,
 start_energy_left_kcal_mol double, start_meets string, n_atoms int32"""
 """Columns and types of the tables; older ones lack those from `start_settings` on, and some before it."""

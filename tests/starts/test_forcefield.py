@@ -159,11 +159,12 @@ def test_qm9_minima_are_those_of_the_data_set(data_folder: Path) -> None:
     """From QM9's own geometry: the same MMFF94 minimum as `positions_mmff94`, which stopped short of it.
 
     The data set's optimizer left gradients of 0.5 kcal/mol/Å (median), so torsions differ; bonds do not. For
-    one molecule in ten it assigned other atom types.
+    one molecule in ten it assigned other atom types. One nitrile is perceived as a ketenimine anion, whose bond
+    RDKit guesses.
     """
     data = np.load(data_folder / "qm9_val.npz")
     ends = np.cumsum(data["n_atoms"])
-    difference = []
+    difference, guessed = [], 0
     for i in range(0, len(ends), 20):
         atoms = slice(ends[i] - data["n_atoms"][i], ends[i])
         numbers, positions = data["numbers"][atoms].astype(int), data["positions"][atoms].astype(float)
@@ -171,12 +172,16 @@ def test_qm9_minima_are_those_of_the_data_set(data_folder: Path) -> None:
         mol = perceived_molecule(numbers, positions, 0, None)
         row = Record(id=str(i), numbers=numbers, positions=positions, smiles=mapped_smiles(mol))
         minimum = minimised(row, "mmff94", None, "mmff94")
+        if "RDKit guesses" in minimum.message:
+            guessed += 1
+            continue
         assert minimum.status == "ok"
         bonded = np.triu(bonded_matrix(mol))
         lengths = [
             np.linalg.norm(x[:, None] - x[None], axis=-1)[bonded] for x in (minimum.positions, reference)
         ]
         difference.append(np.abs(lengths[0] - lengths[1]).mean())
+    assert guessed == 1
     assert np.median(difference) < 0.0006
     assert np.mean(np.array(difference) < 0.002) > 0.8
 
