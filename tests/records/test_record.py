@@ -15,7 +15,8 @@ residual_ang double, n_iterations int64, first_step int64, target string, conver
 n_steps int64, energy_ev double, start_energy_ev double, fmax_ev_ang double, connectivity_unchanged bool,
 stereo_unchanged bool,
 rmsd_ang double, rmsd_symmetry_ang double, n_gradients_check int64, n_imaginary int64,
-lowest_frequency_cm double, zero_point_ev double, enthalpy_298_ev double, gibbs_298_ev double, symmetry_number int64,
+lowest_frequency_cm double, zero_point_ev double, enthalpy_298_ev double, gibbs_298_ev double,
+symmetry_number int64,
 settings string, start_settings string, energy_left_kcal_mol double, meets string,
 start_energy_left_kcal_mol double, start_meets string, n_atoms int32"""
 """Columns and types of the tables; older ones lack those from `start_settings` on, and some before it."""

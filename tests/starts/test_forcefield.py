@@ -159,8 +159,8 @@ def test_qm9_minima_are_those_of_the_data_set(data_folder: Path) -> None:
     """From QM9's own geometry: the same MMFF94 minimum as `positions_mmff94`, which stopped short of it.
 
     The data set's optimizer left gradients of 0.5 kcal/mol/Å (median), so torsions differ; bonds do not. For
-    one molecule in ten it assigned other atom types. One nitrile is perceived as a ketenimine anion, whose bond
-    RDKit guesses.
+    one molecule in ten it assigned other atom types. Of one nitrile, perceived as a ketenimine anion,
+    RDKit guesses the bond.
     """
     data = np.load(data_folder / "qm9_val.npz")
     ends = np.cumsum(data["n_atoms"])

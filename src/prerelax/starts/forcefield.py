@@ -165,7 +165,7 @@ _SHORTENED = {Chem.BondType.DOUBLE: 0.87, Chem.BondType.TRIPLE: 0.78}
 """of a single bond's length (Pyykkö and Atsumi, Chem. Eur. J. 2009, 15, 12770), by order"""
 _SIGN = {Chem.BondType.DOUBLE: "=", Chem.BondType.TRIPLE: "#"}
 _TOO_LONG = 1.11
-"""Bonds that MMFF94 has parameters for are up to 1.07 times as long as that, guessed ones of SO2 1.12 times."""
+"""Bonds that MMFF94 has parameters for are up to 1.07 times as long, guessed ones of SO2 1.12 times."""
 
 
 def _why_unavailable(mol: Chem.Mol, method: ForceField) -> str:
