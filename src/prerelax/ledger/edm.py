@@ -22,7 +22,7 @@ from prerelax.ledger.criteria import (
 )
 from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
 
-QM9, DRUGS = ("edm-qm9", "edm-qm9-mini"), ("edm-drugs", "edm-drugs-mini")
+QM9, DRUGS = ("edm-qm9", "edm-qm9-public", "edm-qm9-mini"), ("edm-drugs", "edm-drugs-mini")
 DRUG_TARGETS = ("gfn2", "gfn2-small")
 NULL_STEPS = (56.0, 62.0)
 """Steps left when the schedule alone, without a network, has made half of the elements final."""
