@@ -14,6 +14,7 @@ from prerelax.records.record import Record
 from prerelax.records.shard import ShardError, write_frames, write_shard
 from prerelax.studies.boltzmann.analysis import (
     DIFFUSION,
+    ENOUGH_OVERLAP,
     METROPOLIS,
     Comparison,
     Energies,
@@ -25,7 +26,9 @@ from prerelax.studies.boltzmann.analysis import (
     summarise,
 )
 from prerelax.studies.boltzmann.figures import boltzmann_figures
+from prerelax.studies.boltzmann.laws import slopes
 from prerelax.studies.boltzmann.metropolis_chains import ChainRow, write_chain_rows
+from prerelax.studies.boltzmann.rising import Rising
 
 FACTOR_K = 0.3
 N_MODES = 24
@@ -95,7 +98,7 @@ def test_a_wider_distribution_has_a_larger_heat_capacity() -> None:
 
 def test_figures_and_numbers(compared: Comparison, tmp_path: Path) -> None:
     words = boltzmann_figures(compared, tmp_path)
-    names = ("boltzmann_violins", "boltzmann_temperature", "boltzmann_heat_capacity")
+    names = ("boltzmann_violins", "boltzmann_laws", "boltzmann_temperature", "boltzmann_heat_capacity")
     for name in names:
         assert all((tmp_path / f"{name}.{suffix}").stat().st_size for suffix in ("pdf", "png", "csv"))
     assert (tmp_path / "boltzmann_temperature_numbers.csv").is_file()
@@ -162,3 +165,46 @@ def test_energies_from_files(tmp_path: Path) -> None:
         read_energies([], [frames_file(tmp_path / "other.extxyz", "edm-n20")])
     with pytest.raises(UserError, match="no molecule"):
         compare(read_energies([chains], []))
+
+
+def test_a_curve_through_means_that_fall_rises() -> None:
+    """Means of short chains: the colder of two may be the higher one."""
+    curve = Rising.fit([10.0, 20.0, 30.0, 40.0], [1.0, 3.0, 2.0, 4.0], [0.1, 0.1, 0.1, 0.1])
+    assert curve.x == pytest.approx([10, 25, 40]) and curve.y == pytest.approx([1, 2.5, 4])
+    assert curve.inverse(2.5) == (pytest.approx(25), False)
+    assert curve.inverse(4.5) == (pytest.approx(45), True) and curve.inverse(0.5)[1]
+    assert curve.at(17.5) == pytest.approx(1.75)
+    # A mean that is known badly gives way to one that is known well.
+    weighed = Rising.fit([10.0, 20.0, 30.0], [1.0, 3.0, 2.0], [0.1, 10.0, 0.1])
+    assert weighed.y[-1] == pytest.approx(2.0, abs=0.01) and weighed.x[-1] == pytest.approx(30, abs=0.1)
+    flat = Rising.fit([10.0, 20.0], [2.0, 1.0], [0.0, 0.0])
+    assert np.isnan(flat.inverse(1.5)[0]) and np.isnan(flat.at(15.0))
+
+
+def test_widths_are_compared_at_equal_means(compared: Comparison) -> None:
+    """n = 25, T = 187 K, lies between temperatures that were run: 120 K, the nearest, is no measure."""
+    samples = [
+        sample("a", kind, label)
+        for kind, labels in ((DIFFUSION, (10, 25)), (METROPOLIS, (30.0, 120.0, 270.0)))
+        for label in labels
+    ]
+    found = compare(Energies(samples, {}, {})).pairs.set_index("n")
+    assert found["std_ratio"][25] == pytest.approx(1, abs=0.06)
+
+
+def test_short_chains_are_said_to_be_short(compared: Comparison) -> None:
+    words = f"chains of Metropolis whose halves overlap below {ENOUGH_OVERLAP:g}"
+    assert summarise(compared).set_index("quantity")["ours"][words] == 0
+    short = [
+        replace(s, chains_ev=(s.chains_ev[0][:30],))
+        for s in (sample("a", METROPOLIS, t) for t in (30.0, 90.0))
+    ]
+    made = compare(Energies([*short, sample("a", DIFFUSION, 10)], {}, {}))
+    assert summarise(made).set_index("quantity")["ours"][words] == 2
+
+
+def test_slopes_give_the_factor_of_each_molecule(compared: Comparison) -> None:
+    found = slopes(compared).set_index("id")
+    assert found["factor_k"].to_numpy() == pytest.approx(FACTOR_K, rel=0.05)
+    per_kelvin = N_MODES / 2 * units.kB / KCAL_MOL
+    assert found["slope_t"].to_numpy() == pytest.approx(per_kelvin, rel=0.05)

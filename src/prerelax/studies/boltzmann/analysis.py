@@ -27,6 +27,7 @@ from prerelax.relaxation.preconditioned import internal_space
 from prerelax.relaxation.single_points import read_frames
 from prerelax.studies.boltzmann.autocorrelation import standard_error, statistical_inefficiency
 from prerelax.studies.boltzmann.metropolis_chains import read_chain_rows
+from prerelax.studies.boltzmann.rising import Rising
 
 METROPOLIS, DIFFUSION = "Metropolis", "diffusion"
 PAPER_TEMPERATURES_K = {6: 20.0, 14: 70.0, 20: 120.0, 30: 300.0}
@@ -34,6 +35,8 @@ PAPER_TEMPERATURES_K = {6: 20.0, 14: 70.0, 20: 120.0, 30: 300.0}
 PAPER_LARGEST_OFFSET_KCAL_MOL = 2.0
 PAPER_ENERGIES = 24_000 * 18 * 10
 """Metropolis proposals: steps, temperatures, molecules."""
+ENOUGH_OVERLAP = 0.9
+"""Of a chain's halves: below it the chain is too short to tell a distribution."""
 MIN_ENERGIES = 10
 """fewer make no distribution"""
 
@@ -179,12 +182,14 @@ class Comparison:
 
     distributions: pd.DataFrame
     """a row for each molecule and distribution: id, kind, label, mean_kcal_mol, error_kcal_mol, std_kcal_mol,
-    n, n_independent, acceptance, step_ang, heat_capacity, heat_capacity_error; energies above the harmonic
+    overlap_of_halves (of Metropolis), n, n_independent, acceptance, step_ang, heat_capacity,
+    heat_capacity_error; energies above the harmonic
     estimate of the minimum, heat capacities in units of a harmonic molecule's, n_modes / 2 k"""
     pairs: pd.DataFrame
     """a row for each molecule and step: id, n, temperature_k of the same mean energy, extrapolated,
-    law_temperature_k, paired_temperature_k (the nearest of Metropolis's), overlap, overlap_of_halves,
-    std_ratio, offset_kcal_mol, paper_temperature_k"""
+    law_temperature_k, paired_temperature_k (the nearest of Metropolis's), overlap and overlap_of_halves
+    there, std_ratio (at equal means: to Metropolis's width at temperature_k, along a curve that never falls),
+    offset_kcal_mol, paper_temperature_k"""
     factor_k: float
     """T = factor × n², for all molecules"""
     factors_k: NDArray[np.float64]
@@ -245,7 +250,9 @@ class _Molecule:
         self.zero_ev = float(coldest.energies_ev.mean()) - coldest.n_modes / 2 * units.kB * coldest.label
         self.offset_ev = float(steps[0].energies_ev.mean() - coldest.energies_ev.mean())
         self.temperatures_k = np.array([sample.label for sample in hot])
-        self.means_ev = np.array([sample.energies_ev.mean() for sample in hot])
+        errors = [sample.error_ev for sample in hot]
+        self.means_ev = Rising.fit(self.temperatures_k, [s.energies_ev.mean() for s in hot], errors)
+        self.widths_ev = Rising.fit(self.temperatures_k, [s.energies_ev.std() for s in hot], errors)
 
     def above_ev(self, sample: Sample) -> NDArray[np.float64]:
         offset_ev = self.offset_ev if sample.kind == DIFFUSION else 0.0
@@ -257,19 +264,10 @@ class _Molecule:
         return {(s.id, s.kind, s.label): self.above_ev(s) / KCAL_MOL for s in samples}
 
     def temperature_k(self, sample: Sample) -> tuple[float, bool]:
-        """Where Metropolis has the mean energy of a step, between its temperatures linearly; whether that is
-        beyond them, where the line through the nearest two goes on.
+        """Where Metropolis has the mean energy of a step, along a curve through its means that never falls;
+        whether that is beyond its temperatures, where the curve's last line goes on.
         """
-        mean_ev = float(sample.energies_ev.mean()) - self.offset_ev
-        place = int(np.clip(np.searchsorted(self.means_ev, mean_ev), 1, len(self.means_ev) - 1))
-        low, high = place - 1, place
-        slope = (self.temperatures_k[high] - self.temperatures_k[low]) / (
-            self.means_ev[high] - self.means_ev[low]
-        )
-        found = float(self.temperatures_k[low] + slope * (mean_ev - self.means_ev[low]))
-        tolerance = 1e-9 * self.temperatures_k[-1]
-        inside = self.temperatures_k[0] - tolerance <= found <= self.temperatures_k[-1] + tolerance
-        return found, not inside
+        return self.means_ev.inverse(float(sample.energies_ev.mean()) - self.offset_ev)
 
     def distributions(self, factor: float) -> list[dict[str, object]]:
         return [self._distribution(sample, factor) for sample in (*self.hot, *self.steps)]
@@ -286,6 +284,7 @@ class _Molecule:
             "error_kcal_mol": sample.error_ev / KCAL_MOL,
             "std_kcal_mol": sample.energies_ev.std() / KCAL_MOL,
             "harmonic_mean_kcal_mol": sample.n_modes / 2 * units.kB * temperature_k / KCAL_MOL,
+            "overlap_of_halves": _halves(sample) if sample.kind == METROPOLIS else math.nan,
             "n": len(sample.energies_ev),
             "n_independent": sample.n_independent,
             "acceptance": sample.acceptance,
@@ -299,7 +298,8 @@ class _Molecule:
 
     def _pair(self, sample: Sample, factor: float) -> dict[str, object]:
         temperature_k, extrapolated = self.temperature_k(sample)
-        nearest = self.hot[int(np.abs(self.temperatures_k - temperature_k).argmin())]
+        known_k = temperature_k if math.isfinite(temperature_k) else factor * sample.label**2
+        nearest = self.hot[int(np.abs(self.temperatures_k - known_k).argmin())]
         reference = self.above_ev(nearest)
         return {
             "id": self.name,
@@ -310,10 +310,14 @@ class _Molecule:
             "paper_temperature_k": PAPER_TEMPERATURES_K.get(int(sample.label), math.nan),
             "paired_temperature_k": nearest.label,
             "overlap": overlap(self.above_ev(sample), reference),
-            "overlap_of_halves": overlap(*np.array_split(reference, 2)),
-            "std_ratio": sample.energies_ev.std() / reference.std(),
+            "overlap_of_halves": _halves(nearest),
+            "std_ratio": sample.energies_ev.std() / self.widths_ev.at(temperature_k),
             "offset_kcal_mol": self.offset_ev / KCAL_MOL,
         }
+
+
+def _halves(sample: Sample) -> float:
+    return overlap(*np.array_split(sample.energies_ev, 2))
 
 
 def heat_capacity(sample: Sample, temperature_k: float) -> tuple[float, float]:
@@ -375,6 +379,8 @@ def summarise(compared: Comparison) -> pd.DataFrame:
         add(f"heat capacity over the harmonic one, {kind}", found["heat_capacity"].to_numpy())
     add("acceptance of Metropolis", compared.distributions["acceptance"].to_numpy())
     hot = compared.distributions[compared.distributions["kind"] == METROPOLIS]
+    short = int((hot["overlap_of_halves"] < ENOUGH_OVERLAP).sum())
+    add_one(f"chains of Metropolis whose halves overlap below {ENOUGH_OVERLAP:g}", short, len(hot))
     add_one("independent energies, the fewest of Metropolis", float(hot["n_independent"].min()), len(hot))
     for n, (broken, chains) in compared.control.items():
         add_one(f"n = {n:g}: chains of its noise alone that break", broken, chains, "diverge")

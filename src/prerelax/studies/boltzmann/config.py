@@ -72,7 +72,9 @@ class BoltzmannStudy(Settings, Study):
     repeats: int = Field(20_000, ge=1, description="of each step")
     burn_in: int = Field(1_000, ge=0, description="first repeats, which keep nothing")
     every: int = Field(20, ge=1, description="evaluate every N-th geometry")
-    control: list[Step] = Field([20], description="n whose noise is repeated without the network")
+    control: list[Step] = Field(
+        [1, 6, 20, 35, 40], description="n whose noise is repeated without the network"
+    )
     temperatures_k: list[Kelvin] = Field(
         [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 120, 140, 170, 200, 250, 300, 350, 400],
         min_length=2,
@@ -103,6 +105,6 @@ class BoltzmannStudy(Settings, Study):
         return part(Metropolis, self, level=level, **chain)
 
 
-_LISTS = ("steps", "temperatures_k")
+_LISTS = ("steps", "control", "temperatures_k")
 
 KEYS = {"boltzmann": BoltzmannStudy}

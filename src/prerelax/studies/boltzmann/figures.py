@@ -26,11 +26,13 @@ from prerelax.comparison.figures.style import (
 )
 from prerelax.studies.boltzmann.analysis import (
     DIFFUSION,
+    ENOUGH_OVERLAP,
     METROPOLIS,
     PAPER_TEMPERATURES_K,
     Comparison,
     summarise,
 )
+from prerelax.studies.boltzmann.laws import laws
 
 COLOURS = {METROPOLIS: "#E69F00", DIFFUSION: "#0B4F8A"}
 PAPER_COLOUR = "#D55E00"
@@ -41,8 +43,8 @@ MAX_PAIRS = 5
 
 
 def boltzmann_figures(compared: Comparison, folder: Path) -> str:
-    """Write `boltzmann_violins`, `boltzmann_temperature`, `boltzmann_heat_capacity` and, beside the second,
-    the numbers to be quoted, which are returned as a table.
+    """Write `boltzmann_violins`, `boltzmann_laws`, `boltzmann_heat_capacity`, `boltzmann_temperature`; beside
+    the last the numbers to be quoted, which are returned as a table.
     """
     for name, draw in FIGURES.items():
         save(*draw(compared), folder, name)
@@ -157,7 +159,12 @@ def temperature(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
     left.legend(loc="upper left")
     left.grid(axis="y")
     _overlaps(right, pairs)
+    hot = compared.distributions[compared.distributions["kind"] == METROPOLIS]
+    short = int((hot["overlap_of_halves"] < ENOUGH_OVERLAP).sum())
     found = f"n = {pairs['id'].nunique()} molecules{left_out_words(compared.left_out)}"
+    found += (
+        f"\n{short} of {len(hot)} Metropolis chains are short: their halves overlap below {ENOUGH_OVERLAP:g}"
+    )
     figure.suptitle(found, x=0.01, ha="left", fontsize=6.5, color=GREY)
     return figure, pairs
 
@@ -217,5 +224,6 @@ def heat_capacity(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
 
 FIGURES: dict[str, Callable[[Comparison], tuple[Figure, pd.DataFrame]]] = {
     "boltzmann_violins": violins,
+    "boltzmann_laws": laws,
     "boltzmann_heat_capacity": heat_capacity,
 }

@@ -12,6 +12,7 @@ boltzmann = studies["boltzmann"]
 BOLTZMANN = f"{RESULTS}/boltzmann"
 BOLTZMANN_FIGURES = {
     "boltzmann_violins": "energies of repeated steps and of Metropolis",
+    "boltzmann_laws": "energies against T and n², and their slopes",
     "boltzmann_temperature": "temperature of a repeated step",
     "boltzmann_heat_capacity": "heat capacities",
 }
