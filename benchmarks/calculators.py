@@ -5,10 +5,10 @@
     python benchmarks/calculators.py overhead FOLDER
 
 programs: minima at B3LYP/6-31G* (VWN3, spherical d functions, no density fitting) in NWChem, PySCF and Psi4
-by two-level and by geomeTRIC, from MMFF94. guides: gradients of two-level at B3LYP-D3BJ/def2-SVP by the guide,
-and the guide's own. overhead: a gradient of the engine ase beside the same without a pipe. One JSON line for
-each run in FOLDER; what is there is not run again. ANI-2xt needs the site file to name an interpreter that has
-torchani and auto3d.
+by two-level and by geomeTRIC, from MMFF94. guides: gradients of two-level at B3LYP-D3BJ/def2-SVP by the
+guide, and the guide's own. overhead: a gradient of the engine ase beside the same without a pipe. One JSON
+line for each run in FOLDER; what is there is not run again. ANI-2xt needs the site file to name an
+interpreter that has torchani and auto3d.
 """
 
 import argparse
@@ -141,8 +141,8 @@ def report(lines: list[Line]) -> None:
         moved = [rmsd(np.array(a["positions"]), np.array(b["positions"])) for a, b in pairs]
         energy, most = max(energies, default=0.0) / Hartree, max(moved, default=0.0)
         print(
-            f"| {name} | {np.median(counts):g}, {max(counts)}, {sum(counts)} | {cheap} | {failed} | {energy:.1e} "
-            f"| {most:.4f} |"
+            f"| {name} | {np.median(counts):g}, {max(counts)}, {sum(counts)} | {cheap} | {failed} "
+            f"| {energy:.1e} | {most:.4f} |"
         )
 
 

@@ -1,0 +1,90 @@
+"""The examples of the pages on own programs and own potentials run as they stand."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from prerelax.campaign.calculators import calculators
+from prerelax.campaign.config import load_campaign
+from prerelax.engines import is_cheap
+from prerelax.engines.honesty import trials_text
+
+BLOCK = re.compile(r"^```(yaml|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def example(page: Path) -> tuple[str, str, list[str]]:
+    """A page's first campaign, its site file, and its Python."""
+    found = BLOCK.findall(page.read_text())
+    texts = [text for language, text in found if language == "yaml"]
+    campaign = next(text for text in texts if text.startswith("campaign:"))
+    site = next(text for text in texts if "allow_calculators:" in text or "scratch:" in text)
+    return campaign, site, [text for language, text in found if language == "python"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "molecules.csv").write_text("id,smiles\na,CO\nb,O\n")
+    (tmp_path / "site.yaml").write_text("{}")
+    monkeypatch.setenv("PRERELAX_SITE", str(tmp_path / "site.yaml"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def written(page: Path, folder: Path) -> Path:
+    campaign, site, code = example(page)
+    (folder / "campaign.yaml").write_text(campaign)
+    (folder / "site.yaml").write_text(site)
+    for text in code:
+        (folder / "mygroup.py").write_text(text)
+    return folder / "campaign.yaml"
+
+
+def test_the_potential_of_the_page_passes_its_trials(repository: Path, folder: Path) -> None:
+    config = written(repository / "docs/guide/own-potential.md", folder)
+    levels = calculators(load_campaign(yaml.safe_load(config.read_text())))
+    assert list(levels) == ["targets.gfn2.cheap_level"]
+    text, passed = trials_text("mine", levels["targets.gfn2.cheap_level"])
+    assert passed and text.count("\n  ok ") == 5, text
+
+
+def test_the_program_of_the_page_is_a_dear_target(repository: Path, folder: Path) -> None:
+    config = written(repository / "docs/guide/own-program.md", folder)
+    (level,) = calculators(load_campaign(yaml.safe_load(config.read_text()))).values()
+    assert str(level) == "B3LYP/6-31G* (nwchem)" and not is_cheap(level)
+
+
+@pytest.mark.parametrize("name", ["own-program", "own-potential"])
+def test_parts_of_campaigns_on_the_pages_are_valid(repository: Path, folder: Path, name: str) -> None:
+    for language, text in BLOCK.findall((repository / f"docs/guide/{name}.md").read_text()):
+        if language == "yaml" and text.startswith(("targets:", "starts:")):
+            part = yaml.safe_load(text)
+            load_campaign({"campaign": "x", "molecules": str(folder / "molecules.csv")} | part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["own-program", "own-potential"])
+def test_the_examples_run(repository: Path, folder: Path, name: str) -> None:
+    if name == "own-program" and shutil.which("nwchem") is None:
+        pytest.skip("the program nwchem is not installed")
+    config = written(repository / f"docs/guide/{name}.md", folder)
+    tried = subprocess.run(
+        [sys.executable, "-m", "prerelax", "self-test", config.name],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert tried.returncode == 0, tried.stderr
+    snakemake = [Path(sys.executable).with_name("snakemake"), "-s", repository / "Snakefile", "--cores", "2"]
+    done = subprocess.run(
+        [*snakemake, "--configfile", config.name], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    target = "b3lyp" if name == "own-program" else "gfn2"
+    table = next((folder / "results").glob("*/comparison.csv")).read_text()
+    assert table.count(f",{target},") >= 4 and "scf_failed" not in table
