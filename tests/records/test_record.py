@@ -8,7 +8,7 @@ import pyarrow as pa
 from prerelax.records.record import COLUMNS, TABLE_SCHEMA, Record, as_table
 
 AS_WRITTEN = """id string, smiles string, charge int32, multiplicity int32, conformer int32,
-input_smiles string, input_columns string, isomer string, start string,
+input_smiles string, input_columns string, isomer string, constraints string, start string,
 status string, message string, wall_s double, stages_s string, n_gradients_cheap int64,
 gradients_of_levels string, cheap_energy_ev double, fallback string,
 residual_ang double, n_iterations int64, first_step int64, target string, converged bool, n_gradients int64,

@@ -199,5 +199,5 @@ def test_each_so_many_th_row_and_none_like_the_test_molecules(tmp_path: Path) ->
     statuses = {row.id: row.status for row in read_shard(tmp_path / "out.extxyz")}
     # Graphs have all hydrogens: vinyl alcohol has fewer than ethanol.
     assert statuses == {"a": "skipped", "b": "ok", "c": "ok", "d": "skipped", "e": "ok", "f": "input_error"}
-    embed_shard(tmp_path / "all.csv", tmp_path / "out.extxyz", None, 1, 42, every=2)
+    embed_shard(tmp_path / "all.csv", tmp_path / "out.extxyz", slice(0, None, 2), 1, 42)
     assert [row.id for row in read_shard(tmp_path / "out.extxyz")] == ["a", "c", "e"]

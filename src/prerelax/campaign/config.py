@@ -35,9 +35,9 @@ from prerelax.campaign.targets import Target
 from prerelax.denoisers.choosing import AUTO
 from prerelax.denoisers.model_folders import list_models, timesteps
 from prerelax.errors import UserError, nearest
-from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.settings import HOLDING, Relaxation
 from prerelax.settings import Settings, sentences
-from prerelax.starts.options import Seed, Stereo
+from prerelax.starts.options import Constraints, Seed, Stereo
 from prerelax.training.config import Training
 
 
@@ -78,6 +78,7 @@ class Campaign(Settings):
     )
     seed: Seed = Field(42, description="Random seed of the embedding")
     stereo: Stereo = "one"
+    constraints: Constraints = ""
     shard_size: int = Field(100, ge=1, description="Molecules that one job treats")
     denoisers: dict[Name, Training] = Field(
         default_factory=dict,
@@ -142,6 +143,8 @@ class Campaign(Settings):
         yield from self._too_many_steps()
         yield from self._unknown_force_fields()
         yield from self._wrong_ensemble()
+        if self.constraints:
+            yield from self.cannot_hold()
 
     def _unknown_model(self, name: str, start: DiffuseStart) -> Iterator[str]:
         """A word that names no shipped model; folders, and epochs of a training, may come to be later."""
@@ -166,6 +169,25 @@ class Campaign(Settings):
         several = [n for n, start in self.starts.items() if isinstance(start, DisplacedStart | DiffusedStart)]
         if several and at is not None:
             yield f"starts.{several[0]}: makes several rows of a molecule itself; leave out conformers.keep"
+
+    def cannot_hold(self) -> Iterator[str]:
+        """The parts that would not keep to constraints, each as a sentence."""
+        parts: dict[str, Mapping[str, BaseModel]] = {"starts": self.starts, "targets": self.targets}
+        able = ", ".join(sorted(HOLDING))
+        for where, named in parts.items():
+            for name, part in named.items():
+                why = ""
+                if isinstance(part, Relaxation):
+                    if part.optimizer is not None and part.optimizer not in HOLDING:
+                        why = f"optimizer: {part.optimizer} holds no constraints; take one of {able}"
+                    elif part.check_minimum not in (None, "none"):
+                        why = "check_minimum: the end of a relaxation with constraints is no minimum"
+                elif isinstance(part, ForcefieldStart) and part.method == "mmff94-openbabel":
+                    why = "method: mmff94-openbabel holds no constraints; take mmff94 or uff"
+                elif part.kind in ("embed-again", "sample", "displaced", "diffused"):  # type: ignore[attr-defined]
+                    why = f"kind: {part.kind} makes new geometries, which hold no constraints"  # type: ignore[attr-defined]
+                if why:
+                    yield f"{where}.{name}.{why}"
 
     def _wrong_baseline(self) -> Iterator[str]:
         start, target = self.baseline.start, self.baseline.target

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.sample import drawn_rows
 from prerelax.errors import UserError
 from prerelax.molecules.input_files import count_rows, read_rows
+from prerelax.molecules.row import open_text
 from prerelax.records.atomic_write import write_text_atomically
 from prerelax.starts.isomer_file import make_isomer_file
 
@@ -15,9 +17,12 @@ from prerelax.starts.isomer_file import make_isomer_file
 def make_molecule_file(campaign: Campaign, directory: Path = Path()) -> None:
     """Write `campaign.molecule_file` of a campaign run in `directory`, unless it is there and newer.
 
-    Raises UserError for molecules that cannot be read, or not be drawn from.
+    Raises UserError for molecules that cannot be read, or not be drawn from, and where a part of the campaign
+    would not keep to their column `constraints`.
     """
     molecules = directory / campaign.molecules
+    if has_constraints(molecules) and (complaints := list(campaign.cannot_hold())):
+        raise UserError(f"{molecules} has a column constraints; {'; '.join(complaints)}")
     if campaign.draw is not None:
         drawn = directory / campaign.drawn_file
         if not _is_newer(drawn, molecules):
@@ -25,6 +30,15 @@ def make_molecule_file(campaign: Campaign, directory: Path = Path()) -> None:
         molecules = drawn
     if campaign.stereo == "enumerate":
         make_isomer_file(molecules, directory / campaign.molecule_file)
+
+
+def has_constraints(molecules: Path) -> bool:
+    """Whether a table has such a column. Of other files each row says it. Raises UserError."""
+    if not molecules.name.lower().removesuffix(".gz").endswith(".csv") or not molecules.is_file():
+        return False
+    with open_text(molecules, newline="") as text:
+        header = next((line for line in text if line.strip()), "")
+    return "constraints" in {name.strip(" \"'").lower() for name in re.split(r"[,;\t\r\n]", header)}
 
 
 def draw_molecules(molecules: Path, out: Path, n: int, seed: int) -> None:

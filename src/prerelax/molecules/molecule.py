@@ -26,6 +26,8 @@ from prerelax.molecules.status import Status
 from prerelax.molecules.topology import COVALENT_RADII_ANG
 from prerelax.molecules.units import contradicted_bonds, in_another_unit
 
+CONSTRAINTS = "constraints"
+"""The column or data field of what stays as it is."""
 SAME_SPOT_ANG = 0.4
 """Two atoms closer than this are an input error (the shortest bond there is, H2, has 0.74 Å)."""
 
@@ -49,6 +51,8 @@ class Molecule:
     """as the file has it"""
     input_columns: Mapping[str, str] | None = None
     """the file's other columns or data fields"""
+    constraints: str = ""
+    """as the column or data field `constraints` has them"""
 
     @property
     def numbers(self) -> NDArray[np.int64]:
@@ -81,7 +85,9 @@ def read_molecules(path: Path, rows: slice | None = None) -> list[Molecule]:
 def _molecule(row: Row) -> Molecule:
     others = dict(row.others)
     smiles = others.pop("input_smiles", "") or (row.text if row.kind == "smiles" else row.smiles)
-    given: dict[str, Any] = {"input_smiles": smiles or None, "input_columns": others or None}
+    held = (text for name, text in others.items() if name.lower() == CONSTRAINTS)
+    given: dict[str, Any] = {"constraints": next(held, "")}
+    given |= {"input_smiles": smiles or None, "input_columns": others or None}
     try:
         if not row.id:
             raise _RowError("the id is empty")

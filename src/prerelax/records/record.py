@@ -78,6 +78,13 @@ class Record:
             absent_before=True,
         ),
     ] = None
+    constraints: Annotated[
+        str | None,
+        Column(
+            "what stays as it is in every stage (`prerelax.molecules.constraints`)",
+            absent_before=True,
+        ),
+    ] = None
     start: Annotated[
         str,
         Column("name of the start whose geometry this is, or from which the relaxation began", compared=True),

@@ -16,6 +16,8 @@ from ase.optimize.optimize import Optimizer
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
+from prerelax.molecules.constraints import Constraints
+
 PACKAGES = {"sella": "sella", "geometric": "geometric", "pyberny": "berny"}
 """Optimizer name -> the module that must be there."""
 NEVER = 1e-12
@@ -85,9 +87,16 @@ class Pyberny(_Stepwise):
 class Geometric(_Stepwise):
     """geomeTRIC in delocalised internal coordinates."""
 
+    def __init__(
+        self, atoms: Atoms, logfile: IO[str] | str | None = None, constraints: Constraints | None = None
+    ) -> None:
+        self.constraints = constraints
+        super().__init__(atoms, logfile=logfile)
+
     def next_positions(self, energy: float, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.program is None:
-            self.program = GeometricSteps(self.atoms.get_chemical_symbols(), self.atoms.get_positions())
+            symbols, begin = self.atoms.get_chemical_symbols(), self.atoms.get_positions()
+            self.program = GeometricSteps(symbols, begin, constraints=self.constraints)
         positions: NDArray[np.float64] = self.program.next_positions(energy, gradient)
         return positions
 
@@ -96,7 +105,8 @@ class GeometricSteps:
     """geomeTRIC's optimizer, told energies and gradients, asked for geometries.
 
     `symbols` [n_atoms], `positions` [n_atoms, 3] Å of the first geometry; `hessian` [3 n_atoms, 3 n_atoms] in
-    Hartree/bohr² is where it begins, geomeTRIC's own guess without one.
+    Hartree/bohr² is where it begins, geomeTRIC's own guess without one. `constraints` keep what the first
+    geometry has.
     """
 
     def __init__(
@@ -105,12 +115,14 @@ class GeometricSteps:
         positions: NDArray[np.float64],
         hessian: NDArray[np.float64] | None = None,
         trust_ang: float = 0.1,
+        constraints: Constraints | None = None,
     ) -> None:
         from geometric.engine import Engine
         from geometric.internal import DelocalizedInternalCoordinates
         from geometric.molecule import Molecule
         from geometric.optimize import Optimizer as GeometricOptimizer
         from geometric.params import OptParams
+        from geometric.prepare import parse_constraints
 
         class Told(Engine):
             told: dict[str, object]
@@ -135,7 +147,12 @@ class GeometricSteps:
             trust=trust_ang,
             **{f"convergence_{name}": NEVER for name in criteria},
         )
-        coordinates = DelocalizedInternalCoordinates(molecule, build=True, connect=False, addcart=False)
+        held, values = (
+            parse_constraints(molecule, constraints.of_geometric) if constraints else (None, [None])
+        )
+        coordinates = DelocalizedInternalCoordinates(
+            molecule, build=True, connect=False, addcart=False, constraints=held, cvals=values[0]
+        )
         self._hessian = hessian
         self._begun = False
         start = positions.ravel() / Bohr

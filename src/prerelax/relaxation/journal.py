@@ -88,6 +88,8 @@ def molecule_key(record: Record, settings: Line) -> str:
         "multiplicity": record.multiplicity,
         "settings": settings,
     }
+    if record.constraints:
+        molecule["constraints"] = record.constraints
     return hashlib.sha256(json.dumps(molecule, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,6 +17,7 @@ from prerelax.engines import (
     is_cheap,
     make_calculator,
 )
+from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.status import Status
 from prerelax.relaxation.ahead import Ahead, converged, forces_meet, meets, quadratic
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
@@ -38,7 +39,7 @@ from prerelax.relaxation.optimizers import (
     make_optimizer,
 )
 from prerelax.relaxation.preconditioned import largest_force
-from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.settings import HOLDING, HOLDS_BY_DEFAULT, Relaxation
 from prerelax.relaxation.two_level import TwoLevel
 
 
@@ -100,16 +101,20 @@ def relax_molecule(
     *,
     threads: int = 1,
     on_evaluation: Callable[[int, Evaluation], None] | None = None,
+    constraints: str | None = None,
 ) -> RelaxationResult:
     """Relax one molecule; whatever happens to it ends in the result's status, never in an exception.
 
     `numbers` [n_atoms], `positions` [n_atoms, 3] in Å; `on_evaluation` is told every gradient and its count.
+    `constraints` (`prerelax.molecules.constraints`) hold what the geometry has; convergence is then that of
+    the forces along which it may move, and the end is not checked.
     Raises ValueError for a wrong engine, optimizer or Hessian only.
     """
     began = time.perf_counter()
     run = _Run(numbers, positions, charge, multiplicity, relaxation, threads, on_evaluation)
     failure: EngineError | None = None
     try:
+        run.hold(constraints)
         check_molecule(run.atoms.numbers, run.atoms.positions, charge, multiplicity)
         run.relax()
         run.look_ahead_at_ends()
@@ -185,7 +190,28 @@ class _Run:
         self._fmax_off_saddle = math.inf
         """eV/Å: near a flat saddle point forces are small, though the way down has only begun"""
         self._start = self.atoms.get_positions()
-        self._start_note = self._optimizer_note = self._check_note = ""
+        self._start_note = self._optimizer_note = self._check_note = self._held_note = ""
+        self.optimizer = relaxation.chosen_optimizer
+        self.held = Constraints()
+
+    def hold(self, constraints: str | None) -> None:
+        """Hold these constraints from now on. Raises EngineError where the optimizer cannot."""
+        if not constraints:
+            return
+        try:
+            self.held = Constraints.read(constraints, n_atoms=len(self.atoms))
+        except ValueError as error:
+            raise EngineError("input_error", str(error)) from None
+        if self.optimizer not in HOLDING:
+            if self.relaxation.optimizer is not None:
+                able = ", ".join(sorted(HOLDING))
+                raise EngineError(
+                    "input_error", f"the optimizer {self.optimizer} holds no constraints; take one of {able}"
+                )
+            self.optimizer, self.surface = HOLDS_BY_DEFAULT, None
+        self.atoms.set_constraint(self.held.of_ase(self.atoms.positions))
+        self.check = "none"
+        self._held_note = f"held: {self.held}"
 
     def relax(self) -> None:
         """Relax, and where it is asked for check the end and leave a saddle point."""
@@ -236,11 +262,11 @@ class _Run:
         return bool(path) and np.array_equal(path[0].positions, self._start)
 
     def notes(self) -> list[str]:
-        return [self._start_note, self._optimizer_note, self._check_note]
+        return [self._start_note, self._optimizer_note, self._check_note, self._held_note]
 
     def _optimize(self) -> None:
         factors = self.relaxation.force_constant_factors() if self.surface else None
-        optimizer = make_optimizer(self.relaxation.chosen_optimizer, self.atoms, self.surface, factors)
+        optimizer = make_optimizer(self.optimizer, self.atoms, self.surface, factors, self.held)
         self._optimizer = optimizer
         criteria = self.relaxation.criteria
         if criteria is not None:
@@ -265,6 +291,8 @@ class _Run:
         gradient = np.ravel(gradient)
         if largest_force(gradient) > self._fmax_off_saddle:
             return False
+        if self.held:
+            return forces_meet(criteria, gradient)
         return forces_meet(criteria, gradient) and converged(criteria, gradient, self._ahead(gradient))
 
     def _ahead(self, gradient: NDArray[np.float64]) -> Ahead:
@@ -278,7 +306,7 @@ class _Run:
     def look_ahead_at_ends(self) -> None:
         """How far the start and the end are from the minimum, as far as a model tells."""
         path = self.counter.evaluations
-        if not path:
+        if not path or self.held:
             return
         end = -path[-1].forces.ravel()
         self.end = Judged.of(end, self._ahead(end))

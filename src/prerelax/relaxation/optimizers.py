@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from prerelax.engines import EngineCalculator, Level, is_cheap
 from prerelax.errors import nearest
+from prerelax.molecules.constraints import Constraints
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import check_installed
 
@@ -54,10 +55,12 @@ def make_optimizer(
     atoms: Atoms,
     surface: CheapSurface | None = None,
     factors: Mapping[str, float] | None = None,
+    constraints: Constraints | None = None,
 ) -> Optimizer:
     """The named optimizer with its own defaults; `bfgs` is ASE's (maxstep 0.2 Å, first Hessian 70 eV/Å²).
 
     `surface` is the cheap level of those that use one, `factors` scale its force constants in bfgs-hessian.
+    ASE's optimizers hold the constraints that the atoms have; geomeTRIC is told of `constraints`.
     """
     validate_optimizer(name)
     module, _, attribute = OPTIMIZERS[name].partition(":")
@@ -65,6 +68,8 @@ def make_optimizer(
     if name in WITH_CHEAP_LEVEL:
         scaled = {} if name == "two-level" else {"factors": factors}
         return factory(atoms, surface=surface, logfile=None, **scaled)
+    if constraints and name == "geometric":
+        return factory(atoms, logfile=None, constraints=constraints)
     return factory(atoms, logfile=None)
 
 

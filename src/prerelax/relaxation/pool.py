@@ -60,6 +60,7 @@ class WorkerPool:
                 "positions": molecule.positions.tolist(),
                 "charge": molecule.charge,
                 "multiplicity": molecule.multiplicity,
+                "constraints": molecule.constraints,
             }
             for molecule in molecules
         ]

@@ -33,6 +33,9 @@ CRITERIA_VERSION = 3
 Optimizer = Literal[
     "bfgs", "lbfgs", "bfgs-linesearch", "fire", "bfgs-hessian", "two-level", "sella", "geometric", "pyberny"
 ]
+HOLDING = frozenset({"bfgs", "lbfgs", "bfgs-linesearch", "fire", "geometric"})
+"""Optimizers that hold constraints; the steps of the others know nothing of them."""
+HOLDS_BY_DEFAULT = "geometric"
 CHECKED_ATOMS = 60
 """Larger molecules are checked only where it is asked for: the cheap level's Hessian costs minutes."""
 CheapLevel = Literal["auto", "gfn2", "gfn1", "mmff94", "lindh"]

@@ -120,6 +120,7 @@ def _relax(relaxation: Relaxation, threads: int, keep_path: bool, task: Line, te
         relaxation,
         threads=threads,
         on_evaluation=_EvaluationReport(tell),
+        constraints=task.get("constraints"),
     )
     return result_line(result, keep_path)
 

@@ -14,6 +14,7 @@ from prerelax.denoisers.choosing import AUTO, Choice, charges_known, choose
 from prerelax.denoisers.model_folders import ModelError, kept_epoch, model_digests
 from prerelax.diffusion.confidence import limit_of, residuals_ang
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
+from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import topological_distances
 from prerelax.records.record import Record
@@ -235,6 +236,11 @@ def _outcome(row: Record, subject: Subject, result: SampleResult, limit_ang: flo
     if result.status not in PROCEED:
         row = replace(row, status=result.status, message=result.message)
         return _Outcome(row, "" if result.status == "input_error" else result.message)
+    held = Constraints.read(row.constraints or "", n_atoms=len(row.numbers))
+    try:
+        result = replace(result, positions=held.imposed(result.positions, row.positions)) if held else result
+    except ValueError as error:
+        return _Outcome(row, f"the denoised geometry is another: {error}")
     if changed := subject.changed(row.numbers, result.positions, row.positions):
         doubt = f"denoising changed the molecule ({changed})"
         message = f"{doubt}; the geometry before it is kept: try fewer steps"

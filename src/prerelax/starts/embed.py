@@ -17,6 +17,7 @@ from rdkit.Chem import rdDistGeom
 from prerelax.datasets.graph_split import graph_key
 from prerelax.engines.workers import Lost, Workers
 from prerelax.errors import UserError
+from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.graph import bonded_matrix, mapped_smiles, mol_from_mapped_smiles
 from prerelax.molecules.molecule import Molecule, read_molecules
 from prerelax.molecules.stereo import (
@@ -53,6 +54,7 @@ ISOMER_TRIALS = 12
 """Seeds tried for the isomer that is meant. RDKit keeps centres and double bonds; an axis is right in every
 second trial."""
 _SEED_STRIDE = 1_000_003
+UNHELD = "a new geometry holds no constraints; take the row's constraints away, or another start"
 
 
 def embed_shard(
@@ -61,22 +63,22 @@ def embed_shard(
     rows: slice | None,
     conformers: int,
     seed: int,
-    every: int = 1,
     unlike: Sequence[Path] = (),
     stereo: StereoChoice = "one",
+    constraints: str = "",
 ) -> list[Record]:
     """Write the start `rdkit`: rows × conformers, the conformers of a molecule in succession; returns them.
 
-    Only every `every`-th row is taken. A molecule with the same graph as one in the shards `unlike` (the test
-    set of a training on these molecules) is `skipped`.
+    `rows` may have a step: every so many-th row is taken. A molecule with the same graph as one in the shards
+    `unlike` (the test set of a training on these molecules) is `skipped`.
 
     Conformer k is embedded with the random seed `seed` + k, so that a molecule's geometry depends neither on
     its neighbours in the file nor on the shard (seed 42, conformer 0: the papers' start). The conformers of
     a molecule are one isomer: where the input leaves a configuration open, that of conformer 0, which the
     column `isomer` names (`stereo` one); or each isomer is a molecule of its own (enumerate); or the row is
-    an `input_error` (refuse). One given with 3-D coordinates keeps them as conformer 0. Rows that cannot
-    be used keep their status, without atoms; a conformer that RDKit finds no geometry for is `embed_failed`.
-    Raises UserError for an unusable file or number.
+    an `input_error` (refuse). One given with 3-D coordinates keeps them as conformer 0. `constraints` hold in
+    every row, beside its own. Rows that cannot be used keep their status, without atoms; a conformer that
+    RDKit finds no geometry for is `embed_failed`. Raises UserError for an unusable file or number.
     """
     if conformers < 1:
         raise UserError(f"at least one conformer is needed, not {conformers}")
@@ -85,10 +87,13 @@ def embed_shard(
     tested = {
         _graph(record) for shard in unlike for record in read_shard(shard) if record.status != "input_error"
     }
-    read = read_molecules(molecules, rows)[::every]
+    successive = slice(rows.start, rows.stop) if rows else None
+    read = read_molecules(molecules, successive)[:: (rows.step if rows else None) or 1]
     if stereo == "enumerate":
         read = [isomer for molecule in read for isomer in isomers_of(molecule)]
-    records = [record for molecule in read for record in embedded(molecule, conformers, seed, stereo)]
+    records = [
+        record for molecule in read for record in embedded(molecule, conformers, seed, stereo, constraints)
+    ]
     rows_out = [_set_aside(record, tested) if tested else record for record in records]
     write_shard(out, rows_out)
     return rows_out
@@ -107,7 +112,11 @@ def _set_aside(record: Record, tested: set[int]) -> Record:
 
 
 def embedded(
-    molecule: Molecule, conformers: int = 1, seed: int = 42, stereo: StereoChoice = "one"
+    molecule: Molecule,
+    conformers: int = 1,
+    seed: int = 42,
+    stereo: StereoChoice = "one",
+    constraints: str = "",
 ) -> Iterator[Record]:
     """The molecule's records, one per conformer; see `embed_shard`."""
     row = Record(
@@ -123,6 +132,11 @@ def embedded(
         settings=_settings(seed),
     )
     mol, first, failure = molecule.mol, molecule.positions, ""
+    try:
+        held = _constraints(molecule, constraints)
+        row = replace(row, constraints=str(held) or None)
+    except ValueError as error:
+        row, mol = replace(row, status="input_error", message=str(error)), None
     unspecified = OpenStereo() if mol is None or first is not None else open_stereo(mol)
     if mol is not None and unspecified and stereo == "refuse":
         row = replace(row, status="input_error", message=_OPEN.format(named(mol, unspecified)))
@@ -132,6 +146,8 @@ def embedded(
         geometry, note = None, row.message
         if mol is not None and conformer == 0 and molecule.positions is not None:
             geometry, note = molecule.positions, _joined(note, "the geometry is the one given")
+        elif mol is not None and row.constraints and molecule.positions is not None:
+            failure = "the constraints hold the geometry that was given; another conformer is without it"
         elif mol is not None and not failure:
             geometry, failure = _isomer_embedded(mol, seed + conformer, first)
             if geometry is not None and first is None:
@@ -145,6 +161,13 @@ def embedded(
         elif mol is not None:
             changes |= {"status": "embed_failed", "message": _joined(note, failure)}
         yield row.after_stage(START, perf_counter() - began, **changes)
+
+
+def _constraints(molecule: Molecule, more: str) -> Constraints:
+    """The molecule's own and the campaign's. Raises ValueError."""
+    if molecule.mol is None:
+        return Constraints()
+    return Constraints.read(f"{molecule.constraints};{more}", molecule.mol)
 
 
 def _of_an_isomer_that_can_be(
@@ -187,6 +210,8 @@ def embed_again(inp: Path, out: Path, seed: int, start: str) -> list[Record]:
 def _embedded_again(record: Record, seed: int, start: str) -> Record:
     if not record.proceeds:
         return replace(record, start=start)
+    if record.constraints:
+        return replace(record, start=start, status="input_error", message=UNHELD)
     began = perf_counter()
     mol = mol_from_mapped_smiles(record.smiles)
     given = record.positions if len(record.positions) else None

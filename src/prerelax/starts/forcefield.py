@@ -13,6 +13,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
 from prerelax.errors import UserError
+from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.molecules.stereo import changes
@@ -100,15 +101,18 @@ def minimised(record: Record, method: ForceField, max_iterations: int | None, st
     positions = record.positions
     try:
         mol = mol_from_mapped_smiles(record.smiles, positions)
-        if method == "mmff94-openbabel":
+        held = Constraints.read(record.constraints or "", n_atoms=len(record.numbers))
+        if method == "mmff94-openbabel" and held:
+            status, message = "input_error", "Open Babel's force field holds no constraints here; use mmff94"
+        elif method == "mmff94-openbabel":
             status, message, positions = minimised_by_open_babel(record.numbers, positions, max_iterations)
         else:
             with rdBase.BlockLogs():
-                status, message = _minimise(mol, method, max_iterations or ITERATIONS_TO_CONVERGENCE)
+                status, message = _minimise(mol, method, max_iterations or ITERATIONS_TO_CONVERGENCE, held)
             if method == "mmff94" and status in PROCEED and (guessed := _guessed_bond(mol)):
                 status, message = "forcefield_unavailable", guessed
             if status != "forcefield_unavailable":
-                positions = mol.GetConformer().GetPositions()
+                positions = held.imposed(mol.GetConformer().GetPositions(), positions)
         if status in PROCEED and (changed := changes(mol, positions, record.positions)):
             status, message = "connectivity_changed", _CHANGED.format(method=method, changed=changed)
     except Exception as error:  # RDKit raises many kinds; whichever it is must cost this row alone
@@ -122,11 +126,15 @@ def minimised(record: Record, method: ForceField, max_iterations: int | None, st
 _CHANGED = "the {method} minimum is another molecule ({changed}); use another conformer or force field"
 
 
-def _minimise(mol: Chem.Mol, method: ForceField, max_iterations: int) -> tuple[Status, str]:
+def _minimise(
+    mol: Chem.Mol, method: ForceField, max_iterations: int, held: Constraints
+) -> tuple[Status, str]:
     """Move the molecule's conformer to its minimum; what RDKit's return code means."""
     if mol.GetNumAtoms() == 1:
         return "ok", ""
-    if method == "mmff94":
+    if held:
+        code = _minimised_with(mol, method, max_iterations, held)
+    elif method == "mmff94":
         code = rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94", maxIters=max_iterations)
     elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
         code = rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=max_iterations)
@@ -139,6 +147,32 @@ def _minimise(mol: Chem.Mol, method: ForceField, max_iterations: int) -> tuple[S
     if method == "mmff94" and any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         return "ok", "MMFF94 has no types for radicals and treats them as closed shells"
     return "ok", ""
+
+
+def _minimised_with(mol: Chem.Mol, method: ForceField, max_iterations: int, held: Constraints) -> int:
+    """RDKit's return code of a minimisation with stiff springs for the constraints; -1 without parameters."""
+    if method == "mmff94":
+        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
+        field = properties and rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
+        kind = "MMFF"
+    else:
+        has_all = rdForceFieldHelpers.UFFHasAllMoleculeParams(mol)
+        field = has_all and rdForceFieldHelpers.UFFGetMoleculeForceField(mol)
+        kind = "UFF"
+    if not field:
+        return -1
+    field.Initialize()
+    for atom in held.atoms:
+        field.AddFixedPoint(atom)
+    values = held.values(mol.GetConformer().GetPositions()).tolist()
+    for value, atoms in zip(values, held.coordinates, strict=True):
+        spring, stiffness = _SPRINGS[len(atoms)]
+        getattr(field, f"{kind}Add{spring}Constraint")(*atoms, False, value, value, stiffness)
+    return int(field.Minimize(maxIts=max_iterations))
+
+
+_SPRINGS = {2: ("Distance", 1e4), 3: ("Angle", 10.0), 4: ("Torsion", 10.0)}
+"""RDKit's names by the number of atoms, and kcal/mol per Å² or square degree."""
 
 
 def _guessed_bond(mol: Chem.Mol) -> str:

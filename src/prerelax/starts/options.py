@@ -18,6 +18,14 @@ Stereo = Annotated[
     ),
 ]
 
+Constraints = Annotated[
+    str,
+    Field(
+        description="What stays as it is in every molecule and stage, beside its column `constraints`: "
+        "`rotatable`, `dihedral 1 2 3 4`, `atoms 1-3`, …, separated by semicolons"
+    ),
+]
+
 DEFAULT_MODEL = "edm-qm9-small"
 
 Seed = Annotated[int, Field(ge=0)]
@@ -30,6 +38,7 @@ class EmbedOptions(Settings):
     conformers: Conformers = 1
     seed: Seed = Field(42, description="Random seed of the embedding")
     stereo: Stereo = "one"
+    constraints: Constraints = ""
 
 
 class ForcefieldOptions(Settings):

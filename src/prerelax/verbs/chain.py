@@ -75,7 +75,7 @@ def embed(
         ),
     ],
     out: ShardOut,
-    options: Annotated[EmbedOptions, FromSettings(without=frozenset({"stereo"}))],
+    options: Annotated[EmbedOptions, FromSettings(without=frozenset({"stereo", "constraints"}))],
     rows: Annotated[
         str | None, typer.Option(help="Only the rows from A to B, as A:B; counted from 0, without B")
     ] = None,
@@ -93,9 +93,17 @@ def embed(
     if is_shard(molecules):
         made = embed_again(molecules, out, options.seed, start or "embedded")
     else:
-        taken, conformers = _rows(rows), options.conformers
+        taken = _rows(rows) or slice(0, None)
+        taken = slice(taken.start, taken.stop, every)
         made = embed_shard(
-            molecules, out, taken, conformers, options.seed, every, unlike or (), options.stereo
+            molecules,
+            out,
+            taken,
+            options.conformers,
+            options.seed,
+            unlike or (),
+            options.stereo,
+            options.constraints,
         )
     _tell(out, made)
 

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers, rdMolTransforms
 
+from prerelax.molecules.constraints import rotatable_torsions
 from prerelax.molecules.graph import bonded_matrix, bonds_unchanged, conformer_at
 from prerelax.starts.conformers.replica_exchange import Geometry
 from prerelax.starts.embed import embedded_positions
 
 MMFF94_ITERATIONS = 200
 """RDKit's default, and the papers' number; the denoiser does the rest"""
-_METHYL = Chem.MolFromSmarts("[CX4H3,CX4$(C(F)(F)F)]")
 
 
 @dataclass(frozen=True)
@@ -59,32 +59,6 @@ def with_stereo_of(mol: Chem.Mol, positions: Geometry) -> Chem.Mol:
 
 def _stereo_smiles(mol: Chem.Mol) -> str:
     return str(Chem.MolToSmiles(Chem.RemoveHs(mol)))
-
-
-def rotatable_torsions(mol: Chem.Mol) -> list[tuple[int, int, int, int]]:
-    """A torsion i-j-k-l for every single bond j-k outside rings that has other atoms to turn at both ends.
-
-    Bonds of methyl and trifluoromethyl groups are left out, those of hydroxyl and amino groups are in.
-    """
-    symmetric = {match[0] for match in mol.GetSubstructMatches(_METHYL)}
-    torsions = []
-    for bond in mol.GetBonds():
-        ends = (bond.GetBeginAtom(), bond.GetEndAtom())
-        if bond.GetBondType() != Chem.BondType.SINGLE or bond.IsInRing():
-            continue
-        if symmetric & {atom.GetIdx() for atom in ends} or any(map(_is_linear, ends)):
-            continue
-        (j, first), (k, last) = (
-            (atom.GetIdx(), [n.GetIdx() for n in atom.GetNeighbors() if n.GetIdx() != other.GetIdx()])
-            for atom, other in (ends, ends[::-1])
-        )
-        if first and last:
-            torsions.append((first[0], j, k, last[0]))
-    return torsions
-
-
-def _is_linear(atom: Chem.Atom) -> bool:
-    return bool(atom.GetHybridization() == Chem.HybridizationType.SP)
 
 
 def turned(molecule: Conformation, positions: Geometry, rng: np.random.Generator) -> Geometry:

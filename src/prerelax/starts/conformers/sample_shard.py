@@ -33,6 +33,7 @@ from prerelax.relaxation.shard import settings_of
 from prerelax.starts.conformers.moves import Conformation, conformation
 from prerelax.starts.conformers.replica_exchange import Geometry
 from prerelax.starts.conformers.search import Calculations, Denoise, Found, Search, SearchResult
+from prerelax.starts.embed import UNHELD
 from prerelax.starts.fallback import subject_of
 from prerelax.starts.options import SearchPlan
 
@@ -197,6 +198,8 @@ def sampled(
 
     if not record.proceeds:
         return outcome(record.status, record.message)
+    if record.constraints:
+        return outcome("input_error", UNHELD)
     subject = subject_of(record)
     if subject.contradiction:
         return outcome("input_error", subject.contradiction)
