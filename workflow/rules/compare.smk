@@ -23,6 +23,7 @@ rule sample:
 rule compare:
     input:
         expand("{folder}/{shard}.extxyz", folder=RELAXED_FOLDERS, shard=SHARDS),
+        expand("{folder}/{shard}.extxyz", folder=POINTS_FOLDERS, shard=SHARDS),
         kept=rules.begin.output,
     output:
         comparison=f"{RESULTS}/comparison.csv",

@@ -102,6 +102,13 @@ RELAXED_FOLDERS = [
 ]
 
 
+POINTS_FOLDERS = [
+    f"{RESULTS}/{points_folder(name, campaign.evaluated_target(name), start)}"
+    for name in campaign.single_points
+    for start in campaign.relaxed_starts(campaign.evaluated_target(name))
+]
+
+
 wildcard_constraints:
     part=r"\d+",
     shard=r"\d+",

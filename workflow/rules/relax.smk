@@ -74,3 +74,28 @@ rule relax_dft:
     shell:
         "prerelax relax {input:q} {output.frames:q} --settings {params.settings:q}"
         " --workers {threads} --target {wildcards.target} --go-on-without-program > {log:q} 2>&1"
+
+
+# Energies at a further level of what was relaxed.
+rule single_points:
+    input:
+        layout.relaxed("{target}", "{start}", "{shard}"),
+    output:
+        frames=layout.shard("single_points/{points}/{target}/{start}", "{shard}"),
+    log:
+        f"{LOGS}/single_points/{{points}}/{{target}}/{{start}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/single_points/{{points}}/{{target}}/{{start}}/{{shard}}.tsv"
+    wildcard_constraints:
+        points=one_of(campaign.single_points),
+    conda:
+        "../../envs/prerelax.yaml"
+    threads: 2
+    resources:
+        runtime=requests.runtime("single_points/{points}/{target}/{start}", 240),
+        mem_mb=requests.memory("single_points/{points}/{target}/{start}", 64000),
+    params:
+        settings=lambda wildcards: evaluating_minima(campaign, wildcards.points),
+    shell:
+        "prerelax relax {input:q} {output.frames:q} --settings {params.settings:q}"
+        " --workers {threads} --target {wildcards.points} --go-on-without-program > {log:q} 2>&1"

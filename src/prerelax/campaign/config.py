@@ -31,7 +31,7 @@ from prerelax.campaign.starts import (
     SampleStart,
     Start,
 )
-from prerelax.campaign.targets import Target
+from prerelax.campaign.targets import PointsOfMinima, Target
 from prerelax.denoisers.choosing import AUTO
 from prerelax.denoisers.model_folders import list_models, timesteps
 from prerelax.errors import UserError, nearest
@@ -95,6 +95,9 @@ class Campaign(Settings):
         default_factory=lambda: {"gfn2": Target(engine="tblite", method="GFN2-xTB")},
         description="Empty: nothing is relaxed, the studies alone are made",
     )
+    single_points: dict[Name, PointsOfMinima] = Field(
+        default_factory=dict, description="Levels at which the ends of relaxations are evaluated, by name"
+    )
     studies: dict[str, object] = Field(default_factory=dict, description="Known to `prerelax.studies` alone")
 
     @model_validator(mode="before")
@@ -125,6 +128,12 @@ class Campaign(Settings):
             for start in at.starts or []:
                 if start not in self.starts:
                     yield f"targets.{target}.starts: {start} is not among the starts"
+        for name, points in self.single_points.items():
+            if points.of is not None and points.of not in self.targets:
+                hint = nearest(points.of, self.targets)
+                yield f"single_points.{name}.of: {points.of} is not among the targets{hint}"
+            elif not self.targets:
+                yield f"single_points.{name}: there is no target whose ends could be evaluated"
         for name, made in self.sets.items():
             if made.from_ is not None and (made.from_ not in self.sets or self.sets[made.from_].labels):
                 yield f"sets.{name}.from: {made.from_} is not among the sets without labels"
@@ -323,6 +332,14 @@ class Campaign(Settings):
         """`starts_of` without a baseline that is not to be compared with."""
         alone = self.compare == "none"
         return [name for name in self.starts_of(target) if not (alone and self.is_baseline(target, name))]
+
+    def evaluated_target(self, points: str) -> str:
+        """The target whose ends are evaluated: the one that is named, or the first of a DFT program."""
+        from prerelax.engines import is_cheap
+
+        named = self.single_points[points].of
+        others = [n for n in self.targets if n != self.baseline.target] or list(self.targets)
+        return named or next((n for n in others if not is_cheap(self.targets[n])), others[0])
 
     def starts_of(self, target: str) -> list[str]:
         """Names of the starts relaxed at a target, the baseline among them, in the config's order."""

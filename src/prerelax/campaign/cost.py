@@ -120,7 +120,7 @@ def costs(
     found = {}
     for stage in every:
         table = tables[stage.name]
-        if stage.kind != "relax":
+        if not stage.has_journal:
             law = SECONDS.get(stage.kind, SECONDS["embed"]).fitted(table.electrons, table.wall_s)
             found[stage.name] = Cost(law)
             continue
@@ -131,6 +131,7 @@ def costs(
             np.concatenate([t.wall_s / np.maximum(t.n_gradients, 1) for t in same_level]),
         )
         before = GRADIENTS.get(kinds[stage.source or ""], GRADIENTS["embed"])
+        before = PowerLaw(1.0, 0.0) if stage.kind == "points" else before
         gradients = before.fitted(table.electrons, table.n_gradients)
         found[stage.name] = Cost(seconds, gradients)
     return found
@@ -166,6 +167,6 @@ def _finished_rows(results: Path, stage: Stage, n_shards: int) -> _Rows:
     wall_s, n_gradients = (
         table[name].to_pandas().to_numpy(dtype=float, na_value=np.nan) for name in ("wall_s", column)
     )
-    treated = (wall_s > 0) & ((n_gradients > 0) if stage.kind == "relax" else True)
+    treated = (wall_s > 0) & ((n_gradients > 0) if stage.has_journal else True)
     smiles = table["smiles"].to_pandas()[treated].tolist()
     return _Rows(electrons_of_smiles(smiles), wall_s[treated], n_gradients[treated])

@@ -77,6 +77,11 @@ def relaxing(campaign: Campaign, layout: Layout, part: Relaxation) -> str:
     return handed_on(_with_own_models(campaign, layout, part), Relaxation)
 
 
+def evaluating_minima(campaign: Campaign, points: str) -> str:
+    """For `prerelax relax` at a level where nothing is moved."""
+    return handed_on(campaign.single_points[points].relaxation, Relaxation)
+
+
 def evaluating(target: Target) -> str:
     """For `prerelax energies` at a target's level, of the molecules that it treats."""
     return handed_on(target, SinglePoints)

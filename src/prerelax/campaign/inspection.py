@@ -202,6 +202,8 @@ def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, object] | 
     if stage.kind == "keep":
         return None  # its rows are those of its start, which is looked at itself
     part: Start | Target
+    if stage.kind == "points":
+        return campaign.single_points[stage.name.split("/")[1]].relaxation.settings()
     if stage.name.startswith("relaxed/"):
         part = campaign.targets[stage.name.split("/")[1]]
     else:

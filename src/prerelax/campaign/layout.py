@@ -26,6 +26,11 @@ def kept_folder(start: str) -> str:
     return f"kept/{start}"
 
 
+def points_folder(points: str, target: str, start: str) -> str:
+    """The folder of the energies at a further level of what a start relaxed to at a target."""
+    return f"single_points/{points}/{target}/{start}"
+
+
 @dataclass(frozen=True)
 class Layout:
     """Files of the campaign whose results lie in `results`; any name may be a wildcard such as `{shard}`."""

@@ -58,7 +58,7 @@ class StagePlan:
     @property
     def job_s(self) -> Floats:
         """Seconds of a job; its workers end together, or wait for the costliest molecule."""
-        workers = self.threads if self.stage.kind in ("relax", "diffuse") else 1
+        workers = self.threads if self.stage.has_journal or self.stage.kind == "diffuse" else 1
         return np.maximum(self.core_s / workers, self.longest_s) + JOB_START_S
 
     @property
@@ -121,7 +121,7 @@ def make_plan(
 def write_plan(plan: Plan, longest_minutes: int, node_mem_mb: int) -> None:
     """Put shards and requests where Snakemake takes them from: shards.csv and plan.json of the results."""
     minutes = {each.stage.name: each.minutes for each in plan.stages}
-    mem_mb = {each.stage.name: each.mem_mb for each in plan.stages if each.stage.kind == "relax"}
+    mem_mb = {each.stage.name: each.mem_mb for each in plan.stages if each.stage.has_journal}
     sharding = Sharding(plan.campaign.molecule_file, plan.campaign.shard_size, plan.results)
     molecules = plan.results.parent.parent / sharding.molecules
     digests = row_digests(molecules, plan.shards)
@@ -158,8 +158,10 @@ def _stage_plan(
 def _treated(campaign: Campaign, stage: Stage, sizes: Sizes) -> NDArray[np.bool_]:
     """[n_rows] which molecules a target's `only` lets through."""
     allowed = np.ones(len(sizes.electrons), dtype=bool)
-    if stage.name.startswith("relaxed/"):
-        only = campaign.targets[stage.name.split("/")[1]].only
+    if stage.name.startswith(("relaxed/", "single_points/")):
+        named = stage.name.split("/")[1]
+        of = campaign.single_points if stage.kind == "points" else campaign.targets
+        only = of[named].only
         if only.max_atoms is not None:
             allowed &= sizes.atoms <= only.max_atoms + 0.5
         if only.max_heavy_atoms is not None:
@@ -197,7 +199,7 @@ def _recut(
     last = known[-1].last if known else 0
     loads = []
     for stage in every:
-        workers = cores[stage.rule] if stage.kind in ("relax", "diffuse") else 1
+        workers = cores[stage.rule] if stage.has_journal or stage.kind == "diffuse" else 1
         limit = wanted_minutes if stage.has_journal else min(wanted_minutes, NOT_RESUMABLE_MINUTES)
         loads.append(np.cumsum(seconds[stage.name][first:last]) / (workers * limit * 60))
     return [*known[:n_begun], *fill(np.array(loads), first)]

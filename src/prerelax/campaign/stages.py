@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prerelax.campaign.config import Campaign, load_campaign
-from prerelax.campaign.layout import Layout, kept_folder, relaxed_folder, start_folder
+from prerelax.campaign.layout import Layout, kept_folder, points_folder, relaxed_folder, start_folder
 from prerelax.campaign.section import EMBEDDING
 from prerelax.campaign.sharding import Shard, Sharding, shard_name
 from prerelax.campaign.starts import DiffuseStart, RelaxStart
@@ -24,7 +24,7 @@ class Stage:
     name: str
     """its folder in the results: `molecules`, `starts/gfn2`, `relaxed/qm9/mmff94`"""
     kind: str
-    """of the start that it makes, `relax` or `keep`"""
+    """of the start that it makes, `relax`, `keep` or `points`"""
     rule: str
     source: str | None
     """name of the stage whose shards it reads"""
@@ -37,7 +37,7 @@ class Stage:
 
     @property
     def has_journal(self) -> bool:
-        return self.kind == "relax"
+        return self.kind in ("relax", "points")
 
 
 def read_campaign(path: Path) -> Campaign:
@@ -95,6 +95,12 @@ def stages(campaign: Campaign) -> list[Stage]:
             source, rows = campaign.folder_to_relax(start), campaign.conformers_of(start)
             level, is_after = (at.engine, at.method), campaign.keep is not None
             found.append(Stage(relaxed_folder(target, start), "relax", rule, source, *level, rows, is_after))
+    for name, points in campaign.single_points.items():
+        target = campaign.evaluated_target(name)
+        for start in campaign.relaxed_starts(target):
+            folder, source = points_folder(name, target, start), relaxed_folder(target, start)
+            more = (points.engine, points.method, campaign.conformers_of(start), campaign.keep is not None)
+            found.append(Stage(folder, "points", "single_points", source, *more))
     return found
 
 

@@ -33,6 +33,7 @@
 - `input_smiles`, and the other columns of the molecule file: as the user wrote them, a column whose name is
   taken as `input_<name>`; `isomer`: what was taken where the input leaves a configuration open;
   `stereo_unchanged`: whether the relaxed geometry is the isomer that is meant.
+- `single_point_<name>_ev`: of the relaxed geometry at each level of `single_points`.
 - `relative_kcal_mol`, `same_as`, `boltzmann_weight`: of molecules with several conformers, with ensembles.csv
   beside it (`prerelax.comparison.ensembles`).
 - `wall_s_relax`, `wall_s_before`, `wall_s_total`: seconds of the relaxation, of all stages before it and of
@@ -63,6 +64,8 @@ from prerelax.comparison.ensembles import ensembles, ensembles_text, with_weight
 from prerelax.comparison.levels import differing_settings, differing_starts
 from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
+from prerelax.comparison.single_points import BEGINNING as SINGLE_POINT
+from prerelax.comparison.single_points import with_single_points
 from prerelax.comparison.summary import summarise, summary_text
 from prerelax.records.atomic_write import write_atomically
 from prerelax.records.record import COLUMNS, TABLE_SCHEMA
@@ -139,10 +142,12 @@ def compare(
     """
     relaxations = read_relaxations(inputs, n_shards, _rows_expected(inputs))
     notes = [*differing_settings(relaxations), *differing_starts(relaxations)]
-    table = pair_with_baseline(with_weights(relaxations), baseline)
+    relaxations = with_single_points(with_weights(relaxations), inputs)
+    table = pair_with_baseline(relaxations, baseline)
     del relaxations
     seconds = [name for name in table.column_names if name.startswith(BEFORE)]
     more = [name for name in _OPTIONAL if name in table.column_names]
+    more += [name for name in table.column_names if name.startswith(SINGLE_POINT)]
     of_input = _columns_of_input(table)
     table = _rounded(table.select([*_FIRST_COLUMNS, *more, *seconds]))
     summary = summarise(_frame(table.drop_columns(["smiles", "message"])), baseline.start if baseline else "")
@@ -227,6 +232,7 @@ def _rounded(table: pa.Table) -> pa.Table:
     for place, name in enumerate(table.column_names):
         if pa.types.is_floating(table[name].type):
             decimals = COLUMNS[name].decimals if name in COLUMNS else _DECIMALS_ELSE
+            decimals = COLUMNS["energy_ev"].decimals if name.startswith(SINGLE_POINT) else decimals
             # + 0.0: minus zero reads as a mistake
             values = pc.add(pc.round(table[name], decimals), 0.0)
             table = table.set_column(place, name, values)

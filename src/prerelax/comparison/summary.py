@@ -27,6 +27,7 @@
   `pair`.
 - `rmsd_ang_median`, `rmsd_symmetry_ang_median`; `wall_s_before_median`, `wall_s_relax_median`,
   `wall_s_total_median`.
+- `n_single_point_<name>`: rows that were evaluated at this level of `single_points`.
 - `share_start_meets_<criterion>`, `share_meets_<criterion>`: of all rows that say so, the share whose start
   (it needs no step) or end meets Gaussian's loose, default or tight criteria or stricter ones.
 """
@@ -40,6 +41,7 @@ import pandas as pd
 
 from prerelax.comparison.ends import COUNTED, SAME
 from prerelax.comparison.pairs import BASELINE, KCAL_MOL, UNPAIRED
+from prerelax.comparison.single_points import BEGINNING as SINGLE_POINT
 from prerelax.comparison.statistics import distribution, paired_p, per_molecule, times_fewer
 
 Row = Mapping[Any, Any]
@@ -179,6 +181,8 @@ def _summary_row(
     for word in COUNTED:
         row[f"n_{word}_minimum"] = int((counted["pair"] == word).sum())
     row |= _shares(relaxations)
+    for name in (n for n in relaxations.columns if n.startswith(SINGLE_POINT)):
+        row[f"n_{name.removesuffix('_ev')}"] = int(relaxations[name].notna().sum())
     return row | {f"left_out_{reason.replace(' ', '_')}": n for reason, n in left_out.items()}
 
 

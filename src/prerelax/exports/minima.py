@@ -1,7 +1,7 @@
 """The minima of a campaign that are handed on: of each molecule and conformer the lowest reached."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from ase.units import Hartree, kcal, mol
 from rdkit import Chem
 
 from prerelax.campaign.config import Campaign
-from prerelax.campaign.layout import Layout
+from prerelax.campaign.layout import Layout, points_folder
 from prerelax.campaign.sharding import SHARDS_FILE, read_shards, shard_name
+from prerelax.comparison.single_points import Key, energies_in
 from prerelax.engines import is_cheap
 from prerelax.errors import UserError, nearest
 from prerelax.molecules.graph import mol_from_mapped_smiles
@@ -28,6 +29,8 @@ class Minimum:
     record: Record
     lowest_ev: float | None
     """of the molecule's conformers"""
+    single_points_ev: Mapping[str, float] = field(default_factory=dict)
+    """at further levels, by name"""
 
     @property
     def name(self) -> str:
@@ -81,6 +84,7 @@ class Minimum:
             "message": record.message or None,
             "energy_hartree": _rounded(self.energy_hartree, 10),
             "relative_energy_kcal_mol": _rounded(self.relative_kcal_mol, 4),
+            **{f"{name}_hartree": _rounded(_hartree(ev), 10) for name, ev in self.single_points_ev.items()},
             "gibbs_298_hartree": _rounded(_hartree(record.gibbs_298_ev), 10),
             "symmetry_number": record.symmetry_number,
             "n_imaginary": record.n_imaginary,
@@ -135,16 +139,36 @@ def minima(campaign: Campaign, directory: Path, target: str, lowest_only: bool =
         if campaign.targets[name].level == campaign.targets[target].level
         for start in campaign.relaxed_starts(name)
     ]
+    points = _single_points(campaign, directory / layout.results)
     found_any = False
     for number in range(len(shards)):
         files = [directory / folder / f"{shard_name(number)}.extxyz" for folder in folders]
         rows = [read_shard(file) for file in files if file.is_file()]
         found_any = found_any or bool(rows)
-        yield from _of_shard(rows, lowest_only)
+        yield from (
+            replace(each, single_points_ev=_of(each, points)) for each in _of_shard(rows, lowest_only)
+        )
     if not found_any:
         raise UserError(
             f"{directory / layout.results}: nothing is relaxed at {target} yet; run the campaign first"
         )
+
+
+def _single_points(campaign: Campaign, results: Path) -> dict[str, dict[Key, float]]:
+    """Energies at further levels, by the level's name."""
+    found: dict[str, dict[Key, float]] = {}
+    for name in campaign.single_points:
+        target = campaign.evaluated_target(name)
+        for start in campaign.relaxed_starts(target):
+            energies = energies_in(results / points_folder(name, target, start), target, start)
+            found.setdefault(name, {}).update(energies)
+    return found
+
+
+def _of(minimum: Minimum, points: Mapping[str, Mapping[Key, float]]) -> dict[str, float]:
+    row = minimum.record
+    key = (row.target or "", row.start, row.id, row.conformer)
+    return {name: energies[key] for name, energies in points.items() if key in energies}
 
 
 def unfinished_shards(campaign: Campaign, directory: Path, target: str) -> int:

@@ -130,7 +130,7 @@ def relax_molecule(
         status=status,
         message="; ".join(part for part in (message, *run.notes()) if part),
         positions=None if final is None else final.positions,
-        converged=status == "ok",
+        converged=status == "ok" and run.is_converged,
         n_gradients=run.counter.n_gradients,
         n_steps=run.n_steps,
         n_gradients_cheap=run.n_gradients_cheap,
@@ -364,7 +364,7 @@ def _verdict(failure: EngineError | None, final: Evaluation | None, run: "_Run")
     if failure is not None or final is None:
         assert failure is not None
         return failure.status, failure.message
-    if run.is_converged:
+    if run.is_converged or run.relaxation.max_steps == 0:  # a single point is what it is
         return "ok", ""
     relaxation, left = run.relaxation, run.end.energy_left_kcal_mol
     seen = run.counter.evaluations
