@@ -92,6 +92,25 @@ def test_known_gradients_are_kept():
         np.testing.assert_allclose(difference(x)[1], gradient, atol=2e-3)
 
 
+def test_a_step_tells_of_what_lies_beyond_it():
+    """Where torsions differ by force constants, the gradients of half a step tell the one at its end."""
+    numbers, x = rattled("trans-butane", amplitude=0.02)
+    coordinates = primitives(numbers, x.reshape(-1, 3))
+    turning = coordinates.kinds == TORSION
+    way = coordinates.derivatives(x)[turning].sum(axis=0)
+    way *= 0.1 / np.linalg.norm(way)
+
+    def levels_differ(y):
+        turned = coordinates.change(coordinates.values(y), coordinates.values(x))
+        return coordinates.derivatives(y).T @ (0.03 * turning * (turned - 0.2))
+
+    difference, half, end = LevelDifference(coordinates, x), x + way / 2, x + way
+    for place in (x, half):
+        difference.learn(place, levels_differ(place))
+    missed = np.linalg.norm(difference(end)[1] - levels_differ(end))
+    assert missed < 0.04 * np.linalg.norm(levels_differ(end) - levels_differ(half))
+
+
 def test_far_away_nothing_is_claimed():
     numbers, x = rattled("H2O")
     difference = LevelDifference(primitives(numbers, x.reshape(-1, 3)), x)

@@ -43,8 +43,9 @@ class Prior:
     joint_bend_per_rad2: float = 1.0
     joint_torsion_per_rad2: float = 0.25
     """inverse squares of the lengths over which the joint term changes"""
-    position_ev: float = 0.003
-    position_ang: float = 0.3
+    position_ev: float = 0.0002
+    position_ang: float = 0.6
+    """small: what it takes of a gradient tells nothing of the neighbourhood"""
     common: float = 0.7
     """the share of the variance that coordinates of one type have in common"""
     noise_ev_ang: float = 1e-4
