@@ -61,6 +61,10 @@ SAID: tuple[tuple[str, Status, str], ...] = (
 """Words of programs about how they failed, the status that they mean, and a sentence."""
 
 
+COMPLAINT = re.compile(r"\b(?:error|fail|not recognized|unrecogni[sz]ed|unknown|invalid|abort)", re.IGNORECASE)
+"""of a line that is worth showing"""
+
+
 def failure_said(program: str, kind: str, message: str, output: str) -> EngineError:
     """The status and message of a calculator's exception: its class, its text, the end of its output."""
     if kind in ("FileNotFoundError", "CommandNotFound") or "exit status 127" in message:
@@ -73,7 +77,9 @@ def failure_said(program: str, kind: str, message: str, output: str) -> EngineEr
             return EngineError(status, f"{program}: {sentence}", output)
     if kind in ("NotImplementedError", "PropertyNotImplementedError", "PropertyNotPresent"):
         return EngineError("unknown_error", f"{program} has no forces ({message})", output)
-    return EngineError("unknown_error", f"{program}: {kind}: {message}", output)
+    complaint = next(filter(COMPLAINT.search, reversed(output.splitlines())), "")
+    said = f'; its output says "{" ".join(complaint.strip(" *!").split())[:150]}"' if complaint else ""
+    return EngineError("unknown_error", f"{program}: {kind}: {message}{said}", output)
 
 
 def check_molecule(
