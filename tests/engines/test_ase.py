@@ -20,7 +20,7 @@ from prerelax.engines import (
     make_calculator,
     validate_level,
 )
-from prerelax.engines.ase.known import KNOWN, Means
+from prerelax.engines.ase.known import KNOWN, Means, electrons_of
 from prerelax.engines.ase.process import _KEPT
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.settings import model_from
@@ -173,7 +173,6 @@ def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None
         ({"options": {"dft": {"grid": "fine\ntask shell"}}}, "has line breaks"),
         ({"options": {"library": "/home/me/basis"}}, "a path of one machine"),
         ({"calculator": "mace", "method": "mine.model"}, "loading mine.model may run code"),
-        ({"calculator": "nwchem", "electrons": TOLD}, "how charge reaches nwchem is known"),
         ({"calculator": None, "engine": "tblite", "options": {}}, "options is for the engine ase"),
         ({"solvent": "water"}, "the engine ase has no implicit solvent"),
     ],
@@ -220,6 +219,9 @@ def test_known_calculators_say_what_they_are() -> None:
     for name, known in KNOWN.items():
         json.dumps(known.keywords(levels[name], Means()))
         assert known.electrons.told <= {"charge", "multiplicity"}
+    told = {name: electrons_of(name, "x").told for name in ("mace", "orb", "aimnet2", "uma")}
+    assert told["mace"] == told["orb"] == set() and told["aimnet2"] == {"charge"}
+    assert told["uma"] == electrons_of("mace", "mace-omol").told == {"charge", "multiplicity"}
     assert str(Level(engine="ase", method="PBE", basis="x", calculator="nwchem")) == "PBE/x (nwchem)"
 
 

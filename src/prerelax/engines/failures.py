@@ -61,7 +61,9 @@ SAID: tuple[tuple[str, Status, str], ...] = (
 """Words of programs about how they failed, the status that they mean, and a sentence."""
 
 
-COMPLAINT = re.compile(r"\b(?:error|fail|not recognized|unrecogni[sz]ed|unknown|invalid|abort)", re.IGNORECASE)
+COMPLAINT = re.compile(
+    r"\b(?:error|fail|not recognized|unrecogni[sz]ed|unknown|invalid|abort)", re.IGNORECASE
+)
 """of a line that is worth showing"""
 
 

@@ -77,7 +77,7 @@ class Level(Settings):
         None, description="Elements that the calculator treats. Default: it says so itself, or all"
     )
     electrons: Electrons | None = Field(
-        None, description="How charge and multiplicity reach that calculator, where its name is not known"
+        None, description="How charge and multiplicity reach that calculator. Default: known names know"
     )
     tight: bool = Field(
         False,

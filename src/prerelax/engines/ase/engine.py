@@ -16,7 +16,7 @@ from ase.data import atomic_numbers
 from pydantic import JsonValue
 
 from prerelax.engines.ase.calculator import AseCalculator, Recipe
-from prerelax.engines.ase.known import CHARGE_ALONE, CHARGE_ALONE_METHODS, KNOWN, Known, Means
+from prerelax.engines.ase.known import KNOWN, Known, Means, electrons_of
 from prerelax.engines.ase.xtb import FLAGS
 from prerelax.engines.calculator import EngineCalculator
 from prerelax.engines.engine import Engine
@@ -68,8 +68,6 @@ class AseEngine(Engine):
         for element in level.elements or ():
             if element not in atomic_numbers:
                 raise ValueError(f"elements: '{element}' is no element")
-        if known is not None and level.electrons is not None:
-            raise ValueError(f"how charge reaches {level.calculator} is known; leave out electrons")
 
     def settings(self, level: Level) -> dict[str, object]:
         _check_consent(level)
@@ -136,10 +134,10 @@ def _known(level: Level) -> Known | None:
 
 def _electrons(level: Level) -> Electrons:
     """How charge and multiplicity reach the level's calculator."""
-    known = _known(level)
-    if known is None:
+    name = next((name for name, known in KNOWN.items() if known is _known(level)), None)
+    if level.electrons is not None or name is None:
         return level.electrons or Electrons()
-    return CHARGE_ALONE if level.method.lower() in CHARGE_ALONE_METHODS else known.electrons
+    return electrons_of(name, level.method)
 
 
 def _check_consent(level: Level) -> None:

@@ -155,9 +155,6 @@ def _named(level: Level, means: Means) -> Keywords:
 _INFO = Electrons(info={"charge": "charge", "multiplicity": "spin"})
 _NEUTRAL = Electrons()
 _KEYWORDS = Electrons(keywords={"charge": "charge", "multiplicity": "multiplicity"})
-CHARGE_ALONE = Electrons(keywords={"charge": "charge"})
-CHARGE_ALONE_METHODS = frozenset({"gfn-ff"})
-"""of programs whose other methods know multiplicities"""
 
 KNOWN: Mapping[str, Known] = {
     "orca": Known(
@@ -232,3 +229,17 @@ KNOWN: Mapping[str, Known] = {
     ),
 }  # fmt: skip
 """By name."""
+
+
+def electrons_of(name: str, method: str) -> Electrons:
+    """How charge and multiplicity reach a known calculator; models that ignore them are told none."""
+    model = method.lower()
+    match name:
+        case "xtb" if model == "gfn-ff":
+            return Electrons(keywords={"charge": "charge"})
+        case "mace" | "orb" if "omol" not in model:
+            return _NEUTRAL
+        case "aimnet2" if "nse" not in model:
+            return Electrons(methods={"charge": "set_charge"})
+        case _:
+            return KNOWN[name].electrons
