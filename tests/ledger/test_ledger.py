@@ -215,6 +215,7 @@ def test_phases_of_a_poor_network_are_undecided(tmp_path: Path) -> None:
             (words.format("atoms", "element"), step + 5),
             (words.format("molecules", "element"), step),
             (words.format("molecules", "valence"), 6.0),
+            ("steps left when the schedule alone makes half of the molecules' elements final", 58.0),
             ("share of finished molecules with allowed valences alone", valid),
             ("molecules", 100.0),
         ]

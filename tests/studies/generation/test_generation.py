@@ -14,9 +14,9 @@ from prerelax.errors import UserError
 from prerelax.networks.batch import Batch
 from prerelax.networks.egnn import EGNN, EGNNOptions
 from prerelax.networks.network import Network
-from prerelax.studies.generation.chains import read_chains, write_chains
+from prerelax.studies.generation.chains import Chains, read_chains, write_chains
 from prerelax.studies.generation.figures import phases as draw
-from prerelax.studies.generation.phases import phases, summarise_phases
+from prerelax.studies.generation.phases import _null_elements, phases, summarise_phases
 from prerelax.studies.generation.run import draw_sizes, generate
 
 FORMALDEHYDE = (
@@ -114,3 +114,15 @@ def test_sizes_are_those_of_the_set(tmp_path: Path) -> None:
     assert 100 < sizes.count(5) < 167
     with pytest.raises(UserError, match="no such file"):
         draw_sizes(tmp_path / "missing.npz", 1, 0)
+
+
+def test_the_schedule_alone_settles_elements() -> None:
+    """The null of figure 2: known elements are final when the noise no longer hides them."""
+    sigma = np.linspace(0.01, 0.99, 101)
+    numbers = np.tile(np.array([1, 6, 7, 8], dtype=np.uint8), (102, 10))
+    chains = Chains(np.full(10, 4), np.zeros((102, 40, 3), np.float32), numbers, sigma)
+    found = _null_elements(chains)
+    for shares in found.values():
+        assert len(shares) == 102 and shares[-1] == 1 and (np.diff(shares) >= 0).all()
+    assert found["null_element_atoms"][0] < 0.5 < found["null_element_atoms"][-10]
+    assert (found["null_element_molecules"] <= found["null_element_atoms"]).all()

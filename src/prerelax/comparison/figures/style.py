@@ -106,6 +106,13 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, wrap=True, transform=axes.transAxes)
 
 
+def lettered(panels: Iterable[Axes], above: float = 4) -> None:
+    """Letters a, b, c, … `above` (points) the panels that hold something, for a text that points at them."""
+    for letter, axes in zip("abcdefghijkl", (axes for axes in panels if axes.axison), strict=False):
+        place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        axes.annotate(letter, (0, 1), (-18, above), fontweight="bold", fontsize=8, va="bottom", **place)
+
+
 def stacked(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:
     """Parts of the figure, one above the other, whose heights are as these numbers."""
     parts = figure.subfigures(len(heights), 1, height_ratios=list(heights), squeeze=False)

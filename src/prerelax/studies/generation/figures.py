@@ -15,6 +15,7 @@ from prerelax.comparison.figures.style import (
     figure_that_says,
     in_house_style,
     left_out_words,
+    lettered,
     new_figure,
     number,
 )
@@ -40,25 +41,29 @@ def phases(found: Phases, model: str, timesteps: int) -> tuple[Figure, pd.DataFr
         f"{number(100 * found.valid_atoms)} % of atoms, {number(100 * found.valid_molecules)} % of molecules "
         "with allowed valences at the end"
     )
-    figure.suptitle(words, x=0.01, ha="left", fontsize=7)
+    half = float(table.loc[table["settled_element_molecules"] >= 0.5, "steps_left"].max())
+    figure.suptitle(f"{words}\n{_words(half, timesteps)}", x=0.01, ha="left", fontsize=7)
     (size, error), (element, valence) = figure.subplots(2, 2, sharex=True)
-    size.plot(_left(table), table["step_size_ang"], color=INK, lw=1)
+    _mean_and_spread(size, table, "step_size")
     size.set(ylabel="step size / Å", yscale="log")
-    error.plot(_left(table)[:-1], table["bond_error_ang"][:-1], color=INK, lw=1)  # 0 at the end
+    _mean_and_spread(error, table[:-1], "bond_error")  # 0 at the end
     error.set(ylabel="bond-length error / Å", yscale="log")
     for whom, colour in (("atoms", ATOMS), ("molecules", MOLECULES)):
         element.plot(_left(table), table[f"settled_element_{whom}"], color=colour, lw=1.2, label=f"{whom}")
         element.plot(_left(table), table[f"element_{whom}"], color=colour, lw=0.6, ls=":")
+        element.plot(_left(table), table[f"null_element_{whom}"], color=colour, lw=2.5, alpha=0.25)
         valence.plot(_left(table), table[f"settled_valence_{whom}"], color=colour, lw=1.2)
         valence.plot(_left(table), table[f"valid_valence_{whom}"], color=colour, lw=0.8, ls="--")
     element.set_ylabel("final element from here on")
-    element.legend(title="dotted: final now", title_fontsize=6)
+    element.plot([], [], color=GREY, lw=2.5, alpha=0.4, label="by the schedule alone")
+    element.plot([], [], color=GREY, lw=0.6, ls=":", label="final now")
+    element.plot([], [], color=GREY, lw=0.8, ls="-.", label="paper E")
+    element.legend(loc="lower right")
     valence.set_ylabel("final valence from here on")
     valence.text(0.03, 0.93, "dashed: allowed now", transform=valence.transAxes, fontsize=6)
-    half = table.loc[table["settled_element_molecules"] >= 0.5, "steps_left"].max()
     for axes in (size, error, element, valence):
-        _mark(axes, float(half), timesteps)
-    size.set_title(_words(float(half), timesteps), loc="left", fontsize=6, color=GREY)
+        _mark(axes, half, timesteps)
+    lettered((size, error, element, valence))
     for axes in (element, valence):
         axes.set(ylim=(-0.02, 1.02), xlabel="network calls left")
     size.set_xscale("log")
@@ -76,13 +81,21 @@ def _mark(axes: Axes, half: float, timesteps: int) -> None:
     axes.grid(axis="y")
     if np.isfinite(half):
         axes.axvline(max(half, 0.5), color=MOLECULES, lw=0.8)
-    axes.axvline(PAPER_FINAL_STEP * timesteps / PAPER_TIMESTEPS, color=GREY, lw=0.8, ls="--")
+    axes.axvline(PAPER_FINAL_STEP * timesteps / PAPER_TIMESTEPS, color=GREY, lw=0.8, ls="-.")
+
+
+def _mean_and_spread(axes: Axes, table: pd.DataFrame, name: str) -> None:
+    """Mean, and a band of one standard deviation as far as the logarithm allows."""
+    mean, spread = table[f"{name}_ang"], table[f"{name}_sd"]
+    low = (mean - spread).clip(lower=0.1 * float(mean[mean > 0].min()))
+    axes.fill_between(_left(table), low, mean + spread, color=INK, alpha=0.15, lw=0)
+    axes.plot(_left(table), mean, color=INK, lw=1)
 
 
 def _words(half: float, timesteps: int) -> str:
     ours = f"half of the molecules have their final elements at {number(half)} calls"
     of = "" if timesteps == PAPER_TIMESTEPS else f" of {PAPER_TIMESTEPS}"
-    return f"{ours}; paper E: near {PAPER_FINAL_STEP}{of} (dashed)"
+    return f"{ours}; paper E: near {PAPER_FINAL_STEP}{of}; bands: ± SD"
 
 
 @in_house_style

@@ -1,5 +1,6 @@
 """What happens when along a generating chain: exploration, then relaxation (paper E, figure 2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ PAPER_FINAL_STEP = 50
 """Paper E, figure 2 (T = 1000): elements settle near here."""
 LARGEST_RADIUS_ANG = 30.0
 """A molecule with an atom further from its centre, or not a number, has blown up."""
+ONE_HOT_SCALE = 4.0
+"""By which EDM divides the features of elements; its factors are 1, 4, 10: positions, elements, charges."""
 SHARES = ("element", "settled_element", "valence", "settled_valence", "valid_valence")
 
 
@@ -22,9 +25,11 @@ class Phases:
 
     table: pd.DataFrame
     """a row for each state: `steps_left` (network calls to come), `sigma_ang`, `step_size_ang` (mean over
-    atoms of the move to the next state), `bond_error_ang` (mean deviation of the finished molecule's bonds
-    from their final lengths) and, for atoms (`_atoms`) and whole molecules (`_molecules`), the shares that
-    have their final element and valence now, have them from here on (settled), and an allowed valence"""
+    atoms of the move to the next state) and `bond_error_ang` (mean deviation of the finished molecule's bonds
+    from their final lengths), both with standard deviations (`_sd`), and for atoms (`_atoms`) and whole
+    molecules (`_molecules`) the shares that have their final element and valence now, have them from here on
+    (settled), and an allowed valence; `null_element_atoms`, `null_element_molecules`: settled elements as the
+    noise alone makes them"""
     settled_step: NDArray[np.int64]
     """[n_molecules] steps left when a molecule's elements changed last; 0: they changed at the end"""
     blown_up: int
@@ -60,8 +65,11 @@ def phases(chains: Chains) -> Phases:
             "steps_left": chains.steps_left,
             "sigma_ang": np.append(chains.sigma[::-1], 0.0),
             "step_size_ang": np.append(np.concatenate(steps, axis=1).mean(axis=1), np.nan),
-            "bond_error_ang": _mean_error(errors, len(chains.positions)),
+            "step_size_sd": np.append(np.concatenate(steps, axis=1).std(axis=1), np.nan),
+            "bond_error_ang": _over_bonds(errors, len(chains.positions), np.mean),
+            "bond_error_sd": _over_bonds(errors, len(chains.positions), np.std),
             **columns,
+            **_null_elements(chains),
         }
     )
     final = table.iloc[-1]
@@ -114,9 +122,35 @@ def _bond_errors(positions: NDArray[np.floating], bonded: NDArray[np.bool_]) -> 
     return errors
 
 
-def _mean_error(errors: list[NDArray[np.float64]], n_states: int) -> NDArray[np.float64]:
+def _over_bonds(
+    errors: list[NDArray[np.float64]], n_states: int, what: Callable[..., NDArray[np.float64]]
+) -> NDArray[np.float64]:
     together = np.concatenate(errors, axis=1)
-    return together.mean(axis=1) if together.shape[1] else np.full(n_states, np.nan)
+    return what(together, axis=1) if together.shape[1] else np.full(n_states, np.nan)
+
+
+def _null_elements(chains: Chains, seed: int = 0) -> dict[str, NDArray[np.float64]]:
+    """When elements would be final if a network knew them from the beginning: by the schedule's noise alone.
+
+    The features of known elements (one-hot over EDM's scale) are noised step by step, which is the reverse
+    chain of a perfect network read backwards. Shares [T + 2] of atoms and of molecules.
+    """
+    rng = np.random.default_rng(seed)
+    n_types = max(2, len(np.unique(chains.numbers[-1])))
+    alpha = np.sqrt(np.clip(1 - chains.sigma**2, 0, None))
+    kinds = rng.integers(n_types, size=int(chains.n_atoms.sum()))
+    known = np.eye(n_types)[kinds] / ONE_HOT_SCALE
+    features = alpha[0] * known + chains.sigma[0] * rng.normal(size=known.shape)
+    right = [features.argmax(axis=1) == kinds]
+    for t in range(1, len(alpha)):
+        kept = alpha[t] / max(float(alpha[t - 1]), 1e-12)
+        variance = max(float(chains.sigma[t] ** 2 - kept**2 * chains.sigma[t - 1] ** 2), 0.0)
+        features = kept * features + np.sqrt(variance) * rng.normal(size=known.shape)
+        right.append(features.argmax(axis=1) == kinds)
+    settled = np.logical_and.accumulate(np.array(right), axis=0)[::-1]
+    molecules = np.logical_and.reduceat(settled, np.cumsum(chains.n_atoms) - chains.n_atoms, axis=1)
+    shares = {"atoms": settled.mean(axis=1), "molecules": molecules.mean(axis=1)}
+    return {f"null_element_{whom}": np.append(values, 1.0) for whom, values in shares.items()}
 
 
 def summarise_phases(found: Phases, timesteps: int) -> pd.DataFrame:
@@ -145,6 +179,10 @@ def _numbers(found: Phases) -> list[tuple[str, float, float | None]]:
             half = table.loc[table[f"{name}_{whom}"] >= 0.5, "steps_left"]
             paper = PAPER_FINAL_STEP if name == "settled_element" else None
             rows.append((f"steps left when half of the {whom} have their {words}", float(half.max()), paper))
+    for whom in ("atoms", "molecules"):
+        half = table.loc[table[f"null_element_{whom}"] >= 0.5, "steps_left"]
+        words = f"steps left when the schedule alone makes half of the {whom}' elements final"
+        rows.append((words, float(half.max()), None))
     median = float(np.median(found.settled_step))
     return [
         *rows,

@@ -12,6 +12,7 @@ from prerelax.comparison.figures.style import (
     figure_that_says,
     in_house_style,
     left_out_words,
+    lettered,
     new_figure,
     number,
     sample,
@@ -19,8 +20,9 @@ from prerelax.comparison.figures.style import (
 from prerelax.studies.paths.analysis import OWN, Paths, summarise_paths
 
 MAX_LINES = 100
-FLOOR_KCAL_MOL = 0.1
-"""Bottom of the logarithmic axis: minima converged to 0.03 eV/Å are not known better."""
+LINEAR_KCAL_MOL = 0.2
+"""Energies nearer to the minimum, and those below it, are drawn linearly: minima converged to 0.03 eV/Å are
+not known better."""
 PAPER_COLOUR = "#D55E00"
 
 
@@ -28,7 +30,7 @@ PAPER_COLOUR = "#D55E00"
 def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     """Figure and the energies behind it: a column for each start, a row for each zero.
 
-    Grey lines are molecules, black is their mean; the paper's start and end stand beside as dashes.
+    Grey lines are molecules, black is their mean, diamonds are the paper's means at start and end.
     """
     table = paths.table
     if table.empty:
@@ -38,7 +40,8 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     zeros = list(table["zero"].unique())
     width = min(DOUBLE_COLUMN_MM, 30 + 55 * len(starts))
     figure = new_figure(width, 12 + 58 * len(zeros))
-    words = "\n".join([f"target {target}", *_left_out_lines(paths)])
+    about = f"target {target}; black: mean of the molecules; diamonds: the paper's means at B3LYP"
+    words = "\n".join([about, *_left_out_lines(paths)])
     figure.suptitle(words, x=0.01, ha="left", fontsize=7)
     panels = figure.subplots(len(zeros), len(starts), squeeze=False, sharey="row")
     summary = summarise_paths(paths)
@@ -53,6 +56,7 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
         row[0].set_ylabel(f"above {'its own' if zero == OWN else 'the data set’s'} minimum / kcal/mol")
     for axes in panels[-1]:
         axes.set_xlabel("network calls left")
+    lettered(panels.ravel(), above=8)
     return figure, table
 
 
@@ -66,12 +70,13 @@ def _left_out_lines(paths: Paths) -> list[str]:
 
 
 def _draw(axes: Axes, path: pd.DataFrame, means: pd.DataFrame) -> None:
-    axes.set_yscale("log")
+    axes.set_yscale("symlog", linthresh=LINEAR_KCAL_MOL, linscale=0.4)
+    axes.axhline(0, color=INK, lw=0.5)
     lines = path.pivot(index=["id", "conformer"], columns="calls_left", values="above_kcal_mol")
     if lines.empty:
         return
     left = lines.columns.to_numpy()
-    drawn = np.maximum(sample(lines, MAX_LINES).to_numpy(), FLOOR_KCAL_MOL)
+    drawn = sample(lines, MAX_LINES).to_numpy()
     axes.plot(left, drawn.T, color=GREY, lw=0.4, alpha=float(np.clip(15 / len(drawn), 0.15, 0.8)))
     axes.plot(left, lines.mean(), color=INK, lw=1.4)
     axes.invert_xaxis()

@@ -20,7 +20,9 @@ from prerelax.comparison.figures.style import (
     figure_that_says,
     in_house_style,
     left_out_words,
+    lettered,
     new_figure,
+    say,
     start_colours,
 )
 from prerelax.studies.relaxation.energies import summarise_energies
@@ -31,12 +33,32 @@ Drawn = tuple[Figure, pd.DataFrame, pd.DataFrame]
 _COLOURS = {
     "mmff94-ob": "#882255",
     "mmff94": "#CC6677",
-    "mlff": "#332288",
+    "mlff": "#999933",
     "gfn2": "#E69F00",
     "itp": "#117733",
     "as": "#44AA99",
     "jt": "#0B4F8A",
 }
+
+
+_NAMES = {
+    "mmff94-ob": "MMFF94, Open Babel",
+    "mmff94": "MMFF94",
+    "mlff": "MLFF",
+    "gfn2": "GFN2-xTB",
+    "itp": "ITP",
+    "as": "AS",
+    "jt": "JT",
+}
+_VARIANTS = {"serial": "one at a time", "mlff": "retrained", "so3": "SO3net", "painn": "PaiNN"}
+
+
+def named(method: str) -> str:
+    """A method as people call it; others keep their name of the config."""
+    if method in _NAMES:
+        return _NAMES[method]
+    base, _, variant = method.rpartition("-")
+    return f"{_NAMES[base]}, {_VARIANTS[variant]}" if base in _NAMES and variant in _VARIANTS else method
 
 
 def colours_of(methods: Sequence[str]) -> dict[str, str]:
@@ -50,7 +72,7 @@ def _panels(table: pd.DataFrame, height_mm: float) -> tuple[Figure, dict[str, Ax
     """One panel for every kind of input, side by side."""
     inputs = list(dict.fromkeys(table.input))
     figure = new_figure(DOUBLE_COLUMN_MM, height_mm)
-    axes = figure.subplots(1, len(inputs), squeeze=False)[0]
+    axes = figure.subplots(1, len(inputs), squeeze=False, sharey=True)[0]
     return figure, dict(zip(inputs, axes, strict=True))
 
 
@@ -93,8 +115,12 @@ def ratios(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
             )
         axes.axhline(1, color=GREY, lw=0.6, ls="--")
         axes.set_yscale("log")
-        axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
-    next(iter(panels.values())).set_ylabel("RMSD after / before; above: failures")
+        axes.text(
+            -0.75, 1.01, "fail:", transform=axes.get_xaxis_transform(), ha="right", va="bottom", fontsize=6
+        )
+        axes.set_xticks(range(len(methods)), map(named, methods), rotation=30, ha="right")
+    next(iter(panels.values())).set_ylabel("RMSD after / before")
+    lettered(panels.values(), above=14)
     return figure, known, numbers
 
 
@@ -113,7 +139,7 @@ def start_steps(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
         for method in methods:
             part = known[(known.input == name) & (known.method == method)]
             words = numbers[(numbers.input == name) & (numbers.method == method)].iloc[0]
-            label = f"{method}, r = {words.pearson_r:.2f}"
+            label = f"{named(method)}, r = {words.pearson_r:.2f}"
             axes.scatter(
                 part.rmsd_before_ang,
                 part.first_step,
@@ -126,6 +152,7 @@ def start_steps(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
         axes.set_xlabel("RMSD of the input (Å)")
         axes.legend()
     next(iter(panels.values())).set_ylabel("predicted first step")
+    lettered(panels.values())
     return figure, known, numbers
 
 
@@ -175,7 +202,7 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
                 ms=2.5,
                 lw=0.9,
                 color=colours[method],
-                label=method,
+                label=named(method),
             )
             if part.spread_ang.notna().any():
                 below.plot(part.rmsd_before_ang, part.spread_ang, "o-", ms=2.5, lw=0.9, color=colours[method])
@@ -183,13 +210,14 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
         above.plot(limits, limits, color=LIGHT_GREY, lw=0.7, zorder=0)
         below.set_xlabel("RMSD of the input (Å), medians of 8 bins")
         if below is not above and not below.lines:
-            below.text(
-                0.5, 0.5, "no repeats of this input", transform=below.transAxes, ha="center", color=GREY
-            )
+            say(below, "no repeats of this input")
+            above.tick_params(labelbottom=True)
+            above.set_xlabel(below.get_xlabel())
     grid[0, 0].set_ylabel("median RMSD after (Å)")
     if len(heights) > 1:
         grid[1, 0].set_ylabel("spread over noise (Å)")
     grid[0, 0].legend()
+    lettered(grid.ravel())
     return figure, binned, overall(known, wanted)
 
 
@@ -219,9 +247,10 @@ def seconds(table: pd.DataFrame, methods: Sequence[str], serial: Sequence[str] =
         drawn = first[first[column].notna()].reset_index(drop=True)
         axes.barh(drawn.index, drawn[column], color=[colours[m] for m in drawn.method], height=0.65)
         axes.set_xscale("log")
-        axes.set_yticks(drawn.index, drawn.method)
+        axes.set_yticks(drawn.index, drawn.method.map(named))
         axes.invert_yaxis()
         axes.set_xlabel(f"{words} and structure, median")
+    lettered((left, right))
     left.set_title(f"{first.input.iloc[0]} minima, n = {int(first.n.max())}", loc="left", fontweight="bold")
     columns = ["input", "method", "id", "conformer", "n_atoms", "iterations", "wall_s"]
     return figure, known[columns], numbers
@@ -273,12 +302,19 @@ def by_size(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
             if last and method in batched:
                 continue
             values = part.wall_s if last else part.rmsd_after_ang
-            axes.plot(part.n_heavy_atoms, values, "o-", ms=2.5, lw=0.9, color=colours[method], label=method)
+            axes.plot(
+                part.n_heavy_atoms, values, "o-", ms=2.5, lw=0.9, color=colours[method], label=named(method)
+            )
         axes.set_title(f"{name} minima", loc="left", fontweight="bold")
         axes.set_xlabel("heavy atoms")
         axes.set_yscale("log")
         axes.set_ylabel("seconds per relaxation" if last else "median RMSD after (Å)")
-    panels[0].legend(ncols=2)
+    limits = [axes.get_ylim() for axes in panels[:-1]]
+    for axes in panels[:-1]:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    lettered(panels)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure, data, _trend(done, methods)
 
 
@@ -335,7 +371,7 @@ def energies(table: pd.DataFrame, level: str, input_name: str) -> Drawn:
     axes.set_yscale("symlog", linthresh=1)
     axes.axhline(0, color=GREY, lw=0.6)
     axes.axhspan(-1, 1, color=GREY, alpha=0.12, lw=0)
-    axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
+    axes.set_xticks(range(len(methods)), map(named, methods), rotation=30, ha="right")
     axes.set_ylabel("energy above the minimum (kcal/mol)")
     n = int(table[table.method == "input"].shape[0])
     axes.set_title(

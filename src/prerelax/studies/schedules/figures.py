@@ -13,6 +13,7 @@ from prerelax.comparison.figures.style import (
     GREY,
     INK,
     in_house_style,
+    lettered,
     new_figure,
     number,
 )
@@ -38,6 +39,7 @@ def schedules(along: pd.DataFrame, ends: pd.DataFrame) -> Figure:
     grid[1, 0].set_ylabel("RMSD to the minimum / Å")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+    lettered(grid.ravel())
     return figure
 
 
@@ -45,13 +47,14 @@ def _trajectories(axes: Axes, rows: pd.DataFrame) -> None:
     for schedule, part in rows.groupby("schedule", sort=False):
         wide = part.pivot(index="iteration", columns="id", values="predicted").ffill()
         colour = COLOURS[str(schedule)]
-        axes.plot(wide.median(axis=1), color=colour, lw=1.2, label=f"{schedule}: predicted")
+        width = 2.2 if schedule == "fixed" else 0.9  # where both agree, one is seen within the other
+        axes.plot(wide.median(axis=1), color=colour, lw=width, label=f"{schedule}: predicted", zorder=3)
         axes.fill_between(
             wide.index, wide.quantile(0.1, axis=1), wide.quantile(0.9, axis=1), color=colour, alpha=0.15, lw=0
         )
         if schedule == "fixed":
             taken = part.pivot(index="iteration", columns="id", values="step").ffill()
-            axes.plot(taken.median(axis=1), color=colour, lw=0.8, ls=":", label="fixed: taken")
+            axes.plot(taken.median(axis=1), color=colour, lw=0.8, ls=":", label="fixed: taken", zorder=4)
     axes.set_ylim(0, 1.05 * max(float(rows["predicted"].quantile(0.99)), float(rows["step"].max())))
 
 
@@ -85,6 +88,7 @@ def shells(table: pd.DataFrame, model: str) -> Figure:
     _densities(density, table, dimension)
     _shells(radii, table, dimension)
     _prediction(prediction, table)
+    lettered((density, radii, prediction))
     prediction.set_title(model, loc="right", color=GREY, fontsize=6)
     return figure
 
