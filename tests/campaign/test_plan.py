@@ -24,6 +24,7 @@ from prerelax.engines import ENGINES
 from prerelax.errors import UserError
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.shard import read_shard, write_shard
+from prerelax.relaxation.settings import Only
 
 Run = Callable[..., dict[str, int]]
 
@@ -133,7 +134,18 @@ def test_gradients_are_timed_on_the_campaigns_own_molecules(
     timed = timed_gradients(campaign.model_copy(update={"targets": {"x": target}}), tmp_path, said.append)
     law = timed["instant", "spring"]
     assert law.n_fitted == 3 and 0 < law.at_reference < 10
-    assert len(said) == 1 and said[0].startswith("instant spring:")
+    assert len(said) == 4 and all(line.startswith("instant spring: ") for line in said)
+    assert said[0].startswith("instant spring: water, 3 atoms: ")
+    only = target.model_copy(update={"only": Only(max_heavy_atoms=1)})
+    said.clear()
+    timed_gradients(campaign.model_copy(update={"targets": {"x": only}}), tmp_path, said.append)
+    assert [line.split()[2] for line in said[:-1]] == ["water,"]
+    nothing = target.model_copy(update={"only": Only(max_atoms=2)})
+    said.clear()
+    assert (
+        timed_gradients(campaign.model_copy(update={"targets": {"x": nothing}}), tmp_path, said.append) == {}
+    )
+    assert said == ["instant spring: none of the first 5 molecules is to be treated"]
 
 
 def test_only_what_a_target_takes_costs(campaign: Campaign, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ from prerelax.campaign.starts import (
     Start,
 )
 from prerelax.campaign.targets import Target
-from prerelax.denoisers.model_folders import model_digests
+from prerelax.denoisers.choosing import AUTO
+from prerelax.denoisers.model_folders import check_readable, find_model, list_models, model_digests
 from prerelax.errors import UserError
 from prerelax.records.settings import is_digest
 
@@ -134,6 +135,20 @@ def move_aside(unfit: Sequence[Unfit]) -> None:
             if path.exists():
                 path.replace(folder / path.name)
         refusal_path(shard.frames).unlink(missing_ok=True)
+
+
+def check_weights(campaign: Campaign) -> None:
+    """Raise ModelError where a denoiser's weights cannot be read; folders may have yet to come."""
+    for part in campaign.starts.values():
+        if (
+            not isinstance(part, DiffuseStart)
+            or part.epoch is not None
+            or not is_known_before(campaign, part)
+        ):
+            continue
+        for model in filter(None, (part.model, part.time_model)):
+            if model != AUTO and (Path(model).exists() or model in list_models()):
+                check_readable(find_model(model))
 
 
 def check_writable(*folders: Path) -> None:

@@ -80,6 +80,19 @@ def check_sums(folder: Path) -> None:
             )
 
 
+def check_readable(folder: Path) -> None:
+    """Raise ModelError where a model's weights are not there, not as they were saved, or cut off."""
+    from safetensors import SafetensorError, safe_open
+
+    check_sums(folder)
+    try:
+        with safe_open(folder / WEIGHTS, framework="np"):
+            return
+    except (OSError, SafetensorError) as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        raise ModelError(f"{folder / WEIGHTS} {why}; restore the model from a copy") from None
+
+
 def model_digests(model: str | Path, time_model: str | None = None) -> dict[str, str]:
     """SHA-256 of the weights and config that a denoiser's geometries follow from, as rows keep them.
 

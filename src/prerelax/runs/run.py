@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from prerelax.campaign.config import Campaign
+from prerelax.campaign.inspection import check_weights
 from prerelax.campaign.layout import Layout
 from prerelax.campaign.plan import duration, make_plan
 from prerelax.campaign.stages import read_campaign
@@ -37,6 +39,7 @@ def run(meant: Meant, *, cores: int, profile: str | None, dry_run: bool, say: Ca
     """
     meant.write()
     campaign = read_campaign(meant.path)
+    check_weights(campaign)
     say(f"campaign file: {meant.path}")
     say(_cost(campaign, cores))
     if dry_run:
@@ -165,6 +168,19 @@ def _summary(results: Path) -> str:
 
 
 def _why(log: Path, most: int = 12) -> str:
-    """The end of what Snakemake said."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return "\n".join([*lines[-most:], f"it did not run to its end; all that was said: {log}"])
+    """What each job that failed said last; the end of what Snakemake said where no job did."""
+    text = log.read_text(errors="replace")
+    failed = dict.fromkeys(re.findall(r"^ +log: (.+?) \(check log file", text, flags=re.MULTILINE))
+    lines = [f"{path}: {_last_line(Path(path))}" for path in failed]
+    more = [f"and {len(lines) - most} more jobs failed"] if len(lines) > most else []
+    said = [line for line in text.splitlines() if line.strip()] if not lines else []
+    end = f"it did not run to its end; all that was said: {log}"
+    return "\n".join([*lines[:most], *more, *said[-most:], end])
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return lines[-1].strip() if lines else "said nothing; killed, most likely for its memory or time"
