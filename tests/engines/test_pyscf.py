@@ -342,6 +342,14 @@ def test_d4_adds_the_dispersion_of_b3lyp_to_its_vwn3_variant(in_engine_process):
             Level(engine="pyscf", method="wb97x-d3bj", basis="def2-SVP", dispersion="d3bj"),
             "names its dispersion already",
         ),
+        (
+            Level(engine="pyscf", method="wB97X", basis="def2-SVP", dispersion="d3bj"),
+            "write method: wB97X-D3BJ without dispersion",
+        ),
+        (
+            Level(engine="pyscf", method="wB97X", basis="def2-SVP", dispersion="d4"),
+            "not that of other programs",
+        ),
     ],
 )
 def test_wrong_levels_are_one_clear_sentence(in_engine_process, level, words):

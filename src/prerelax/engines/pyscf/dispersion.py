@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from prerelax.engines.failures import EngineError
-from prerelax.engines.pyscf.names import dispersion_functional
+from prerelax.engines.pyscf.names import dispersion_functional, functional_proper
 from prerelax.errors import nearest
 
 VERSIONS = ("d3bj", "d3zero", "d3bjm", "d3zerom", "d3op", "d4")
@@ -24,7 +24,17 @@ def check_version(version: str) -> None:
 
 
 def check_parameters(method: str, version: str) -> None:
-    """Raise ValueError where there are no parameters of this correction for the functional."""
+    """Raise ValueError where there are no parameters of this correction for the functional.
+
+    So for wB97X: its name stands for other functionals in the lists of D3(BJ) and D4.
+    """
+    whole = f"{method}-{version}"
+    meant = functional_proper(whole)
+    if meant.lower() != method.lower() and functional_proper(method).lower() != meant.lower():
+        raise ValueError(
+            f"the {version} parameters of {method} belong to another functional ({meant}); write method: "
+            f"{method}-{version.upper()} without dispersion, which takes both"
+        )
     hydrogen = _molecule(np.array([1, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.4]]), 0)
     try:
         _model(hydrogen, method, version)
