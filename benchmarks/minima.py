@@ -17,6 +17,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -83,8 +84,12 @@ class Course:
 
     def along_surface(self, place: int) -> Ahead:
         """What is expected at a DFT target, this level standing for it."""
+        return self._along_surface.ahead(self.evaluations[: place + 1])
+
+    @cached_property
+    def _along_surface(self) -> Foresight:
         surface = CheapSurface("gfn1", self.record.numbers, self.record.charge, self.record.multiplicity)
-        return Foresight(self.record.numbers, surface).ahead(self.evaluations[: place + 1])
+        return Foresight(self.record.numbers, surface)
 
     def height(self, place: int) -> float:
         """kcal/mol above the end."""

@@ -155,6 +155,17 @@ def test_means_are_over_molecules_in_common(tmp_path: Path) -> None:
     assert set(energies["id"]) == {"001", "002", "003"}
 
 
+def test_starts_made_by_a_fallback_are_in_no_number(tmp_path: Path) -> None:
+    own = relaxations("edm-n50", 3, n_steps=5, fallback="an ion")
+    own[0] = relaxations("edm-n50", 1, n_steps=8)[0]
+    shards = [relaxations("mmff94", 3, n_steps=10), own]
+    frame = read_comparison(comparison_of(tmp_path, shards))
+    figure, data = steps_vs_steps(frame, "mmff94")
+    assert "20 % of steps saved, n = 1 of 3" in words(figure) and len(data) == 3
+    for draw in (wall_time, start_energies):
+        assert "n = 1 molecule" in words(draw(frame, "mmff94")[0])
+
+
 def test_starts_without_any_result_are_named(tmp_path: Path) -> None:
     shards = [relaxations("mmff94", 3), relaxations("edm-n50", 3, **FAILED)]
     frame = read_comparison(comparison_of(tmp_path, shards))

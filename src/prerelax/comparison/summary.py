@@ -124,9 +124,10 @@ def same_minimum(pairs: pd.DataFrame) -> pd.DataFrame:
 def usable_everywhere(relaxations: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """Usable relaxations (at one target) of the molecules that have one from every start, and True.
 
-    Starts without any do not matter. Where no molecule has them all: every usable relaxation, and False.
+    Starts that were made by a fallback do not count, and starts without any do not matter. Where no molecule
+    has them all: every usable relaxation, and False.
     """
-    rows = usable(relaxations)
+    rows = as_asked(usable(relaxations))
     n_starts = rows["start"].nunique()
     n_of_molecule = rows.groupby(["id", "conformer"])["start"].transform("size")
     common = rows[n_of_molecule == n_starts]

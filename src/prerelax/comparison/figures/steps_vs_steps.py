@@ -30,7 +30,7 @@ from prerelax.comparison.figures.style import (
     start_colours,
     wrapped,
 )
-from prerelax.comparison.summary import groups, is_baseline, is_counted
+from prerelax.comparison.summary import as_asked, groups, is_baseline, is_counted
 
 MAX_POINTS = 2000
 """Drawn in one panel; of more molecules a random sample, while the median is that of all."""
@@ -48,9 +48,9 @@ _LONG_ARROW_MM, _LONGEST_ARROW_MM, _SHAFT_MM, _HEAD_MM = 8.0, 12.0, 0.22, 0.9
 def steps_vs_steps(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataFrame]:
     """Figure and the points behind it: one panel per target and start, steps against the baseline's.
 
-    A circle is a molecule, its area proportional to the number of atoms. An arrow, where they ended in two
-    minima, is the energy from the baseline's minimum to this start's: upward when
-    positive.
+    A circle is a molecule, its area proportional to the number of atoms; hollow where the start was made by
+    a fallback, which no number counts. An arrow, where they ended in two minima, is the energy from the
+    baseline's minimum to this start's: upward when positive.
     """
     of_target: dict[str, dict[str, pd.DataFrame]] = {}
     for target, start, relaxations in groups(comparison):
@@ -122,11 +122,11 @@ _SMALL: dict[str, Any] = {"color": GREY, "fontsize": 6, "in_layout": False}
 
 
 def _caption(relaxations: pd.DataFrame) -> str:
-    counted = relaxations[is_counted(relaxations)]
+    counted = as_asked(relaxations[is_counted(relaxations)])
     if counted.empty:
         return f"no pair of {len(relaxations)} counts"
     of_all = f" of {len(relaxations)}" if len(relaxations) > len(counted) else ""
-    return f"{number(counted['steps_saved_percent'].median())} % saved, n = {len(counted)}{of_all}"
+    return f"{number(counted['steps_saved_percent'].median())} % of steps saved, n = {len(counted)}{of_all}"
 
 
 def _elsewhere(points: pd.DataFrame) -> pd.DataFrame:
@@ -144,15 +144,20 @@ def _limit(points: pd.DataFrame) -> float:
 
 
 def _draw_points(axes: Axes, points: pd.DataFrame, colour: str, area: float) -> None:
+    alone = as_asked(points)
+    _draw_circles(axes, alone, area, color=colour, alpha=0.55 if len(alone) < 300 else 0.3, linewidths=0)
+    fallbacks = points.drop(alone.index)
+    _draw_circles(axes, fallbacks, area, facecolors="none", edgecolors=GREY, linewidths=0.6)
+
+
+def _draw_circles(axes: Axes, points: pd.DataFrame, area: float, **style: Any) -> None:
     axes.scatter(
         points["baseline_n_steps"],
         points["n_steps"],
         s=points["n_atoms"] * area,
-        color=colour,
-        alpha=0.55 if len(points) < 300 else 0.3,
-        linewidths=0,
         clip_on=False,
         rasterized=len(points) > 500,
+        **style,
     )
 
 

@@ -127,7 +127,7 @@ def title(axes: Axes, target: str, words: str = "") -> None:
 
 def which_molecules(n: int, in_common: bool, absent: Iterable[str] = ()) -> str:
     """What a panel over molecules that count from every start is made of, and the starts it has none of."""
-    words = f"n = {n} molecules" if in_common else "no molecule counts from every start: each over its own"
+    words = f"n = {n} molecule{'' if n == 1 else 's'}" if in_common else "no molecule counts from every start: each over its own"
     return words + "".join(f"; none from {start}" for start in absent)
 
 
@@ -150,8 +150,10 @@ def name_starts(labels: Sequence[Text], starts: Iterable[str], colours: dict[str
 
 
 def wrapped(name: str, width: int = 18) -> str:
-    """A start's name in lines for a tick or a narrow panel."""
-    return fill(name, width, break_on_hyphens=False)
+    """A start's name in lines for a tick or a narrow panel; words of a few letters more stay whole."""
+    longest = max(map(len, name.split()), default=0)
+    is_long = longest > width + 4
+    return fill(name, width if is_long else max(width, longest), break_on_hyphens=is_long)
 
 
 def number(value: float, decimals: int = 0) -> str:

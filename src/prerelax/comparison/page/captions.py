@@ -1,6 +1,9 @@
 """What the figures and tables of a page show, in words."""
 
-HEADLINE = "Bars: gradients summed over the molecules, divided by their number. Points: molecules."
+HEADLINE = (
+    "Bars: gradients summed over the molecules that count for a method, divided by their number. Points: "
+    "molecules. Times fewer: over those that count for the method and for usual practice."
+)
 FIGURES = {
     "speedup": (
         "Gradients saved against the baseline: every molecule, the middle half, the median and its 95 "
@@ -9,15 +12,18 @@ FIGURES = {
         "number."
     ),
     "steps_vs_steps": (
-        "Optimizer steps against the baseline's; below the diagonal steps were saved. An arrow is the "
-        "energy from the baseline's minimum to this one, where they are two."
+        "Optimizer steps against the baseline's; below the diagonal steps were saved. Hollow grey "
+        "circles are starts made by a fallback; they are in no number. An arrow is the energy from the "
+        "baseline's minimum to this one, where they are two."
     ),
     "start_energies": (
         "Energy of each start above the minimum that it relaxes to: molecules, the middle half with "
-        "its median, and the mean (black). What lies below 0.01 kcal/mol is drawn there."
+        "its median, and the mean (black), fallbacks left out. What lies below 0.01 kcal/mol is drawn "
+        "there."
     ),
     "wall_time": (
-        "Mean seconds per molecule from SMILES to minimum: pale, making the start; full, the relaxation."
+        "Mean seconds per molecule from SMILES to minimum, fallbacks left out: pale, making the start; "
+        "full, the relaxation."
     ),
 }
 PRACTICE = (
