@@ -127,7 +127,8 @@ def title(axes: Axes, target: str, words: str = "") -> None:
 
 def which_molecules(n: int, in_common: bool, absent: Iterable[str] = ()) -> str:
     """What a panel over molecules that count from every start is made of, and the starts it has none of."""
-    words = f"n = {n} molecule{'' if n == 1 else 's'}" if in_common else "no molecule counts from every start: each over its own"
+    counted = f"n = {n} molecule{'' if n == 1 else 's'}"
+    words = counted if in_common else "no molecule counts from every start: each over its own"
     return words + "".join(f"; none from {start}" for start in absent)
 
 
