@@ -110,3 +110,17 @@ def test_conformers_are_sorted_out_below_the_target(
     assert campaign.name.endswith("-conformers-20") and read.conformers_of("mmff94") == 20
     assert read.keep is not None and read.keep.at == ("gfn1" if level == XTB else "gfn2")
     assert read.relaxed_starts(next(iter(read.targets))) == relaxed
+
+
+def test_several_levels_have_the_same_starts(molecules: Path) -> None:
+    campaign = meant(Wanted(molecules, XTB, compare="3", more_levels=(DFT,)), 2)
+    campaign.write()
+    read = read_campaign(campaign.path)
+    assert campaign.name == "my-drugs-a-gfn2-xtb-b3lyp-d3bj-def2-svp-compared"
+    assert {name: read.relaxed_starts(name) for name in read.targets} == {
+        "gfn2-xtb": ["auto"],
+        "b3lyp-d3bj-def2-svp": ["auto"],
+        "b3lyp-d3bj-def2-svp-practice": ["gfn2"],
+    }
+    with pytest.raises(UserError, match="named twice"):
+        meant(Wanted(molecules, XTB, more_levels=(XTB,)), 2)

@@ -40,6 +40,22 @@ class Wanted:
     """all, none, or a number of molecules"""
     conformers: int = 1
     """of each molecule, of which those are relaxed that are different and low at GFN2-xTB"""
+    more_levels: tuple[Level, ...] = ()
+    """to which the same starts are relaxed as well"""
+
+    @property
+    def levels(self) -> dict[str, Level]:
+        """All levels, by the names of their targets. Raises UserError where one is said twice."""
+        every = (self.level, *self.more_levels)
+        named = {_slug(_basis_in_letters(_without_engine(level))): level for level in every}
+        if len(named) < len(every):
+            raise UserError("--target: the same level is named twice; leave one out")
+        return named
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether a level takes a DFT program."""
+        return not all(map(is_cheap, self.levels.values()))
 
 
 @dataclass(frozen=True)
@@ -76,34 +92,33 @@ def _without_line(text: str) -> str:
 def meant(wanted: Wanted, cores: int) -> Meant:
     """The campaign of a line; the same line always means the same one. Raises UserError for unknown words."""
     n_rows = count_rows(wanted.molecules)
-    level_words = _slug(_basis_in_letters(_without_engine(wanted.level)))
     stem = _slug(wanted.molecules.name.removesuffix(".gz").rsplit(".", 1)[0])
-    parts = [stem, level_words, *([_slug(wanted.start)] if wanted.start != AUTO else [])]
+    parts = [stem, *wanted.levels, *([_slug(wanted.start)] if wanted.start != AUTO else [])]
     compared = _compared(wanted)
     if compared != "none":
         parts.append("compared")
     if wanted.conformers > 1:
         parts.append(f"conformers-{wanted.conformers}")
     name = "-".join(parts)
-    is_dear = not is_cheap(wanted.level)
     wanted_starts = _starts(wanted)
     baseline = "rdkit" if wanted.start == "mmff94" else "mmff94"
     starts = {**STARTS[baseline], **wanted_starts}
-    fewest = 1 if is_dear else FEWEST_ROWS_IF_CHEAP
+    fewest = 1 if wanted.is_dear else FEWEST_ROWS_IF_CHEAP
     size = max(fewest, min(MOST_ROWS, math.ceil(n_rows / (SHARDS_A_CORE * cores))))
     lines = [
-        f"{WRITTEN_BY}: {n_rows} molecules at {wanted.level}.",
+        f"{WRITTEN_BY}: {n_rows} molecules at {', '.join(map(str, wanted.levels.values()))}.",
         "# The same line goes on where it stopped. To change anything, copy this file under another name and",
         "# another `campaign`, then `snakemake --configfile` it. docs/guide/campaign.md explains every key.",
         f"campaign: {name}",
         f"molecules: {json.dumps(str(wanted.molecules), ensure_ascii=False)}",
         f"compare: {compared}",
     ]
-    level: dict[str, object] = wanted.level.model_dump(exclude_defaults=True)
+    targets: dict[str, dict[str, object]]
+    targets = {name: level.model_dump(exclude_defaults=True) for name, level in wanted.levels.items()}
     if wanted.conformers > 1:
         lines += _kept(wanted)
-    if compared != "none" and is_dear:
-        level["starts"] = list(wanted_starts)
+    if compared != "none" and wanted.is_dear:
+        targets = {key: target | {"starts": list(wanted_starts)} for key, target in targets.items()}
         lines.append(
             "practice: gfn2-geometric  # usual practice: GFN2-xTB, then redundant internal coordinates"
         )
@@ -114,7 +129,7 @@ def meant(wanted: Wanted, cores: int) -> Meant:
         "starts:",
         *(f"  {key}: {_flow(start)}" for key, start in starts.items()),
         "targets:",
-        f"  {level_words}: {_flow(level)}",
+        *(f"  {key}: {_flow(target)}" for key, target in targets.items()),
     ]
     return Meant(name, "\n".join(lines) + "\n")
 
@@ -129,7 +144,7 @@ def _kept(wanted: Wanted) -> list[str]:
 
 def _cheap_start(wanted: Wanted) -> str:
     """The start by which conformers are sorted out: GFN2-xTB, or below it GFN1-xTB."""
-    return "gfn1" if is_cheap(wanted.level) else "gfn2"
+    return "gfn2" if wanted.is_dear else "gfn1"
 
 
 def _starts(wanted: Wanted) -> dict[str, dict[str, str]]:

@@ -20,6 +20,7 @@ from prerelax.campaign.stages import read_campaign
 from prerelax.campaign.status import CampaignStatus, campaign_status
 from prerelax.errors import UserError, several
 from prerelax.exports.export import export
+from prerelax.exports.minima import chosen_target
 from prerelax.runs.live import Progress, Screen
 from prerelax.runs.meant import Meant
 from prerelax.shipped import shipped
@@ -54,8 +55,11 @@ def run(meant: Meant, *, cores: int, profile: str | None, dry_run: bool, say: Ca
         say(_why(log))
         return code
     say(_summary(results))
-    for kind in KINDS:
-        say(export(meant.path, kind))
+    first = chosen_target(campaign, None)
+    for target in (name for name in campaign.targets if name != campaign.baseline.target):
+        for kind in KINDS:
+            out = None if target == first else results / f"minima-{target}.{kind}"
+            say(export(meant.path, kind, target=target, out=out))
     say(f"{results}/report.html: every molecule, figures, what was saved")
     say(f"more: prerelax export {meant.path} --to orca|gaussian|qcschema|xyz|ase-db|si")
     return 0

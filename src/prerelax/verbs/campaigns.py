@@ -36,9 +36,11 @@ def run(
         Path, typer.Argument(metavar="MOLECULES", help="CSV with smiles, .smi, .sdf, .xyz, .gjf, .out …")
     ],
     target: Annotated[
-        str,
+        list[str],
         typer.Option(
-            metavar="LEVEL", help='As "B3LYP-D3BJ/def2-SVP", "GFN2-xTB", "PBE0-D4/def2-TZVP SMD(water)"'
+            metavar="LEVEL",
+            help='As "B3LYP-D3BJ/def2-SVP", "GFN2-xTB", "PBE0-D4/def2-TZVP SMD(water)"; may be given several '
+            "times",
         ),
     ],
     start: Annotated[
@@ -70,7 +72,8 @@ def run(
     from prerelax.runs.run import run as run_campaign
 
     at_once = cores or len(os.sched_getaffinity(0))
-    campaign = meant(Wanted(molecules, written_level(target), start, compare, conformers), at_once)
+    level, *more = map(written_level, target)
+    campaign = meant(Wanted(molecules, level, start, compare, conformers, tuple(more)), at_once)
     code = run_campaign(campaign, cores=at_once, profile=profile, dry_run=dry_run, say=typer.echo)
     if code:
         raise typer.Exit(code)
