@@ -9,6 +9,7 @@ from ase.build import molecule
 from prerelax.engines import Level
 from prerelax.engines.honesty import DishonestError
 from prerelax.records.record import Record
+from prerelax.records.settings import LEVEL, level_name
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import Named, relax_shard
@@ -106,3 +107,13 @@ def test_a_guide_that_is_the_target_is_refused() -> None:
     with pytest.raises(ValueError, match="is the target itself"):
         _ = same.chosen_cheap_level
     assert Relaxation(**xtb("GFN2-xTB"), cheap_level=Level(**xtb("GFN1-xTB"))).settings()["hessian"]
+
+
+def test_levels_of_two_programs_have_two_names() -> None:
+    """Their energies are never compared."""
+    names = {
+        level_name({"engine": "ase", "method": "B3LYP", "basis": "6-31G*", "calculator": program})
+        for program in ("nwchem", "orca")
+    }
+    assert names == {"B3LYP/6-31G* (nwchem)", "B3LYP/6-31G* (orca)"}
+    assert {"calculator", "options"} <= set(LEVEL)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-LEVEL = ("engine", "method", "basis", "dispersion", "solvent", "solvent_model")
+LEVEL = ("engine", "method", "basis", "dispersion", "solvent", "solvent_model", "calculator", "options")
 """The settings that are the level: energies are compared where these are equal, and only there."""
 
 
@@ -24,12 +24,14 @@ def is_digest(name: str) -> bool:
 
 def level_name(settings: Mapping[str, Any]) -> str:
     """The level in `settings`, such as `PBE0-D4/def2-SVP in water by smd (pyscf)`."""
-    engine, method, basis, dispersion, solvent, model = (settings.get(name) for name in LEVEL)
+    engine, method, basis, dispersion, solvent, model, calculator = (
+        settings.get(name) for name in LEVEL[:-1]
+    )
     name = f"{method}-{dispersion.upper()}" if dispersion else f"{method}"
     name += f"/{basis}" if basis else ""
     name += f" in {solvent}" if solvent else ""
     name += f" by {model}" if solvent and model else ""
-    return f"{name} ({engine})"
+    return f"{name} ({calculator or engine})"
 
 
 def sha256_of_files(*paths: Path) -> str:

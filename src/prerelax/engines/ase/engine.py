@@ -80,7 +80,7 @@ class AseEngine(Engine):
         packages = known.packages if known else ("ase",)
         found["versions"] = _versions(site.python, packages)
         if known and known.command:
-            found["program_sha256"] = _program_digest(_command(known, site, 1), level.calculator or "")
+            found["program_digest"] = _program_digest(_command(known, site, 1), level.calculator or "")
         if known is None:
             found["module_sha256"] = _module_digest(level.calculator or "")
         weights = [Path(text) for text in _texts([level.method, level.options]) if text.endswith(WEIGHTS)]
