@@ -70,6 +70,7 @@ def test_a_guide_behind_the_pipe_is_the_guide_itself(tmp_path) -> None:
     assert guided.status == "ok" and guided.n_gradients == own.n_gradients
     np.testing.assert_allclose(guided.positions, own.positions, atol=1e-3)
     assert guided.n_gradients_cheap == own.n_gradients_cheap
+    assert not list(tmp_path.glob("prerelax-*"))  # the molecule's scratch folders are gone
 
 
 def test_a_start_is_relaxed_by_a_calculator(tmp_path) -> None:

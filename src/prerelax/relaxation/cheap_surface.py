@@ -108,6 +108,11 @@ class CheapSurface:
         self.n_gradients += matrix is not None
         return matrix
 
+    def close(self) -> None:
+        """End what its calculator keeps."""
+        if self._calculator is not None:
+            self._calculator.close()
+
     def _evaluated(self, x: Vector) -> tuple[float, Vector]:
         positions = x.reshape(-1, 3)
         if self._calculator is None:

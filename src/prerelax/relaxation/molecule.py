@@ -123,7 +123,7 @@ def relax_molecule(
         failure = _as_engine_error(error, relaxation.chosen_optimizer)
         final = run.counter.evaluations[-1] if run.counter.evaluations else None
     finally:
-        run.counter.inner.close()
+        run.close()
     status, message = _verdict(failure, final, run)
     path = run.counter.evaluations
     return RelaxationResult(
@@ -174,6 +174,7 @@ class _Run:
         self._cheap = partial(
             CheapSurface, numbers=self.atoms.numbers, charge=charge, multiplicity=multiplicity
         )
+        self._surfaces: list[CheapSurface] = []
         self.surface = self._surface() if relaxation.chosen_optimizer in WITH_CHEAP_LEVEL else None
         self._foresight = Foresight(
             self.atoms.numbers,
@@ -321,7 +322,16 @@ class _Run:
 
     def _surface(self) -> CheapSurface | None:
         guide = self.relaxation.chosen_cheap_level
-        return None if guide == MODEL else self._cheap(guide)
+        if guide == MODEL:
+            return None
+        self._surfaces.append(self._cheap(guide))
+        return self._surfaces[-1]
+
+    def close(self) -> None:
+        """End what the engines of the target and of the cheap level keep."""
+        self.counter.inner.close()
+        for surface in self._surfaces:
+            surface.close()
 
     def _check(self) -> Curvature | None:
         """The curvature here; None, with a note, where it cannot be had."""
