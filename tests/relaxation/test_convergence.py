@@ -146,3 +146,24 @@ def test_without_any_hessian_of_a_level_the_model_tells():
     by_model = Foresight(atoms.numbers, None).ahead(told)
     assert 0 < refusing.fall_ev < np.inf
     np.testing.assert_allclose(refusing.step, by_model.step)
+
+
+def test_a_saddle_of_the_cheap_level_is_no_end_without_an_answer():
+    """Planar at the target, pyramidal at the cheap level: the relaxation may end where its forces do."""
+    atoms = molecule("NH3")
+    atoms.positions[:, 2] = 0.0
+    surface = CheapSurface("gfn1", atoms.numbers, 0, 1)
+    forces = 1e-6 * atoms.positions
+    told = [Evaluation(atoms.get_positions(), 0.0, forces)]
+    ahead = Foresight(atoms.numbers, surface).ahead(told)
+    assert ahead.fall_ev == pytest.approx(0.0, abs=1e-6)
+    assert converged(NORMAL, -forces.ravel(), ahead)
+
+
+def test_the_model_has_an_answer_out_of_a_plane():
+    """Boron trifluoride has no torsion and its bends have no derivative there."""
+    atoms = molecule("BF3")
+    told = [Evaluation(atoms.get_positions(), 0.0, np.zeros((4, 3)))]
+    assert Foresight(atoms.numbers, None).ahead(told).fall_ev == 0.0
+    result = relax_molecule(atoms.numbers, atoms.positions, 0, 1, gfn2(convergence="normal"))
+    assert result.status == "ok"

@@ -15,14 +15,20 @@ from numpy.typing import NDArray
 
 from prerelax.engines import EngineError
 from prerelax.molecules.superposition import superimposed
-from prerelax.relaxation.ahead import Ahead, quadratic
+from prerelax.relaxation.ahead import FLAT_EV_ANG2, Ahead, quadratic
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import GeometricSteps
 from prerelax.relaxation.first_hessian import first_hessian, model_hessian
 from prerelax.relaxation.force_constants import scaled_force_constants
 from prerelax.relaxation.level_difference import LevelDifference
 from prerelax.relaxation.optimizers import Evaluation
-from prerelax.relaxation.preconditioned import Vector, bfgs_update, internal_space, largest_force
+from prerelax.relaxation.preconditioned import (
+    Matrix,
+    Vector,
+    bfgs_update,
+    internal_space,
+    largest_force,
+)
 from prerelax.relaxation.primitives import primitives
 from prerelax.relaxation.two_level import (
     INNER_FMAX_EV_ANG,
@@ -39,6 +45,10 @@ MODEL_TOO_STIFF = 3.0
 STILL_TOO_STIFF = 1.4
 """and by so many more where the gradients so far have updated it. Both fitted to 100 relaxations of 50
 drug-like molecules at GFN2-xTB."""
+
+SOFT_EV_ANG2 = 0.05
+"""stands for what Lindh's model has no force constant for: out of the plane of three neighbours, between
+molecules."""
 
 
 class Foresight:
@@ -71,7 +81,10 @@ class Foresight:
                 return along
         except EngineError:
             pass  # the cheap level cannot treat these geometries; its Hessian's stand-in can
-        return self._by_hessian(path[-1], self.surface)
+        by_hessian = self._by_hessian(path[-1], self.surface)
+        if np.isfinite(by_hessian.fall_ev):
+            return by_hessian
+        return self._by_model(path)  # a saddle of the cheap level's need not be one of the target's
 
     def _along_surface(self, path: Sequence[Evaluation], surface: CheapSurface) -> Ahead:
         """To the minimum of the surface that has the target's gradients on this path.
@@ -119,7 +132,7 @@ class Foresight:
         """
         end = path[-1]
         gradient, space = -end.forces.ravel(), internal_space(end.positions)
-        updated = model = model_hessian(self.numbers, end.positions)
+        updated = model = _without_flat(model_hessian(self.numbers, end.positions), space)
         for before, after in pairwise(path[-REMEMBERED:]):
             step = space @ (space.T @ (after.positions - before.positions).ravel())
             change = space @ (space.T @ (before.forces - after.forces).ravel())
@@ -134,3 +147,11 @@ class Foresight:
         if self.factors and first.source == surface.name:
             hessian = scaled_force_constants(hessian, self.numbers, end.positions, self.factors)
         return quadratic(hessian, -end.forces.ravel(), end.positions)
+
+
+def _without_flat(hessian: Matrix, space: Matrix) -> Matrix:
+    """The model Hessian with a soft force constant where it has none in this space."""
+    values, vectors = np.linalg.eigh(space.T @ hessian @ space)
+    flat = (space @ vectors)[:, values < FLAT_EV_ANG2]
+    result: Matrix = hessian + SOFT_EV_ANG2 * flat @ flat.T
+    return result
