@@ -90,3 +90,11 @@ def test_mistakes_are_sentences(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_campaign(KEPT | {"targets": DFT} | change)
     assert sentence in str(caught.value)
+
+
+def test_without_a_comparison_no_baseline_is_needed() -> None:
+    alone = {"gfn2": {"kind": "relax", "from": "rdkit", "engine": "tblite", "method": "GFN2-xTB"}}
+    config = KEPT | {"targets": DFT, "starts": alone}
+    with pytest.raises(ConfigError, match="baseline: mmff94 is not among the starts"):
+        load_campaign(config)
+    assert load_campaign(config | {"compare": "none"}).relaxed_starts("dft") == ["gfn2"]

@@ -97,6 +97,8 @@ CAMPAIGN: dict[str, Any] = {
 def test_what_cannot_hold_them_stops_a_campaign_before_it_begins(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"targets\.t\.optimizer: two-level holds no constraints"):
         load_campaign(CAMPAIGN | {"constraints": "rotatable"})
+    with pytest.raises(UserError, match="constraint 'rotatible' begins with none of atoms, distance"):
+        load_campaign(CAMPAIGN | {"constraints": "rotatible"})
     campaign = load_campaign(CAMPAIGN)
     (tmp_path / "m.csv").write_text("id,smiles\na,CCO\n")
     make_molecule_file(campaign, tmp_path)

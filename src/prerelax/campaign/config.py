@@ -200,6 +200,8 @@ class Campaign(Settings):
 
     def _wrong_baseline(self) -> Iterator[str]:
         start, target = self.baseline.start, self.baseline.target
+        if self.compare == "none":
+            return
         if start not in self.starts:
             yield f"baseline: {start} is not among the starts{nearest(start, self.starts)}"
         if target is not None and target not in self.targets:

@@ -26,6 +26,7 @@ THREADS = {
     "prerelax_xtb": 2,
     "relax_xtb": 2,
     "relax_dft": 2,
+    "single_points": 2,
     "train": 2,
 }
 """Of the rules, where no profile says otherwise; one for the others."""

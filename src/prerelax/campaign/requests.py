@@ -59,7 +59,7 @@ class Requests:
         """
         planned = {"runtime"} if self.minutes else set()
         planned |= {"mem", "mem_mb", "mem_mib"} if self.mem_mb else set()
-        for rule in ("prerelax_xtb", "relax_xtb", "relax_dft"):
+        for rule in ("prerelax_xtb", "relax_xtb", "relax_dft", "single_points", "sample_conformers"):
             if rule in settings:
                 kept = {name: value for name, value in settings[rule].items() if name not in planned}
                 settings[rule] = type(settings[rule])(kept)

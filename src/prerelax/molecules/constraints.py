@@ -4,7 +4,6 @@ Written as `atoms 1 2 3; distance 1 4; angle 1 2 3; dihedral 1 2 3 4; rotatable`
 order of the input. Each keeps the value that the first geometry has.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,12 +14,11 @@ from ase.constraints import FixAtoms, FixConstraint, FixInternals
 from numpy.typing import NDArray
 from rdkit import Chem
 
+from prerelax.molecules.constraint_words import ATOMS, COORDINATES, ROTATABLE, parts_of
+
 Geometry = NDArray[np.float64]
 """[n_atoms, 3] Å"""
 
-COORDINATES = {"distance": 2, "angle": 3, "dihedral": 4}
-"""Atoms of each kind of internal coordinate."""
-WORDS = ("atoms", *COORDINATES, "rotatable")
 _METHYL = Chem.MolFromSmarts("[CX4H3,CX4$(C(F)(F)F)]")
 _ROUNDS = 50
 _EXACT = 1e-7
@@ -44,15 +42,15 @@ class Constraints:
         n = mol.GetNumAtoms() if mol is not None else n_atoms
         atoms: list[int] = []
         coordinates: list[tuple[int, ...]] = []
-        for part in filter(None, (each.strip() for each in text.replace("\n", ";").split(";"))):
-            word, *numbers = part.replace(",", " ").lower().split()
-            if word == "rotatable" and not numbers and mol is not None:
+        for part, word, places in parts_of(text):
+            if word == ROTATABLE:
+                if mol is None:
+                    raise ValueError(f"constraint {part!r}: the bonds are not known")
                 coordinates += rotatable_torsions(mol)
                 continue
-            places = _places(part, word, numbers)
-            if n is not None and places and max(places) >= n:
+            if n is not None and max(places) >= n:
                 raise ValueError(f"constraint {part!r}: the molecule has {n} atoms")
-            if word == "atoms":
+            if word == ATOMS:
                 atoms += places
             else:
                 coordinates.append(tuple(places))
@@ -119,24 +117,6 @@ class Constraints:
         lines = [f"xyz {','.join(str(place + 1) for place in self.atoms)}"] if self.atoms else []
         lines += [" ".join([names[len(each)], *(str(p + 1) for p in each)]) for each in self.coordinates]
         return "\n".join(["$freeze", *lines]) + "\n"
-
-
-def _places(part: str, word: str, numbers: Sequence[str]) -> list[int]:
-    """Atoms from 0; `3-5` stands for three. Raises ValueError."""
-    if word not in WORDS or word == "rotatable":
-        raise ValueError(f"constraint {part!r} begins with none of {', '.join(WORDS)}")
-    places: list[int] = []
-    for number in numbers:
-        first, dash, last = number.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise ValueError(f"constraint {part!r}: {number!r} is no atom; count them from 1")
-        places += range(int(first) - 1, int(last or first))
-    wanted = COORDINATES.get(word)
-    if min(places, default=-1) < 0 or len(set(places)) != len(places):
-        raise ValueError(f"constraint {part!r}: name different atoms, counted from 1")
-    if wanted is not None and len(places) != wanted:
-        raise ValueError(f"constraint {part!r}: {word} takes {wanted} atoms, not {len(places)}")
-    return places
 
 
 def _value(points: Geometry) -> float:

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from prerelax.diffusion.options import SamplerOptions
+from prerelax.molecules.constraint_words import checked
 from prerelax.settings import Settings
 
 ForceField = Literal["mmff94", "uff", "mmff94-openbabel"]
@@ -20,6 +21,7 @@ Stereo = Annotated[
 
 Constraints = Annotated[
     str,
+    AfterValidator(checked),
     Field(
         description="What stays as it is in every molecule and stage, beside its column `constraints`: "
         "`rotatable`, `dihedral 1 2 3 4`, `atoms 1-3`, …, separated by semicolons"
