@@ -98,9 +98,18 @@ class Cost:
         return "gradients timed, their number guessed"
 
 
+CHEAP_CALCULATOR = PowerLaw(0.03, 1.0)
+"""A gradient of a potential or of MOPAC behind the engine ase."""
+
+
 def gradient_law(engine: str) -> PowerLaw:
     """Seconds of a gradient on one core by the engine's own first guess."""
     return PowerLaw(*engine_named(engine).gradient_s)
+
+
+def _guessed_gradient(stage: Stage) -> PowerLaw:
+    is_potential = stage.engine == "ase" and stage.rule == "relax_xtb"
+    return CHEAP_CALCULATOR if is_potential else gradient_law(stage.engine)
 
 
 def costs(
@@ -125,7 +134,7 @@ def costs(
             found[stage.name] = Cost(law)
             continue
         same_level = [tables[s.name] for s in every if (s.engine, s.method) == (stage.engine, stage.method)]
-        guess = (timed or {}).get((stage.engine, stage.method)) or gradient_law(stage.engine)
+        guess = (timed or {}).get((stage.engine, stage.method)) or _guessed_gradient(stage)
         seconds = guess.fitted(
             np.concatenate([t.electrons for t in same_level]),
             np.concatenate([t.wall_s / np.maximum(t.n_gradients, 1) for t in same_level]),
