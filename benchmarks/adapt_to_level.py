@@ -1,10 +1,11 @@
 """What `prerelax adapt` makes of a few minima of another level: errors of molecules that it never saw.
 
-    .venv/bin/python benchmarks/adapt_to_level.py FOLDER [--bases NAME...] [--sets qm7 drugs] [--sizes 50 200]
+    .venv/bin/python benchmarks/adapt_to_level.py FOLDER [--bases NAME...] [--sets NAME...] [--sizes 50 200]
 
 Sets, from $PRERELAX_DATA (default ../shared/data), each minimum with the MMFF94 minimum reached from it:
 
 - qm7: random molecules of `qm7_pbe0_train.xyz` (PBE0/def2-TZVP) and 400 others to test on;
+- qm7-no-sulfur: the same of those without sulfur;
 - drugs: one conformer of random molecules of `druglike_b3lyp_d3bj.sdf.gz` (B3LYP-D3BJ), tested on one
   conformer of each molecule that is not among the 200.
 
@@ -36,7 +37,8 @@ from prerelax.set_making.force_field_starts import add_mmff94_starts
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 LARGEST = 200
-TESTED = {"qm7": 400, "drugs": 10_000}
+TESTED = {"qm7": 400, "qm7-no-sulfur": 400, "drugs": 10_000}
+SULFUR = 16
 SPARE = 1.15
 """More minima are given starts than are needed: some have none of their own bonds."""
 
@@ -45,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bases", nargs="+", default=["relaxer-organic"])
-    parser.add_argument("--sets", nargs="+", default=["qm7", "drugs"], choices=["qm7", "drugs"])
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--sizes", nargs="+", type=int, default=[50, LARGEST])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -96,9 +98,11 @@ def make_sets(folder: Path, name: str) -> None:
     write_npz(folder / f"{name}-test.npz", rest)
 
 
-def qm7() -> Structures:
+def qm7(with_sulfur: bool = True) -> Structures:
     whole = read_xyz(DATA / "qm7_pbe0_train.xyz")
     order = np.random.default_rng(0).permutation(len(whole))
+    if not with_sulfur:
+        order = np.array([row for row in order if SULFUR not in whole.numbers[whole.atoms_of(int(row))]])
     return with_starts(whole.select(order[: int(SPARE * (LARGEST + TESTED["qm7"]))]))
 
 
@@ -127,7 +131,11 @@ def with_starts(minima: Structures) -> Structures:
         return read_npz(started)
 
 
-SETS: dict[str, Callable[[], Structures]] = {"qm7": qm7, "drugs": drugs}
+SETS: dict[str, Callable[[], Structures]] = {
+    "qm7": qm7,
+    "qm7-no-sulfur": lambda: qm7(with_sulfur=False),
+    "drugs": drugs,
+}
 
 if __name__ == "__main__":
     main()

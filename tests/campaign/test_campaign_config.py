@@ -42,6 +42,8 @@ STARTS: dict[str, Any] = {
     "edm-n50": {"kind": "diffuse", "steps": 50, "noise_free": True},
 }
 
+MOLECULES = {"target": "gfn2", "on": "molecules"}
+
 
 def with_target(**changes: Any) -> dict[str, Any]:
     return MINIMAL | {"targets": {"t": {"engine": "tblite", "method": "GFN2-xTB"} | changes}}
@@ -81,6 +83,18 @@ def test_two_keys_are_enough() -> None:
             MINIMAL
             | {"starts": STARTS | {"a": {"kind": "diffuse", "adapt": {"target": "gfn2", "count": 5}}}},
             "starts.a.adapt.count must be at least 20, not 5",
+        ),
+        (
+            MINIMAL
+            | {
+                "starts": STARTS | {"a": {"kind": "diffuse", "adapt": {"target": "gfn2", "rounds": [60, 99]}}}
+            },
+            "starts.a.adapt: rounds are of molecules: say `on: molecules`",
+        ),
+        (
+            MINIMAL
+            | {"starts": STARTS | {"a": {"kind": "diffuse", "adapt": MOLECULES | {"rounds": [60, 60]}}}},
+            "starts.a.adapt: rounds must grow",
         ),
         (
             MINIMAL

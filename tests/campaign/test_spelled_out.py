@@ -129,3 +129,10 @@ def test_a_set_that_the_campaign_does_not_make_is_named() -> None:
         load_campaign({**MINIMAL, "sets": sets, "denoisers": {"a": wrong}})
     with pytest.raises(UserError, match=r"unknown key denoisers\.a\.network_; did you mean network"):
         load_campaign({**MINIMAL, "denoisers": {"a": {**TRAINING, "network_": {}}}})
+
+
+def test_a_key_on_is_no_truth_value() -> None:
+    start = yaml.safe_load("{kind: diffuse, adapt: {target: gfn2, on: molecules}}")
+    assert True in start["adapt"]
+    whole = spelled_out({"starts": {"mine": start}})
+    assert whole["starts"] == {"mine": start | {"adapt": {"target": "gfn2", "on": "molecules"}}}

@@ -56,6 +56,21 @@ def test_relaxed_shards_give_their_converged_rows_and_their_level(tmp_path: Path
     assert len(set(found.structures.graphs.tolist())) == 1  # type: ignore[union-attr]
 
 
+def test_what_was_denoised_first_begins_at_the_force_field_all_the_same(tmp_path: Path) -> None:
+    denoised = replace(WATER, start_settings=json.dumps({"verb": "diffuse"}))
+    rows = [denoised, replace(denoised, id="unknown"), replace(WATER, id="not asked for", status="skipped")]
+    write_shard(tmp_path / "relaxed.extxyz", rows)
+    start = replace(WATER, positions=POSITIONS * 1.05, target=None, settings=WATER.start_settings)
+    write_shard(tmp_path / "start.extxyz", [replace(start, converged=None, start_positions=None)])
+    found = read_pairs([tmp_path / "relaxed.extxyz", tmp_path / "start.extxyz"])
+    assert len(found.structures) == 1 and found.n_left_out == 1
+    assert found.structures.positions_start is not None
+    expected = POSITIONS.mean(0) + 1.05 * (POSITIONS - POSITIONS.mean(0))
+    np.testing.assert_allclose(found.structures.positions_start, expected, atol=1e-5)
+    with pytest.raises(UserError, match="is a shard of starts"):
+        read_pairs([tmp_path / "start.extxyz"])
+
+
 def test_sets_remember_their_level(tmp_path: Path) -> None:
     write_shard(tmp_path / "0.extxyz", [WATER])
     write_shard(tmp_path / "starts.extxyz", [replace(WATER, positions=POSITIONS * 1.02, target=None)])

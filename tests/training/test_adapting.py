@@ -20,7 +20,7 @@ from prerelax.diffusion.samplers import sample
 from prerelax.diffusion.staged import inputs_of
 from prerelax.errors import UserError
 from prerelax.set_making.pairs import read_pairs
-from prerelax.training import adapting
+from prerelax.training import fine_tuning
 from prerelax.training.adapting import adapt
 from prerelax.training.pairs import Pairs
 
@@ -30,8 +30,8 @@ SETTINGS = json.dumps({"engine": "pyscf", "method": "PBE0", "basis": "def2-SVP"}
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of some seconds."""
-    monkeypatch.setattr(adapting, "FIRST_STEPS", 60)
-    monkeypatch.setattr(adapting, "STEPS_PER_PAIR", 0)
+    monkeypatch.setattr(fine_tuning, "FIRST_STEPS", 60)
+    monkeypatch.setattr(fine_tuning, "STEPS_PER_PAIR", 0)
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +104,9 @@ def test_elements_that_the_base_never_met_are_learned(
 def test_the_base_is_kept_where_it_is_better(
     write_pairs: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapting, "FIRST_STEPS", 20)
-    monkeypatch.setattr(adapting, "STEPS_PER_PAIR", 0)
-    monkeypatch.setattr(adapting, "LEARNING_RATE", 0.0)
+    monkeypatch.setattr(fine_tuning, "FIRST_STEPS", 20)
+    monkeypatch.setattr(fine_tuning, "STEPS_PER_PAIR", 0)
+    monkeypatch.setattr(fine_tuning, "LEARNING_RATE", 0.0)
     pairs = read_pairs([write_pairs(20)])
     found = adapt("relaxer-drugs-small", pairs, tmp_path / "mine")
     assert found["base_kept"] and found["bond_mae_ang"] == found["bond_mae_ang_base"]
@@ -120,13 +120,15 @@ def test_what_cannot_be_adapted_is_one_sentence(write_pairs: Callable[..., Path]
     for base in ("morered-jt-qm9-small", "edm-qm9-small"):
         with pytest.raises(UserError, match=f"{base} cannot be adapted: a base is a relaxer"):
             adapt(base, read_pairs([write_pairs()]), tmp_path / "mine")
+    refused = CliRunner().invoke(app, ["adapt", "edm-qm9-small", "nowhere.npz", str(tmp_path / "mine")])
+    assert "edm-qm9-small cannot be adapted" in str(refused.exception), "the base is looked at first"
 
 
 @pytest.mark.usefixtures("quick")
 def test_the_verb_prints_lines_or_json(
     write_pairs: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapting, "FIRST_STEPS", 20)
+    monkeypatch.setattr(fine_tuning, "FIRST_STEPS", 20)
     call = ["adapt", "relaxer-drugs-small", str(write_pairs(20)), str(tmp_path / "mine")]
     said = CliRunner().invoke(app, call).stdout
     assert "20 pairs of" in said and "level: PBE0/def2-SVP (pyscf)" in said and "steps" in said

@@ -1,5 +1,6 @@
-# A denoiser that learns a target's level: fragments of the molecules -> their relaxations -> adapt. How many jobs
-# relax the fragments is known from the config; which fragments they are, from a sample of the shards.
+# A denoiser that learns a target's level: fragments of the molecules, or some of these -> their relaxations -> adapt.
+# Which jobs relax them is known from the config and the number of rows; which fragments they are, from a sample of
+# the shards.
 
 
 rule pilot_fragments:
@@ -61,17 +62,64 @@ rule pilot_forcefield:
         "prerelax forcefield {input:q} {output.frames:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
-rule pilot_relax:
+rule pilot_molecules:
     input:
-        layout.pilot("{start}", "forcefield", "{part}"),
+        lambda wildcards: layout.start(campaign.source(wildcards.start), wildcards.part),
     output:
-        frames=layout.pilot("{start}", "relaxed", "{part}"),
+        frames=layout.pilot("{start}", "{after}/forcefield", "{part}"),
     log:
-        f"{LOGS}/pilot_relax/{{start}}/{{part}}.log",
+        f"{LOGS}/pilot_molecules/{{start}}/{{after}}/{{part}}.log",
     benchmark:
-        f"{BENCHMARKS}/pilot_relax/{{start}}/{{part}}.tsv"
+        f"{BENCHMARKS}/pilot_molecules/{{start}}/{{after}}/{{part}}.tsv"
     wildcard_constraints:
         start=one_of(adapted_starts),
+    localrule: True
+    conda:
+        "../../envs/prerelax.yaml"
+    params:
+        rows=lambda wildcards: lesson_after(wildcards).rounds[-1][wildcards.part],
+        n_rows=lambda wildcards: sharding.shards[int(wildcards.part)].n_rows,
+        message=NOT_LEARNED_FROM,
+    script:
+        "../scripts/sample.py"
+
+
+rule pilot_denoise:
+    input:
+        frames=layout.pilot("{start}", "{after}/forcefield", "{part}"),
+        weights=lambda wildcards: weights_learned(model_before(wildcards)),
+    output:
+        frames=layout.pilot("{start}", "{after}/denoised", "{part}"),
+    log:
+        f"{LOGS}/pilot_denoise/{{start}}/{{after}}/{{part}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pilot_denoise/{{start}}/{{after}}/{{part}}.tsv"
+    wildcard_constraints:
+        start=one_of(adapted_starts),
+    conda:
+        "../../envs/prerelax.yaml"
+    threads: 2
+    params:
+        settings=lambda wildcards: denoising_with(
+            campaign, layout, wildcards.start, model_before(wildcards)
+        ),
+    shell:
+        "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.frames:q} --settings {params.settings:q}"
+        " --start {wildcards.start} --workers {threads} > {log:q} 2>&1"
+
+
+rule pilot_relax:
+    input:
+        frames_of_pilot,
+    output:
+        frames=layout.pilot("{start}", "{of_round}relaxed", "{part}"),
+    log:
+        f"{LOGS}/pilot_relax/{{start}}/{{of_round}}{{part}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pilot_relax/{{start}}/{{of_round}}{{part}}.tsv"
+    wildcard_constraints:
+        start=one_of(adapted_starts),
+        of_round=r"(\d+/)?",
     conda:
         "../../envs/prerelax.yaml"
     threads: 2
@@ -88,26 +136,25 @@ rule pilot_relax:
 
 rule adapt:
     input:
-        pairs=lambda wildcards: expand(
-            layout.pilot(wildcards.start, "relaxed", "{part}"),
-            part=parts_of_pilot(wildcards),
-        ),
+        pairs=lambda wildcards: LESSONS[wildcards.model].relaxed(layout),
+        starts=lambda wildcards: LESSONS[wildcards.model].begun_at(layout),
         weights=base_weights,
     output:
-        weights=f"{layout.adapted('{start}')}/weights.safetensors",
-        config=f"{layout.adapted('{start}')}/config.yaml",
-        card=f"{layout.adapted('{start}')}/card.md",
+        weights=f"{layout.adapted('{model}')}/weights.safetensors",
+        config=f"{layout.adapted('{model}')}/config.yaml",
+        card=f"{layout.adapted('{model}')}/card.md",
     log:
-        f"{LOGS}/adapt/{{start}}.log",
+        f"{LOGS}/adapt/{{model}}.log",
     benchmark:
-        f"{BENCHMARKS}/adapt/{{start}}.tsv"
+        f"{BENCHMARKS}/adapt/{{model}}.tsv"
     wildcard_constraints:
-        start=one_of(adapted_starts),
+        model=one_of(LESSONS),
     conda:
         "../../envs/prerelax.yaml"
     threads: 2
     params:
-        base=lambda wildcards: base_of(campaign, layout, wildcards.start),
+        base=lambda wildcards: base_of(campaign, layout, LESSONS[wildcards.model].start),
         out=subpath(output.weights, parent=True),
     shell:
-        "OMP_NUM_THREADS={threads} prerelax adapt {params.base:q} {input.pairs:q} {params.out:q} > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} prerelax adapt {params.base:q} {input.pairs:q} {input.starts:q} {params.out:q}"
+        " > {log:q} 2>&1"

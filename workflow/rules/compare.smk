@@ -16,6 +16,7 @@ rule sample:
     params:
         rows=lambda wildcards: sampled_of_shard(wildcards.shard),
         n_rows=lambda wildcards: sharding.shards[int(wildcards.shard)].n_rows,
+        message=NOT_SAMPLED,
     script:
         "../scripts/sample.py"
 

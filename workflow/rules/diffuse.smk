@@ -2,6 +2,7 @@ rule diffuse:
     input:
         frames=source_frames,
         weights=start_weights,
+        known=minima_known,
     output:
         frames=layout.start("{start}", "{shard}"),
     log:
@@ -15,6 +16,7 @@ rule diffuse:
     threads: 2
     params:
         settings=start_settings,
+        known=lambda wildcards, input: flags("known", input.known),
     shell:
         "OMP_NUM_THREADS={threads} prerelax diffuse {input.frames:q} {output.frames:q} --settings {params.settings:q}"
-        " --start {wildcards.start} --workers {threads} > {log:q} 2>&1"
+        " --start {wildcards.start} --workers {threads} {params.known:q} > {log:q} 2>&1"

@@ -73,8 +73,25 @@ def weights_of_own_models(part):
 
 def start_weights(wildcards):
     if wildcards.start in adapted_starts:
-        return f"{layout.adapted(wildcards.start)}/weights.safetensors"
+        return weights_learned(wildcards.start)
     return weights_of_own_models(campaign.starts[wildcards.start])
+
+
+def weights_learned(model):
+    return f"{layout.adapted(model)}/weights.safetensors"
+
+
+def minima_known(wildcards):
+    """Relaxed shards of molecules that the start's denoiser learned from."""
+    if wildcards.start not in adapted_starts:
+        return []
+    lesson = LESSONS[wildcards.start]
+    of_shard = [rounds.get(wildcards.shard) for rounds in lesson.rounds]
+    return [
+        layout.pilot(wildcards.start, f"{after}/relaxed", wildcards.shard)
+        for after, rows in zip(lesson.adapt.learned_from, of_shard)
+        if rows
+    ]
 
 
 def target_weights(wildcards):

@@ -46,30 +46,53 @@ def set_of_displaced(wildcards):
     return expand_path(given)
 
 
-def shards_of_pilot(wildcards):
-    """Molecules that the fragments are cut from: of shards evenly spread over all, at most this many."""
-    step = -(-len(SHARDS) // 20)
-    return expand(layout.start("rdkit", "{shard}"), shard=SHARDS[::step])
-
-
 def adapting(wildcards):
     return campaign.starts[wildcards.start].adapt
 
 
-def parts_of_pilot(wildcards):
-    return [str(part) for part in range(adapting(wildcards).n_jobs)]
+def shards_of_pilot(wildcards):
+    """Molecules that the fragments are cut from."""
+    chosen = [SHARDS[number] for number in spread(len(SHARDS))]
+    return expand(layout.start("rdkit", "{shard}"), shard=chosen)
+
+
+def lesson_after(wildcards):
+    """The training that the molecules of a round are relaxed for."""
+    return next(
+        lesson
+        for lesson in LESSONS.values()
+        if (lesson.start, str(lesson.after)) == (wildcards.start, wildcards.after)
+    )
+
+
+def model_before(wildcards):
+    """The model with which the molecules of a later round are denoised."""
+    rounds = adapting(wildcards).learned_from
+    before = rounds[rounds.index(int(wildcards.after)) - 1]
+    return f"{wildcards.start}.{before}"
+
+
+def frames_of_pilot(wildcards):
+    """A force field's geometries, or those that an earlier round learned to make of them."""
+    after = wildcards.of_round.rstrip("/")
+    is_later = after and int(after) > adapting(wildcards).learned_from[0]
+    stage = wildcards.of_round + ("denoised" if is_later else "forcefield")
+    return layout.pilot(wildcards.start, stage, wildcards.part)
 
 
 def settings_of_pilot(wildcards):
+    """Fragments are all relaxed, molecules as far as the target treats them."""
     target = campaign.targets[adapting(wildcards).target]
-    return relaxing(campaign, layout, target.model_copy(update={"only": Only()}))
+    if adapting(wildcards).on == "fragments":
+        target = target.model_copy(update={"only": Only()})
+    return relaxing(campaign, layout, target)
 
 
 def minutes_of_pilot(wildcards):
-    """Fragments are small, but at DFT their target may be any."""
+    """At DFT the target may be any."""
     return 60 if adapting(wildcards).target in targets_of(cheap=True) else 1440
 
 
 def base_weights(wildcards):
-    start = campaign.starts[wildcards.start]
+    start = campaign.starts[LESSONS[wildcards.model].start]
     return [layout.weights(name) for name in campaign.denoisers if name == start.model]

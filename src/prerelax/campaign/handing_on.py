@@ -52,10 +52,16 @@ def making_start(campaign: Campaign, layout: Layout, name: str) -> str:
     """For the verb that makes a start."""
     start = _with_own_models(campaign, layout, campaign.starts[name])
     if isinstance(start, DiffuseStart) and start.adapt is not None:
-        start = start.model_copy(update={"model": layout.adapted(name)})
-    elif isinstance(start, DiffuseStart) and start.model == AUTO and start.level is None:
+        return denoising_with(campaign, layout, name, name)
+    if isinstance(start, DiffuseStart) and start.model == AUTO and start.level is None:
         start = start.model_copy(update={"level": _level_wanted(campaign, start)})
     return handed_on(start, OPTIONS.get(type(start), EmbedOptions))
+
+
+def denoising_with(campaign: Campaign, layout: Layout, name: str, learned: str) -> str:
+    """For `prerelax diffuse` as a start asks for it, with a model that was adapted for it."""
+    start = _with_own_models(campaign, layout, campaign.starts[name])
+    return handed_on(start.model_copy(update={"model": layout.adapted(learned)}), DiffuseOptions)
 
 
 def base_of(campaign: Campaign, layout: Layout, name: str) -> str:

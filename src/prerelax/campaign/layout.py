@@ -95,16 +95,16 @@ class Layout:
         """The file that a denoiser's users wait for."""
         return f"{self.model(denoiser)}/weights.safetensors"
 
-    def adapted(self, start: str) -> str:
-        """The model folder of the denoiser that was adapted for a start."""
-        return f"{self.results}/adapted/{start}"
+    def adapted(self, learned: str) -> str:
+        """The model folder of a denoiser that was adapted for a start (`prerelax.campaign.learning`)."""
+        return f"{self.results}/adapted/{learned}"
 
     def fragments(self, start: str) -> str:
         """The fragments that a start's denoiser learns from."""
         return f"{self.results}/pilot/{start}/fragments.smi"
 
     def pilot(self, start: str, stage: str, part: str) -> str:
-        """Frames of a part of these fragments: `rdkit`, `mmff94`, `relaxed`."""
+        """Frames of a part of what is learned from: `relaxed`, or `60/relaxed` of a round of molecules."""
         return self.shard(f"pilot/{start}/{stage}", part)
 
     def set(self, name: str) -> str:

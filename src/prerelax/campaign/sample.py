@@ -28,10 +28,13 @@ def sampled_rows(n_rows: int, n_sampled: int, seed: int) -> frozenset[int]:
     return frozenset(drawn_rows(n_rows, n_sampled, seed))
 
 
-def mark_sample(shard: Path, out: Path, rows: Collection[int], n_rows: int) -> None:
+def mark_sample(
+    shard: Path, out: Path, rows: Collection[int], n_rows: int, message: str = NOT_SAMPLED
+) -> None:
     """Copy a shard of `n_rows` input rows to `out`; rows but `rows`, counted within it, become `skipped`.
 
-    A row stands for as many frames as any other: its conformers, or whatever was made of it.
+    They say why by `message`. A row stands for as many frames as any other: its conformers, or whatever was
+    made of it.
     """
     from prerelax.records.shard import read_shard, write_shard
 
@@ -40,7 +43,7 @@ def mark_sample(shard: Path, out: Path, rows: Collection[int], n_rows: int) -> N
     marked = [
         record
         if frame // frames_each in rows or record.status not in PROCEED
-        else replace(record, status="skipped", message=NOT_SAMPLED)
+        else replace(record, status="skipped", message=message)
         for frame, record in enumerate(records)
     ]
     write_shard(out, marked)

@@ -43,8 +43,16 @@ def _each_start(starts: Mapping[object, object]) -> dict[str, object]:
         for name, each in _those_named(pattern, start):
             if name in made:
                 raise UserError(f"starts.{pattern}: there is already a start {name}")
-            made[name] = each
+            made[name] = _with_key_on(each)
     return made
+
+
+def _with_key_on(start: object) -> object:
+    """A start whose `adapt` says `on:`, which YAML 1.1 reads as the key `true`."""
+    adapt = start.get("adapt") if isinstance(start, Mapping) else None
+    if not isinstance(start, Mapping) or not isinstance(adapt, Mapping) or True not in adapt:
+        return start
+    return {**start, "adapt": {"on" if key is True else key: value for key, value in adapt.items()}}
 
 
 def _those_named(pattern: str, start: object) -> Iterator[tuple[str, object]]:

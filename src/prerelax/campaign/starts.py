@@ -1,5 +1,6 @@
 """The section `starts` of a campaign's config: geometries from which relaxations begin."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -52,12 +53,34 @@ class SampleStart(SearchPlan):
 
 
 class Adapt(Settings):
-    """Teach the denoiser a target's level first, from a pilot: relaxed fragments of the molecules."""
+    """Teach the denoiser a target's level first, by a pilot: fragments of the molecules, or some of them."""
 
     target: Name = Field(description="Target whose level is learned; its optimizer relaxes the pilot")
-    on: Literal["fragments"] = Field("fragments", description="What the pilot is")
-    count: int = Field(60, ge=20, description="Fragments relaxed; their gradients are the price")
+    on: Literal["fragments", "molecules"] = Field(
+        "fragments", description="What the pilot is: parts of the molecules, or a random sample of them"
+    )
+    count: int = Field(60, ge=20, description="Fragments or molecules relaxed; their gradients are the price")
+    rounds: list[Annotated[int, Field(ge=20)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        description="With molecules: how many are learned from, time after time, as [60, 240, 960]; those of "
+        "later rounds begin at what was learned before. Default: `count`, once",
+    )
     max_heavy_atoms: int = Field(8, ge=4, description="Largest fragments; they cost most")
+
+    @model_validator(mode="after")
+    def _rounds_grow(self) -> Self:
+        if self.rounds is not None and self.on == "fragments":
+            raise ValueError("rounds are of molecules: say `on: molecules`, or `count` in their place")
+        if self.rounds is not None and any(b <= a for a, b in pairwise(self.rounds)):
+            raise ValueError("rounds must grow: each is how many molecules are learned from by then")
+        return self
+
+    @property
+    def learned_from(self) -> list[int]:
+        """Molecules after each round."""
+        return self.rounds or [self.count]
 
     @property
     def pilot(self) -> PilotOptions:

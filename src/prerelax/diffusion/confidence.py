@@ -174,17 +174,22 @@ def calibrate(
     ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
     asked = load_model(reference_model) if reference_model else model
     residuals = residuals_ang(asked, ends, device=device)
-    median, high = (float(np.nanquantile(residuals, q)) for q in (0.5, 0.99))
     part = Confidence(judge=reference_model) if reference_model else Confidence()
-    part |= {
-        "limit_ang": round(LIMIT_MEDIANS * median, 5),
-        "median_ang": round(median, 5),
-        "quantile_99_ang": round(high, 5),
-        "median_atoms": int(np.median([len(molecule.numbers) for molecule in molecules])),
-        "n_molecules": len(molecules),
-    }
+    part |= limit_from(residuals, [len(molecule.numbers) for molecule in molecules])
     config = yaml.safe_dump({**model.config, "confidence": part}, sort_keys=False)
     folder = find_model(name_or_path)
     write_atomically(folder / CONFIG, lambda file: file.write_text(config))
     write_text_atomically(folder / SUMS, sums_of(folder))
     return part
+
+
+def limit_from(residuals: NDArray[np.float64], n_atoms: Sequence[int]) -> Confidence:
+    """The limit for residuals [n_molecules] in Å of molecules of these sizes [n_molecules]."""
+    median, high = (float(np.nanquantile(residuals, q)) for q in (0.5, 0.99))
+    return {
+        "limit_ang": round(LIMIT_MEDIANS * median, 5),
+        "median_ang": round(median, 5),
+        "quantile_99_ang": round(high, 5),
+        "median_atoms": int(np.median(n_atoms)),
+        "n_molecules": len(n_atoms),
+    }

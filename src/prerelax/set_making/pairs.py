@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +28,24 @@ def read_pairs(paths: Sequence[Path]) -> Pairs:
     """The pairs of sets as `prerelax data minima` writes them, and of relaxed shards.
 
     Kept are converged rows whose bonds are those of the molecule, at the start as at the minimum, and that
-    began at a force field's geometry: what a denoiser is given. Raises UserError for a file that cannot be
+    began at a force field's geometry: what a denoiser is given. Rows that began elsewhere are kept where a
+    shard of force-field starts among `paths` has their molecule. Raises UserError for a file that cannot be
     read, for one without starts, where no pair is left, and for pairs of several levels.
     """
     parts, said, n_rows, taken = [], [], 0, []
+    shards = {path: read_shard(path) for path in paths if path.suffix != ".npz"}
+    given = [path for path, rows in shards.items() if rows and all(row.target is None for row in rows)]
+    starts = _starts_of(row for path in given for row in shards[path])
+    if len(given) == len(paths):
+        raise UserError(
+            f"{paths[0]} is a shard of starts; pairs are relaxed shards: results/<campaign>/relaxed/…"
+        )
     for path in paths:
-        found, settings, n, n_gradients = _of_set(path) if path.suffix == ".npz" else _of_shard(path)
+        if path in given:
+            continue
+        found, settings, n, n_gradients = (
+            _of_set(path) if path not in shards else _of_shard(shards[path], starts)
+        )
         n_rows += n
         taken.append(n_gradients)
         if found is not None:
@@ -89,15 +101,19 @@ def _of_set(path: Path) -> tuple[Structures | None, set[str], int, int | None]:
     return found, read_settings(path), len(whole), None
 
 
-def _of_shard(path: Path) -> tuple[Structures | None, set[str], int, int | None]:
-    rows = read_shard(path)
-    if rows and all(row.target is None for row in rows):
-        raise UserError(
-            f"{path} is a shard of starts; pairs are relaxed shards: results/<campaign>/relaxed/…"
-        )
+Starts = Mapping[tuple[str, int], NDArray[np.float64]]
+"""Force-field geometries by molecule and conformer."""
+
+
+def _starts_of(rows: Iterable[Record]) -> Starts:
+    return {(row.id, row.conformer): row.positions for row in rows if _made_by(row.settings) == "forcefield"}
+
+
+def _of_shard(rows: Sequence[Record], given: Starts) -> tuple[Structures | None, set[str], int, int | None]:
+    rows = [row for row in rows if row.status != "skipped"]
     n_gradients = sum(row.n_gradients or 0 for row in rows)
     kept = [row for row in rows if is_minimum(row) and bonds_show(row)]
-    starts = [_start(row) for row in kept]
+    starts = [_start(row, given) for row in kept]
     pairs = [(row, start) for row, start in zip(kept, starts, strict=True) if start is not None]
     if not pairs:
         return None, set(), len(rows), n_gradients
@@ -111,12 +127,19 @@ def _of_shard(path: Path) -> tuple[Structures | None, set[str], int, int | None]
     return found, {row.settings for row, _ in pairs if row.settings}, len(rows), n_gradients
 
 
-def _start(row: Record) -> NDArray[np.float64] | None:
-    """The force-field geometry that a relaxation began from, laid on its end; None where it was another's."""
-    made = json.loads(row.start_settings or "{}").get("verb", "forcefield")
-    if row.start_positions is None or made != "forcefield":
+def _start(row: Record, given: Starts) -> NDArray[np.float64] | None:
+    """The force-field geometry of a row's molecule, laid on its end; None where there is none.
+
+    It is what the relaxation began from, or what was denoised to that.
+    """
+    began = row.start_positions if _made_by(row.start_settings) == "forcefield" else None
+    start = given.get((row.id, row.conformer)) if began is None else began
+    if start is None or start.shape != row.positions.shape:
         return None
     bonded = bonded_matrix(mol_from_mapped_smiles(row.smiles))
-    if not bonds_unchanged(bonded, row.numbers, row.start_positions):
-        return None
-    return superimposed(row.start_positions, row.positions)
+    return superimposed(start, row.positions) if bonds_unchanged(bonded, row.numbers, start) else None
+
+
+def _made_by(settings: str | None) -> str:
+    """The verb that made a geometry; rows of earlier versions do not say it, and were a force field's."""
+    return str(json.loads(settings or "{}").get("verb", "forcefield"))

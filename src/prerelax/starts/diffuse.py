@@ -21,6 +21,7 @@ from prerelax.records.record import Record
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, fall_back, subject_of
+from prerelax.starts.found_before import minima_known
 from prerelax.starts.options import DiffuseOptions
 
 
@@ -32,8 +33,11 @@ def diffuse_shard(
     *,
     workers: int = 1,
     trajectory: Path | None = None,
+    known: Sequence[Path] = (),
 ) -> list[Record]:
     """Denoise the geometries of `inp` with a model and write them as the start `start`; returns the rows.
+
+    Molecules whose minima are in the relaxed shards `known` are not denoised: these are their starts.
 
     A geometry with other bonds than its molecule's is never handed on. Molecules that the model does not
     know, breaks or is unsure of are relaxed with GFN2-xTB instead, in `workers` processes, and get the status
@@ -54,7 +58,12 @@ def diffuse_shard(
         return rows
     scratch = out.with_name(f".{out.stem}-fallback")
     made_with = options.model_copy(update={"model": str(folder), "epoch": None})
-    rows, results = denoised(records, made_with, start, scratch, workers, trajectory is not None)
+    found = minima_known(records, known, start)
+    waiting = [
+        replace(record, status="skipped") if i in found else record for i, record in enumerate(records)
+    ]
+    rows, results = denoised(waiting, made_with, start, scratch, workers, trajectory is not None)
+    rows = [found.get(i, row) for i, row in enumerate(rows)]
     write_shard(out, rows)
     if trajectory is not None:
         shown = [i for i in results if rows[i].status != "fallback"]

@@ -1,24 +1,21 @@
 """A denoiser for another level: a base and a few of the level's minima become a model folder.
 
 The difference between two levels is local and small. A network that knows the molecules of one learns another
-from some dozen minima, all its stages together, by the loss `staged-refinement`. How long is decided on
-molecules set aside by graph, and so is whether the result is better than the base.
+from some dozen minima. A first training decides, on molecules set aside by graph, how long it should last,
+whether the result is better than the base, and how large a residual may be. A second one then learns from all
+pairs for as long.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
-import lightning as L
 import numpy as np
-from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
-from torch import Tensor
 
 from prerelax.datasets.graph_split import held_out
 from prerelax.datasets.structures import Structures
@@ -26,33 +23,26 @@ from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, load_mod
 from prerelax.denoisers.choosing import charges_known
 from prerelax.denoisers.model_config import Knows, ModelConfig
 from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.diffusion.confidence import limit_from, residuals_ang
 from prerelax.diffusion.edm import few_call_steps
 from prerelax.diffusion.evaluation import Comparison, compare
 from prerelax.diffusion.options import SamplerOptions
-from prerelax.diffusion.samplers import sample
+from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.diffusion.staged import inputs_of
 from prerelax.errors import UserError
-from prerelax.networks import build_network
 from prerelax.networks.morered import NoiseNetwork
 from prerelax.networks.staged import StagedNetwork
 from prerelax.records.settings import sha256_of_files
-from prerelax.training.beginning import introduce
-from prerelax.training.callbacks import Budget, Continuation, ExponentialAverage
-from prerelax.training.config import OptimizationConfig, StagedLoss, StagedOptions
-from prerelax.training.data import BatchStream, MixedStream
-from prerelax.training.module import DenoiserModule
+from prerelax.training.fine_tuning import fit, network_of
+from prerelax.training.new_elements import acquaint, introduce
 from prerelax.training.pairs import Pairs
 
 FEWEST_MOLECULES = 10
 SET_ASIDE = 0.2
 """Of the pairs, whole graphs, but not fewer than FEWEST_SET_ASIDE nor more than MOST_SET_ASIDE."""
 FEWEST_SET_ASIDE, MOST_SET_ASIDE = 4, 200
-BATCH_SIZE = 8
-FIRST_STEPS, STEPS_PER_PAIR = 150, 4
-VALIDATIONS = 20
-PATIENCE = 6
-"""Validations without a better one after which the training ends."""
-LEARNING_RATE = 1e-3
+FEWEST_CALIBRATED = 8
+"""Molecules set aside without which no limit of the confidence is set."""
 
 
 class Adaptation(TypedDict):
@@ -70,7 +60,7 @@ class Adaptation(TypedDict):
     """at the level, that the pairs took; None where they do not say"""
     n_left_out: int
     n_set_aside: int
-    """pairs that were never trained on"""
+    """pairs that the errors are of; only then were they learned from too"""
     bond_mae_ang: float
     angle_mae_ang: float
     bond_mae_ang_base: float
@@ -83,25 +73,46 @@ class Adaptation(TypedDict):
     minutes: float
 
 
+def base_model(base: str | Path, out: Path) -> LoadedModel:
+    """The base, once it is sure that it can be adapted and written to `out`: before any pair is read.
+
+    Raises UserError for a base that is no relaxer, and where `out` holds a model of something else.
+    """
+    model = load_model(base)
+    network = model.network
+    if not isinstance(model.schedule, NoiseSchedule) or not isinstance(network, NoiseNetwork | StagedNetwork):
+        raise UserError(
+            f"{model.name} cannot be adapted: a base is a relaxer, e.g. relaxer-organic (`prerelax models "
+            "list`), not a denoiser trained on minima alone"
+        )
+    if not network.uses_bond_graph:
+        raise UserError(f"{model.name} cannot be adapted: its network does not read the bond graph")
+    if (out / CONFIG).exists() and "adapted" not in (load_model(out).config.get("training") or {}):
+        raise UserError(f"{out} is a model that was not adapted; name another folder to write")
+    return model
+
+
 def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None = None) -> Adaptation:
     """Write the model folder `out`: the base after learning from the pairs.
 
     Where the base is better on the molecules set aside, its weights are written instead. `max_minutes` ends a
     training earlier than its steps, the learning rate annealed all the same. Raises UserError for too few
-    molecules, for a base that is no relaxer, and where `out` holds a model of something else.
+    molecules, and as `base_model` does.
     """
     began = time.monotonic()
-    model = load_model(base)
+    model = base_model(base, out)
     given = _in_stages(model, pairs.structures)
     training, aside = _split(pairs.structures)
-    if (out / CONFIG).exists() and "adapted" not in (load_model(out).config.get("training") or {}):
-        raise UserError(f"{out} is a model that was not adapted; name another folder to write")
+    assert isinstance(given.network, StagedNetwork)
+    acquaint(given.network, sorted(set(given.elements) - set(model.elements)), training, given.edm_schedule)
+    each_minutes = None if max_minutes is None else max_minutes / 2.0
     starts, before = _compared(aside, _starts(aside)), _errors(given, aside)
-    best = _fit(given, training, aside, max_minutes)
-    fitted = replace(given, network=_made(given.config, best.state))
+    best = fit(given, training, each_minutes, aside)
+    fitted = replace(given, network=network_of(given.config, best.state))
     after = _errors(fitted, aside)
     base_kept = _score(before) <= _score(after)
-    chosen, errors = (given, before) if base_kept else (fitted, after)
+    tried, errors = (given, before) if base_kept else (fitted, after)
+    whole = best if base_kept else fit(given, pairs.structures, each_minutes, until=best.used)
     assert model.folder is not None
     outcome: Adaptation = {
         "base": model.name,
@@ -120,7 +131,7 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
         "bond_mae_ang_start": starts.bond_mae_ang,
         "angle_mae_ang_start": starts.angle_mae_ang,
         "base_kept": base_kept,
-        "steps": best.steps,
+        "steps": best.steps + (0 if base_kept else whole.steps),
         "minutes": round((time.monotonic() - began) / 60.0, 2),
     }
     knows = Knows(
@@ -131,9 +142,11 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
     )
     if pairs.level is not None:
         knows["level"] = pairs.level
-    record: Mapping[str, object] = {"adapted": outcome, "n_molecules": len(training)}
-    config = {**given.config, "knows": knows, "training": record}
-    save_model(out, chosen.network.state_dict(), config, card=card(out.name, outcome))
+    n_learned = len(training if base_kept else pairs.structures)
+    record: Mapping[str, object] = {"adapted": outcome, "n_molecules": n_learned}
+    config = {**given.config, **_confidence(tried, aside), "knows": knows, "training": record}
+    weights = given.network.state_dict() if base_kept else whole.state
+    save_model(out, weights, config, card=card(out.name, outcome))
     return outcome
 
 
@@ -174,8 +187,8 @@ def card(name: str, found: Adaptation) -> str:
 {found["n_molecules"]} molecules ({found["n_left_out"]} rows were no pairs).
 {price}{verdict}
 
-Mean absolute errors on {found["n_set_aside"]} pairs set aside by molecule. They decided when the training
-ended and whether the base is kept, so errors of other molecules may be a little larger:
+Mean absolute errors on {found["n_set_aside"]} pairs set aside by molecule, before these were learned from
+too. They decided how long the training lasted and whether the base is kept:
 
 | geometry | bonds (Å) | 1-3 distances (Å) |
 | --- | --- | --- |
@@ -187,18 +200,8 @@ ended and whether the base is kept, so errors of other molecules may be a little
 
 
 def _in_stages(base: LoadedModel, structures: Structures) -> LoadedModel:
-    """The base as a model in stages, which knows the elements of the pairs too.
-
-    Raises UserError for a base that is no relaxer.
-    """
+    """The base as a model in stages, which knows the elements of the pairs too."""
     network = base.network
-    if not isinstance(base.schedule, NoiseSchedule) or not isinstance(network, NoiseNetwork | StagedNetwork):
-        raise UserError(
-            f"{base.name} cannot be adapted: a base is a relaxer, e.g. relaxer-organic (`prerelax models "
-            "list`), not a denoiser trained on minima alone"
-        )
-    if not network.uses_bond_graph:
-        raise UserError(f"{base.name} cannot be adapted: its network does not read the bond graph")
     new = sorted(set(structures.numbers.tolist()) - set(base.elements))
     if isinstance(network, StagedNetwork):
         stages, steps, stage = list(network.stages), network.steps, base.config["network"]["stage"]
@@ -213,17 +216,9 @@ def _in_stages(base: LoadedModel, structures: Structures) -> LoadedModel:
         "sampler": {"name": "few", "steps": steps[0], "calls": len(steps)},
     }
     weights = {f"stages.{k}.{n}": t for k, each in enumerate(stages) for n, t in each.state_dict().items()}
-    made = _made(config, weights)
+    made = network_of(config, weights)
     introduce(made, new, sorted(base.elements))
     return replace(base, network=made, elements=tuple(elements), config=config)
-
-
-def _made(config: ModelConfig, weights: Mapping[str, Tensor]) -> StagedNetwork:
-    """The network in stages of a config, with these weights."""
-    network = build_network(config["network"])
-    assert isinstance(network, StagedNetwork)
-    network.load_state_dict(weights)
-    return network.eval().requires_grad_(False)
 
 
 def _split(pairs: Structures) -> tuple[Structures, Structures]:
@@ -245,69 +240,6 @@ def _graphs(structures: Structures) -> NDArray[np.int64]:
     return structures.graphs
 
 
-@dataclass
-class _Best:
-    """The averaged weights that were best on the molecules set aside."""
-
-    state: dict[str, Tensor]
-    loss: float = float("inf")
-    steps: int = 0
-
-
-class _Watch(Callback):
-    """Keeps the best weights, and ends a training that finds no better ones any more."""
-
-    def __init__(self, average: ExponentialAverage, best: _Best) -> None:
-        self.average, self.best, self.waited = average, best, 0
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        loss = float(trainer.callback_metrics["validation/last"])
-        self.waited += 1
-        if loss < self.best.loss:
-            self.best.state = self.average.averaged_state()
-            self.best.loss, self.best.steps, self.waited = loss, trainer.global_step, 0
-        trainer.should_stop = trainer.should_stop or self.waited >= PATIENCE
-
-
-def _fit(model: LoadedModel, training: Structures, aside: Structures, max_minutes: float | None) -> _Best:
-    """Train a copy of the model's network; the model itself stays as it is."""
-    learning = _made(model.config, model.network.state_dict()).requires_grad_(True).train()
-    n_steps = FIRST_STEPS + STEPS_PER_PAIR * len(training)
-    optimization = OptimizationConfig(
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        amsgrad=False,
-        warmup_steps=20,
-        decay="cosine",
-        ema_decay=0.99,
-        max_steps=n_steps,
-        max_hours=None if max_minutes is None else max_minutes / 60.0,
-    )
-    weights = [0.3] * (len(learning.stages) - 1) + [1.0]
-    loss = StagedLoss(options=StagedOptions(weights=weights, error_scale=0.5))
-    stream = MixedStream(training, BATCH_SIZE, optimization.seed)
-    average = ExponentialAverage(optimization.ema_decay, warmup=True)
-    best = _Best(dict(model.network.state_dict()))
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    trainer = L.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=-1,
-        logger=False,
-        val_check_interval=max(n_steps // VALIDATIONS, 1),
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[Continuation(stream), average, Budget(optimization, len(stream)), _Watch(average, best)],
-    )
-    module = DenoiserModule(learning, model.edm_schedule, loss, optimization)
-    validation = BatchStream(aside, 32, bond_graph=True, seed=0, shuffle=False)
-    trainer.fit(module, train_dataloaders=stream, val_dataloaders=validation)
-    return best
-
-
 def _starts(structures: Structures) -> list[NDArray[np.float64]]:
     assert structures.positions_start is not None
     ends = np.cumsum(structures.n_atoms)[:-1]
@@ -316,8 +248,22 @@ def _starts(structures: Structures) -> list[NDArray[np.float64]]:
 
 def _errors(model: LoadedModel, structures: Structures) -> Comparison:
     """Of what the model makes of the starts."""
-    found = sample(model, inputs_of(structures), SamplerOptions())
-    return _compared(structures, [result.positions for result in found])
+    return _compared(structures, [np.asarray(each.positions, float) for each in _denoised(model, structures)])
+
+
+def _denoised(model: LoadedModel, structures: Structures) -> list[SamplerInput]:
+    """The structures with what the model makes of their starts."""
+    given = inputs_of(structures)
+    found = sample(model, given, SamplerOptions())
+    return [replace(each, positions=result.positions) for each, result in zip(given, found, strict=True)]
+
+
+def _confidence(model: LoadedModel, aside: Structures) -> ModelConfig:
+    """The part `confidence` of the config, calibrated on molecules that the model did not learn from."""
+    if len(aside) < FEWEST_CALIBRATED:
+        return {}
+    ends = _denoised(model, aside)
+    return {"confidence": limit_from(residuals_ang(model, ends), [len(each.numbers) for each in ends])}
 
 
 def _score(errors: Comparison) -> float:

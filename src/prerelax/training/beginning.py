@@ -1,18 +1,15 @@
-"""What a network begins with: the weights of another model, and elements that it never met."""
+"""What a network begins with: the weights of another model."""
 
 from __future__ import annotations
 
-import torch
 import yaml
 from safetensors.torch import load_file
-from torch import nn
 
 from prerelax.denoisers.model_folders import CONFIG, WEIGHTS, find_model
 from prerelax.errors import UserError
-from prerelax.networks.morered import AtomNetwork
 from prerelax.networks.network import Network
-from prerelax.networks.staged import StagedNetwork
 from prerelax.settings import expand_path
+from prerelax.training.new_elements import introduce
 
 
 def begin_with(network: Network, model: str) -> None:
@@ -29,18 +26,3 @@ def begin_with(network: Network, model: str) -> None:
     said = yaml.safe_load((folder / CONFIG).read_text())["network"]
     known = said.get("stage", said).get("elements", [])
     introduce(network, sorted(set(network.elements) - set(known)), sorted(known))
-
-
-def introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
-    """Let elements that the weights never met begin as the mean of those that they know, in every stage.
-
-    To a random row of the embedding a trained network answers with displacements beyond all bounds, and the
-    optimizer remembers such a gradient for thousands of steps.
-    """
-    if isinstance(network, StagedNetwork):
-        for stage in network.stages:
-            introduce(stage, new, known)
-    elif isinstance(network, AtomNetwork) and new and known:
-        weight = network.representation.embedding.weight
-        with torch.no_grad():
-            weight[new] = weight[known].mean(dim=0)

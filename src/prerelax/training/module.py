@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 
 import lightning as L
@@ -16,6 +17,9 @@ from prerelax.training.config import LossConfig, OptimizationConfig
 from prerelax.training.losses import LOSSES
 
 RECENT_NORMS = 50
+_OF_LIGHTNING = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
+"""What torch warns of in Lightning's own code; nobody who trains can do anything about it."""
+warnings.filterwarnings("ignore", message=_OF_LIGHTNING)
 LARGEST_LOSS = 1e10
 
 

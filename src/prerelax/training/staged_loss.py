@@ -9,7 +9,7 @@ model card counts them, not by their square.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError
@@ -31,8 +31,9 @@ def staged_refinement_loss(
     """Errors of the interatomic distances after every stage, times the weights of `options`.
 
     Steps and random stream are not used. Returns `loss` (a scalar with gradient), and of the last stage
-    `last` (its part), `bonds` and `angles` (of that part bonds and 1-3 distances). Raises UserError for
-    another network, a training set without starts, and for weights that are not one for each stage.
+    `last` (its part), `log` (of 1 + `last`), `bonds` and `angles` (of that part bonds and 1-3 distances).
+    Raises UserError for another network, a training set without starts, and for weights that are not one for
+    each stage.
     """
     if not isinstance(network, StagedNetwork):
         raise UserError("the loss `staged-refinement` needs a network `staged`")
@@ -55,7 +56,7 @@ def staged_refinement_loss(
     parts = torch.stack([torch.stack(of_stage).sum() for of_stage in errors])
     _, bonds, angles, *_ = errors[-1]
     loss = (parts.new_tensor(options.weights) * parts).sum()
-    return {"loss": loss, "last": parts[-1], "bonds": bonds, "angles": angles}
+    return {"loss": loss, "last": parts[-1], "log": torch.log1p(parts[-1]), "bonds": bonds, "angles": angles}
 
 
 def geometries(network: StagedNetwork, batch: Batch, schedule: NoiseSchedule) -> list[Tensor]:
@@ -65,9 +66,14 @@ def geometries(network: StagedNetwork, batch: Batch, schedule: NoiseSchedule) ->
     """
     positions, found = centred(batch.positions, batch), []
     for stage, step in zip(network.stages, network.steps, strict=True):
-        time = torch.full_like(batch.n_atoms, step, dtype=positions.dtype) / schedule.timesteps
-        noise = stage(batch.with_positions(positions), time)
-        size = float(schedule.sigma[step] / schedule.alpha[step])
-        found.append(centred(positions - size * noise, batch))
+        found.append(after_call(stage, step, batch.with_positions(positions), schedule))
         positions = found[-1].detach()
     return found
+
+
+def after_call(stage: nn.Module, step: int, batch: Batch, schedule: NoiseSchedule) -> Tensor:
+    """Centred positions [n_atoms_total, 3] Å after one call of a network at a step of the schedule."""
+    time = torch.full_like(batch.n_atoms, step, dtype=batch.positions.dtype) / schedule.timesteps
+    noise = stage(batch, time)
+    size = float(schedule.sigma[step] / schedule.alpha[step])
+    return centred(batch.positions - size * noise, batch)

@@ -131,6 +131,10 @@ def diffuse(
     options: Annotated[DiffuseOptions, FromSettings(without=SAMPLED_IN_SETTINGS)],
     trajectory: Trajectory = None,
     workers: Annotated[int, typer.Option(min=1, help="Molecules that the fallback relaxes in parallel")] = 1,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="SHARD", help="Relaxed before: these minima are taken, with their gradients"),
+    ] = None,
     start: StartName = None,
 ) -> None:
     """Denoise geometries with a diffusion model; what it is unsure of falls back to GFN2-xTB."""
@@ -139,7 +143,8 @@ def diffuse(
     steps = f"n{options.steps}" if options.steps else ""
     words = [Path(options.model).name, options.sampler or "", steps]
     name = start or "-".join(filter(None, words))
-    _tell(out, diffuse_shard(shard, out, options, name, workers=workers, trajectory=trajectory))
+    made = diffuse_shard(shard, out, options, name, workers=workers, trajectory=trajectory, known=known or ())
+    _tell(out, made)
 
 
 @takes_models

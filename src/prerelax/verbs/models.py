@@ -184,8 +184,9 @@ def adapt(
     """Teach a denoiser another level of theory from a few relaxed molecules: 50 do, 200 are better."""
     from prerelax.set_making.pairs import read_pairs
     from prerelax.training.adapting import adapt as adapt_model
-    from prerelax.training.adapting import summary
+    from prerelax.training.adapting import base_model, summary
 
+    base_model(base, out)
     found = adapt_model(base, read_pairs(pairs), out, max_minutes)
     typer.echo(json.dumps(found) if as_json else summary(out, found))
 
