@@ -36,6 +36,8 @@
 - `single_point_<name>_ev`: of the relaxed geometry at each level of `single_points`.
 - `relative_kcal_mol`, `same_as`, `boltzmann_weight`: of molecules with several conformers, with ensembles.csv
   beside it (`prerelax.comparison.ensembles`).
+- `n_gradients_pilot`, `wall_s_pilot`: of a start whose denoiser learned the level first, this relaxation's
+  share of what that took, in all savings and in `wall_s_before`, but not in `n_gradients`.
 - `wall_s_relax`, `wall_s_before`, `wall_s_total`: seconds of the relaxation, of all stages before it and of
   both; `baseline_wall_s_total` of counted pairs; then `wall_s_before_<stage>` for every stage that some
   molecule went through.
@@ -63,6 +65,7 @@ from prerelax.comparison.ensembles import COLUMNS as ENSEMBLE_COLUMNS
 from prerelax.comparison.ensembles import ensembles, ensembles_text, with_weights
 from prerelax.comparison.levels import differing_settings, differing_starts
 from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
+from prerelax.comparison.pilots import N_GRADIENTS, WALL_S, pilots_of, with_pilots
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
 from prerelax.comparison.single_points import BEGINNING as SINGLE_POINT
 from prerelax.comparison.single_points import with_single_points
@@ -115,6 +118,8 @@ _OPTIONAL = (
     "input_smiles",
     "isomer",
     "stereo_unchanged",
+    N_GRADIENTS,
+    WALL_S,
     *ENSEMBLE_COLUMNS,
     *(n for n, column in COLUMNS.items() if column.compared and ("energy_left" in n or "meets" in n)),
 )
@@ -143,7 +148,7 @@ def compare(
     relaxations = read_relaxations(inputs, n_shards, _rows_expected(inputs))
     notes = [*differing_settings(relaxations), *differing_starts(relaxations)]
     relaxations = with_single_points(with_weights(relaxations), inputs)
-    table = pair_with_baseline(relaxations, baseline)
+    table = pair_with_baseline(with_pilots(relaxations, pilots_of(inputs)), baseline)
     del relaxations
     seconds = [name for name in table.column_names if name.startswith(BEFORE)]
     more = [name for name in _OPTIONAL if name in table.column_names]

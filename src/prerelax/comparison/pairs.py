@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prerelax.campaign.baseline import Baseline
 from prerelax.comparison.ends import rmsd_of_ends, where_ended
+from prerelax.comparison.pilots import N_GRADIENTS, WALL_S
 from prerelax.comparison.relaxed_shards import BEFORE, NOT_COMPARED
 from prerelax.errors import UserError
 from prerelax.records.shard import ShardError
@@ -49,6 +50,8 @@ class _Relaxations:
     n_steps: Floats
     n_gradients: Floats
     """at the target's level, those that made the start included"""
+    n_gradients_pilot: Floats
+    """share of what taught the start's denoiser the level"""
     energy_ev: Floats
     wall_s: Floats
 
@@ -87,7 +90,7 @@ def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
         "baseline_n_gradients": of_baseline,
         "baseline_wall_s_total": np.where(counted, _of_mate(rows.wall_s, mate), np.nan),
         "steps_saved_percent": _saved_percent(rows.n_steps, mate, counted),
-        "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted),
+        "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted, rows.n_gradients_pilot),
         "start_above_minimum_kcal_mol": np.where(rows.converged, (start_energy - energy) / KCAL_MOL, np.nan),
         "delta_kcal_mol": delta,
         "rmsd_baseline_ang": apart,
@@ -167,7 +170,8 @@ def _relaxations(table: pa.Table, baseline: Baseline | None) -> _Relaxations:
         n_steps=_floats(table, "n_steps"),
         n_gradients=_floats(table, "n_gradients") + of_start + of_check,
         energy_ev=_floats(table, "energy_ev"),
-        wall_s=before + np.nan_to_num(_floats(table, "wall_s_relax")),
+        n_gradients_pilot=_share(table, N_GRADIENTS),
+        wall_s=before + np.nan_to_num(_floats(table, "wall_s_relax")) + _share(table, WALL_S),
     )
 
 
@@ -219,10 +223,17 @@ def _own_reasons(rows: _Relaxations) -> NDArray[np.object_]:
     return np.where(rows.converged, reasons, np.where(silent, "not_converged", rows.status))
 
 
-def _saved_percent(counts: Floats, mate: Codes, counted: NDArray[np.bool_]) -> Floats:
+def _share(table: pa.Table, name: str) -> Floats:
+    return _floats(table, name) if name in table.column_names else np.zeros(table.num_rows)
+
+
+def _saved_percent(
+    counts: Floats, mate: Codes, counted: NDArray[np.bool_], beside: Floats | float = 0.0
+) -> Floats:
+    """`beside` is spent on top of the counts."""
     of_baseline = _of_mate(counts, mate)
     of_baseline[of_baseline == 0] = np.nan
-    return np.where(counted, 100 * (1 - counts / of_baseline), np.nan)
+    return np.where(counted, 100 * (1 - (counts + beside) / of_baseline), np.nan)
 
 
 def _of_mate(values: Floats, mate: Codes) -> Floats:

@@ -21,6 +21,10 @@
 - `n_gradients_mean` and `baseline_n_gradients_mean`: per molecule, sums divided by their number;
   `wall_h_saved`, `core_h_saved`: hours of the baseline minus hours of this start, all stages before included,
   summed over the counted pairs; a molecule is relaxed on one core.
+- `n_gradients_pilot`, `core_h_pilot`: what taught the start's denoiser the level, all of it; 0 for other
+  starts. Savings, `times_fewer`, `n_gradients_mean` and the hours saved carry their molecules' share of it,
+  and `n_gradients_spent` the whole. A gradient of a fragment counts as one, though it is cheaper than a
+  molecule's. `break_even_molecules`: as many as earn its core hours back.
 - `n_gradients_median`, `n_steps_median` and the baseline's over the same pairs; `n_gradients_cheap_median`.
 - `start_above_minimum_kcal_mol_median`, `_mean`: of the start above its own relaxed minimum.
 - `delta_kcal_mol_median`, `n_same_minimum`, `n_deeper_minimum`, `n_higher_minimum`, `n_undecided_minimum`: by
@@ -41,6 +45,7 @@ import pandas as pd
 
 from prerelax.comparison.ends import COUNTED, SAME
 from prerelax.comparison.pairs import BASELINE, KCAL_MOL, UNPAIRED
+from prerelax.comparison.pilots import N_GRADIENTS, WALL_S
 from prerelax.comparison.single_points import BEGINNING as SINGLE_POINT
 from prerelax.comparison.statistics import distribution, paired_p, per_molecule, times_fewer
 
@@ -164,7 +169,7 @@ def _summary_row(
         "subset": subset,
         "n_rows": len(relaxations),
         "n_finished": int((relaxations["converged"] == True).sum()),  # noqa: E712
-        "n_gradients_spent": int(relaxations["n_gradients"].sum()),
+        "n_gradients_spent": round(float(_with_pilot(relaxations).sum())),
         "n_counted": len(counted),
         "n_molecules": counted["id"].nunique(),
         "n_left_out": sum(left_out.values()),
@@ -176,7 +181,7 @@ def _summary_row(
         numbers = asdict(distribution(counted[name], counted["id"]))
         for statistic in ("median", "ci_low", "ci_high", "quartile_25", "quartile_75", "mean"):
             row[f"{name}_{statistic}"] = numbers[statistic]
-    row |= _against_baseline(counted)
+    row |= _against_baseline(counted) | _pilot(relaxations, counted)
     row |= {f"{name}_median": _median(counted[name]) for name in _MEDIANS}
     row["start_above_minimum_kcal_mol_mean"] = counted["start_above_minimum_kcal_mol"].mean()
     for word in COUNTED:
@@ -196,12 +201,13 @@ def _said(relaxations: pd.DataFrame, column: str) -> str:
 def _against_baseline(counted: pd.DataFrame) -> dict[str, float]:
     """Sums over the counted pairs, molecule by molecule."""
     pairs = counted[is_counted(counted)]
-    own, other = (per_molecule(pairs[name], pairs["id"]) for name in ("n_gradients", "baseline_n_gradients"))
+    own = per_molecule(_with_pilot(pairs), pairs["id"])
+    other = per_molecule(pairs["baseline_n_gradients"], pairs["id"])
     ratio, low, high = times_fewer(own, other)
     hours = (pairs["baseline_wall_s_total"] - pairs["wall_s_total"]).sum() / 3600
     each = other / np.maximum(own, 1)
     return {
-        "n_gradients_mean": float(per_molecule(counted["n_gradients"], counted["id"]).mean())
+        "n_gradients_mean": float(per_molecule(_with_pilot(counted), counted["id"]).mean())
         if len(counted)
         else float("nan"),
         "baseline_n_gradients_mean": float(other.mean()) if len(other) else float("nan"),
@@ -212,6 +218,26 @@ def _against_baseline(counted: pd.DataFrame) -> dict[str, float]:
         "wilcoxon_p": paired_p(own, other),
         "wall_h_saved": float(hours) if len(pairs) else float("nan"),
         "core_h_saved": float(hours) if len(pairs) else float("nan"),
+    }
+
+
+def _with_pilot(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Gradients of relaxations, and their share of what taught their start's denoiser the level."""
+    return rows["n_gradients"] + (rows[N_GRADIENTS] if N_GRADIENTS in rows.columns else 0.0)
+
+
+def _pilot(relaxations: pd.DataFrame, counted: pd.DataFrame) -> dict[str, float]:
+    """What the denoiser's teaching took, and after how many molecules that is earned back."""
+    if N_GRADIENTS not in relaxations.columns:
+        return {"n_gradients_pilot": 0.0, "core_h_pilot": 0.0, "break_even_molecules": float("nan")}
+    pairs = counted[is_counted(counted)]
+    core_s = float(relaxations[WALL_S].sum())
+    each_s = pairs["baseline_wall_s_total"] - pairs["wall_s_total"] + pairs[WALL_S]
+    saved_s = float(per_molecule(each_s, pairs["id"]).mean()) if len(pairs) else float("nan")
+    return {
+        "n_gradients_pilot": float(relaxations[N_GRADIENTS].sum()),
+        "core_h_pilot": core_s / 3600,
+        "break_even_molecules": float(np.ceil(core_s / saved_s)) if core_s and saved_s > 0 else float("nan"),
     }
 
 
@@ -280,6 +306,8 @@ def _target_block(target: str, summary: pd.DataFrame) -> str:
         lines.append(_line(subsets))
         if reasons := left_out_reasons(subsets[ALL]):
             notes.append(f"  left out from {start}: {reasons}")
+        if subsets[ALL]["core_h_pilot"]:
+            notes.append(f"  {pilot_in_words(str(start), subsets.get(NO_FALLBACK) or subsets[ALL])}")
         if n := subsets[ALL]["n_fallback"]:
             notes.append(f"  fallbacks in {start}: {n} made by another method")
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -317,6 +345,21 @@ def fewer(row: Row) -> str:
     low, high = row["times_fewer_ci_low"], row["times_fewer_ci_high"]
     return in_words(row["times_fewer"], 1) + (
         f" [{in_words(low, 1)}, {in_words(high, 1)}]" if np.isfinite(low) else ""
+    )
+
+
+def pilot_in_words(start: str, row: Row) -> str:
+    """What the level was learned for, such as `mine learned its level from 124 gradients …`."""
+    hours, molecules = float(row["core_h_pilot"]), float(row["break_even_molecules"])
+    amount = f"{hours:.2g} core hours" if hours >= 0.1 else f"{hours * 60:.2g} core minutes"
+    earned = (
+        f"its hours are earned back after {molecules:.0f} molecules"
+        if np.isfinite(molecules)
+        else "its hours are not earned back"
+    )
+    return (
+        f"{start} learned its level first: {row['n_gradients_pilot']:.0f} gradients and {amount}, which all "
+        f"savings carry; {earned}"
     )
 
 

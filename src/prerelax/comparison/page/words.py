@@ -7,7 +7,7 @@ import numpy as np
 from prerelax.campaign.config import Campaign
 from prerelax.comparison.page.methods import Method
 from prerelax.comparison.statistics import FEWEST
-from prerelax.comparison.summary import Row, in_words, left_out_reasons
+from prerelax.comparison.summary import Row, in_words, left_out_reasons, pilot_in_words
 from prerelax.comparison.verdict import Verdict
 
 
@@ -45,6 +45,7 @@ def headline(methods: list[Method], campaign: Campaign) -> Headline:
         f"{best.level}, converged to {_criterion(best, campaign)}.",
         _statistics(best),
         _hours(best),
+        *([f"{pilot_in_words(best.start, row)}."] if row["core_h_pilot"] else []),
     ]
     distrust = _distrust(best, practice, ranked)
     own, usual = (_criterion(each, campaign) for each in (best, practice))
