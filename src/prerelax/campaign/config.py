@@ -215,6 +215,8 @@ class Campaign(Settings):
         if adapt.target not in self.targets:
             hint = nearest(adapt.target, self.targets)
             yield f"starts.{name}.adapt.target: {adapt.target} is not among the targets{hint}"
+        if adapt.on == "molecules" and self.conformers != 1:
+            yield f"starts.{name}.adapt: molecules are learned one each: with conformers take fragments"
         if start.model == AUTO:
             yield f"starts.{name}.adapt: name the model that is adapted; auto chooses among several"
         source = self.starts.get(start.from_)

@@ -89,7 +89,7 @@ def fit(
         callbacks=[Continuation(stream), average, budget, end],
     )
     module = DenoiserModule(learning, model.edm_schedule, loss, optimization)
-    validation = None if aside is None else _one_by_one(aside)
+    validation = _one_by_one(pairs if aside is None else aside)  # Lightning warns where there is none
     trainer.fit(module, train_dataloaders=stream, val_dataloaders=validation)
     return found
 
