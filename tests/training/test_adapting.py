@@ -20,7 +20,7 @@ from prerelax.diffusion.samplers import sample
 from prerelax.diffusion.staged import inputs_of
 from prerelax.errors import UserError
 from prerelax.set_making.pairs import read_pairs
-from prerelax.training import fine_tuning
+from prerelax.training import fine_tuning, new_elements
 from prerelax.training.adapting import adapt
 from prerelax.training.pairs import Pairs
 
@@ -32,6 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of some seconds."""
     monkeypatch.setattr(fine_tuning, "FIRST_STEPS", 60)
     monkeypatch.setattr(fine_tuning, "STEPS_PER_PAIR", 0)
+    monkeypatch.setattr(new_elements, "STEPS", 30)
 
 
 @pytest.fixture(scope="module")
