@@ -111,6 +111,21 @@ def test_a_step_tells_of_what_lies_beyond_it():
     assert missed < 0.04 * np.linalg.norm(levels_differ(end) - levels_differ(half))
 
 
+def test_torsions_may_turn_half_a_round():
+    """So far apart that a difference of angles, the shorter way round, is no covariance any more."""
+    atoms = molecule("CH3COCH3")
+    x = atoms.positions.ravel()
+    difference = LevelDifference(primitives(atoms.numbers, x.reshape(-1, 3)), x)
+    one, other = carbons_of_methyls(atoms)
+    places = [turned_methyl(atoms, one, turn) for turn in range(0, 360, 45)]
+    places += [turned_methyl(atoms, other, turn) for turn in range(20, 380, 45)]
+    for place in places:
+        difference.learn(place, 0.01 * difference.coordinates.derivatives(place).sum(axis=0))
+    for place in places:
+        known = 0.01 * difference.coordinates.derivatives(place).sum(axis=0)
+        np.testing.assert_allclose(difference(place)[1], known, atol=2e-3)
+
+
 def test_far_away_nothing_is_claimed():
     numbers, x = rattled("H2O")
     difference = LevelDifference(primitives(numbers, x.reshape(-1, 3)), x)

@@ -125,9 +125,9 @@ class LevelDifference:
         for point, weights, pull in zip(self._points, self._weights, self._pulls, strict=True):
             change = self.coordinates.change(values, point.values)
             first, second, _ = self._by_coordinates(values, point, pull)
-            joint, towards = self._joint_term(change), self._joint * change
+            joint, towards, bends = self._joint_terms(change)
             energy += float(first + joint * (towards @ pull))
-            along += second + joint * (self._joint * pull - towards * (towards @ pull))
+            along += second + joint * (bends * pull - towards * (towards @ pull))
             moved = x - point.x
             near = self._position_term(moved) / length2
             energy += float(near * (moved @ weights))
@@ -142,23 +142,22 @@ class LevelDifference:
         for point, pull in zip(self._points, self._pulls, strict=True):
             change = self.coordinates.change(values, point.values)
             single += self._by_coordinates(values, point, pull)[2]
-            joint, towards = self._joint_term(change), self._joint * change
-            step, force = derivatives.T @ towards, derivatives.T @ (self._joint * pull)
+            joint, towards, bends = self._joint_terms(change)
+            single -= joint * np.where(self._turning, towards * pull, 0.0)
+            step, force = derivatives.T @ towards, derivatives.T @ (bends * pull)
             along = float(towards @ pull)
             rest -= joint * (np.outer(force, step) + np.outer(step, force))
-            rest += (
-                joint * along * (np.outer(step, step) - derivatives.T @ (self._joint[:, None] * derivatives))
-            )
+            rest += joint * along * (np.outer(step, step) - derivatives.T @ (bends[:, None] * derivatives))
         return derivatives.T @ (single[:, None] * derivatives) + rest
 
     def _block(self, a: _Point, b: _Point) -> Matrix:
         """[3 n_atoms, 3 n_atoms] covariance of the gradients at two geometries."""
         change = self.coordinates.change(a.values, b.values)
-        joint, towards = self._joint_term(change), self._joint * change
+        joint, towards, bends = self._joint_terms(change)
         own, common = self._terms(a.values, b.values)
         covariance = np.zeros((len(change),) * 2)
         covariance[self._i, self._j] = common[1]
-        covariance[np.diag_indices(len(change))] += own[1] + joint * self._joint
+        covariance[np.diag_indices(len(change))] += own[1] + joint * bends
         block: Matrix = a.derivatives.T @ covariance @ b.derivatives
         block -= joint * np.outer(a.derivatives.T @ towards, b.derivatives.T @ towards)
         moved, length2 = a.x - b.x, self.prior.position_ang**2
@@ -204,8 +203,19 @@ class LevelDifference:
         third[turn] = -bell * sharp * sine * (1 + 2 * sharp * cosine + slope)
         return first, second, third
 
-    def _joint_term(self, change: Vector) -> float:
-        return float(self.prior.joint_ev**2 * np.exp(-np.sum(self._joint * change**2) / 2))
+    def _joint_terms(self, change: Vector) -> tuple[float, Vector, Vector]:
+        """The covariance of all coordinates together; over it, its first derivatives and the diagonal part of
+        its second ones.
+
+        2 − 2 cos Δφ stands for the square of a torsion's change: Δφ², the shorter way round, is no covariance
+        of geometries half a turn apart.
+        """
+        turn = self._turning
+        squares, slopes, bends = change**2, change.copy(), np.ones(len(change))
+        squares[turn], slopes[turn] = 2 - 2 * np.cos(change[turn]), np.sin(change[turn])
+        bends[turn] = np.cos(change[turn])
+        term = float(self.prior.joint_ev**2 * np.exp(-(self._joint @ squares) / 2))
+        return term, self._joint * slopes, self._joint * bends
 
     def _position_term(self, moved: Vector) -> float:
         prior = self.prior
