@@ -25,6 +25,8 @@ from prerelax.errors import MissingProgramError, UserError, nearest
 from prerelax.site_file import Program, read_site, site_path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+*(),/. _=-]{0,80}")
+MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
+"""No place and no address: what a package loads by itself is of its own."""
 XTB_METHODS = ("GFN-FF", "GFN2-xTB", "GFN1-xTB", "GFN0-xTB")
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 OF_THE_SITE = frozenset(
@@ -35,6 +37,8 @@ OF_THE_SITE = frozenset(
     }
 )
 """Options that run something, or name places of a machine: they belong in the site file, or nowhere."""
+OF_PLACES = ("path", "file", "weights", "folder", "url")
+"""Parts of words of other such options."""
 WEIGHTS = (".model", ".pt", ".pth", ".ckpt", ".jit", ".jpt")
 """Files that torch unpickles, i.e. that may run code."""
 
@@ -71,7 +75,7 @@ class AseEngine(Engine):
 
     def settings(self, level: Level) -> dict[str, object]:
         _check_consent(level)
-        known, site = _known(level), read_site().program(level.calculator or "")
+        known, site = _known(level), read_site().program(_name(level))
         found: dict[str, object] = {"calculator": level.calculator, "options": level.options}
         if level.electrons is not None:
             found["electrons"] = level.electrons.model_dump(exclude_none=True)
@@ -94,7 +98,7 @@ class AseEngine(Engine):
 
 def recipe(level: Level, threads: int) -> Recipe:
     """How the level's calculator is made on this machine. Raises UserError for a wrong site file."""
-    name = level.calculator or ""
+    name = _name(level)
     known, site = _known(level), read_site()
     program = site.program(name)
     means = Means(threads, site.memory_mb)
@@ -126,18 +130,22 @@ def recipe(level: Level, threads: int) -> Recipe:
     )
 
 
+def _name(level: Level) -> str:
+    """The calculator's name, also where its class in ASE is said; the user's own by its import path."""
+    said = level.calculator or ""
+    return next((name for name, known in KNOWN.items() if said in (name, known.factory)), said)
+
+
 def _known(level: Level) -> Known | None:
-    """What is known of the calculator, by its name or as ASE's own class."""
-    name = level.calculator
-    return next((each for key, each in KNOWN.items() if name in (key, each.factory)), None)
+    """What is known of the calculator."""
+    return KNOWN.get(_name(level))
 
 
 def _electrons(level: Level) -> Electrons:
     """How charge and multiplicity reach the level's calculator."""
-    name = next((name for name, known in KNOWN.items() if known is _known(level)), None)
-    if level.electrons is not None or name is None:
+    if level.electrons is not None or _known(level) is None:
         return level.electrons or Electrons()
-    return electrons_of(name, level.method)
+    return electrons_of(_name(level), level.method)
 
 
 def _check_consent(level: Level) -> None:
@@ -166,7 +174,7 @@ def _check_consent(level: Level) -> None:
 def _check_options(options: Mapping[str, JsonValue]) -> None:
     """Raise ValueError for options that name what only the site file may, or that smuggle in more input."""
     for key in options:
-        if key.lower() in OF_THE_SITE:
+        if key.lower() in OF_THE_SITE or any(part in key.lower() for part in OF_PLACES):
             raise ValueError(f"options: {key} belongs in the site file ({site_path()}), not in a config")
     for text in _texts([dict(options)]):
         if any(ord(letter) < 32 for letter in text):
@@ -178,18 +186,19 @@ def _check_options(options: Mapping[str, JsonValue]) -> None:
 def _check_words(level: Level, known: Known) -> None:
     """Raise ValueError for words that are none of a method, or that the program would take for more."""
     for what, text in (("method", level.method), ("basis", level.basis)):
-        if text and known.command and not NAME.fullmatch(text):
+        pattern = NAME if known.command or known.takes_basis else MODEL
+        if text and not pattern.fullmatch(text) and not text.endswith(WEIGHTS):
             raise ValueError(f"'{text}' is no name of a {what}")
     for text in _texts([level.method, level.basis, level.options]):
         for word in known.forbidden:
             if word in text.lower():
                 raise ValueError(
-                    f"options: '{word}' would have {level.calculator} run or read something else; a config "
+                    f"options: '{word}' would have {_name(level)} run or read something else; a config "
                     "may not ask for that"
                 )
-    if level.calculator == "xtb" and level.method.lower() not in FLAGS:
+    if _name(level) == "xtb" and level.method.lower() not in FLAGS:
         raise ValueError(f"xtb has no method '{level.method}'{nearest(level.method, XTB_METHODS)}")
-    if level.calculator == "xtb" and level.options:
+    if _name(level) == "xtb" and level.options:
         raise ValueError("the calculator xtb has no options; leave them out")
 
 
@@ -231,10 +240,8 @@ def _versions(python: str | None, packages: tuple[str, ...]) -> dict[str, str]:
     code = "import sys, importlib.metadata as m; print('\\n'.join(m.version(p) for p in sys.argv[1:]))"
     try:
         done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, timeout=60)
-    except OSError as error:
-        raise MissingProgramError(
-            f"{python}, which the site file names, cannot be run: {error.strerror}"
-        ) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingProgramError(f"{python}, which the site file names, cannot be run: {error}") from None
     if done.returncode:
         raise MissingProgramError(f"{python} lacks one of the packages {', '.join(packages)}")
     return dict(zip(packages, done.stdout.split(), strict=True))

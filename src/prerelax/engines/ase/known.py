@@ -176,7 +176,7 @@ KNOWN: Mapping[str, Known] = {
         "ase.calculators.nwchem:NWChem", _nwchem,
         Electrons(keywords={"charge": "charge", "multiplicity": "dft.mult"}),
         command="nwchem", section="nwchem", takes_basis=True, dispersions=("d3bj",),
-        forbidden=("python", "load"),
+        forbidden=("python", "load", "task", "shell", "include", "_dir"),
     ),
     "qchem": Known(
         "ase.calculators.qchem:QChem", _qchem,

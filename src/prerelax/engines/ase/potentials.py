@@ -7,10 +7,12 @@ with their packages or are downloaded by them; a file of weights needs the site'
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ase.calculators.calculator import Calculator, all_changes
+
+WEIGHTS = (".model", ".pt", ".pth", ".ckpt", ".jit", ".jpt")
+"""What is taken for a file; anything else is a model's name, whatever lies in the folder."""
 
 
 def device() -> str:
@@ -25,7 +27,7 @@ def mace(model: str, **options: Any) -> Any:
 
     options = {"device": device(), "default_dtype": "float64", **options}
     family, _, size = model.lower().partition("-")[2].partition("-")
-    if Path(model).exists():
+    if model.endswith(WEIGHTS):
         return calculators.MACECalculator(model_paths=model, **options)
     makers = {
         "off": "mace_off",
