@@ -19,6 +19,7 @@ from prerelax.campaign.schedule import Job, Machines, finishing_time_s
 from prerelax.campaign.sharding import read_shards
 from prerelax.campaign.sizes import electrons_of_smiles, sizes_of_input
 from prerelax.campaign.stages import stages
+from prerelax.campaign.starts import DiffuseStart
 from prerelax.campaign.timing import timed_gradients
 from prerelax.engines import ENGINES
 from prerelax.errors import UserError
@@ -122,6 +123,21 @@ def test_a_plan_is_in_words(campaign: Campaign, tmp_path: Path) -> None:
     assert "5 molecules in 3 shards of 1 to 2" in text
     assert "to do: 11 jobs" in text  # three shards at three stages, comparison, figures
     assert "with 8 cores, 200 jobs at once: done in" in text
+
+
+def test_a_plan_counts_what_a_level_is_learned_from(campaign: Campaign, tmp_path: Path) -> None:
+    def learning(**adapt: object) -> str:
+        part = {"kind": "diffuse", "model": "relaxer-organic", "adapt": {"target": "gfn2", **adapt}}
+        start = DiffuseStart.model_validate(part)
+        changed = campaign.model_copy(update={"starts": {**campaign.starts, "mine": start}})
+        return plan_text(make_plan(changed, tmp_path), Machines(8))
+
+    assert "mine first learns gfn2 from 60 fragments, at most 0.0" in learning()
+    text = learning(on="molecules", rounds=[20, 40])
+    assert "mine first learns gfn2 from 40 of the molecules in 2 rounds, which count there" in text
+    (tmp_path / "results" / campaign.campaign / "adapted/mine").mkdir(parents=True)
+    (tmp_path / "results" / campaign.campaign / "adapted/mine/weights.safetensors").touch()
+    assert "learns" not in learning()
 
 
 def test_gradients_are_timed_on_the_campaigns_own_molecules(

@@ -156,6 +156,38 @@ def test_a_campaign_trains_its_own_denoiser(tmp_path: Path, data_folder: Path, s
 
 
 @pytest.mark.slow
+def test_a_campaign_learns_from_its_molecules_in_rounds(tmp_path: Path, snakemake: Any) -> None:
+    ends = ["O", "N", "C=O", "C#N", "OC", "C(N)=O", "C(C)=O", "C1CC1", "N(C)C", "C=C"]
+    chains = ["C", "CC", "C=C", "CO", "CCC", "CN"]
+    smiles = dict.fromkeys(chain + end for chain in chains for end in ends)
+    rows = "".join(f"{k},{each}\n" for k, each in enumerate(smiles))
+    (tmp_path / "molecules.csv").write_text(f"id,smiles\n{rows}")
+    adapt = {"target": "gfn1", "on": "molecules", "rounds": [20, 40]}
+    config = {
+        "campaign": "rounds",
+        "molecules": "molecules.csv",
+        "shard_size": 30,
+        "starts": {
+            "mmff94": {"kind": "forcefield"},
+            "mine": {"kind": "diffuse", "model": "relaxer-organic", "adapt": adapt},
+        },
+        "targets": {"gfn1": {"engine": "tblite", "method": "GFN1-xTB"}},
+    }
+    done = snakemake(config)
+    assert done.returncode == 0, done.stderr
+    results = tmp_path / "results/rounds"
+    assert {path.name for path in (results / "adapted").iterdir()} == {"mine", "mine.20"}
+    second = read_shard(results / "pilot/mine/40/relaxed/0000.extxyz")
+    assert any(row.start == "mine" for row in second), "the second round begins at what the first one learned"
+    table = pd.read_csv(results / "comparison.csv")
+    mine = table[table.start == "mine"]
+    learned = mine[mine.pair == "target's own level"]
+    assert 36 <= len(learned) <= 40 and (learned.n_gradients_of_start > 0).all(), "none is relaxed twice"
+    again = snakemake(config)
+    assert "adapt" not in again.stdout + again.stderr, "nothing is learned twice"
+
+
+@pytest.mark.slow
 def test_a_campaign_learns_its_level_from_fragments(tmp_path: Path, snakemake: Any) -> None:
     drugs = [
         "CC(C)Cc1ccc(cc1)C(C)C(=O)Nc1ccc(cc1)N1CCOCC1",

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prerelax.campaign.config import Campaign
-from prerelax.campaign.cost import Cost, PowerLaw, costs
+from prerelax.campaign.cost import GRADIENTS, Cost, PowerLaw, costs, gradient_law
+from prerelax.campaign.layout import Layout
 from prerelax.campaign.molecule_file import make_molecule_file
 from prerelax.campaign.requests import Requests, write_requests
 from prerelax.campaign.schedule import Job, Machines, finishing_time_s
 from prerelax.campaign.sharding import Shard, Sharding, row_digests, write_shards
 from prerelax.campaign.sizes import Sizes, sizes_of_input
 from prerelax.campaign.stages import Stage, finished_shards, stages
+from prerelax.campaign.starts import DiffuseStart
+from prerelax.denoisers.model_folders import WEIGHTS
 from prerelax.errors import several
 
 Floats = NDArray[np.float64]
@@ -39,6 +42,8 @@ NOT_RESUMABLE_MINUTES = 20.0
 """Wanted of jobs that begin from nothing when they are killed."""
 KEPT_SHARE = 0.4
 """Of conformers, those that are different and within 3 kcal/mol: 198 of 500 in docs/results/conformers.md."""
+ELECTRONS_PER_HEAVY_ATOM = 7.5
+"""Of an organic molecule, its hydrogens included."""
 MOST_ROWS = 20_000
 """Of a shard, so that files stay handy."""
 
@@ -276,7 +281,9 @@ def plan_text(plan: Plan, machines: Machines, groups: Mapping[str, str] | None =
     ]
     jobs = jobs_to_do(plan, groups)
     n_files = files_per_shard(plan) * len(plan.shards)
+    learning = pilots_to_do(plan)
     core_hours = sum(float(each.core_s[each.to_do].sum()) for each in plan.stages) / 3600
+    core_hours += sum(each.core_s for each in learning) / 3600
     rows = [shard.last - shard.first for shard in plan.shards]
     end = finishing_time_s(jobs, machines)
     gpus = f", {several(machines.gpus, 'GPU')}" if machines.gpus else ""
@@ -289,11 +296,45 @@ def plan_text(plan: Plan, machines: Machines, groups: Mapping[str, str] | None =
         [
             f"campaign {plan.campaign.campaign}: {head}",
             *table,
+            *(each.sentence for each in learning),
             f"to do: {several(len(jobs), 'job')}, {core_hours:.1f} core hours; {n_files} files{per_thousand}",
             f"with {several(machines.cores, 'core')}{gpus}, {several(machines.jobs, 'job')} at once: "
             f"done in {duration(end)}",
         ]
     )
+
+
+@dataclass(frozen=True)
+class PilotPlan:
+    """What has yet to be relaxed before a start's denoiser knows its level."""
+
+    sentence: str
+    core_s: float
+    """beside the relaxations of the campaign's own molecules"""
+
+
+def pilots_to_do(plan: Plan) -> list[PilotPlan]:
+    """Of the denoisers that are not adapted yet. Fragments are as costly as molecules of their size."""
+    layout, found = Layout(str(plan.results)), []
+    for name, start in plan.campaign.starts.items():
+        adapt = start.adapt if isinstance(start, DiffuseStart) else None
+        if adapt is None or (Path(layout.adapted(name)) / WEIGHTS).exists():
+            continue
+        if adapt.on == "molecules":
+            n = adapt.learned_from[-1]
+            rounds = f" in {len(adapt.learned_from)} rounds" if len(adapt.learned_from) > 1 else ""
+            words = f"{name} first learns {adapt.target} from {n} of the molecules{rounds}, which count there"
+            found.append(PilotPlan(words, 0.0))
+            continue
+        of_target = [each for each in plan.stages if each.stage.name.startswith(f"relaxed/{adapt.target}/")]
+        law = gradient_law(plan.campaign.targets[adapt.target].engine)
+        seconds = of_target[0].cost.seconds if of_target else law
+        electrons = np.array([ELECTRONS_PER_HEAVY_ATOM * adapt.max_heavy_atoms])
+        core_s = adapt.count * float((seconds(electrons) * GRADIENTS["forcefield"](electrons))[0])
+        words = f"{name} first learns {adapt.target} from {adapt.count} fragments"
+        words = f"{words}, at most {core_s / 3600:.2f} core hours"
+        found.append(PilotPlan(words, core_s))
+    return found
 
 
 def _line(each: StagePlan) -> tuple[str, ...]:
