@@ -7,10 +7,13 @@ over neighbours, product of the result with itself, gate, each followed by a lin
 from __future__ import annotations
 
 from itertools import product
+from types import ModuleType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from prerelax.errors import MissingProgramError
 from prerelax.networks.batch import Batch
 from prerelax.networks.heads import Dense
 from prerelax.networks.neighbours import neighbours_within
@@ -21,7 +24,7 @@ class SO3Net(nn.Module):
     """Scalars [n_atoms, F] and vectors [n_atoms, 3, F] per atom from elements and geometry.
 
     Features of degree 0…`max_degree` are kept, [n_atoms, (max_degree + 1)², F]; the other options are those
-    of `PaiNN`. Raises ImportError where e3nn is not installed and ValueError for a degree below 1.
+    of `PaiNN`. Raises MissingProgramError where e3nn is not installed and ValueError for a degree below 1.
     """
 
     def __init__(
@@ -49,8 +52,7 @@ class SO3Net(nn.Module):
         self.coupling: Tensor
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        from e3nn import o3
-
+        o3 = _spherical_tensors()
         if self.bond_graph and batch.topological_distance is None:
             raise ValueError("this network uses the bond graph: the batch needs topological distances")
         neighbours = neighbours_within(batch, self.cutoff)
@@ -127,8 +129,7 @@ def coupling(max_degree: int) -> Tensor:
 
     Only couplings that keep parity (even sum of degrees): reflections act on the result as on a geometry.
     """
-    from e3nn import o3
-
+    o3 = _spherical_tensors()
     size = (max_degree + 1) ** 2
     table = torch.zeros(size, size, size)
     degrees = range(max_degree + 1)
@@ -137,3 +138,12 @@ def coupling(max_degree: int) -> Tensor:
             block = o3.wigner_3j(a, b, c) * (2 * c + 1) ** 0.5
             table[a * a : (a + 1) ** 2, b * b : (b + 1) ** 2, c * c : (c + 1) ** 2] = block
     return table
+
+
+def _spherical_tensors() -> ModuleType:
+    """The part of e3nn that is needed. Raises MissingProgramError where it is not installed."""
+    try:
+        from e3nn import o3
+    except ImportError as error:
+        raise MissingProgramError("the backbone so3 needs e3nn: pip install 'prerelax[so3]'") from error
+    return cast(ModuleType, o3)
