@@ -86,6 +86,7 @@ def test_failures_are_rows_and_the_programs_last_words_are_in_the_log(tmp_path, 
     assert "SCF NOT CONVERGED after 50 cycles" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_that_hangs_ends_at_the_molecules_limit(tmp_path) -> None:
     said = MORSE | {"optimizer": "bfgs", "fmax": 0.05, "options": {"behaviour": "hang"}, "timeout_s": 3}
     rows = relaxed(tmp_path, said | {"cheap_level": "lindh"}, "NH3")
