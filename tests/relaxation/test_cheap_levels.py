@@ -295,3 +295,18 @@ def test_a_missing_package_is_one_sentence_before_the_shard(tmp_path, monkeypatc
         relax_shard(tmp_path / "in.extxyz", tmp_path / "out.extxyz", at(GFN2, optimizer="sella"))
     with pytest.raises(ValueError, match="check_minimum"):
         at(GFN2, kick=True)
+
+
+def test_without_a_surface_two_level_is_geometric(in_engine_process):
+    without, geometric = in_engine_process(forces_without_surface)
+    assert without == geometric
+
+
+def forces_without_surface():
+    atoms = molecule("CH3CH2OH")
+    settings = {"engine": "tblite", "method": "GFN2-xTB", "fmax": 0.03}
+    results = [
+        relax_molecule(atoms.numbers, atoms.positions, 0, 1, Relaxation(**settings, **by))
+        for by in ({"optimizer": "two-level", "cheap_level": "lindh"}, {"optimizer": "geometric"})
+    ]
+    return [[round(evaluation.fmax_ev_ang, 3) for evaluation in result.path] for result in results]

@@ -64,7 +64,7 @@ not asked again."""
 
 
 class TwoLevel(HessianBFGS):
-    """`two-level`: minimises the cheap surface plus its correction; without a surface like HessianBFGS."""
+    """`two-level`: minimises the cheap surface plus its correction; without a surface it is geomeTRIC."""
 
     def __init__(
         self,
@@ -137,14 +137,18 @@ class TwoLevel(HessianBFGS):
         if self._without is not None:
             self._step_without_guide()
             return
-        if self.surface is None or self.note:
-            super().step()
+        if len(self.atoms) == 1:
+            super().step()  # no internal coordinates
+            return
+        if self.surface is None:
+            self._begin_without_guide()
             return
         try:
             self._guided_step()
         except EngineError as error:
             if self._best is None:
-                super().step()  # the model Hessian, with its own note
+                self.note = f"went on without {self.surface.name}, which failed ({error.message})"
+                self._begin_without_guide()
                 return
             self._leave_guide(f"{self.surface.name}, which failed on the way ({error.message})")
 
@@ -280,6 +284,11 @@ class TwoLevel(HessianBFGS):
         hessian = space @ (space.T @ hessian @ space) @ space.T + stiff
         symbols = self.atoms.get_chemical_symbols()
         return GeometricSteps(symbols, x.reshape(-1, 3), hessian * (Bohr**2 / Hartree), trust_ang)
+
+    def _begin_without_guide(self) -> None:
+        """As geomeTRIC, from its own guess of the Hessian."""
+        self._without = GeometricSteps(self.atoms.get_chemical_symbols(), self.atoms.get_positions())
+        self._step_without_guide()
 
     def _leave_guide(self, why: str) -> None:
         """Go on from the best geometry as an ordinary optimizer that has the Hessian known by now."""
