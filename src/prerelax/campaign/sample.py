@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from prerelax.molecules.status import PROCEED
@@ -23,8 +24,9 @@ def drawn_rows(n_rows: int, n_drawn: int, seed: int) -> list[int]:
     return sorted(range(n_rows), key=place)[:n_drawn]
 
 
+@cache
 def sampled_rows(n_rows: int, n_sampled: int, seed: int) -> frozenset[int]:
-    """The rows of `drawn_rows`."""
+    """The rows of `drawn_rows`, kept for the next call: the workflow asks for every shard."""
     return frozenset(drawn_rows(n_rows, n_sampled, seed))
 
 
