@@ -71,7 +71,7 @@ def test_butane_is_weighed_by_its_three_minima(tmp_path: Path) -> None:
     (row,) = found.to_dict("records")
     assert (row["n_conformers"], row["n_same"], row["n_above"], row["n_relaxed"]) == (5, 1, 1, 3)
     assert (row["n_minima"], row["lowest_conformer"], row["n_gradients_spared_same"]) == (2, 0, 4)
-    assert "5 of 1 molecules, 3 relaxed to 2 minima; 1 were the same" in text
+    assert "5 of 1 molecules, 3 relaxed to 2 minima\n  not kept: 1 the same as another one, 1 above" in text
 
 
 def test_an_enantiomer_is_weighed_once(tmp_path: Path) -> None:

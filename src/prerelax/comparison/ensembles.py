@@ -168,11 +168,12 @@ def ensembles_text(found: pd.DataFrame) -> list[str]:
         sums = rows.sum(numeric_only=True)
         if not sums["n_same"] + sums["n_above"]:
             continue
+        n = {name: f"{value:.0f}" for name, value in sums.items()}
         lines.append(
-            f"conformers at {target} from {start}: {sums['n_conformers']:.0f} of {len(rows)} molecules, "
-            f"{sums['n_relaxed']:.0f} relaxed to {sums['n_minima']:.0f} minima; "
-            f"{sums['n_same']:.0f} were the same as another one and {sums['n_above']:.0f} above the window: "
-            f"about {sums['n_gradients_spared_same']:.0f} and {sums['n_gradients_spared_above']:.0f} "
-            "gradients spared. The lowest and Boltzmann weights: ensembles.csv, comparison.csv"
+            f"conformers at {target} from {start}: {n['n_conformers']} of {len(rows)} molecules, "
+            f"{n['n_relaxed']} relaxed to {n['n_minima']} minima\n"
+            f"  not kept: {n['n_same']} the same as another one, {n['n_above']} above the window; about "
+            f"{n['n_gradients_spared_same']} and {n['n_gradients_spared_above']} gradients spared\n"
+            "  the lowest conformers and Boltzmann weights: ensembles.csv, comparison.csv"
         )
     return lines
