@@ -79,7 +79,8 @@ def test_another_conformer_of_like_energy_is_another_minimum(tmp_path: Path) -> 
         (0.15, np.nan, np.nan, 0.1, "same"),  # nothing is known but fmax
         (0.5, np.nan, np.nan, 0.1, "higher"),
         (0.01, 0.0, 0.0, UNLIKE_ANG + 0.01, "higher"),
-        (0.01, 0.0, 0.0, (ALIKE_ANG + UNLIKE_ANG) / 2, "undecided"),
+        (0.01, 0.01, 0.01, (ALIKE_ANG + UNLIKE_ANG) / 2, "undecided"),
+        (0.01, 0.001, 0.001, (ALIKE_ANG + UNLIKE_ANG) / 2, "higher"),  # neither has so far to go
         (0.01, 0.0, 0.0, np.nan, "undecided"),
         (-3.0, 0.0, 0.0, np.nan, "deeper"),
     ],

@@ -24,6 +24,8 @@ COUNTED = (SAME, DEEPER, HIGHER, UNDECIDED)
 
 ALIKE_ANG, UNLIKE_ANG = 0.25, 0.6
 """RMSD below which geometries are one minimum's where their energies agree, and above which they are not."""
+SETTLED_KCAL_MOL = 0.01
+"""Two ends that together are expected to fall less lie in their minima; unlike ones are in two."""
 RESOLUTION_KCAL_MOL = 0.05
 """Energies of one minimum agree to it, beside what the ends are still expected to fall."""
 UNKNOWN_KCAL_MOL = 0.1
@@ -105,7 +107,8 @@ def where_ended(
     minima = delta_kcal_mol - (known[0] - known[1])
     unsure = sum(np.where(np.isfinite(each), each, UNKNOWN_KCAL_MOL) for each in (left, left_of_mate))
     agree = np.abs(minima) <= RESOLUTION_KCAL_MOL + unsure
-    differ = ~agree | (apart > UNLIKE_ANG)
+    settled = unsure < SETTLED_KCAL_MOL
+    differ = ~agree | (apart > np.where(settled, ALIKE_ANG, UNLIKE_ANG))
     words = np.where(minima < 0, DEEPER, HIGHER).astype(object)
     words[~differ] = UNDECIDED
     words[agree & (apart <= ALIKE_ANG)] = SAME

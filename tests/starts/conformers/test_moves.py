@@ -81,3 +81,19 @@ def test_hydrogens_on_oxygen_are_matched_by_symmetry() -> None:
     swapped = positions.copy()
     swapped[[0, 1, 2, 3, *on_oxygen]] = positions[[3, 2, 1, 0, *on_oxygen[::-1]]]
     assert Skeleton.of(molecule.mol).rmsd_ang(positions, swapped) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("smiles", ["Cc1ccccc1[N+](=O)[O-]", "CCC(=O)[O-]"])
+def test_oxygens_that_only_their_drawing_tells_apart_are_matched(smiles: str) -> None:
+    molecule, positions = conformation(smiles)
+    oxygens = [atom.GetIdx() for atom in molecule.mol.GetAtoms() if atom.GetSymbol() == "O"]
+    swapped = positions.copy()
+    swapped[oxygens] = positions[oxygens[::-1]]
+    assert Skeleton.of(molecule.mol).rmsd_ang(positions, swapped) == pytest.approx(0, abs=1e-6)
+
+
+def test_carbons_of_other_hydrogens_are_not_matched() -> None:
+    molecule, positions = conformation("C=CCC")
+    reversed_chain = positions.copy()
+    reversed_chain[:4] = positions[[3, 2, 1, 0]]
+    assert Skeleton.of(molecule.mol).rmsd_ang(positions, reversed_chain) > 0.05

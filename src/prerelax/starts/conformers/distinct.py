@@ -22,7 +22,8 @@ gives 0.3 Å in a molecule of thirty heavy atoms."""
 class Skeleton:
     """The atoms of a molecule that are compared: heavy atoms, and hydrogens that are not on carbon.
 
-    Equivalent atoms are matched.
+    Atoms are equivalent by element, hydrogens and bonded neighbours; bond orders and formal charges, which
+    tell the oxygens of a nitro group or a carboxylate apart, do not count.
     """
 
     mol: Chem.Mol
@@ -36,6 +37,14 @@ class Skeleton:
             if atom.GetAtomicNum() == 1 and [n.GetAtomicNum() for n in atom.GetNeighbors()] == [6]
         ]
         reduced = Chem.RWMol(mol)
+        for atom in reduced.GetAtoms():
+            neighbours = [neighbour.GetIdx() for neighbour in atom.GetNeighbors()]
+            atom.SetIsotope(1 + sum(index in left_out for index in neighbours))
+            atom.SetFormalCharge(0)
+            atom.SetIsAromatic(False)
+        for bond in reduced.GetBonds():
+            bond.SetBondType(Chem.BondType.SINGLE)
+            bond.SetIsAromatic(False)
         for index in reversed(left_out):
             reduced.RemoveAtom(index)
         kept = tuple(i for i in range(mol.GetNumAtoms()) if i not in set(left_out))
