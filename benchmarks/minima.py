@@ -169,7 +169,7 @@ def print_heights(folder: Path, found: dict[str, dict[str, Course]], along_for: 
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     courses = [course for start in STARTS for course in found[start].values()]
     for name, stops in named_stops(courses):
-        heights, model, along = [], [], []
+        heights, model, along, model_there = [], [], [], []
         for path, place in zip(courses, stops, strict=True):
             if place is None or path.is_elsewhere(place):
                 continue
@@ -180,11 +180,12 @@ def print_heights(folder: Path, found: dict[str, dict[str, Course]], along_for: 
                 key = f"{path.record.id} {path.record.start} {place}"
                 left = kept.get(key, lambda p=path, at=place: p.along_surface(at).energy_left_kcal_mol)
                 along.append(is_right(left, height))
+                model_there.append(model[-1])
         high = np.array(heights)
-        said = f"{100 * np.mean(along):.0f} %, {len(along)}" if along else "–"
+        shares = f"{100 * np.mean(along):.0f} % (model {100 * np.mean(model_there):.0f} %)" if along else "–"
         print(
             f"| {name} | {len(high)} | {np.median(high):.3f} | {np.percentile(high, 90):.3f} "
-            f"| {high.max():.2f} | {(high > 0.1).sum()} | {100 * np.mean(model):.0f} % | {said} |",
+            f"| {high.max():.2f} | {(high > 0.1).sum()} | {100 * np.mean(model):.0f} % | {shares}, {len(along)} |",
             flush=True,
         )
 
