@@ -185,7 +185,8 @@ def print_heights(folder: Path, found: dict[str, dict[str, Course]], along_for: 
         shares = f"{100 * np.mean(along):.0f} % (model {100 * np.mean(model_there):.0f} %)" if along else "–"
         print(
             f"| {name} | {len(high)} | {np.median(high):.3f} | {np.percentile(high, 90):.3f} "
-            f"| {high.max():.2f} | {(high > 0.1).sum()} | {100 * np.mean(model):.0f} % | {shares}, {len(along)} |",
+            f"| {high.max():.2f} | {(high > 0.1).sum()} | {100 * np.mean(model):.0f} % "
+            f"| {shares}, {len(along)} |",
             flush=True,
         )
 
