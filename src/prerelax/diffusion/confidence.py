@@ -183,11 +183,16 @@ def calibrate(
     return part
 
 
-def limit_from(residuals: NDArray[np.float64], n_atoms: Sequence[int]) -> Confidence:
-    """The limit for residuals [n_molecules] in Å of molecules of these sizes [n_molecules]."""
+def limit_from(
+    residuals: NDArray[np.float64], n_atoms: Sequence[int], medians: float = LIMIT_MEDIANS
+) -> Confidence:
+    """The limit for residuals [n_molecules] in Å of molecules of these sizes [n_molecules].
+
+    It is so many of their medians.
+    """
     median, high = (float(np.nanquantile(residuals, q)) for q in (0.5, 0.99))
     return {
-        "limit_ang": round(LIMIT_MEDIANS * median, 5),
+        "limit_ang": round(medians * median, 5),
         "median_ang": round(median, 5),
         "quantile_99_ang": round(high, 5),
         "median_atoms": int(np.median(n_atoms)),

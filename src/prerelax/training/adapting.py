@@ -23,7 +23,7 @@ from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, load_mod
 from prerelax.denoisers.choosing import charges_known
 from prerelax.denoisers.model_config import Knows, ModelConfig
 from prerelax.denoisers.schedule import NoiseSchedule
-from prerelax.diffusion.confidence import limit_from, residuals_ang
+from prerelax.diffusion.confidence import LIMIT_MEDIANS, limit_from, residuals_ang
 from prerelax.diffusion.edm import few_call_steps
 from prerelax.diffusion.evaluation import Comparison, compare
 from prerelax.diffusion.options import SamplerOptions
@@ -144,7 +144,8 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
         knows["level"] = pairs.level
     n_learned = len(training if base_kept else pairs.structures)
     record: Mapping[str, object] = {"adapted": outcome, "n_molecules": n_learned}
-    config = {**given.config, **_confidence(tried, aside), "knows": knows, "training": record}
+    medians = max(LIMIT_MEDIANS, _score(before) / _score(errors))
+    config = {**given.config, **_confidence(tried, aside, medians), "knows": knows, "training": record}
     weights = given.network.state_dict() if base_kept else whole.state
     save_model(out, weights, config, card=card(out.name, outcome))
     return outcome
@@ -258,12 +259,18 @@ def _denoised(model: LoadedModel, structures: Structures) -> list[SamplerInput]:
     return [replace(each, positions=result.positions) for each, result in zip(given, found, strict=True)]
 
 
-def _confidence(model: LoadedModel, aside: Structures) -> ModelConfig:
-    """The part `confidence` of the config, calibrated on molecules that the model did not learn from."""
+def _confidence(model: LoadedModel, aside: Structures, medians: float) -> ModelConfig:
+    """The part `confidence` of the config, calibrated on molecules that the model did not learn from.
+
+    Errors are in proportion to residuals: `medians` of them where they are as large as the base's, which is
+    about as good as what a fallback makes.
+    """
     if len(aside) < FEWEST_CALIBRATED:
         return {}
     ends = _denoised(model, aside)
-    return {"confidence": limit_from(residuals_ang(model, ends), [len(each.numbers) for each in ends])}
+    return {
+        "confidence": limit_from(residuals_ang(model, ends), [len(each.numbers) for each in ends], medians)
+    }
 
 
 def _score(errors: Comparison) -> float:
