@@ -60,6 +60,17 @@ def test_the_program_of_the_page_is_a_dear_target(repository: Path, folder: Path
     assert str(level) == "B3LYP/6-31G* (nwchem)" and not is_cheap(level)
 
 
+def test_a_program_of_single_points_is_tried_too(folder: Path) -> None:
+    big = {"engine": "ase", "calculator": "nwchem", "method": "HF", "basis": "3-21G", "of": "gfn2"}
+    campaign = {
+        "campaign": "x",
+        "molecules": str(folder / "molecules.csv"),
+        "targets": {"gfn2": {"engine": "tblite", "method": "GFN2-xTB"}},
+        "single_points": {"big": big},
+    }
+    assert list(calculators(load_campaign(campaign))) == ["single_points.big"]
+
+
 @pytest.mark.parametrize("name", ["own-program", "own-potential"])
 def test_parts_of_campaigns_on_the_pages_are_valid(repository: Path, folder: Path, name: str) -> None:
     for language, text in BLOCK.findall((repository / f"docs/guide/{name}.md").read_text()):

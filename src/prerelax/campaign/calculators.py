@@ -6,7 +6,7 @@ from prerelax.engines.level import Level
 
 
 def calculators(campaign: Campaign) -> dict[str, Level]:
-    """Levels of the engine ase, each once: `targets.x`, `starts.y`, `targets.x.cheap_level`."""
+    """Levels of the engine ase, each once: `targets.x`, `starts.y`, `….cheap_level`, `single_points.z`."""
     parts = {f"targets.{name}": part for name, part in campaign.targets.items()}
     starts = {
         f"starts.{name}": part for name, part in campaign.starts.items() if isinstance(part, RelaxStart)
@@ -16,6 +16,7 @@ def calculators(campaign: Campaign) -> dict[str, Level]:
         found[name] = part.level
         if isinstance(part.cheap_level, Level):
             found[f"{name}.cheap_level"] = part.cheap_level
+    found |= {f"single_points.{name}": points.level for name, points in campaign.single_points.items()}
     seen: list[Level] = []
     for name, level in list(found.items()):
         if level.engine != "ase" or level in seen:
