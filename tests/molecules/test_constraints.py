@@ -28,6 +28,8 @@ def test_rotatable_means_all_torsions_around_single_bonds() -> None:
         ("dihedral 1 2 3", "dihedral takes 4 atoms, not 3"),
         ("distance 0 1", "counted from 1"),
         ("distance 1 1", "name different atoms"),
+        ("distance", "distance names no atoms"),
+        ("atoms 4-2", "'4-2' runs backwards"),
         ("distance 1 9", "the molecule has 4 atoms"),
         ("distanc 1 2", "begins with none of atoms, distance"),
         ("atoms one", "'one' is no atom"),
@@ -50,6 +52,16 @@ def test_a_geometry_is_brought_back_to_what_is_held() -> None:
     assert np.linalg.norm(found - moved, axis=1).max() < 1.0
     frozen = Constraints.read("atoms 1 2 3", n_atoms=9).imposed(moved, ethanol.positions)
     np.testing.assert_allclose(frozen[:3], ethanol.positions[:3])
+
+
+def test_a_torsion_over_atoms_in_a_line_has_no_value() -> None:
+    ethyne, ethanol = molecule("C2H2"), molecule("CH3CH2OH")
+    for first, second in ("12", "21"):
+        text = f"dihedral 3 {first} {second} 4"
+        sentence = Constraints.read(text, n_atoms=4).without_value(ethyne.positions)
+        assert sentence == f"constraint '{text}': atoms 3 {first} {second} lie in a line, so it has no value"
+    assert not Constraints.read("angle 3 1 2", n_atoms=4).without_value(ethyne.positions)
+    assert not Constraints.read("dihedral 1 2 3 4", n_atoms=9).without_value(ethanol.positions)
 
 
 def test_constraints_that_contradict_each_other_are_refused() -> None:

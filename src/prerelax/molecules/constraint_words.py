@@ -36,9 +36,13 @@ def _places(part: str, word: str, numbers: list[str]) -> list[int]:
             raise ValueError(f"constraint {part!r}: {number!r} is no atom; count them from 1")
         if dash and int(last) - int(first) > 100_000:
             raise ValueError(f"constraint {part!r}: {number!r} is more atoms than a molecule has")
+        if dash and int(last) < int(first):
+            raise ValueError(f"constraint {part!r}: {number!r} runs backwards; the lower atom comes first")
         places += range(int(first) - 1, int(last or first))
     wanted = COORDINATES.get(word)
-    if min(places, default=-1) < 0 or len(set(places)) != len(places):
+    if not places:
+        raise ValueError(f"constraint {part!r}: {word} names no atoms; count them from 1")
+    if min(places) < 0 or len(set(places)) != len(places):
         raise ValueError(f"constraint {part!r}: name different atoms, counted from 1")
     if wanted is not None and len(places) != wanted:
         raise ValueError(f"constraint {part!r}: {word} takes {wanted} atoms, not {len(places)}")

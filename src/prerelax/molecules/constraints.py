@@ -23,6 +23,8 @@ _METHYL = Chem.MolFromSmarts("[CX4H3,CX4$(C(F)(F)F)]")
 _ROUNDS = 50
 _EXACT = 1e-7
 """Å and degrees"""
+_LINEAR = 175.0
+"""Degrees; geomeTRIC refuses a torsion over a wider angle, whose value is next to arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,15 @@ class Constraints:
     def values(self, positions: Geometry) -> Geometry:
         """[n_coordinates] Å and degrees at a geometry."""
         return np.array([_value(positions[list(each)]) for each in self.coordinates])
+
+    def without_value(self, positions: Geometry) -> str:
+        """A sentence about the first torsion that three atoms in a line leave without a value, or nothing."""
+        for each in self.coordinates:
+            for three in (each[:3], each[1:]) if len(each) == 4 else ():
+                if not 180.0 - _LINEAR < _value(positions[list(three)]) < _LINEAR:
+                    torsion, line = (" ".join(str(place + 1) for place in some) for some in (each, three))
+                    return f"constraint 'dihedral {torsion}': atoms {line} lie in a line, so it has no value"
+        return ""
 
     def off(self, positions: Geometry, values: Geometry) -> Geometry:
         """[n_coordinates] by how much a geometry differs from `values`; torsions the short way round."""

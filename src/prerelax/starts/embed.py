@@ -132,6 +132,7 @@ def embedded(
         settings=_settings(seed),
     )
     mol, first, failure = molecule.mol, molecule.positions, ""
+    held = Constraints()
     try:
         held = _constraints(molecule, constraints)
         row = replace(row, constraints=str(held) or None)
@@ -158,6 +159,8 @@ def embedded(
         changes = {"conformer": conformer, "message": note}
         if geometry is not None:
             changes |= {"numbers": molecule.numbers, "positions": geometry}
+            if without := held.without_value(geometry):
+                changes |= {"status": "input_error", "message": _joined(note, without)}
         elif mol is not None:
             changes |= {"status": "embed_failed", "message": _joined(note, failure)}
         yield row.after_stage(START, perf_counter() - began, **changes)
