@@ -134,7 +134,7 @@ def test_a_plan_counts_what_a_level_is_learned_from(campaign: Campaign, tmp_path
 
     assert "mine first learns gfn2 from 60 fragments, at most 0.0" in learning()
     text = learning(on="molecules", rounds=[20, 40])
-    assert "mine first learns gfn2 from 40 of the molecules in 2 rounds, which count there" in text
+    assert "mine first learns gfn2 from all 5 molecules in 2 rounds, which count there" in text
     (tmp_path / "results" / campaign.campaign / "adapted/mine").mkdir(parents=True)
     (tmp_path / "results" / campaign.campaign / "adapted/mine/weights.safetensors").touch()
     assert "learns" not in learning()

@@ -323,7 +323,8 @@ def pilots_to_do(plan: Plan) -> list[PilotPlan]:
         if adapt.on == "molecules":
             n = adapt.learned_from[-1]
             rounds = f" in {len(adapt.learned_from)} rounds" if len(adapt.learned_from) > 1 else ""
-            words = f"{name} first learns {adapt.target} from {n} of the molecules{rounds}, which count there"
+            of = f"{n} of the molecules" if n < plan.n_rows else f"all {plan.n_rows} molecules"
+            words = f"{name} first learns {adapt.target} from {of}{rounds}, which count there"
             found.append(PilotPlan(words, 0.0))
             continue
         of_target = [each for each in plan.stages if each.stage.name.startswith(f"relaxed/{adapt.target}/")]
