@@ -76,6 +76,7 @@ def test_a_number_alone_keeps_all() -> None:
     [
         ({"conformers": {"count": 0}}, "conformers.count must be at least 1"),
         ({"conformers": {"count": 5, "keep": {"at": "gnf2"}}}, "gnf2 is not among the starts"),
+        ({"conformers": {"count": 5, "keep": {"at": "pm6"}}}, "kind relax or sample; known are gfn2, gfn1"),
         ({"conformers": {"count": 5, "keep": {"at": "mmff94"}}}, "the start mmff94 has no energies"),
         (
             {"conformers": {"count": 5, "keep": {"window": 3}}},

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from prerelax.campaign.baseline import Baseline, BaselineChoice, Compared, Sample
 from prerelax.campaign.data_path import DataPath
-from prerelax.campaign.ensemble import ConformerChoice, Ensemble, Keep, with_kept_start
+from prerelax.campaign.ensemble import CHEAP_STARTS, ConformerChoice, Ensemble, Keep, with_kept_start
 from prerelax.campaign.in_small import in_small
 from prerelax.campaign.layout import Layout, kept_folder, start_folder
 from prerelax.campaign.practice import Practice, with_practice
@@ -169,7 +169,9 @@ class Campaign(Settings):
             return
         at = None if self.keep is None else self.keep.at
         if at is not None and at not in self.starts:
-            yield f"conformers.keep.at: {at} is not among the starts{nearest(at, self.starts)}"
+            energies = [n for n, start in self.starts.items() if isinstance(start, RelaxStart | SampleStart)]
+            hint = nearest(at, dict.fromkeys([*energies, *CHEAP_STARTS]))
+            yield f"conformers.keep.at: {at} is not among the starts of the kind relax or sample{hint}"
         elif at is not None and not isinstance(self.starts[at], RelaxStart | SampleStart):
             yield f"conformers.keep.at: the start {at} has no energies; name one of the kind relax or sample"
         searched = [name for name, start in self.starts.items() if isinstance(start, SampleStart)]
