@@ -22,7 +22,7 @@ METHOD_VERSION = 1
 for today's."""
 HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 9
+TWO_LEVEL_VERSION = 10
 
 THERMOCHEMISTRY_VERSION = 2
 KICK_VERSION = 2
