@@ -86,7 +86,7 @@ def test_a_job_for_each_temperature_and_step(tmp_path: Path, snakemake: Any) -> 
     assert done.returncode == 0, done.stderr
     counts = dict(line.split() for line in (done.stdout + done.stderr).splitlines() if len(line.split()) == 2)
     assert counts["metropolis"] == "18"
-    assert counts["repeated_step"] == "15"  # fourteen and a control
+    assert counts["repeated_step"] == "19"  # fourteen, and five controls
     assert counts["repeated_step_energies"] == "14"
 
 
