@@ -69,7 +69,13 @@ def test_butane_is_weighed_by_its_three_minima(tmp_path: Path) -> None:
     assert np.isnan(table["same_as"]).tolist() == [True, True, False, True, True]
     assert table["same_as"][2] == 1
     (row,) = found.to_dict("records")
-    assert (row["n_conformers"], row["n_same"], row["n_above"], row["n_relaxed"]) == (5, 1, 1, 3)
+    assert tuple(row[f"n_{n}"] for n in ("conformers", "same", "above", "relaxed", "failed")) == (
+        5,
+        1,
+        1,
+        3,
+        0,
+    )
     assert (row["n_minima"], row["lowest_conformer"], row["n_gradients_spared_same"]) == (2, 0, 4)
     assert "5 of 1 molecules, 3 relaxed to 2 minima\n  not kept: 1 the same as another one, 1 above" in text
 

@@ -15,7 +15,7 @@ from prerelax.campaign.stages import stages
 from prerelax.comparison.comparison import compare, read_comparison
 from prerelax.exports.export import export
 from prerelax.records.record import Record
-from prerelax.records.shard import write_shard
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.settings import Relaxation
 from prerelax.relaxation.shard import Named, relax_shard
 
@@ -69,17 +69,23 @@ def test_they_come_back_in_comparison_summary_and_export(tmp_path: Path) -> None
     points = results / "single_points/big/pbe/gfn2/0000.extxyz"
     for path in (start, relaxed, points):
         path.parent.mkdir(parents=True)
-    write_shard(start, [water, replace(water, id="bad", status="scf_failed", message="no")])
+    write_shard(
+        start, [water, replace(water, id="bad", status="scf_failed", message="no"), replace(water, id="v")]
+    )
     gfn2, gfn1 = (Relaxation(engine="tblite", method=f"GFN{n}-xTB") for n in (2, 1))
     relax_shard(start, relaxed, gfn2, named=Named(target="pbe"))
     single = Relaxation.single_point(gfn1.level)
     relax_shard(relaxed, points, single, named=Named(target="big"))
+    rows = read_shard(points)
+    write_shard(points, [*rows[:2], replace(rows[2], status="scf_failed", message="no SCF in 50 cycles")])
     (results / "campaign.yaml").write_text(yaml.safe_dump(CONFIG))
-    write_shards(results / "shards.csv", [Shard(0, 2)])
+    write_shards(results / "shards.csv", [Shard(0, 3)])
     compare(results / "comparison.csv", [relaxed.parent], None)
     table = read_comparison(results / "comparison.csv")
     assert table["single_point_big_ev"][0] == pytest.approx(-158.1, abs=3)
     assert np.isnan(table["single_point_big_ev"][1]) and table["energy_ev"][0] > -140
+    assert table["message"].fillna("")[0] == "" and table["message"][1] == "no"
+    assert table["message"][2] == "big: scf_failed: no SCF in 50 cycles"
     assert "n_single_point_big" in (results / "summary.csv").read_text().splitlines()[0]
     export(results, "csv")
     assert "big_hartree" in (results / "minima.csv").read_text().splitlines()[0]

@@ -7,11 +7,11 @@
 - `boltzmann_weight`: at 298.15 K by the electronic energies, over the molecule's different minima; a chiral
   minimum of a molecule that is its own mirror image counts twice, once for each hand.
 
-`ensembles.csv` has a row for each target, start and molecule: `n_conformers` to begin with; of those not kept
-`n_same` that are another one, `n_above` the window, `n_without_minimum` at the cheap level; `n_relaxed` at
-the target, `n_minima` different ones; `lowest_conformer`, `lowest_energy_ev`, `lowest_weight`; `n_gradients`
-spent at the target; `n_gradients_spared_same`, `n_gradients_spared_above`: conformers that were not kept
-times the mean of those relaxed.
+`ensembles.csv` has a row for each target, start and molecule: `n_conformers` to begin with; of those
+`n_same` that are another one, `n_above` the window, `n_relaxed` at the target, and `n_failed`, all others,
+such as those without a minimum at the cheap level; `n_minima` different ones; `lowest_conformer`,
+`lowest_energy_ev`, `lowest_weight`; `n_gradients` spent at the target; `n_gradients_spared_same`,
+`n_gradients_spared_above`: conformers that were not kept times the mean of those relaxed.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from prerelax.comparison.ends import (
 )
 from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.starts.conformers.distinct import Skeleton
-from prerelax.starts.conformers.keeping import ABOVE, KCAL_MOL, NONE, SAME
+from prerelax.starts.conformers.keeping import ABOVE, KCAL_MOL, SAME
 
 TEMPERATURE_K = 298.15
 COLUMNS = ("relative_kcal_mol", "same_as", "boltzmann_weight")
@@ -138,7 +138,7 @@ def ensembles(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def _of_molecule(rows: pd.DataFrame) -> dict[str, object]:
     skipped = rows["message"].where(rows["status"] == "skipped", "").fillna("").astype(str)
-    n_same, n_above, n_none = (int(skipped.str.startswith(words).sum()) for words in (SAME, ABOVE, NONE))
+    n_same, n_above = (int(skipped.str.startswith(words).sum()) for words in (SAME, ABOVE))
     gradients = rows["n_gradients"].dropna()
     mean = float(gradients.mean()) if len(gradients) else float("nan")
     weights = rows["boltzmann_weight"]
@@ -149,8 +149,8 @@ def _of_molecule(rows: pd.DataFrame) -> dict[str, object]:
         "n_conformers": len(rows),
         "n_same": n_same,
         "n_above": n_above,
-        "n_without_minimum": n_none,
         "n_relaxed": len(gradients),
+        "n_failed": len(rows) - n_same - n_above - len(gradients),
         "n_minima": int((weights > 0).sum()),
         "lowest_conformer": None if lowest is None else int(lowest["conformer"]),
         "lowest_energy_ev": None if lowest is None else lowest["energy_ev"],

@@ -9,7 +9,7 @@ import pytest
 from prerelax.molecules.molecule import read_molecules
 from prerelax.records.record import Record
 from prerelax.records.shard import write_shard
-from prerelax.starts.conformers.keeping import ABOVE, KCAL_MOL, NONE, SAME, keep_shard, kept
+from prerelax.starts.conformers.keeping import ABOVE, KCAL_MOL, SAME, keep_shard, kept
 from prerelax.starts.embed import embedded
 from prerelax.starts.forcefield import minimised
 
@@ -68,4 +68,4 @@ def test_rows_of_another_start_follow_what_was_decided(butane: list[Record], tmp
     rows = keep_shard(other, tmp_path / "kept.extxyz", out, **options)
     assert [row.proceeds for row in rows] == [row.proceeds for row in decided]
     assert {row.start for row in rows} == {"mmff94"}
-    assert rows[0].status == "skipped" and rows[0].message == f"{NONE}gfn2: no SCF"
+    assert rows[0].status == "skipped" and rows[0].message == "no minimum at gfn2: no SCF"

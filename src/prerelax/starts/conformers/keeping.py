@@ -21,7 +21,7 @@ KCAL_MOL = units.kcal / units.mol
 """eV"""
 SAME_ENERGY_KCAL_MOL = 0.3
 """Minima of one conformer, relaxed to 0.03 eV/Å, differ by no more; conformers of one RMSD may."""
-SAME, ABOVE, NONE = "the same conformer as ", "above the window: ", "no minimum at "
+SAME, ABOVE = "the same conformer as ", "above the window: "
 """How the messages of conformers begin that are not kept, and why."""
 
 
@@ -103,5 +103,5 @@ def _skeleton(record: Record) -> Skeleton | None:
 def _as_judged(record: Record, verdict: Record, at: str) -> Record:
     if not record.proceeds or verdict.proceeds:
         return record
-    message = verdict.message if verdict.status == "skipped" else f"{NONE}{at}: {verdict.message}"
+    message = verdict.message if verdict.status == "skipped" else f"no minimum at {at}: {verdict.message}"
     return replace(record, status="skipped", message=message)
