@@ -92,6 +92,32 @@ def test_known_gradients_are_kept():
         np.testing.assert_allclose(difference(x)[1], gradient, atol=2e-3)
 
 
+def test_a_linear_bend_does_not_mislead():
+    """No coordinate explains what two levels differ by there: the term over positions must."""
+    atoms = molecule("C3H4_C3v")
+    x, hydrogen = atoms.positions.ravel(), int(np.argmax(atoms.positions[:, 2]))  # of the alkyne, along z
+    across = 3 * hydrogen
+
+    def levels_differ(y):
+        gradient = np.zeros(y.size)
+        gradient[across] = 0.5 * (y[across] - x[across] + 0.1)
+        return gradient
+
+    difference, random = (
+        LevelDifference(primitives(atoms.numbers, atoms.positions), x),
+        np.random.default_rng(1),
+    )
+    place = x
+    for _ in range(3):
+        difference.learn(place, levels_differ(place))
+        place = place + random.normal(scale=0.03, size=x.size)
+    missed = [
+        np.linalg.norm(difference(y)[1] - levels_differ(y))
+        for y in place + random.normal(scale=0.03, size=(8, x.size))
+    ]
+    assert max(missed) < 0.1
+
+
 def test_a_step_tells_of_what_lies_beyond_it():
     """Where torsions differ by force constants, the gradients of half a step tell the one at its end."""
     numbers, x = rattled("trans-butane", amplitude=0.02)

@@ -43,9 +43,12 @@ class Prior:
     joint_bend_per_rad2: float = 1.0
     joint_torsion_per_rad2: float = 0.25
     """inverse squares of the lengths over which the joint term changes"""
-    position_ev: float = 0.0002
-    position_ang: float = 0.6
-    """small: what it takes of a gradient tells nothing of the neighbourhood"""
+    position: tuple[tuple[float, float], ...] = ((0.0002, 0.6), (0.003, 0.3))
+    """eV and Å of the term over positions; taken is what makes the known gradients likelier.
+
+    What this term takes of a gradient tells nothing of the neighbourhood, so it is small where the
+    coordinates explain the gradients. Where they do not (linear bends are no coordinate) it must not be.
+    """
     common: float = 0.7
     """the share of the variance that coordinates of one type have in common"""
     noise_ev_ang: float = 1e-4
@@ -88,6 +91,8 @@ class LevelDifference:
         self._points: list[_Point] = []
         self._differences: list[Vector] = []
         self._covariance: Matrix = np.zeros((0, 0))
+        """of the known gradients [n, n], without noise and without the term over positions"""
+        self._position = prior.position[0]
         self._weights: list[Vector] = []
         self._pulls: list[Vector] = []
 
@@ -110,9 +115,16 @@ class LevelDifference:
         """The weights of what is known, once after the last gradient that was taken in."""
         if self._weights or not self._points:
             return
-        noise = self.prior.noise_ev_ang**2 * np.eye(len(self._covariance))
-        solved = cho_solve(cho_factor(self._covariance + noise), np.concatenate(self._differences))
-        self._weights = list(solved.reshape(len(self._points), -1))
+        known, places = np.concatenate(self._differences), np.array([point.x for point in self._points])
+        whole = self._covariance + self.prior.noise_ev_ang**2 * np.eye(len(known))
+        best = -np.inf
+        for position in self.prior.position:
+            factor = cho_factor(whole + _position_covariance(places, *position))
+            solved = cho_solve(factor, known)
+            likelihood = -(known @ solved) / 2 - float(np.sum(np.log(np.diag(factor[0]))))
+            if likelihood > best:
+                best, self._position, weights = likelihood, position, solved
+        self._weights = list(weights.reshape(len(self._points), -1))
         self._pulls = [p.derivatives @ w for p, w in zip(self._points, self._weights, strict=True)]
 
     def __call__(self, x: Vector) -> tuple[float, Vector]:
@@ -121,7 +133,7 @@ class LevelDifference:
         values, derivatives = self.coordinates.values(x), self.coordinates.derivatives(x)
         energy = 0.0
         along, gradient = np.zeros(len(values)), np.zeros(x.size)
-        length2 = self.prior.position_ang**2
+        height, length2 = self._position[0] ** 2, self._position[1] ** 2
         for point, weights, pull in zip(self._points, self._weights, self._pulls, strict=True):
             change = self.coordinates.change(values, point.values)
             first, second, _ = self._by_coordinates(values, point, pull)
@@ -129,7 +141,7 @@ class LevelDifference:
             energy += float(first + joint * (towards @ pull))
             along += second + joint * (bends * pull - towards * (towards @ pull))
             moved = x - point.x
-            near = self._position_term(moved) / length2
+            near = height / length2 * float(np.exp(-(moved @ moved) / (2 * length2)))
             energy += float(near * (moved @ weights))
             gradient += near * (weights - moved * (moved @ weights) / length2)
         return energy, gradient + derivatives.T @ along
@@ -151,7 +163,7 @@ class LevelDifference:
         return derivatives.T @ (single[:, None] * derivatives) + rest
 
     def _block(self, a: _Point, b: _Point) -> Matrix:
-        """[3 n_atoms, 3 n_atoms] covariance of the gradients at two geometries."""
+        """[3 n_atoms, 3 n_atoms] covariance of the gradients at two geometries, without positions' term."""
         change = self.coordinates.change(a.values, b.values)
         joint, towards, bends = self._joint_terms(change)
         own, common = self._terms(a.values, b.values)
@@ -159,10 +171,7 @@ class LevelDifference:
         covariance[self._i, self._j] = common[1]
         covariance[np.diag_indices(len(change))] += own[1] + joint * bends
         block: Matrix = a.derivatives.T @ covariance @ b.derivatives
-        block -= joint * np.outer(a.derivatives.T @ towards, b.derivatives.T @ towards)
-        moved, length2 = a.x - b.x, self.prior.position_ang**2
-        near = self._position_term(moved) / length2
-        return block + near * (np.eye(moved.size) - np.outer(moved, moved) / length2)
+        return block - joint * np.outer(a.derivatives.T @ towards, b.derivatives.T @ towards)
 
     def _by_coordinates(self, values: Vector, point: _Point, pull: Vector) -> tuple[float, Vector, Vector]:
         """Energy, its derivatives by the coordinates and its second ones, from one point's pulls."""
@@ -217,6 +226,13 @@ class LevelDifference:
         term = float(self.prior.joint_ev**2 * np.exp(-(self._joint @ squares) / 2))
         return term, self._joint * slopes, self._joint * bends
 
-    def _position_term(self, moved: Vector) -> float:
-        prior = self.prior
-        return float(prior.position_ev**2 * np.exp(-(moved @ moved) / (2 * prior.position_ang**2)))
+
+def _position_covariance(places: Matrix, height_ev: float, length_ang: float) -> Matrix:
+    """[n, n] of the gradients at `places` [n_points, 3 n_atoms] Å, by the term over positions."""
+    n_points, n = places.shape
+    whole = np.zeros((n_points, n, n_points, n))
+    for i, j in np.ndindex(n_points, n_points):
+        moved = (places[i] - places[j]) / length_ang
+        near = (height_ev / length_ang) ** 2 * np.exp(-(moved @ moved) / 2)
+        whole[i, :, j] = near * (np.eye(n) - np.outer(moved, moved))
+    return whole.reshape(places.size, places.size)
