@@ -149,7 +149,7 @@ def test_gradients_are_timed_on_the_campaigns_own_molecules(
     said: list[str] = []
     timed = timed_gradients(campaign.model_copy(update={"targets": {"x": target}}), tmp_path, said.append)
     law = timed["instant", "spring"]
-    assert law.n_fitted == 3 and 0 < law.at_reference < 10
+    assert law.n_fitted == 3 and 0 < law.at_reference < 100  # seconds of the clock, also on a busy machine
     assert len(said) == 4 and all(line.startswith("instant spring: ") for line in said)
     assert said[0].startswith("instant spring: water, 3 atoms: ")
     only = target.model_copy(update={"only": Only(max_heavy_atoms=1)})
