@@ -79,9 +79,7 @@ def _of_set(path: Path) -> Iterator[tuple[NDArray[np.integer], int]]:
 
 def _of_rows(path: Path) -> Iterable[tuple[NDArray[np.integer], int]]:
     """Of tables and other files, whose bonds RDKit knows."""
-    from prerelax.datasets.graph_split import graph_key
-
-    # Training on a machine without RDKit does not come here.
+    # A training on a machine without RDKit does not come here.
     from prerelax.molecules.graph import bonded_matrix
     from prerelax.molecules.molecule import read_molecules
 

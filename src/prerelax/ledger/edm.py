@@ -1,5 +1,8 @@
 """Rows R1 to R39: Rothchild et al., Chem. Sci. 2024, 15, 13506 (paper E)."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
 
@@ -27,7 +30,19 @@ DRUG_TARGETS = ("gfn2", "gfn2-small")
 VALID_SHARE = 0.5
 """Of its molecules that a network must make with allowed valences before its chains prove anything."""
 LARGE_DELTA_KCAL_MOL = 0.2
+Shown = TypeVar("Shown")
 NO_GRAPHICS_CARD = "needs the paper's 6 200 epochs: days of a graphics card"
+
+
+def _first_shown(targets: Sequence[str], at: Callable[[str], Shown]) -> Shown:
+    """What `at` finds at the first of the targets that has it. Raises AbsentError where none does."""
+    reasons = []
+    for target in targets:
+        try:
+            return at(target)
+        except AbsentError as reason:
+            reasons.append(str(reason))
+    raise AbsentError("; ".join(dict.fromkeys(reasons)))
 
 
 def _numbers(target: str, found: Found, study: str) -> pd.DataFrame:
@@ -69,7 +84,8 @@ def _at_once(found: Found) -> Finding:
 def _valences(found: Found) -> Finding:
     valence, element = _settled(found, "molecules", "valence"), _settled(found, "molecules")
     verdict: Verdict = "same" if valence < element else "opposite"
-    return unless(_invalid(found), Finding(f"{valence:.0f} against {element:.0f} steps left", None, verdict))
+    words = f"{valence:.0f} against {element:.0f} steps left"
+    return unless(_invalid(found), Finding(words, None, verdict, "same: fewer steps left"))
 
 
 def _step_size(found: Found) -> Finding:
@@ -144,7 +160,7 @@ def _at_first(found: Found) -> Finding:
         low, high = mean_interval(change)
         judge = more if rises else less
         part = judge(float(change.mean()), low, high, 0.0, len(change), " kcal/mol")
-        parts.append(Finding(f"{start}: {part.ours}", part.n, part.verdict, part.why))
+        parts.append(part.named(f"{start}: "))
     return all_of(parts)
 
 
@@ -158,17 +174,16 @@ def _below_zero(found: Found) -> Finding:
 
 
 def _alignment(found: Found, targets: tuple[str, ...], late: bool, k: int = 10) -> pd.Series:
-    for target in targets:
-        try:
-            table = _numbers(target, found, "alignment")
-        except AbsentError:
-            continue
+    def at(target: str) -> pd.Series:
+        table = _numbers(target, found, "alignment")
         starts = list(dict.fromkeys(table["start"]))
         rows = table[(table["start"] == starts[-1 if late else 0]) & (table["k"] == k)]
-        if len(rows):
-            row: pd.Series = rows.iloc[0]
-            return row
-    raise AbsentError(f"{found.name}: no alignment for k = {k} at {' or '.join(targets)}")
+        if rows.empty:
+            raise AbsentError(f"{found.name}: no alignment for k = {k} at {target}")
+        row: pd.Series = rows.iloc[0]
+        return row
+
+    return _first_shown(targets, at)
 
 
 def _path_wins(found: Found) -> Finding:
@@ -200,7 +215,7 @@ def _temperatures(found: Found) -> Finding:
     for n, paper in ((14, 70.0), (20, 120.0), (30, 300.0)):  # that of n = 6 is made equal
         row = _of_step(found, n, "temperature of the same mean energy")
         part = number(row["ours"], row["ci_low"], row["ci_high"], paper, int(row["n"]), unit=" K")
-        parts.append(Finding(f"n = {n}: {part.ours}", part.n, part.verdict, part.why))
+        parts.append(part.named(f"n = {n}: "))
     return all_of(parts)
 
 
@@ -213,8 +228,8 @@ def _rise(found: Found) -> Finding:
         for column in ("mean_kcal_mol", "std_kcal_mol")
     ]
     molecules = [str(key[0]) for key, _ in table.groupby(["id", "kind"]) for _ in range(2)]
-    low = mean_of(steps, molecules)
-    return more(low[0], low[1], low[2], 0.5, low[3])
+    mean, low, high, n = mean_of(steps, molecules)
+    return more(mean, low, high, 0.5, n)
 
 
 def _diverges(found: Found) -> Finding:
@@ -252,7 +267,7 @@ def _laws(found: Found) -> Finding:
             raise AbsentError(f"{found.name}: fewer than three points {words}")
         middle = float(np.median(squares))
         verdict: Verdict = "same" if middle > 0.95 else "opposite" if middle < 0.8 else "undecided"
-        parts.append(Finding(f"R² {middle:.2f} {words}", len(squares), verdict))
+        parts.append(Finding(f"R² {middle:.2f} {words}", len(squares), verdict, "same: R² above 0.95"))
     return all_of(parts)
 
 
@@ -285,12 +300,7 @@ def _saved(found: Found, targets: tuple[str, ...], start: str, paper: float) -> 
 
 
 def _pairs(found: Found, targets: tuple[str, ...], start: str) -> pd.DataFrame:
-    for target in targets:
-        try:
-            return found.pairs(target, start)
-        except AbsentError:
-            continue
-    raise AbsentError(f"{found.name} has no pair of {start} at {' or '.join(targets)}")
+    return _first_shown(targets, lambda target: found.pairs(target, start))
 
 
 def _quartiles(found: Found) -> Finding:
@@ -310,27 +320,32 @@ def _deltas(found: Found) -> Finding:
     return less(percent, low, high, 10, n, " % beyond 0.2 kcal/mol")
 
 
-def _over_training(found: Found, target: str, steps: int) -> pd.DataFrame:
+def _over_training(found: Found, target: str) -> pd.DataFrame:
+    """Savings of n = 50 by epoch, where molecules were counted."""
     table = found.table(f"figures/training_speedup_{target}")
-    return table[(table["steps"] == steps) & (table["n_counted"] > 0)].sort_values("epoch")
+    rows = table[(table["steps"] == 50) & (table["n_counted"] > 0)].sort_values("epoch")
+    if rows.empty:
+        raise AbsentError(f"{found.name}: no checkpoint counts at {target}")
+    return rows
+
+
+def _of_first_subset(rows: pd.DataFrame) -> pd.DataFrame:
+    of_it: pd.DataFrame = rows[rows["subset"] == rows["subset"].iloc[0]]
+    return of_it
 
 
 def _rises(found: Found) -> Finding:
-    for target in ("qm9", "gfn2"):
-        try:
-            table = _over_training(found, target, 50)
-        except AbsentError:
-            continue
-        rows = table[table["subset"] == table["subset"].iloc[0]] if len(table) else table
-        if len(rows):
-            medians = rows["steps_saved_percent_median"]
-            words = f"{first(medians):.0f} → {first(medians.iloc[::-1]):.0f} %, {target}"
-            return rising(rows["epoch"], medians, words, int(rows["n_counted"].min()))
-    raise AbsentError(f"{found.name}: no checkpoint counts")
+    def at(target: str) -> Finding:
+        rows = _of_first_subset(_over_training(found, target))
+        medians = rows["steps_saved_percent_median"]
+        words = f"{first(medians):.0f} → {first(medians.iloc[::-1]):.0f} %, {target}"
+        return rising(rows["epoch"], medians, words, int(rows["n_counted"].min()))
+
+    return _first_shown(("qm9", "gfn2"), at)
 
 
 def _early_epochs(found: Found) -> Finding:
-    table = _over_training(found, "qm9", 50)
+    table = _over_training(found, "qm9")
     parts = []
     for epoch, percent in ((50, 0.0), (100, 4.0)):
         rows = table[table["epoch"] == epoch]
@@ -340,22 +355,20 @@ def _early_epochs(found: Found) -> Finding:
         saved = "steps_saved_percent"
         values = [float(row[f"{saved}_{key}"]) for key in ("median", "ci_low", "ci_high")]
         part = number(values[0], values[1], values[2], percent, int(row["n_counted"]), unit=" %")
-        parts.append(Finding(f"{row['energy_ratio']:.1f} times, {part.ours}", part.n, part.verdict, part.why))
+        parts.append(part.named(f"{row['energy_ratio']:.1f} times, "))
     return all_of(parts)
 
 
 def _delta_is_a_difference(found: Found) -> Finding:
-    for target in ("qm9", *DRUG_TARGETS):
-        try:
-            pairs, mates = found.pairs(target, "edm-n50"), found.starts_of(target, "mmff94")
-        except AbsentError:
-            continue
+    def at(target: str) -> Finding:
+        pairs, mates = found.pairs(target, "edm-n50"), found.starts_of(target, "mmff94")
         energies = mates.set_index(["id", "conformer"])["energy_ev"]
         keys = pd.MultiIndex.from_frame(pairs[["id", "conformer"]])
         expected = (pairs["energy_ev"].to_numpy() - energies.reindex(keys).to_numpy()) / KCAL_MOL
         off = float(np.nanmax(np.abs(expected - pairs["delta_kcal_mol"].to_numpy())))
         return Finding(f"{off:.1g} kcal/mol off at most", len(pairs), "same" if off < 0.01 else "opposite")
-    raise AbsentError(f"{found.name} has no pair of edm-n50")
+
+    return _first_shown(("qm9", *DRUG_TARGETS), at)
 
 
 def _drug_energies(found: Found) -> Finding:
@@ -368,29 +381,19 @@ def _drug_energies(found: Found) -> Finding:
 
 
 def _linear(found: Found) -> Finding:
-    for target in DRUG_TARGETS:
-        try:
-            table = _over_training(found, target, 50)
-        except AbsentError:
-            continue
-        rows = table[table["subset"] == table["subset"].iloc[0]] if len(table) else table
-        if len(rows) < 5:
-            return Finding(f"{len(rows)} checkpoints", None, "undecided", "five are needed")
-        r2 = float(np.corrcoef(rows["epoch"], rows["steps_saved_percent_median"])[0, 1] ** 2)
-        return Finding(f"R² = {r2:.2f}", int(rows["n_counted"].min()), "same" if r2 > 0.9 else "opposite")
-    raise AbsentError(f"{found.name}: no checkpoint counts")
+    rows = _of_first_subset(_first_shown(DRUG_TARGETS, lambda target: _over_training(found, target)))
+    if len(rows) < 5:
+        return Finding(f"{len(rows)} checkpoints", None, "undecided", "five are needed")
+    r2 = float(np.corrcoef(rows["epoch"], rows["steps_saved_percent_median"])[0, 1] ** 2)
+    verdict: Verdict = "same" if r2 > 0.9 else "opposite"
+    return Finding(f"R² = {r2:.2f}", int(rows["n_counted"].min()), verdict, "same: R² above 0.9")
 
 
 def _drug_paths(found: Found) -> Finding:
-    for target in DRUG_TARGETS:
-        try:
-            paths = _paths(found, target, "edm-n50")
-        except AbsentError:
-            continue
-        change = (paths[paths.columns.min()] - paths[paths.columns.max()]).to_numpy()
-        low, high = mean_interval(change)
-        return less(float(change.mean()), low, high, 0.0, len(change), " kcal/mol from start to end")
-    raise AbsentError(f"{found.name} has no path of edm-n50")
+    paths = _first_shown(DRUG_TARGETS, lambda target: _paths(found, target, "edm-n50"))
+    change = (paths[paths.columns.min()] - paths[paths.columns.max()]).to_numpy()
+    low, high = mean_interval(change)
+    return less(float(change.mean()), low, high, 0.0, len(change), " kcal/mol from start to end")
 
 
 def _outlier(found: Found) -> Finding:

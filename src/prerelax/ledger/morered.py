@@ -1,12 +1,15 @@
 """Rows R40 to R73: Kahouli et al., MLST 2024, 5, 035038 (paper M)."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import yaml
 from scipy.stats import binomtest
 
+from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.comparison.statistics import FEWEST
 from prerelax.ledger.criteria import (
     TOO_FEW,
     all_of,
@@ -25,7 +28,6 @@ from prerelax.ledger.criteria import (
 from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
 
 QM7X, QM9 = ("morered-qm7x", "morered-mini"), ("morered-qm9", "morered-qm9-mini")
-KCAL_PER_EV = 23.060548
 NO_NUMBERS = "the paper's numbers are not in its text"
 
 
@@ -61,13 +63,13 @@ def _step_by_rmsd(found: Found) -> Finding:
         if rows.empty:
             raise AbsentError(f"{found.name}: no predicted steps of {method}")
         r, n = float(rows["pearson_r"].iloc[0]), _molecules(found, method)
-        if n < 8 or not math.isfinite(r):
+        if n < FEWEST or not math.isfinite(r):
             parts.append(Finding(f"{method}: r = {r:.2f}", n, "undecided", TOO_FEW))
             continue
         half = 1.96 / math.sqrt(n - 3)  # Fisher's z, as many points as molecules
         low, high = math.tanh(math.atanh(min(r, 0.9999)) - half), math.tanh(math.atanh(min(r, 0.9999)) + half)
         part = more(r, low, high, 0.8, n)
-        parts.append(Finding(f"{method}: {part.ours}", n, part.verdict, part.why))
+        parts.append(part.named(f"{method}: "))
     return all_of(parts)
 
 
@@ -98,21 +100,18 @@ def _schedules(found: Found) -> Finding:
 def _best(found: Found) -> Finding:
     ours, others = ("itp", "as", "jt"), ("mmff94-ob", "mlff", "gfn2")
     table = _by_molecule(found, (*ours, *others), "judged")
-    parts = [paired(table, own, other) for own in ours for other in others]
+    pairs = list(product(ours, others))
+    parts = [paired(table, own, other) for own, other in pairs]
     medians = ", ".join(f"{name} {table[name].median():.2f}" for name in (*ours, *others))
     whole = all_of(parts)
     worse = [
         f"{own} behind {other}"
-        for (own, other), part in zip(_pairs(ours, others), parts, strict=True)
+        for (own, other), part in zip(pairs, parts, strict=True)
         if part.verdict == "opposite"
     ]
     open_ = sum(part.verdict == "undecided" for part in parts)
     why = "; ".join([*worse, f"{open_} of {len(parts)} pairs undecided (Wilcoxon)"])
     return Finding(f"ratios {medians}", len(table), whole.verdict, why)
-
-
-def _pairs(ours: tuple[str, ...], others: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [(own, other) for own in ours for other in others]
 
 
 def _hardly_fails(found: Found) -> Finding:
@@ -125,7 +124,7 @@ def _after(found: Found) -> Finding:
     for method, paper in (("jt", 0.06), ("as", 0.05)):
         rows = _rows(found, method)
         part = median_number(rows["rmsd_after_ang"], rows["id"], paper, unit=" Å")
-        parts.append(Finding(f"{method}: {part.ours}", part.n, part.verdict, part.why))
+        parts.append(part.named(f"{method}: "))
     return all_of(parts)
 
 
@@ -147,7 +146,7 @@ def _alike(found: Found) -> Finding:
         rows = _rows(found, method)
         ratio = median_number(rows["judged"], rows["id"], 0.4)
         failing = more(percent, low, high, 20, n, " %")
-        parts += [Finding(f"{method}: {failing.ours}", n, failing.verdict, failing.why), ratio]
+        parts += [failing.named(f"{method}: "), ratio]
     return all_of(parts)
 
 
@@ -160,7 +159,7 @@ def _failures_rise(found: Found) -> Finding:
         difference = (each[1] - each[0]).dropna()
         mean, low, high, n = mean_of(100 * difference, difference.index)
         part = more(mean, low, high, 0.0, n, " points")
-        parts.append(Finding(f"{method}: {part.ours}", n, part.verdict, part.why))
+        parts.append(part.named(f"{method}: "))
     return all_of(parts)
 
 
@@ -216,7 +215,7 @@ def _mostly(found: Found, methods: tuple[str, ...], limit: float) -> Finding:
         rows = _energies(found, method)
         percent, low, high, n = share(rows["energy_kcal_mol"] < limit, rows["id"])
         part = more(percent, low, high, 50, n, " %")
-        parts.append(Finding(f"{method}: {part.ours}", n, part.verdict, part.why))
+        parts.append(part.named(f"{method}: "))
     return all_of(parts)
 
 
@@ -375,7 +374,7 @@ def _mlff_errors(found: Found) -> Finding:
     ):
         if column not in table:
             raise AbsentError(f"{found.name}: the logs of mlff have no {column}")
-        value = KCAL_PER_EV * float(table[column].min())
+        value = float(table[column].min()) / KCAL_MOL
         parts.append(
             Finding(
                 f"{value:.3g}{unit}",

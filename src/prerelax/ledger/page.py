@@ -33,6 +33,8 @@ it, the full one before the small one ([Studies](../guide/studies.md)).
   for its chains to prove anything.
 - **not shown**: no results, with what is missing.
 
+Some rows are one number without a spread, such as a step or R². What decides them stands in `why`.
+
 The molecule is what was drawn at random: its conformers and inputs are averaged first. The criteria are in
 `src/prerelax/ledger/`.
 """

@@ -29,6 +29,10 @@ class Finding:
     why: str = ""
     campaign: str = ""
 
+    def named(self, part: str) -> "Finding":
+        """The same as that of a part of a claim."""
+        return replace(self, ours=f"{part}{self.ours}")
+
 
 @dataclass(frozen=True)
 class Found:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from prerelax.molecules.constraint_words import ATOMS, COORDINATES, ROTATABLE, parts_of
+from prerelax.molecules.superposition import superimposed
 
 Geometry = NDArray[np.float64]
 """[n_atoms, 3] Å"""
@@ -95,8 +96,8 @@ class Constraints:
         held = list(self.atoms)
         if held:
             found += reference[held].mean(axis=0) - found[held].mean(axis=0)
-            if len(held) > 2:
-                found = _turned_onto(found, reference, held)
+            if len(held) > 2:  # fewer do not say how it is turned
+                found = superimposed(found, reference, held)
             found[held] = reference[held]
         if not self.coordinates:
             return found
@@ -155,16 +156,6 @@ def _derivative(positions: Geometry, atoms: tuple[int, ...]) -> Geometry:
             local = ase.geometry.get_dihedrals_derivatives(*([bond] for bond in bonds))
     row[list(atoms)] = local[0]
     return row
-
-
-def _turned_onto(positions: Geometry, reference: Geometry, held: list[int]) -> Geometry:
-    """The whole geometry turned so that its held atoms lie best on the reference's."""
-    centre, target = positions[held].mean(axis=0), reference[held]
-    covariance = (positions[held] - centre).T @ (target - target.mean(axis=0))
-    left, _, right = np.linalg.svd(covariance)
-    left[:, 2] *= np.sign(np.linalg.det(left @ right))
-    turned: Geometry = (positions - centre) @ left @ right + target.mean(axis=0)
-    return turned
 
 
 def rotatable_torsions(mol: Chem.Mol) -> list[tuple[int, int, int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,12 +34,17 @@ def symmetric_rmsd(molecule: Chem.Mol, a: NDArray[np.floating], b: NDArray[np.fl
     return float(rmsds(np.asarray(a, dtype=float)[orders], np.asarray(b, dtype=float)[None]).min())
 
 
-def superimposed(mobile: NDArray[np.floating], fixed: NDArray[np.floating]) -> NDArray[np.float64]:
-    """`mobile` [n_atoms, 3] Å moved and turned, never mirrored, to the least RMSD from `fixed` (Kabsch)."""
+def superimposed(
+    mobile: NDArray[np.floating], fixed: NDArray[np.floating], by: Sequence[int] | slice = slice(None)
+) -> NDArray[np.float64]:
+    """`mobile` [n_atoms, 3] Å moved and turned, never mirrored, to the least RMSD from `fixed` (Kabsch).
+
+    The RMSD is that of the atoms `by`; default: all.
+    """
     mobile, fixed = np.asarray(mobile, dtype=float), np.asarray(fixed, dtype=float)
-    centre = fixed.mean(axis=0)
-    mobile = mobile - mobile.mean(axis=0)
-    left, _, right = np.linalg.svd(mobile.T @ (fixed - centre))
+    centre = fixed[by].mean(axis=0)
+    mobile = mobile - mobile[by].mean(axis=0)
+    left, _, right = np.linalg.svd(mobile[by].T @ (fixed[by] - centre))
     left[:, 2] *= np.sign(np.linalg.det(left @ right))
     moved: NDArray[np.float64] = mobile @ left @ right + centre
     return moved

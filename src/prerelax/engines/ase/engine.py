@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from prerelax.engines.ase.calculator import AseCalculator, Recipe
 from prerelax.engines.ase.known import KNOWN, Known, Means, electrons_of
+from prerelax.engines.ase.potentials import WEIGHTS
 from prerelax.engines.ase.xtb import FLAGS
 from prerelax.engines.calculator import EngineCalculator
 from prerelax.engines.engine import Engine
@@ -27,7 +28,6 @@ from prerelax.site_file import Program, read_site, site_path
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+*(),/. _=-]{0,80}")
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 """No place and no address: what a package loads by itself is of its own."""
-XTB_METHODS = ("GFN-FF", "GFN2-xTB", "GFN1-xTB", "GFN0-xTB")
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 OF_THE_SITE = frozenset(
     {
@@ -39,8 +39,6 @@ OF_THE_SITE = frozenset(
 """Options that run something, or name places of a machine: they belong in the site file, or nowhere."""
 OF_PLACES = ("path", "file", "weights", "folder", "url")
 """Parts of words of other such options."""
-WEIGHTS = (".model", ".pt", ".pth", ".ckpt", ".jit", ".jpt")
-"""Files that torch unpickles, i.e. that may run code."""
 
 
 class AseEngine(Engine):
@@ -84,7 +82,7 @@ class AseEngine(Engine):
         packages = known.packages if known else ("ase",)
         found["versions"] = _versions(site.python, packages)
         if known and known.command:
-            found["program_digest"] = _program_digest(_command(known, site, 1), level.calculator or "")
+            found["program_digest"] = _program_digest(tuple(_command(known, site, 1)), level.calculator or "")
         if known is None:
             found["module_sha256"] = _module_digest(level.calculator or "")
         weights = [Path(text) for text in _texts([level.method, level.options]) if text.endswith(WEIGHTS)]
@@ -197,7 +195,7 @@ def _check_words(level: Level, known: Known) -> None:
                     "may not ask for that"
                 )
     if _name(level) == "xtb" and level.method.lower() not in FLAGS:
-        raise ValueError(f"xtb has no method '{level.method}'{nearest(level.method, XTB_METHODS)}")
+        raise ValueError(f"xtb has no method '{level.method}'{nearest(level.method, FLAGS)}")
     if _name(level) == "xtb" and level.options:
         raise ValueError("the calculator xtb has no options; leave them out")
 
@@ -258,7 +256,7 @@ def _version(package: str) -> str:
 
 
 @functools.cache
-def _program_digest_of(words: tuple[str, ...], name: str) -> str:
+def _program_digest(words: tuple[str, ...], name: str) -> str:
     paths = [shutil.which(word) for word in words]
     if paths[0] is None:
         raise MissingProgramError(
@@ -266,10 +264,6 @@ def _program_digest_of(words: tuple[str, ...], name: str) -> str:
             f"say its command in {site_path()}"
         )
     return _digest(*(Path(path) for path in paths if path))
-
-
-def _program_digest(command: list[str], name: str) -> str:
-    return _program_digest_of(tuple(command), name)
 
 
 def _module_digest(calculator: str) -> str:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from ase.calculators.calculator import Calculator, all_changes
 
 WEIGHTS = (".model", ".pt", ".pth", ".ckpt", ".jit", ".jpt")
-"""What is taken for a file; anything else is a model's name, whatever lies in the folder."""
+"""Endings of files that torch unpickles, i.e. that may run code. Anything else is a model's name, whatever
+lies in the folder."""
 
 
 def device() -> str:
