@@ -1,5 +1,7 @@
 """Predicted time steps: paper M's figures 3b, 7 and 13."""
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -29,14 +31,15 @@ def schedules(along: pd.DataFrame, ends: pd.DataFrame) -> Figure:
     """Steps by iteration above, RMSD to the minimum below; a column for each kind of start."""
     starts = list(ends["start"].unique())
     figure = new_figure(DOUBLE_COLUMN_MM, 100)
-    grid = figure.subplots(2, len(starts), squeeze=False)
+    grid = figure.subplots(2, len(starts), squeeze=False, sharey="row")
     for column, start in enumerate(starts):
         _trajectories(grid[0, column], along[along["start"] == start])
         _boxes(grid[1, column], ends[ends["start"] == start])
-        grid[0, column].set_title(start, loc="left", fontweight="bold")
+        grid[0, column].set_title(fill(str(start), 12), loc="left", fontweight="bold")
         grid[0, column].set_xlabel("iteration")
-    grid[0, 0].set_ylabel("step of the schedule")
-    grid[1, 0].set_ylabel("RMSD to the minimum / Å")
+    highest = max(float(along["predicted"].quantile(0.99)), float(along["step"].max()))
+    grid[0, 0].set(ylabel="step of the schedule", ylim=(0, 1.05 * highest))
+    grid[1, 0].set(ylabel="RMSD to the minimum / Å", ylim=(0, None))
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     lettered(grid.ravel())
@@ -55,7 +58,6 @@ def _trajectories(axes: Axes, rows: pd.DataFrame) -> None:
         if schedule == "fixed":
             taken = part.pivot(index="iteration", columns="id", values="step").ffill()
             axes.plot(taken.median(axis=1), color=colour, lw=0.8, ls=":", label="fixed: taken", zorder=4)
-    axes.set_ylim(0, 1.05 * max(float(rows["predicted"].quantile(0.99)), float(rows["step"].max())))
 
 
 def _boxes(axes: Axes, rows: pd.DataFrame) -> None:
@@ -75,7 +77,7 @@ def _boxes(axes: Axes, rows: pd.DataFrame) -> None:
     )
     for box, name in zip(boxes["boxes"], ["before", *names], strict=True):
         box.set(facecolor=COLOURS.get(name, "white"), alpha=0.6, lw=0.6)
-    axes.set_ylim(0, None)
+    axes.tick_params(axis="x", labelsize=5)
     axes.grid(axis="y")
 
 
@@ -107,9 +109,9 @@ def _densities(axes: Axes, table: pd.DataFrame, dimension: int) -> None:
 def _shells(axes: Axes, table: pd.DataFrame, dimension: int) -> None:
     """Densities of the radius at some steps; none overlap that are far apart, which is why a step is told."""
     steps = np.array(sorted(table["step"].unique()))
-    drawn = steps[np.linspace(0, len(steps) - 1, _SHELLS_DRAWN + 2).round().astype(int)[1:-1]]
+    drawn = np.unique(steps[np.linspace(0, len(steps) - 1, _SHELLS_DRAWN + 2).round().astype(int)[1:-1]])
     sigma = table.groupby("step")["sigma_ang"].first()
-    for step, colour in zip(drawn, _DIMENSION_COLOURS, strict=True):
+    for step, colour in zip(drawn, _DIMENSION_COLOURS, strict=False):  # of few steps there are fewer
         for d, line in ((dimension, "-"), (DIMENSIONS[1], ":")):
             scale = float(sigma[step])
             x = np.linspace(0.01, 1.6 * float(sigma.max()) * np.sqrt(d), 500)
