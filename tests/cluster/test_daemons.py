@@ -31,6 +31,7 @@ def node_of(job: str) -> str:
     return slurm("squeue", "--noheader", "--jobs", job, "--format=%N").strip()
 
 
+@pytest.mark.slow
 def test_a_node_daemon_restarted_does_not_disturb_its_job(ready: Cluster) -> None:
     ready.environment["ENGINE_DELAY_S"] = "0.3"
     ready.start(SHARD)
@@ -112,7 +113,8 @@ def controller_outage(ready: Cluster, seconds: float) -> None:
     control("start-controller")
 
 
-@pytest.mark.parametrize("seconds", [20, pytest.param(120, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [20, 120])
 def test_an_unreachable_controller_is_waited_for(ready: Cluster, seconds: float) -> None:
     ready.environment["ENGINE_DELAY_S"] = "0.3"
     ready.start(SHARD)
