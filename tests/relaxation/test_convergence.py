@@ -1,12 +1,14 @@
 """Criteria of convergence, and the energy that is expected to be left."""
 
+import re
+
 import numpy as np
 import pytest
 from ase.build import molecule
 from ase.units import Bohr, Hartree
 
 from prerelax.engines import EngineError
-from prerelax.relaxation.ahead import KCAL_MOL, Ahead, converged, meets, quadratic
+from prerelax.relaxation.ahead import KCAL_MOL, Ahead, converged, meets, quadratic, unmet
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.convergence import CRITERIA
 from prerelax.relaxation.first_hessian import model_hessian
@@ -167,3 +169,33 @@ def test_the_model_has_an_answer_out_of_a_plane():
     assert Foresight(atoms.numbers, None).ahead(told).fall_ev == 0.0
     result = relax_molecule(atoms.numbers, atoms.positions, 0, 1, gfn2(convergence="normal"))
     assert result.status == "ok"
+
+
+def stopped_early():
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=3)
+    stops = [{"convergence": "tight"}, {"convergence": "normal"}, {"fmax": 0.03}]
+    return [
+        relax_molecule(
+            atoms.numbers, atoms.positions, 0, 1, gfn2(optimizer="geometric", max_steps=steps, **stop)
+        ).message
+        for steps, stop in zip((5, 1, 1), stops, strict=True)
+    ]
+
+
+def test_a_relaxation_that_stops_early_says_what_is_unmet_and_by_how_much(in_engine_process):
+    tight, normal, fmax = in_engine_process(stopped_early)
+    assert tight.startswith("not tight: ") and "after at most 5 steps" in tight
+    for message in (tight, normal):
+        missed = re.findall(r"is (\S+) \S+ \(at most (\S+)\)", message)
+        assert missed and all(float(value) > float(limit) > 0 for value, limit in missed)
+    assert re.match(r"fmax is \S+ eV/Å \(asked: 0.03\) and \S+ kcal/mol are left to fall after", fmax)
+
+
+def test_only_what_is_unmet_is_said():
+    near = Ahead(np.full(9, 1e-3 * Bohr), 0.01 * KCAL_MOL)
+    assert unmet(NORMAL, uniform(1e-4), near) == []
+    (step,) = unmet(CRITERIA["tight"], uniform(2e-5), Ahead(np.full(9, 1.5e-4 * Bohr), 0.0))
+    assert step == "that step's root mean square is 7.94e-05 Å (at most 6.35e-05)"
+    assert "no minimum is expected near by" in unmet(NORMAL, uniform(1e-4), Ahead(np.zeros(9), np.inf))
+    assert unmet(NORMAL, np.full(9, np.nan), near), "what is no number meets nothing"

@@ -49,25 +49,49 @@ def quadratic(hessian: Matrix, gradient: Vector, positions: Matrix) -> Ahead:
     return Ahead(modes @ (forces / values), float(forces @ (forces / values)) / 2)
 
 
+def unmet(criteria: Criteria, gradient: Vector, ahead: Ahead | None) -> list[str]:
+    """The criteria that do not hold, each with its figure and its limit, for people.
+
+    `gradient` [3 n_atoms] eV/Å; without `ahead` those of the forces alone. The steps' count no more where the
+    forces are a hundredth of their limits. (So Gaussian: a flat surface asks for long steps that change
+    nothing.)
+    """
+    force, to_force = _sizes(gradient), units.Hartree / units.Bohr
+    limits = criteria.gradient_max * to_force, criteria.gradient_rms * to_force
+    seen = [
+        ("the largest component of a force is", force[0], limits[0], "eV/Å"),
+        ("the forces' root mean square is", force[1], limits[1], "eV/Å"),
+    ]
+    if ahead is not None:
+        if not np.isfinite(ahead.fall_ev):
+            return [*_above(seen), "no minimum is expected near by"]
+        left, limit = ahead.fall_ev / KCAL_MOL, criteria.energy_left_kcal_mol
+        if limit is not None:
+            seen.append(("the energy still expected to fall is", left, limit, "kcal/mol"))
+        if force[0] > limits[0] / 100 or force[1] > limits[1] / 100:
+            step = _sizes(ahead.step)
+            bounds = criteria.step_max * units.Bohr, criteria.step_rms * units.Bohr
+            seen.append(("the largest component of the step to the minimum is", step[0], bounds[0], "Å"))
+            seen.append(("that step's root mean square is", step[1], bounds[1], "Å"))
+    return _above(seen)
+
+
+def _above(seen: list[tuple[str, float, float, str]]) -> list[str]:
+    return [
+        f"{what} {value:.3g} {unit} (at most {limit:.3g})"
+        for what, value, limit, unit in seen
+        if not value <= limit
+    ]
+
+
 def forces_meet(criteria: Criteria, gradient: Vector) -> bool:
     """Whether the two criteria of the gradient [3 n_atoms] in eV/Å hold."""
-    largest, rms = _sizes(gradient * (units.Bohr / units.Hartree))
-    return largest <= criteria.gradient_max and rms <= criteria.gradient_rms
+    return not unmet(criteria, gradient, None)
 
 
 def converged(criteria: Criteria, gradient: Vector, ahead: Ahead) -> bool:
-    """Whether all criteria hold; the steps' count no more where the forces are a hundredth of their limits.
-
-    (So Gaussian: a flat surface asks for long steps that change nothing.)
-    """
-    if not forces_meet(criteria, gradient) or not np.isfinite(ahead.fall_ev):
-        return False
-    limit = criteria.energy_left_kcal_mol
-    if limit is not None and ahead.fall_ev > limit * KCAL_MOL:
-        return False
-    tiny = Criteria(criteria.gradient_max / 100, criteria.gradient_rms / 100, np.inf, np.inf)
-    largest, rms = _sizes(ahead.step / units.Bohr)
-    return forces_meet(tiny, gradient) or (largest <= criteria.step_max and rms <= criteria.step_rms)
+    """Whether all criteria hold."""
+    return not unmet(criteria, gradient, ahead)
 
 
 def meets(gradient: Vector, ahead: Ahead) -> Meets:

@@ -19,7 +19,7 @@ from prerelax.engines import (
 )
 from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.status import Status
-from prerelax.relaxation.ahead import Ahead, converged, forces_meet, meets, quadratic
+from prerelax.relaxation.ahead import Ahead, converged, forces_meet, meets, quadratic, unmet
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.convergence import Criteria, Meets
 from prerelax.relaxation.first_hessian import model_hessian
@@ -184,6 +184,7 @@ class _Run:
         self.check = relaxation.check_of(len(self.atoms))
         self.curvature: Curvature | None = None
         self.start = self.end = Judged()
+        self.ahead_of_end: Ahead | None = None
         self.is_converged = False
         self.n_steps = 0
         self.n_gradients_check = 0
@@ -310,7 +311,8 @@ class _Run:
         if not path or self.held:
             return
         end = -path[-1].forces.ravel()
-        self.end = Judged.of(end, self._ahead(end))
+        self.ahead_of_end = self._ahead(end)
+        self.end = Judged.of(end, self.ahead_of_end)
         if not self.is_start_evaluated:
             return
         if len(path) == 1:
@@ -376,18 +378,21 @@ def _verdict(failure: EngineError | None, final: Evaluation | None, run: "_Run")
         return failure.status, failure.message
     if run.is_converged or run.relaxation.max_steps == 0:  # a single point is what it is
         return "ok", ""
-    relaxation, left = run.relaxation, run.end.energy_left_kcal_mol
     seen = run.counter.evaluations
     lowest = min(range(len(seen)), key=lambda place: seen[place].energy_ev) + 1
     last = ", ".join(f"{evaluation.fmax_ev_ang:.2g}" for evaluation in seen[-6:])
-    expected = "" if left is None else f" and {left:.2f} kcal/mol are left to fall"
-    asked = (
-        f"{relaxation.fmax_ev_ang:g}"
-        if relaxation.criteria is None
-        else f"{relaxation.convergence or 'normal'}"
-    )
     return "not_converged", (
-        f"fmax is {final.fmax_ev_ang:.3f} eV/Å{expected} after at most {relaxation.max_steps} steps "
-        f"(asked: {asked}); the largest forces of the last gradients were {last}, the energy was lowest at "
-        f"gradient {lowest} of {len(seen)}; allow more steps or start nearer"
+        f"{_missed(final, run)} after at most {run.relaxation.max_steps} steps; the largest forces of the "
+        f"last gradients were {last} eV/Å, the energy was lowest at gradient {lowest} of {len(seen)}; allow "
+        "more steps or start nearer"
     )
+
+
+def _missed(final: Evaluation, run: "_Run") -> str:
+    """What was asked and how far the end is from it."""
+    relaxation, left = run.relaxation, run.end.energy_left_kcal_mol
+    if relaxation.criteria is None:
+        expected = "" if left is None else f" and {left:.2g} kcal/mol are left to fall"
+        return f"fmax is {final.fmax_ev_ang:.3g} eV/Å (asked: {relaxation.fmax_ev_ang:g}){expected}"
+    missed = unmet(relaxation.criteria, -final.forces.ravel(), run.ahead_of_end)
+    return f"not {relaxation.convergence or 'normal'}: {', '.join(missed) or 'still near a saddle point'}"
