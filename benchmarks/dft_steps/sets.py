@@ -4,7 +4,7 @@
     python benchmarks/dft_steps/sets.py druglike --level gfn2 --molecules 100
     python benchmarks/dft_steps/sets.py far --level hf/3-21g --molecules 8
     python benchmarks/dft_steps/sets.py qm9 --level qm9 --molecules 20
-    python benchmarks/dft_steps/sets.py benchmark12 --level b3lyp-d3bj/def2-svp
+    python benchmarks/dft_steps/sets.py benchmark12 --level b3lyp-d3bj/def2-svp --heights --ends ENDS.extxyz
     python benchmarks/dft_steps/sets.py large --level hf/3-21g --max-steps 0
 
 floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
@@ -14,8 +14,9 @@ no force field has relaxed. qm9: MMFF94 minima in the basin of QM9's geometry. T
 
 All optimizers stop by the criteria `normal`, or by --fmax; two-level is guided by --guide. "near": gradients
 until the energy is within 0.05 kcal/mol of the optimizer's own end. The height of an end is what geomeTRIC
-still gains from it to a tenth of the criteria (--heights). One JSON line for each molecule and optimizer in
-results/dft-steps/sets.jsonl; what is there is not run again.
+still gains from it on its way to a tenth of the criteria, in at most HEIGHT_STEPS steps (--heights): what is
+left then is the target's noise. --ends writes the lowest geometries that it saw. One JSON line for each
+molecule and optimizer in results/dft-steps/sets.jsonl; what is there is not run again.
 """
 
 import argparse
@@ -27,7 +28,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import ase.io
 import numpy as np
+from ase import Atoms
 from ase.units import kcal, mol
 from numpy.typing import NDArray
 from rdkit import Chem
@@ -46,6 +49,7 @@ LEVELS = {
     "pbe/def2-svp": {"engine": "pyscf", "method": "PBE", "basis": "def2-SVP"},
     "b3lyp-d3bj/def2-svp": {"engine": "pyscf", "method": "B3LYP", "basis": "def2-SVP", "dispersion": "D3BJ"},
 }
+HEIGHT_STEPS = 10
 Molecule = tuple[str, NDArray[np.int64], NDArray[np.float64], int]
 """Name, atomic numbers [n_atoms], positions [n_atoms, 3] Å, charge."""
 
@@ -60,6 +64,7 @@ def main() -> None:
     parser.add_argument("--fmax", type=float, help="eV/Å, instead of normal")
     parser.add_argument("--max-steps", type=int, default=99)
     parser.add_argument("--heights", action="store_true", help="relax the ends on by geomeTRIC")
+    parser.add_argument("--ends", type=Path, help="extended XYZ of the ends' tight minima (two-level's)")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no relaxation after so many")
     parser.add_argument("--table", action="store_true", help="run nothing")
     options = parser.parse_args()
@@ -67,7 +72,10 @@ def main() -> None:
     if not options.table:
         run_missing(options)
     asked = {"set": options.set, "level": options.level, "stop": stop(options)}
-    report([line for line in results() if asked.items() <= line.items()])
+    lines = [line for line in results() if asked.items() <= line.items()]
+    report(lines)
+    if options.ends:
+        write_ends(options.ends, lines)
 
 
 def stop(options: argparse.Namespace) -> str:
@@ -84,7 +92,8 @@ def run_missing(options: argparse.Namespace) -> None:
             known = [line for line in results() if key.items() <= line.items()]
             if time.monotonic() > deadline:
                 return
-            if not known:
+            line = known[-1] if known else None
+            if line is None:
                 settings = Relaxation(
                     **LEVELS[options.level],
                     optimizer=optimizer,
@@ -95,9 +104,10 @@ def run_missing(options: argparse.Namespace) -> None:
                 )
                 began = time.process_time()
                 result = relax_molecule(numbers, positions, charge, 1, settings)
-                keep({**key, **told(result), "processor_s": time.process_time() - began})
-            elif options.heights and known[-1].get("height_kcal_mol") is None and known[-1]["positions"]:
-                keep({**known[-1], **height(known[-1], numbers, charge, LEVELS[options.level])})
+                line = {**key, **told(result), "processor_s": time.process_time() - began}
+                keep(line)
+            if options.heights and line.get("height_kcal_mol") is None and line["positions"]:
+                keep({**line, **height(line, numbers, charge, LEVELS[options.level])})
 
 
 def molecules(name: str, n: int) -> list[Molecule]:
@@ -192,23 +202,42 @@ def told(result: RelaxationResult) -> dict[str, object]:
 def height(
     line: dict[str, object], numbers: NDArray[np.int64], charge: int, level: dict[str, str]
 ) -> dict[str, object]:
-    """kcal/mol that geomeTRIC still gains from an end to a tenth of the criteria."""
-    tight = Relaxation(**level, optimizer="geometric", convergence="tight", max_steps=30)
+    """kcal/mol that geomeTRIC still gains from an end, and the lowest geometry that it saw."""
+    tight = Relaxation(
+        **level, optimizer="geometric", convergence="tight", max_steps=HEIGHT_STEPS, check_minimum="none"
+    )
     result = relax_molecule(numbers, np.array(line["positions"]), charge, 1, tight)
     if not result.path:
         return {"height_kcal_mol": None}
-    energies = [evaluation.energy_ev for evaluation in result.path]
+    lowest = min(result.path, key=lambda evaluation: evaluation.energy_ev)
     return {
-        "height_kcal_mol": (energies[0] - min(energies)) * mol / kcal,
+        "height_kcal_mol": (line["energy_ev"] - lowest.energy_ev) * mol / kcal,
         "height_status": result.status,
         "height_n_gradients": result.n_gradients,
+        "tight_energy_ev": lowest.energy_ev,
+        "tight_fmax_ev_ang": lowest.fmax_ev_ang,
+        "tight_numbers": numbers.tolist(),
+        "tight_positions": lowest.positions.round(6).tolist(),
     }
+
+
+def write_ends(path: Path, lines: list[dict[str, object]]) -> None:
+    """One frame for each molecule whose end was relaxed on."""
+    frames = []
+    for line in lines:
+        if line.get("tight_positions") and str(line["optimizer"]).startswith("two-level"):
+            frame = Atoms(numbers=line["tight_numbers"], positions=line["tight_positions"])
+            told = ("molecule", "level", "tight_energy_ev", "tight_fmax_ev_ang")
+            frame.info = {name: line[name] for name in told}
+            frames.append(frame)
+    ase.io.write(path, frames, format="extxyz", write_results=False)
 
 
 def keep(line: dict[str, object]) -> None:
     with OUT.open("a") as file:
         file.write(json.dumps(line) + "\n")
-    print({name: value for name, value in line.items() if name != "positions"}, flush=True)
+    long = ("positions", "tight_positions", "tight_numbers")
+    print({name: value for name, value in line.items() if name not in long}, flush=True)
 
 
 def results() -> list[dict[str, object]]:
