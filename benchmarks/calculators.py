@@ -1,93 +1,142 @@
 """Programs and potentials behind the engine ase: do they agree, what do they guide, what does the pipe cost?
 
     python benchmarks/calculators.py programs FOLDER --minutes 8
-    python benchmarks/calculators.py guides FOLDER --minutes 8
+    python benchmarks/calculators.py guides FOLDER --target gfn2 --minutes 8
+    python benchmarks/calculators.py starts FOLDER --target gfn2 --minutes 8
+    python benchmarks/calculators.py first FOLDER --target b3lyp --minutes 8
     python benchmarks/calculators.py overhead FOLDER
 
 programs: minima at B3LYP/6-31G* (VWN3, spherical d functions, no density fitting) in NWChem, PySCF and Psi4
-by two-level and by geomeTRIC, from MMFF94. guides: gradients of two-level at B3LYP-D3BJ/def2-SVP by the
-guide, and the guide's own. overhead: a gradient of the engine ase beside the same without a pipe. One JSON
-line for each run in FOLDER; what is there is not run again. ANI-2xt needs the site file to name an
-interpreter that has torchani and auto3d.
+by two-level and by geomeTRIC, from MMFF94; five molecules by hand, five drawn from fragments of drug-like
+ones. guides: gradients of two-level on benchmark12.smi from MMFF94 by the guide, and what the guide costs.
+starts: gradients of two-level with its default guide by the start. first: forces and energy of the starts
+alone, one gradient each. overhead: a gradient behind the pipe beside the same without one, in turns.
+
+Starts are shards in FOLDER: `mmff94.extxyz` is written by the first call, the others, NAME.extxyz, by
+`prerelax relax` or `prerelax diffuse` from it. One JSON line for each run in FOLDER; what is there is not run
+again. ANI-2xt needs the site file to name an interpreter that has torchani and auto3d.
 """
 
 import argparse
 import json
-import resource
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 from ase import Atoms
-from ase.units import Hartree
+from ase.calculators.calculator import Calculator
+from ase.units import Hartree, kcal, mol
+from dft_steps.sets import DATA, LEVELS, molecules
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from prerelax.engines import Level, make_calculator
 from prerelax.molecules.superposition import rmsd
+from prerelax.records.record import Record
+from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.cheap_surface import Guide
 from prerelax.relaxation.molecule import relax_molecule
 from prerelax.relaxation.settings import Relaxation
 
-SMILES = ["CO", "CC#N", "NC=O", "CC=O", "CN", "CC(=O)O", "CCO", "CC(N)=O", "c1ccoc1", "NCC(=O)O"]
+BY_HAND = ["CO", "CC#N", "NC=O", "CC=O", "CN"]
+SEED = 1
+DRAWN = {"n": 5, "atoms": range(8, 13), "heavy": 6, "elements": {1, 6, 7, 8, 9, 15, 16, 17}}
 PROGRAMS = {
-    "nwchem": {"engine": "ase", "calculator": "nwchem"},
-    "pyscf": {"engine": "pyscf"},
-    "psi4": {"engine": "psi4"},
+    "NWChem": {"engine": "ase", "calculator": "nwchem"},
+    "PySCF": {"engine": "pyscf"},
+    "Psi4": {"engine": "psi4"},
 }
 B3LYP = {"method": "B3LYP", "basis": "6-31G*", "density_fitting": False}
-TARGET = {"engine": "pyscf", "method": "B3LYP", "basis": "def2-SVP", "dispersion": "d3bj"}
+TARGETS = {"b3lyp": LEVELS["b3lyp-d3bj/def2-svp"], "gfn2": LEVELS["gfn2"]}
 GUIDES: dict[str, Guide] = {
     "GFN1-xTB": "gfn1",
     "GFN2-xTB": "gfn2",
-    "MMFF94": "mmff94",
     "ANI-2xt": Level(engine="ase", calculator="ani", method="ANI-2xt"),
     "GFN-FF": Level(engine="ase", calculator="xtb", method="GFN-FF"),
-    "PM7": Level(engine="ase", calculator="mopac", method="PM7"),
+    "MMFF94": "mmff94",
 }
 Line = dict[str, object]
 
 
+@dataclass(frozen=True)
+class Run:
+    """One relaxation: where it begins and how."""
+
+    molecule: str
+    what: str
+    atoms: Atoms
+    relaxation: Relaxation
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("question", choices=["programs", "guides", "overhead"])
+    parser.add_argument("question", choices=["programs", "guides", "starts", "first", "overhead"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--molecules", type=int, default=len(SMILES))
+    parser.add_argument("--target", choices=list(TARGETS), default="gfn2")
+    parser.add_argument("--molecules", type=int, default=12)
+    parser.add_argument("--only", nargs="+", help="these guides, starts or programs")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.question == "overhead":
-        overhead()
+        overhead(options.only)
         return
-    path = options.folder / f"{options.question}.jsonl"
-    runs = programs if options.question == "programs" else guides
+    name = options.question if options.question == "programs" else f"{options.question}-{options.target}"
+    path = options.folder / f"{name}.jsonl"
     known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {(each["molecule"], each["what"]) for each in known}
     until = time.monotonic() + 60 * options.minutes
-    for smiles in SMILES[: options.molecules]:
-        for what, relaxation in runs():
-            if (smiles, what) in done or time.monotonic() > until:
-                continue
-            known.append(line := {"molecule": smiles, "what": what, **relaxed(smiles, relaxation)})
+    for run in runs(options):
+        wanted = options.only is None or any(word in run.what for word in options.only)
+        if wanted and (run.molecule, run.what) not in done and time.monotonic() < until:
+            known.append(line := {"molecule": run.molecule, "what": run.what, **relaxed(run)})
             with path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
     report(known)
 
 
-def programs() -> Iterator[tuple[str, Relaxation]]:
-    for name, said in PROGRAMS.items():
-        for optimizer in ("two-level", "geometric"):
-            yield (
-                f"{name} {optimizer}",
-                Relaxation(**said, **B3LYP, optimizer=optimizer, check_minimum="none"),
-            )
+def runs(options: argparse.Namespace) -> Iterator[Run]:
+    if options.question == "programs":
+        for smiles in [*BY_HAND, *drawn()][: options.molecules]:
+            for name, said in PROGRAMS.items():
+                for optimizer in ("two-level", "geometric"):
+                    settings = Relaxation(**said, **B3LYP, optimizer=optimizer, check_minimum="none")
+                    yield Run(smiles, f"{name}, {optimizer}", start(smiles), settings)
+        return
+    shards = starts(options.folder)
+    two_level = {**TARGETS[options.target], "optimizer": "two-level", "convergence": "normal"}
+    two_level |= {"check_minimum": "none", "max_steps": 0 if options.question == "first" else 99}
+    for row, record in enumerate(shards["mmff94"][: options.molecules]):
+        if options.question == "guides":
+            for name, guide in GUIDES.items():
+                if guide != options.target:
+                    settings = Relaxation(**two_level, cheap_level=guide)
+                    yield Run(record.id, name, record.as_atoms(), settings)
+            continue
+        for name, records in shards.items():
+            if records[row].proceeds and name != options.target:
+                yield Run(record.id, name, records[row].as_atoms(), Relaxation(**two_level))
 
 
-def guides() -> Iterator[tuple[str, Relaxation]]:
-    for name, guide in GUIDES.items():
-        yield name, Relaxation(**TARGET, optimizer="two-level", cheap_level=guide, check_minimum="none")
-    yield "geomeTRIC", Relaxation(**TARGET, optimizer="geometric", check_minimum="none")
+def drawn() -> list[str]:
+    """Neutral fragments of GEOM-Drugs molecules, the smallest first."""
+    arrays = np.load(DATA / "organic_minima_gfn2.npz", allow_pickle=False)
+    fitting = []
+    for kind, text in zip(arrays["kind"], arrays["smiles"], strict=True):
+        molecule = Chem.MolFromSmiles(text.decode()) if kind == 0 else None
+        if molecule is not None and molecule.GetNumHeavyAtoms() <= DRAWN["heavy"]:
+            whole = Chem.AddHs(molecule)
+            elements = {atom.GetAtomicNum() for atom in whole.GetAtoms()}
+            if whole.GetNumAtoms() in DRAWN["atoms"] and elements <= DRAWN["elements"]:
+                fitting.append(text.decode())
+    order = np.random.default_rng(SEED).permutation(len(fitting))
+    chosen = [fitting[i] for i in order[: DRAWN["n"]]]
+    print(f"drawn by seed {SEED} from {len(fitting)} fragments: {', '.join(chosen)}")
+    return sorted(chosen, key=lambda smiles: len(start(smiles)))
 
 
 def start(smiles: str) -> Atoms:
@@ -99,83 +148,171 @@ def start(smiles: str) -> Atoms:
     return Atoms(numbers, molecule.GetConformer().GetPositions())
 
 
-def relaxed(smiles: str, relaxation: Relaxation) -> Line:
-    atoms, before = start(smiles), seconds()
-    result = relax_molecule(atoms.numbers, atoms.positions, 0, 1, relaxation)
+def starts(folder: Path) -> dict[str, list[Record]]:
+    """Rows of benchmark12.smi by the start, the smallest first."""
+    first = folder / "mmff94.extxyz"
+    if not first.exists():
+        smiles = {words[1]: words[0] for words in map(str.split, (DATA / "benchmark12.smi").open())}
+        write_shard(
+            first,
+            [
+                Record(
+                    name,
+                    numbers,
+                    positions,
+                    smiles=mapped(smiles[name]),
+                    input_smiles=smiles[name],
+                    charge=charge,
+                    start="mmff94",
+                )
+                for name, numbers, positions, charge in molecules("benchmark12", 12)
+            ],
+        )
+    others = sorted(path for path in folder.glob("*.extxyz") if path != first)
+    return {path.stem: read_shard(path) for path in [first, *others]}
+
+
+def mapped(smiles: str) -> str:
+    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    for atom in molecule.GetAtoms():
+        atom.SetAtomMapNum(atom.GetIdx() + 1)
+    return Chem.MolToSmiles(molecule)
+
+
+def relaxed(run: Run) -> Line:
+    before = seconds()
+    result = relax_molecule(run.atoms.numbers, run.atoms.positions, 0, 1, run.relaxation)
     return {
         "status": result.status,
         "message": result.message,
-        "n_atoms": len(atoms),
+        "n_atoms": len(run.atoms),
         "n_gradients": result.n_gradients,
         "n_gradients_cheap": result.n_gradients_cheap,
         "energy_ev": result.energy_ev,
         "start_energy_ev": result.start_energy_ev,
+        "start_fmax_ev_ang": result.path[0].fmax_ev_ang if result.path else None,
         "positions": None if result.positions is None else result.positions.tolist(),
         "seconds": seconds() - before,
     }
 
 
 def seconds() -> float:
-    """Processor seconds of this process and of its children that have ended."""
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in both)
+    """Processor seconds of this process and of all that it started, those still alive among them."""
+    this = psutil.Process()
+    own = this.cpu_times()
+    total = own.user + own.system + own.children_user + own.children_system
+    for child in this.children(recursive=True):
+        with child.oneshot():
+            times = child.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def nanoseconds(processes: list[int]) -> int:
+    """On a processor, by processes of these numbers; Linux counts clock ticks elsewhere."""
+    threads = [path for each in processes for path in Path(f"/proc/{each}/task").glob("*/schedstat")]
+    return sum(int(path.read_text().split()[0]) for path in threads)
 
 
 def report(lines: list[Line]) -> None:
     names = list(dict.fromkeys(str(line["what"]) for line in lines))
-    ran = {smiles: {each["what"] for each in lines if each["molecule"] == smiles} for smiles in SMILES}
-    complete = [smiles for smiles in SMILES if ran[smiles] >= set(names)]
+    ran = {str(line["molecule"]): set[str]() for line in lines}
+    for line in lines:
+        ran[str(line["molecule"])].add(str(line["what"]))
+    complete = [molecule for molecule in ran if ran[molecule] >= set(names)]
     at = {(line["molecule"], line["what"]): line for line in lines}
     print(f"n = {len(complete)}: {', '.join(complete)}")
-    print("energy and RMSD: the largest difference from the first line's minima")
-    print("| | gradients: median, most, sum | of the guide, sum | not ok | energy / Eh | RMSD / Å |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("energy and RMSD: the largest difference from the minima of the first row; above: kcal/mol of the")
+    print("start above the lowest end, and its largest force in eV/Å, medians")
+    heading = ["", "gradients: median, most, sum", "of the guide, median", "processor s, median", "not ok"]
+    heading += ["energy / Eh", "RMSD / Å", "start: above, force"]
+    print(f"| {' | '.join(heading)} |")
+    print("| --- " * len(heading) + "|")
+    lowest = {m: min(float(str(at[m, name]["energy_ev"])) for name in names) for m in complete}
     for name in names:
-        chosen = [at[smiles, name] for smiles in complete]
-        first = [at[smiles, names[0]] for smiles in complete]
+        chosen = [at[molecule, name] for molecule in complete]
+        first = [at[molecule, names[0]] for molecule in complete]
         counts = [int(str(line["n_gradients"])) for line in chosen]
-        cheap = sum(int(str(line["n_gradients_cheap"])) for line in chosen)
+        cheap = np.median([int(str(line["n_gradients_cheap"])) for line in chosen])
+        spent = np.median([float(str(line["seconds"])) for line in chosen])
         failed = sum(line["status"] != "ok" for line in chosen)
         pairs = [(a, b) for a, b in zip(chosen, first, strict=True) if a["positions"] and b["positions"]]
         energies = [abs(float(str(a["energy_ev"])) - float(str(b["energy_ev"]))) for a, b in pairs]
         moved = [rmsd(np.array(a["positions"]), np.array(b["positions"])) for a, b in pairs]
-        energy, most = max(energies, default=0.0) / Hartree, max(moved, default=0.0)
+        began = [line for line in chosen if line["start_energy_ev"] is not None]
+        above = [float(str(a["start_energy_ev"])) - lowest[str(a["molecule"])] for a in began]
+        force = [float(str(line.get("start_fmax_ev_ang") or np.nan)) for line in began]
         print(
-            f"| {name} | {np.median(counts):g}, {max(counts)}, {sum(counts)} | {cheap} | {failed} "
-            f"| {energy:.1e} | {most:.4f} |"
+            f"| {name} | {np.median(counts):g}, {max(counts)}, {sum(counts)} | {cheap:g} | {spent:.1f} "
+            f"| {failed} | {max(energies, default=0.0) / Hartree:.1e} | {max(moved, default=0.0):.4f} "
+            f"| {np.median(above) * mol / kcal:.2f}, {np.median(force):.2f} |"
         )
 
 
-def overhead() -> None:
-    """Of one gradient of ethanol, in ms: wall clock of a pipe, and GFN2-xTB with and without one."""
-    print("| gradient of ethanol | ms, the least of 5 times 20 |")
-    print("| --- | --- |")
-    for name, level in {
-        "tblite": Level(engine="tblite", method="GFN2-xTB"),
-        "ase, tblite.ase:TBLite": Level(
-            engine="ase", calculator="tblite.ase:TBLite", method="GFN2-xTB",
-            options={"method": "GFN2-xTB", "verbosity": 0, "accuracy": 1.0},
+def overhead(only: list[str] | None) -> None:
+    """Of one gradient, in ms, with and without a pipe in turns: medians of wall clock and of processor time.
+
+    What a program took that was started for the gradient alone is not in the latter.
+    """
+    gfn2 = {"method": "GFN2-xTB", "verbosity": 0, "accuracy": 1.0}
+    xtb = Level(engine="tblite", method="GFN2-xTB")
+    dft = Level(engine="pyscf", **B3LYP)
+    os.environ["PRERELAX_ALLOW_CALCULATORS"] = "calculators,tblite.ase,ase.calculators.emt"
+    compared = {
+        "GFN2-xTB": (
+            xtb, Level(engine="ase", calculator="tblite.ase:TBLite", method="GFN2-xTB", options=gfn2), 100
         ),
-        "ase, EMT (no work)": Level(engine="ase", calculator="ase.calculators.emt:EMT", method="EMT"),
-        "ase, xtb GFN-FF": Level(engine="ase", calculator="xtb", method="GFN-FF"),
-        "ase, mopac PM7": Level(engine="ase", calculator="mopac", method="PM7"),
-        "ase, ANI-2xt": Level(engine="ase", calculator="ani", method="ANI-2xt"),
-    }.items():  # fmt: skip
-        atoms = start("CCO")
-        atoms.calc = make_calculator(level)
-        print(f"| {name} | {1e3 * fastest(lambda atoms=atoms: atoms.get_forces(), atoms):.2f} |")
+        "B3LYP/6-31G*, PySCF": (dft, Level(engine="ase", calculator="calculators:pyscf", method="B3LYP"), 7),
+    }  # fmt: skip
+    print(
+        "| gradient of ethanol | wall: direct, piped | difference | processor: direct, piped | difference |"
+    )
+    print("| --- | --- | --- | --- | --- |")
+    for name, (direct, piped, times) in compared.items():
+        if only and name not in only:
+            continue
+        spent = {level: np.array(pairs) for level, pairs in in_turns([direct, piped], times).items()}
+        cells = []
+        for column in (0, 1):
+            a, b = (np.median(spent[i][:, column]) for i in (0, 1))
+            difference = np.median(spent[1][:, column] - spent[0][:, column])
+            cells += [f"{a:.2f}, {b:.2f}", f"{difference:+.2f} ({difference / a:+.1%})"]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    for name, level in {
+        "EMT (no work)": Level(engine="ase", calculator="ase.calculators.emt:EMT", method="EMT"),
+        "GFN-FF, xtb": Level(engine="ase", calculator="xtb", method="GFN-FF"),
+        "PM7, mopac": Level(engine="ase", calculator="mopac", method="PM7"),
+        "ANI-2xt": Level(engine="ase", calculator="ani", method="ANI-2xt"),
+    }.items():
+        if not only or name in only:
+            wall, processor = np.median(in_turns([level], 20)[0], axis=0)
+            print(f"| {name} | –, {wall:.2f} | | –, {processor:.2f} | |", flush=True)
 
 
-def fastest(call: Callable[[], object], atoms: Atoms) -> float:
-    call()
-    best = np.inf
-    for _ in range(5):
-        began = time.perf_counter()
-        for _ in range(20):
-            atoms.rattle(1e-4, rng=np.random.default_rng(0))
-            call()
-        best = min(best, (time.perf_counter() - began) / 20)
-    return float(best)
+def pyscf() -> Calculator:
+    """The engine pyscf as a calculator of somebody else's."""
+    return make_calculator(Level(engine="pyscf", **B3LYP))
+
+
+def in_turns(levels: list[Level], times: int) -> dict[int, list[tuple[float, float]]]:
+    """ms of wall clock and of processor time of each level's gradient, each geometry at every level."""
+    spent: dict[int, list[tuple[float, float]]] = {i: [] for i in range(len(levels))}
+    atoms = start("CCO")
+    calculators = [make_calculator(level) for level in levels]
+    processes: list[int] = []
+    for turn in range(times + 1):
+        if turn == 1:
+            processes = [os.getpid(), *(child.pid for child in psutil.Process().children())]
+        atoms.rattle(1e-3, seed=turn)
+        for i, calculator in enumerate(calculators):
+            wall, processor = time.perf_counter(), nanoseconds(processes)
+            calculator.calculate(atoms)
+            if turn:
+                both = time.perf_counter() - wall, 1e-9 * (nanoseconds(processes) - processor)
+                spent[i].append((1e3 * both[0], 1e3 * both[1]))
+    for calculator in calculators:
+        calculator.close()
+    return spent
 
 
 if __name__ == "__main__":

@@ -60,11 +60,12 @@ class Morse(Calculator):
                 os.system("echo the program says hello")
             case "chdir":
                 os.chdir("/")
-            case "scratch":
+            case "litter" | "scratch":
                 with Path("integrals.bin").open("wb") as file:
                     file.truncate(1_000_000_000)
-                Path("program.out").write_text("killed\n")
-                raise CalculationFailed("no luck")
+                if self.behaviour == "scratch":
+                    Path("program.out").write_text("killed\n")
+                    raise CalculationFailed("no luck")
         return energy, forces
 
 

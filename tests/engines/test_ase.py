@@ -124,9 +124,10 @@ def test_what_it_prints_and_where_it_goes_disturbs_nobody(site) -> None:
     here = Path.cwd()
     atoms = molecule("NH3")
     plain = energy(morse(), atoms)
-    for behaviour in ("print", "chdir"):
+    for behaviour in ("print", "chdir", "litter"):
         assert [energy(morse(behaviour), atoms) for _ in range(2)] == [plain, plain]
     assert Path.cwd() == here
+    assert list((site.parent / "scratch").iterdir()) == []  # a gigabyte of integrals is gone, too
 
 
 def test_one_that_hangs_is_stopped_and_started_anew(site) -> None:

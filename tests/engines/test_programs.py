@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
-from ase.units import Hartree
+from ase.calculators.calculator import CalculationFailed
+from ase.units import Bohr, Hartree
 from odd_calculators import Morse
 
 from prerelax.engines import EngineError, Level, level_settings, make_calculator, validate_level
 from prerelax.engines.ase.gaussian import gaussian_forces, gaussian_template
 from prerelax.engines.ase.known import KNOWN, Means
-from prerelax.engines.ase.orca import orca_template
+from prerelax.engines.ase.orca import Orca, orca_template
 from prerelax.engines.ase.process import _KEPT
 from prerelax.engines.ase.xtb import turbomole_gradient
 from prerelax.molecules.input_files import read_rows
@@ -109,6 +111,24 @@ def test_forces_of_a_real_log_of_gaussian() -> None:
     assert energy == -382.308266602 and gradient.shape == (20, 3)
     np.testing.assert_allclose(gradient[0], [0.000020958, 0.0, 0.000043839], atol=1e-9)
     assert np.abs(gradient.sum(axis=0)).max() < 1e-8
+
+
+def test_real_files_of_orca(tmp_path, monkeypatch) -> None:
+    """An output of ORCA 6.0 from the test data of cclib (dvb_gopt.out, cut), a .engrad quoted in cctbx."""
+    numbers, places = [8, 8, 8, 8, 16], np.loadtxt(HERE / "outputs/orca_sulfate.engrad", skiprows=27)[:, 1:]
+    monkeypatch.chdir(tmp_path)
+    output = (HERE / "outputs/orca6_dvb.out").read_text()
+    Path("molecule.out").write_text(output)
+    shutil.copy(HERE / "outputs/orca_sulfate.engrad", "molecule.engrad")
+    energy, gradient = Orca(["orca"], "HF").read(Atoms(numbers, places * Bohr))
+    assert energy == -49.737578240166
+    np.testing.assert_array_equal(gradient[4], [-0.001712473496, -0.001739754355, -0.000359837122])
+    assert np.abs(gradient.sum(axis=0)).max() < 1e-6
+    with pytest.raises(CalculationFailed, match="is of another geometry"):
+        Orca(["orca"], "HF").read(Atoms(numbers, places))
+    Path("molecule.out").write_text(output[:-150])
+    with pytest.raises(CalculationFailed, match="cut short"):
+        Orca(["orca"], "HF").read(Atoms(numbers, places * Bohr))
 
 
 def test_what_the_programs_are_asked() -> None:
