@@ -22,6 +22,7 @@ from prerelax.engines import (
 )
 from prerelax.engines.ase.known import KNOWN, Means, electrons_of
 from prerelax.engines.ase.process import _KEPT
+from prerelax.engines.ase.server import Held
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.settings import model_from
 
@@ -152,6 +153,20 @@ def test_its_own_hessian_is_used_where_it_has_one() -> None:
     assert make_calculator(morse()).hessian(atoms) is None
     own = make_calculator(Level(**MORSE | {"calculator": "odd_calculators:WithHessian"})).hessian(atoms)
     np.testing.assert_array_equal(own, np.eye(9))
+
+
+def test_a_program_of_cells_keeps_one_box_around_its_molecule() -> None:
+    setup = {"factory": "odd_calculators:Morse", "keywords": {}, "renewed": False, "electrons": {}}
+    held, atoms = Held(setup | {"boxed": True}), molecule("CH3OH")
+    line = {"numbers": atoms.numbers.tolist(), "charge": 0, "multiplicity": 1, "molecule": "a"}
+    first = held.atoms(line | {"positions": atoms.positions.tolist()})
+    atoms.positions[0] += 0.3
+    second = held.atoms(line | {"positions": atoms.positions.tolist()})
+    np.testing.assert_array_equal(first.cell, second.cell)
+    extent = np.ptp(first.positions, axis=0).max()
+    assert first.cell[0, 0] == pytest.approx(2 * extent + 8.0) and not first.pbc.any()
+    assert second.positions.min() > 4.0 and second.positions.max() < first.cell[0, 0] - 4.0
+    assert not Held(setup).atoms(line | {"positions": atoms.positions.tolist()}).cell.any()
 
 
 def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None:

@@ -224,6 +224,24 @@ def test_mopac_gives_energy_and_forces_of_ions_and_radicals() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="the program cp2k is not installed")
+def test_cp2k_gives_energy_and_forces_of_isolated_molecules() -> None:
+    options = {"cutoff": 2700.0, "pseudo_potential": "GTH-PBE"}  # eV
+    level = Level(engine="ase", calculator="cp2k", method="PBE", options=options)
+    found = []
+    for distance in (0.74, 0.75, 0.76):
+        calculator = make_calculator(level)
+        calculator.calculate(Atoms("H2", [[0, 0, 0], [0, 0, distance]]))
+        found.append((calculator.results["energy"], calculator.results["forces"][1, 2]))
+        calculator.close()
+    assert found[1][0] / Hartree == pytest.approx(-1.166, abs=0.01)  # PBE at the basis set's limit
+    assert found[1][1] == pytest.approx(-(found[2][0] - found[0][0]) / 0.02, abs=0.05)
+    cation = make_calculator(level, charge=1, multiplicity=2)
+    cation.calculate(Atoms("H2", [[0, 0, 0], [0, 0, 0.75]]))
+    assert 14 < cation.results["energy"] - found[1][0] < 18
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nwchem") is None, reason="the program nwchem is not installed")
 @pytest.mark.parametrize(("name", "charge", "multiplicity"), [("H2O", 0, 1), ("CH3", 0, 2), ("NH3", 1, 2)])
 def test_nwchem_gives_pyscfs_energy(in_engine_process, name, charge, multiplicity) -> None:

@@ -113,6 +113,7 @@ def recipe(level: Level, threads: int) -> Recipe:
         "keywords": _merged(keywords, {} if known and known.takes_command else level.options or {}, more),
         "electrons": electrons.model_dump(exclude_none=True),
         "renewed": known.renewed if known else electrons.keywords is not None,
+        "boxed": known is not None and known.is_boxed,
         "path": [] if program.python else [*filter(None, sys.path), str(Path.cwd())],
         "config": config,
     }

@@ -41,6 +41,8 @@ class Known:
     renewed: bool = True
     """each molecule gets a calculator of its own"""
     is_cheap: bool = False
+    is_boxed: bool = False
+    """it needs a cell around the molecule"""
     takes_command: bool = False
     """a calculator of prerelax's own, which is given its program's command as a keyword"""
     takes_basis: bool = False
@@ -98,7 +100,8 @@ def _aims(level: Level, means: Means) -> Keywords:
 
 
 def _cp2k(level: Level, means: Means) -> Keywords:
-    return {"xc": level.method, "uks": True, "basis_set": level.basis or "DZVP-MOLOPT-SR-GTH"}
+    basis = level.basis or "DZVP-MOLOPT-SR-GTH"
+    return {"xc": level.method, "uks": True, "basis_set": basis, "stress_tensor": False}
 
 
 def _psi4(level: Level, means: Means) -> Keywords:
@@ -196,7 +199,7 @@ KNOWN: Mapping[str, Known] = {
     "cp2k": Known(
         "ase.calculators.cp2k:CP2K", _cp2k,
         Electrons(keywords={"charge": "charge", "multiplicity": "multiplicity"}),
-        command="cp2k.psmp -s", section="cp2k", command_key="cp2k_shell", takes_basis=True,
+        command="cp2k.psmp -s", section="cp2k", command_key="cp2k_shell", takes_basis=True, is_boxed=True,
     ),
     "psi4": Known(
         "ase.calculators.psi4:Psi4", _psi4,

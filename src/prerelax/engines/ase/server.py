@@ -6,6 +6,7 @@ has the calculator's package. The first line in is the setup, answered by `{"rea
 - `factory`: `module:attribute`, or a .py file in place of the module; it is called with `keywords`
 - `electrons`: how charge and multiplicity reach the calculator (see prerelax.engines.level)
 - `renewed`: whether each molecule gets a calculator of its own, as those that keep files need
+- `boxed`: whether it needs a cell around the molecule
 - `path`: where modules are looked for last; `config`: the text of ASE's configuration
 
 Then every line is a request, `{"kind": "gradient" | "hessian", "numbers", "positions" (Å), "charge",
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 TAIL_BYTES = 3000
 """of the program's output, for the log"""
+VACUUM_ANG = 4.0
+"""between a molecule and the sides of its box"""
 
 
 def serve() -> None:
@@ -80,6 +83,7 @@ class Held:
         self.factory = found(setup["factory"])
         self.calculator: Any = None
         self.molecule: object = None
+        self.side_ang = 0.0
         if not setup["renewed"]:
             self.calculator = self.factory(**setup["keywords"])
 
@@ -129,12 +133,26 @@ class Held:
             for what, method in (electrons.get("methods") or {}).items():
                 getattr(self.calculator, method)(told[what])
             self.molecule = line["molecule"]
+            self.side_ang = box_side(atoms)
+        if self.setup.get("boxed"):
+            atoms.set_cell([self.side_ang] * 3)
+            atoms.center()
         for what, key in (electrons.get("info") or {}).items():
             atoms.info[key] = told[what]
         if electrons.get("moments"):
             atoms.set_initial_magnetic_moments([told["unpaired"]] + [0] * (len(atoms) - 1))
         atoms.calc = self.calculator
         return atoms
+
+
+def box_side(atoms: Atoms) -> float:
+    """Å: twice the molecule with its vacuum, which Martyna and Tuckerman's solver asks for of isolated ones.
+
+    The molecule keeps the box of its first geometry, for energies change with it (J. Chem. Phys. 1999, 110,
+    2810).
+    """
+    extent = (atoms.positions.max(axis=0) - atoms.positions.min(axis=0)).max()
+    return float(2 * (extent + VACUUM_ANG))
 
 
 def found(factory: str) -> Any:
