@@ -1,10 +1,13 @@
 """What the denoisers of a campaign learn from, known from its config and its number of rows."""
 
+import json
+
 import pytest
 
 from prerelax.campaign.config import load_campaign
+from prerelax.campaign.handing_on import relaxing_from
 from prerelax.campaign.layout import Layout
-from prerelax.campaign.learning import lessons, rows_of_rounds, spread
+from prerelax.campaign.learning import lessons, rows_of_rounds, spread, teaches_guide
 from prerelax.campaign.sharding import cut
 from prerelax.errors import UserError
 
@@ -50,3 +53,41 @@ def test_fragments_are_one_lesson_of_a_few_jobs() -> None:
 def test_a_campaign_smaller_than_its_rounds_is_refused() -> None:
     with pytest.raises(UserError, match=r"90 molecules to learn from, and the campaign has 60; lower rounds"):
         lessons(campaign_that_learns(ROUNDS), list(cut(0, 60, 20)))
+
+
+def test_a_pilot_teaches_two_level_of_its_target_alone() -> None:
+    starts = {
+        "mmff94": {"kind": "forcefield"},
+        "mine": {"kind": "diffuse", "model": "relaxer-organic", "adapt": {"target": "pbe"}},
+    }
+    dft = {"engine": "pyscf", "method": "PBE", "basis": "def2-SVP"}
+    targets = {"pbe": dft, "other": dft, "gfn2": {"engine": "tblite", "method": "GFN2-xTB"}}
+    campaign = load_campaign({"campaign": "x", "molecules": "m.csv", "starts": starts, "targets": targets})
+    pairs = [(start, target) for start in starts for target in targets]
+    assert [pair for pair in pairs if teaches_guide(campaign, *pair)] == [("mine", "pbe")]
+    layout = Layout.of("x")
+    guided = json.loads(relaxing_from(campaign, layout, "pbe", "mine"))
+    assert guided["learned"] == "results/x/adapted/mine/guide.json"
+    assert json.loads(relaxing_from(campaign, layout, "pbe", "mmff94")).get("learned") is None
+    paths = lessons(campaign, list(cut(0, 200, 20)))["mine"].trajectories(layout)
+    assert paths == [f"results/x/pilot/mine/paths/{part}.extxyz" for part in range(len(paths))]
+
+
+@pytest.mark.parametrize(
+    ("target", "adapt"),
+    [
+        ({"optimizer": "bfgs"}, {}),
+        ({"cheap_level": "lindh"}, {}),
+        ({"cheap_level": {"engine": "tblite", "method": "GFN2-xTB"}}, {}),
+        ({"learned": "own.json"}, {}),
+        ({}, {"guide": False}),
+    ],
+)
+def test_what_two_level_does_not_learn_from(target: dict[str, object], adapt: dict[str, object]) -> None:
+    dft = {"engine": "pyscf", "method": "PBE", "basis": "def2-SVP", **target}
+    start = {"kind": "diffuse", "model": "relaxer-organic", "adapt": {"target": "pbe", **adapt}}
+    starts = {"mmff94": {"kind": "forcefield"}, "mine": start}
+    campaign = load_campaign(
+        {"campaign": "x", "molecules": "m.csv", "starts": starts, "targets": {"pbe": dft}}
+    )
+    assert not teaches_guide(campaign, "mine", "pbe")

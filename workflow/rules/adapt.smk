@@ -113,6 +113,7 @@ rule pilot_relax:
         frames_of_pilot,
     output:
         frames=layout.pilot("{start}", "{of_round}relaxed", "{part}"),
+        paths=layout.pilot("{start}", "{of_round}paths", "{part}"),
     log:
         f"{LOGS}/pilot_relax/{{start}}/{{of_round}}{{part}}.log",
     benchmark:
@@ -131,7 +132,7 @@ rule pilot_relax:
         target=lambda wildcards: adapting(wildcards).target,
     shell:
         "prerelax relax {input:q} {output.frames:q} --settings {params.settings:q}"
-        " --workers {threads} --target {params.target} > {log:q} 2>&1"
+        " --workers {threads} --target {params.target} --trajectory {output.paths:q} > {log:q} 2>&1"
 
 
 rule adapt:
@@ -158,3 +159,21 @@ rule adapt:
     shell:
         "OMP_NUM_THREADS={threads} prerelax adapt {params.base:q} {input.pairs:q} {input.starts:q} {params.out:q}"
         " > {log:q} 2>&1"
+
+
+# What the pilot's gradients say of the level beside the cheap one that guided them.
+rule pilot_guide:
+    input:
+        lambda wildcards: LESSONS[wildcards.start].trajectories(layout),
+    output:
+        guide=layout.guide("{start}"),
+    log:
+        f"{LOGS}/pilot_guide/{{start}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pilot_guide/{{start}}.tsv"
+    wildcard_constraints:
+        start=one_of(adapted_starts),
+    conda:
+        "../../envs/prerelax.yaml"
+    shell:
+        "prerelax data guide {input:q} {output.guide:q} > {log:q} 2>&1"

@@ -103,7 +103,14 @@ def start_settings(wildcards):
 
 
 def target_settings(wildcards):
-    return relaxing(campaign, layout, campaign.targets[wildcards.target])
+    return relaxing_from(campaign, layout, wildcards.target, wildcards.start)
+
+
+def guide_learned(wildcards):
+    """What a pilot taught two-level of the target's level, where the start's denoiser has one."""
+    if not teaches_guide(campaign, wildcards.start, wildcards.target):
+        return []
+    return layout.guide(wildcards.start)
 
 
 def targets_of(cheap):

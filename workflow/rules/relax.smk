@@ -31,6 +31,7 @@ rule relax_xtb:
     input:
         frames=frames_to_relax,
         weights=target_weights,
+        guide=guide_learned,
     output:
         frames=layout.relaxed("{target}", "{start}", "{shard}"),
     log:
@@ -54,7 +55,8 @@ rule relax_xtb:
 
 rule relax_dft:
     input:
-        frames_to_relax,
+        frames=frames_to_relax,
+        guide=guide_learned,
     output:
         frames=layout.relaxed("{target}", "{start}", "{shard}"),
     log:
@@ -72,7 +74,7 @@ rule relax_dft:
     params:
         settings=target_settings,
     shell:
-        "prerelax relax {input:q} {output.frames:q} --settings {params.settings:q}"
+        "prerelax relax {input.frames:q} {output.frames:q} --settings {params.settings:q}"
         " --workers {threads} --target {wildcards.target} --go-on-without-program > {log:q} 2>&1"
 
 

@@ -3,11 +3,14 @@
 A model that the campaign trains itself is named by its folder there.
 """
 
+from pathlib import Path
+
 from pydantic import BaseModel
 
 from prerelax.campaign.baseline import NO_BASELINE
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
+from prerelax.campaign.learning import teaches_guide
 from prerelax.campaign.section import EMBEDDING, handed_on
 from prerelax.campaign.starts import (
     DiffusedStart,
@@ -81,6 +84,14 @@ def _level_wanted(campaign: Campaign, start: DiffuseStart) -> str | None:
 def relaxing(campaign: Campaign, layout: Layout, part: Relaxation) -> str:
     """For `prerelax relax` at a target, for a start or for a set."""
     return handed_on(_with_own_models(campaign, layout, part), Relaxation)
+
+
+def relaxing_from(campaign: Campaign, layout: Layout, target: str, start: str) -> str:
+    """For `prerelax relax` at a target from a start, which may have learned the level."""
+    part = campaign.targets[target]
+    if teaches_guide(campaign, start, target):
+        part = part.model_copy(update={"learned": Path(layout.guide(start))})
+    return relaxing(campaign, layout, part)
 
 
 def evaluating_minima(campaign: Campaign, points: str) -> str:

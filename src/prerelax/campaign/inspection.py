@@ -17,6 +17,7 @@ from pathlib import Path
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.handing_on import is_known_before
 from prerelax.campaign.layout import start_folder
+from prerelax.campaign.learning import teaches_guide
 from prerelax.campaign.sharding import Shard
 from prerelax.campaign.stages import Stage, finished_shards, shard_path, stages
 from prerelax.campaign.starts import (
@@ -220,7 +221,10 @@ def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, object] | 
     if stage.kind == "points":
         return campaign.single_points[stage.name.split("/")[1]].relaxation.settings()
     if stage.name.startswith("relaxed/"):
-        part = campaign.targets[stage.name.split("/")[1]]
+        target, start = stage.name.split("/")[1:]
+        if teaches_guide(campaign, start, target):
+            return None  # with what a pilot taught of the level
+        part = campaign.targets[target]
     else:
         part = next(start for name, start in campaign.starts.items() if start_folder(name) == stage.name)
     if not is_known_before(campaign, part):

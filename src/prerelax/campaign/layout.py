@@ -99,6 +99,10 @@ class Layout:
         """The model folder of a denoiser that was adapted for a start (`prerelax.campaign.learning`)."""
         return f"{self.results}/adapted/{learned}"
 
+    def guide(self, learned: str) -> str:
+        """What two-level learned of the level, beside the model."""
+        return f"{self.adapted(learned)}/guide.json"
+
     def fragments(self, start: str) -> str:
         """The fragments that a start's denoiser learns from."""
         return f"{self.results}/pilot/{start}/fragments.smi"

@@ -13,6 +13,7 @@ from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
 from prerelax.campaign.sharding import Shard, shard_name
 from prerelax.campaign.starts import Adapt, DiffuseStart
+from prerelax.engines import engine_named, is_cheap
 from prerelax.errors import UserError
 
 FEWEST_SHARDS = 20
@@ -42,6 +43,12 @@ class Lesson:
         if self.adapt.on == "fragments":
             return [layout.pilot(self.start, "relaxed", str(part)) for part in range(self.adapt.n_jobs)]
         return self._of_rounds(layout, "relaxed", 0)
+
+    def trajectories(self, layout: Layout) -> list[str]:
+        """The same with every gradient."""
+        if self.adapt.on == "fragments":
+            return [layout.pilot(self.start, "paths", str(part)) for part in range(self.adapt.n_jobs)]
+        return self._of_rounds(layout, "paths", 0)
 
     def begun_at(self, layout: Layout) -> list[str]:
         """The force field's geometries of molecules that were relaxed from what was learned before."""
@@ -75,6 +82,16 @@ def lessons(campaign: Campaign, shards: Sequence[Shard]) -> dict[str, Lesson]:
             model = name if k == len(rounds) else f"{name}.{after}"
             found[model] = Lesson(name, model, adapt, rounds[:k])
     return found
+
+
+def teaches_guide(campaign: Campaign, start: str, target: str) -> bool:
+    """Whether the pilot of a start's denoiser teaches two-level of the target's level too."""
+    made, at = campaign.starts.get(start), campaign.targets[target]
+    if not isinstance(made, DiffuseStart) or made.adapt is None or not made.adapt.guide:
+        return False
+    guided = at.optimizer == "two-level" or (at.optimizer is None and not is_cheap(at))
+    named = at.cheap_level in ("auto", "gfn1", "gfn2", "mmff94") and not engine_named(at.engine).in_torch
+    return guided and named and at.learned is None and made.adapt.target == target
 
 
 def spread(n_shards: int, fewest: int = FEWEST_SHARDS) -> list[int]:

@@ -68,6 +68,11 @@ class Adapt(Settings):
         "later rounds begin at what was learned before. Default: `count`, once",
     )
     max_heavy_atoms: int = Field(8, ge=4, description="Largest fragments; they cost most")
+    guide: bool = Field(
+        True,
+        description="two-level begins the target's relaxations from this start with what the pilot's "
+        "gradients say of its level",
+    )
 
     @model_validator(mode="after")
     def _rounds_grow(self) -> Self:

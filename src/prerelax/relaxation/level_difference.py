@@ -56,6 +56,27 @@ class Prior:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """The difference that is expected before any gradient of a molecule is known, by its coordinates."""
+
+    slopes: Vector
+    """[n_coordinates] eV by Å or rad, at the value 0"""
+    curvatures: Vector
+    """[n_coordinates] eV by Å² or rad²"""
+    waves: Matrix
+    """[n_coordinates, 3] eV of cos φ, cos 2φ and cos 3φ"""
+
+    def __call__(self, values: Vector) -> tuple[float, Vector, Vector]:
+        """Energy in eV, and its first and second derivatives by each of the coordinates' `values`."""
+        n = np.arange(1, 4)
+        angles = values[:, None] * n
+        first = self.slopes + self.curvatures * values - np.sum(self.waves * n * np.sin(angles), axis=1)
+        second = self.curvatures - np.sum(self.waves * n**2 * np.cos(angles), axis=1)
+        energy = np.sum((self.slopes + self.curvatures * values / 2) * values)
+        return float(energy + np.sum(self.waves * np.cos(angles))), first, second
+
+
+@dataclass(frozen=True)
 class _Point:
     """A geometry whose gradients are known."""
 
@@ -67,8 +88,15 @@ class _Point:
 class LevelDifference:
     """The expected difference, target minus cheap level, of energy and gradient at any geometry near by."""
 
-    def __init__(self, coordinates: Primitives, x: Vector, prior: Prior | None = None) -> None:
+    def __init__(
+        self,
+        coordinates: Primitives,
+        x: Vector,
+        prior: Prior | None = None,
+        expected: Expected | None = None,
+    ) -> None:
         self.coordinates = coordinates
+        self.expected = expected
         self.prior = prior = prior or Prior()
         kinds, first = coordinates.kinds, coordinates.values(x)
         scales = {
@@ -107,9 +135,18 @@ class LevelDifference:
             whole[-n:, i * n : (i + 1) * n], whole[i * n : (i + 1) * n, -n:] = block, block.T
         whole[-n:, -n:] = self._block(point, point)
         self._covariance = whole
+        if self.expected is not None:
+            difference = difference - point.derivatives.T @ self.expected(point.values)[1]
         self._points.append(point)
         self._differences.append(difference)
         self._weights, self._pulls = [], []
+
+    def covariance(self) -> Matrix:
+        """[n_points · 3 n_atoms, the same] of the known gradients, noise and the smaller term included."""
+        places = np.array([point.x for point in self._points])
+        noise = self.prior.noise_ev_ang**2 * np.eye(places.size)
+        whole: Matrix = self._covariance + noise + _position_covariance(places, *self.prior.position[0])
+        return whole
 
     def _solve(self) -> None:
         """The weights of what is known, once after the last gradient that was taken in."""
@@ -131,8 +168,9 @@ class LevelDifference:
         """Energy in eV, but for a constant, and gradient [3 n_atoms] in eV/Å."""
         self._solve()
         values, derivatives = self.coordinates.values(x), self.coordinates.derivatives(x)
-        energy = 0.0
-        along, gradient = np.zeros(len(values)), np.zeros(x.size)
+        energy, along, gradient = 0.0, np.zeros(len(values)), np.zeros(x.size)
+        if self.expected is not None:
+            energy, along, _ = self.expected(values)
         height, length2 = self._position[0] ** 2, self._position[1] ** 2
         for point, weights, pull in zip(self._points, self._weights, self._pulls, strict=True):
             change = self.coordinates.change(values, point.values)
@@ -151,6 +189,8 @@ class LevelDifference:
         self._solve()
         values, derivatives = self.coordinates.values(x), self.coordinates.derivatives(x)
         single, rest = np.zeros(len(values)), np.zeros((x.size, x.size))
+        if self.expected is not None:
+            single += self.expected(values)[2]
         for point, pull in zip(self._points, self._pulls, strict=True):
             change = self.coordinates.change(values, point.values)
             single += self._by_coordinates(values, point, pull)[2]

@@ -268,7 +268,9 @@ class _Run:
 
     def _optimize(self) -> None:
         factors = self.relaxation.force_constant_factors() if self.surface else None
-        optimizer = make_optimizer(self.optimizer, self.atoms, self.surface, factors, self.held)
+        optimizer = make_optimizer(
+            self.optimizer, self.atoms, self.surface, factors, self.held, self.relaxation.learned_difference()
+        )
         self._optimizer = optimizer
         criteria = self.relaxation.criteria
         if criteria is not None:

@@ -16,6 +16,7 @@ from prerelax.errors import nearest
 from prerelax.molecules.constraints import Constraints
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import check_installed
+from prerelax.relaxation.learned_difference import LearnedDifference
 
 OPTIMIZERS: dict[str, str] = {
     "bfgs": "ase.optimize:BFGS",
@@ -56,18 +57,20 @@ def make_optimizer(
     surface: CheapSurface | None = None,
     factors: Mapping[str, float] | None = None,
     constraints: Constraints | None = None,
+    learned: LearnedDifference | None = None,
 ) -> Optimizer:
     """The named optimizer with its own defaults; `bfgs` is ASE's (maxstep 0.2 Å, first Hessian 70 eV/Å²).
 
-    `surface` is the cheap level of those that use one, `factors` scale its force constants in bfgs-hessian.
+    `surface` is the cheap level of those that use one, `factors` scale its force constants in bfgs-hessian,
+    `learned` is what two-level knows of the target's difference to it beforehand.
     ASE's optimizers hold the constraints that the atoms have; geomeTRIC is told of `constraints`.
     """
     validate_optimizer(name)
     module, _, attribute = OPTIMIZERS[name].partition(":")
     factory: Callable[..., Optimizer] = getattr(importlib.import_module(module), attribute)
     if name in WITH_CHEAP_LEVEL:
-        scaled = {} if name == "two-level" else {"factors": factors}
-        return factory(atoms, surface=surface, logfile=None, **scaled)
+        known = {"learned": learned} if name == "two-level" else {"factors": factors}
+        return factory(atoms, surface=surface, logfile=None, **known)
     if constraints and name == "geometric":
         return factory(atoms, logfile=None, constraints=constraints)
     return factory(atoms, logfile=None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
@@ -23,6 +24,7 @@ Matrix = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 STRETCH, BEND, TORSION, CONTACT = range(4)
+WORDS = {STRETCH: "stretch", BEND: "bend", TORSION: "torsion", CONTACT: "contact"}
 LINEAR_COSINE = -0.985
 CONTACT_ANG = 4.5
 CONTACT_BONDS = 4
@@ -47,9 +49,11 @@ class Primitives:
     """[n_coordinates] kinds, in the order of the values"""
     shared: Vector
     """[n_coordinates] how many torsions turn about the same bond; 1 for the others"""
+    names: tuple[str, ...]
+    """[n_coordinates] by element and number of neighbours of the atoms, in the order that comes first in the
+    alphabet: `stretch C4-H1`; `contact` alone"""
     types: Places
-    """[n_coordinates] the same number for coordinates of the same atoms (element and neighbours) in the same
-    order or its reverse; contacts have a number each"""
+    """[n_coordinates] the same number for coordinates of the same name; contacts have a number each"""
 
     def values(self, x: Vector) -> Vector:
         """[n_coordinates] Å and rad at the positions `x` [3 n_atoms] in Å."""
@@ -121,18 +125,27 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
     shared = np.ones(len(kinds))
     axes = [torsion[1:3] for torsion in torsions]
     shared[kinds == TORSION] = [axes.count(axis) for axis in axes]
-    return Primitives(n, atoms, kinds, shared, _types(numbers, bonded.sum(axis=1), atoms))
+    names = _names(numbers, bonded.sum(axis=1), atoms)
+    return Primitives(n, atoms, kinds, shared, names, _types(names))
 
 
-def _types(numbers: NDArray[np.integer], neighbours: NDArray[np.integer], atoms: dict[int, Places]) -> Places:
-    labels = list(zip(numbers.tolist(), neighbours.tolist(), strict=True))
-    names: list[object] = []
+def _names(
+    numbers: NDArray[np.integer], neighbours: NDArray[np.integer], atoms: dict[int, Places]
+) -> tuple[str, ...]:
+    labels = [f"{chemical_symbols[z]}{n}" for z, n in zip(numbers, neighbours, strict=True)]
+    names: list[str] = []
     for kind, places in atoms.items():
         for row in places.tolist():
-            word = tuple(labels[atom] for atom in row)
-            names.append(tuple(row) if kind == CONTACT else (kind, min(word, word[::-1])))
+            word = [labels[atom] for atom in row]
+            known = kind != CONTACT
+            names.append(f"{WORDS[kind]} {'-'.join(min(word, word[::-1]))}" if known else WORDS[kind])
+    return tuple(names)
+
+
+def _types(names: tuple[str, ...]) -> Places:
     known: dict[object, int] = {}
-    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+    unlike = (place if name == WORDS[CONTACT] else name for place, name in enumerate(names))
+    return np.array([known.setdefault(each, len(known)) for each in unlike], dtype=np.int64)
 
 
 def _cosine(positions: Matrix, i: int, j: int, k: int) -> float:

@@ -5,7 +5,9 @@ Imports no engine and no optimizer, so that `prerelax --help` and the Snakefile'
 
 import dataclasses
 import math
-from typing import Annotated, Literal, Self, get_args
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -14,8 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field, WithJsonSchema, model_validator
 
 from prerelax.engines.level import TIGHT_FMAX_EV_ANG, Level
+from prerelax.errors import UserError
 from prerelax.relaxation.convergence import CRITERIA, PAPERS_FMAX_EV_ANG, Convergence, Criteria
 from prerelax.settings import Settings
+
+if TYPE_CHECKING:
+    from prerelax.relaxation.learned_difference import LearnedDifference
 
 METHOD_VERSION = 1
 """Raised when a change of how molecules are relaxed alters results, so that journals of before are not taken
@@ -94,6 +100,10 @@ class Relaxation(SinglePoints):
         "auto",
         description="Cheap level of bfgs-hessian, two-level and check_minimum. auto: GFN1-xTB, or what is "
         "much cheaper than the target; a config may also say a level, `{engine: ase, calculator: …}`",
+    )
+    learned: Path | None = Field(
+        None,
+        description="What `prerelax data guide` learned of the level from a pilot: two-level begins with it",
     )
     check_minimum: CheckMinimum | None = Field(
         None,
@@ -222,11 +232,32 @@ class Relaxation(SinglePoints):
 
         return {} if is_cheap(self) else DFT_FACTORS.get(name_of(self.chosen_cheap_level), {})
 
+    def learned_difference(self) -> "LearnedDifference | None":
+        """What `learned` holds, where two-level uses it.
+
+        Raises UserError for a file that is none, or of another level or cheap level.
+        """
+        from prerelax.engines import level_settings
+        from prerelax.records.settings import level_name
+        from prerelax.relaxation.cheap_surface import name_of
+
+        if self.learned is None or self.chosen_optimizer != "two-level":
+            return None
+        found = _read_learned(self.learned)
+        level, guide = level_name(level_settings(self.level)), name_of(self.chosen_cheap_level)
+        if (found.level.lower(), found.guide) != (level.lower(), guide):
+            raise UserError(
+                f"{self.learned} was learned for {found.level} with the cheap level {found.guide}; this is "
+                f"{level} with {guide}"
+            )
+        return found
+
     def settings(self) -> dict[str, object]:
         """Everything a result depends on beside the molecule, ready for JSON."""
         from ase import __version__
 
         from prerelax.engines import level_settings
+        from prerelax.records.settings import sha256_of_files
         from prerelax.relaxation.optimizers import WITH_CHEAP_LEVEL
 
         settings = {
@@ -239,6 +270,8 @@ class Relaxation(SinglePoints):
         }
         if self.chosen_optimizer == "two-level":
             settings |= {"hessian": self._guide_settings(), "two_level_version": TWO_LEVEL_VERSION}
+            if self.learned is not None and self.learned_difference() is not None:
+                settings["learned_sha256"] = sha256_of_files(self.learned)
         elif self.chosen_optimizer in WITH_CHEAP_LEVEL:
             settings |= {
                 "hessian": self._guide_settings(),
@@ -256,3 +289,11 @@ class Relaxation(SinglePoints):
         if self.kick:
             settings["kick_version"] = KICK_VERSION
         return settings
+
+
+@lru_cache(maxsize=8)
+def _read_learned(path: Path) -> "LearnedDifference":
+    """Once for a shard's molecules."""
+    from prerelax.relaxation.learned_difference import read_learned
+
+    return read_learned(path)

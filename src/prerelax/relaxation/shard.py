@@ -121,7 +121,7 @@ def relax_shard(
         rows = _rows(shard, settings_text(settings), relaxation.only)
         write_shard(out, rows)
         if trajectory is not None:
-            _write_trajectory(trajectory, shard)
+            _write_trajectory(trajectory, shard, settings_text(settings))
     n_computed = len(shard.results) - n_resumed
     return ShardSummary(Counter(row.status for row in rows), n_computed, n_resumed)
 
@@ -370,18 +370,19 @@ def _rmsds(record: Record, positions: np.ndarray) -> dict[str, float]:
     return values
 
 
-def _write_trajectory(path: Path, shard: _Shard) -> None:
+def _write_trajectory(path: Path, shard: _Shard, settings: str) -> None:
     """All evaluations of all rows, in the rows' order; `n_gradients` of a frame is its place, from 1."""
-    frames = [frame for row, key in shard.keys.items() for frame in _frames(shard, row, shard.results[key])]
-    write_frames(path, frames)
+    found = ((row, shard.results[key]) for row, key in shard.keys.items())
+    write_frames(path, [frame for row, result in found for frame in _frames(shard, row, result, settings)])
 
 
-def _frames(shard: _Shard, row: int, result: RelaxationResult) -> Sequence[Atoms]:
+def _frames(shard: _Shard, row: int, result: RelaxationResult, settings: str) -> Sequence[Atoms]:
     frames = []
     for place, evaluation in enumerate(result.path, start=1):
         record = replace(
             shard.records[row],
             **shard.named.changes,
+            settings=settings,
             positions=evaluation.positions,
             n_gradients=place,
             energy_ev=evaluation.energy_ev,

@@ -1,8 +1,9 @@
 """Relaxation on a cheap surface that is corrected, gradient by gradient, until it is the target's.
 
 After each target gradient the next geometry is the minimum of the cheap energy plus what has been learned of
-the difference to the target (`level_difference`): the cheap level accounts for what is not quadratic, soft
-torsions and contacts above all. First order: Alexandrov and Lewis, Optim. Eng. 2001, 2, 413 (first-order
+the difference to the target (`level_difference`), beginning with what a pilot taught of it
+(`learned_difference`): the cheap level accounts for what is not quadratic, soft torsions and contacts above
+all. First order: Alexandrov and Lewis, Optim. Eng. 2001, 2, 413 (first-order
 model management); a physical surface as the mean of a Gaussian process: Teng, Huang and Bao, J. Chem. Theory
 Comput. 2024, 20, 4308. geomeTRIC seeks the minimum (Wang and Song, J. Chem. Phys. 2016, 144, 214108).
 """
@@ -21,6 +22,7 @@ from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.relaxation.ahead import Ahead
 from prerelax.relaxation.cheap_surface import CheapSurface
 from prerelax.relaxation.external import GeometricSteps
+from prerelax.relaxation.learned_difference import LearnedDifference
 from prerelax.relaxation.level_difference import LevelDifference
 from prerelax.relaxation.preconditioned import (
     TRUST_BOUNDS_ANG,
@@ -71,8 +73,10 @@ class TwoLevel(HessianBFGS):
         atoms: Atoms,
         surface: CheapSurface | None = None,
         logfile: IO[str] | str | None = None,
+        learned: LearnedDifference | None = None,
     ) -> None:
         super().__init__(atoms, surface, logfile=logfile)
+        self.learned = learned
         self.start_note = ""
         self.difference: LevelDifference | None = None
         self.expected_fall_ev = math.nan
@@ -171,7 +175,8 @@ class TwoLevel(HessianBFGS):
         if self.difference is None:
             self._coordinates = primitives(self.atoms.numbers, x.reshape(-1, 3))
             self._reach = np.array([REACH[int(kind)] for kind in self._coordinates.kinds])
-            self.difference = LevelDifference(self._coordinates, x)
+            expected = self.learned.expected(self._coordinates) if self.learned else None
+            self.difference = LevelDifference(self._coordinates, x, expected=expected)
         self.difference.learn(x, without_rigid(gradient - self.surface(x)[1], x))
         if self._best is None:
             self.begin(x, gradient)

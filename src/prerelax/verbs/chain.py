@@ -48,7 +48,7 @@ GoOnWithoutProgram = Annotated[
 ]
 
 
-OF_SETTINGS = frozenset({"density_fitting", "tight", "only", "options", "elements", "electrons"})
+OF_SETTINGS = frozenset({"density_fitting", "tight", "only", "options", "elements", "electrons", "learned"})
 SAMPLED_IN_SETTINGS = frozenset({"level", "epoch", "time_model", "calls", "max_iterations"})
 
 

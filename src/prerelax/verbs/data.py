@@ -223,6 +223,23 @@ def fragments(
     typer.echo(f"{n_fragments} fragments of {n_molecules} molecules")
 
 
+def guide(
+    trajectories: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATHS.extxyz...", help="What `prerelax relax --trajectory` wrote."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.json", help="For the setting `learned` of two-level.")],
+) -> None:
+    """Learn from relaxations by two-level how their level differs from the cheap one that guided them."""
+    from prerelax.set_making.guide import learn_difference
+
+    found = learn_difference(trajectories, out)
+    typer.echo(
+        f"{out}: {found.level} and {found.guide} differ by {len(found.terms)} terms, from "
+        f"{found.n_gradients} gradients of {several(found.n_molecules, 'molecule')}"
+    )
+
+
 @takes_models
 def minima(
     molecules: Annotated[
@@ -342,6 +359,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "split": split,
     "geom": geom,
     "fragments": fragments,
+    "guide": guide,
     "minima": minima,
     "dataset": dataset,
     "add-starts": add_starts,
