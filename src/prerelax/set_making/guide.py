@@ -32,10 +32,10 @@ def learn_difference(trajectories: Sequence[Path], out: Path) -> LearnedDifferen
     for files of several levels, relaxations without a guide, and fewer than FEWEST_MOLECULES molecules.
     """
     frames = [(path, frame) for path in trajectories for frame in read_frames(path)]
-    level, guide = _level_and_guide(frames)
+    level, guide = level_and_guide(frames)
     paths = []
     for _, found in groupby(frames, key=lambda each: (each[0], each[1].molecule)):
-        path = _seen([frame for _, frame in found][:MOST_GRADIENTS], guide)
+        path = seen([frame for _, frame in found][:MOST_GRADIENTS], guide)
         if path is not None:
             paths.append(path)
     if len(paths) < FEWEST_MOLECULES:
@@ -49,7 +49,7 @@ def learn_difference(trajectories: Sequence[Path], out: Path) -> LearnedDifferen
     return learned
 
 
-def _level_and_guide(frames: Sequence[tuple[Path, Frame]]) -> tuple[str, str]:
+def level_and_guide(frames: Sequence[tuple[Path, Frame]]) -> tuple[str, str]:
     """The one level of all frames, and the name of the cheap level that guided them."""
     known: dict[tuple[str, str], Path] = {}
     for path, frame in frames:
@@ -70,7 +70,7 @@ def _level_and_guide(frames: Sequence[tuple[Path, Frame]]) -> tuple[str, str]:
     return next(iter(known))
 
 
-def _seen(frames: Sequence[Frame], guide: str) -> SeenPath | None:
+def seen(frames: Sequence[Frame], guide: str) -> SeenPath | None:
     """One molecule's differences of gradients; None where there is none."""
     first = frames[0].record
     if len(first.numbers) < 2:
