@@ -134,8 +134,7 @@ def fitted(paths: Sequence[SeenPath]) -> dict[str, tuple[float, float, float]]:
         solved = cho_solve(factor, design)
         information += design.T @ solved
         seen += solved.T @ path.differences.ravel()
-    weights: Vector = np.linalg.solve(information, seen)
-    return basis.terms(weights)
+    return basis.terms(np.linalg.solve(information, seen).astype(np.float64))
 
 
 class _Basis:
