@@ -58,7 +58,7 @@ def test_a_campaign_smaller_than_its_rounds_is_refused() -> None:
 def test_a_pilot_teaches_two_level_of_its_target_alone() -> None:
     starts = {
         "mmff94": {"kind": "forcefield"},
-        "mine": {"kind": "diffuse", "model": "relaxer-organic", "adapt": {"target": "pbe"}},
+        "mine": {"kind": "diffuse", "model": "relaxer-organic", "adapt": {"target": "pbe", "guide": True}},
     }
     dft = {"engine": "pyscf", "method": "PBE", "basis": "def2-SVP"}
     targets = {"pbe": dft, "other": dft, "gfn2": {"engine": "tblite", "method": "GFN2-xTB"}}
@@ -85,7 +85,11 @@ def test_a_pilot_teaches_two_level_of_its_target_alone() -> None:
 )
 def test_what_two_level_does_not_learn_from(target: dict[str, object], adapt: dict[str, object]) -> None:
     dft = {"engine": "pyscf", "method": "PBE", "basis": "def2-SVP", **target}
-    start = {"kind": "diffuse", "model": "relaxer-organic", "adapt": {"target": "pbe", **adapt}}
+    start = {
+        "kind": "diffuse",
+        "model": "relaxer-organic",
+        "adapt": {"target": "pbe", "guide": True, **adapt},
+    }
     starts = {"mmff94": {"kind": "forcefield"}, "mine": start}
     campaign = load_campaign(
         {"campaign": "x", "molecules": "m.csv", "starts": starts, "targets": {"pbe": dft}}

@@ -69,7 +69,7 @@ class Adapt(Settings):
     )
     max_heavy_atoms: int = Field(8, ge=4, description="Largest fragments; they cost most")
     guide: bool = Field(
-        True,
+        False,
         description="two-level begins the target's relaxations from this start with what the pilot's "
         "gradients say of its level",
     )
