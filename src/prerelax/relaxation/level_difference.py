@@ -28,20 +28,20 @@ class Prior:
 
     stretch_ev: float = 0.06
     stretch_ang: float = 0.17
-    bend_ev: float = 0.08
+    bend_ev: float = 0.12
     bend_rad: float = 0.5
-    torsion_ev: float = 0.02
+    torsion_ev: float = 0.028
     """of one torsion; of those about one bond together, by the fourth root of their number more"""
     torsion_sharpness: float = 2.0
     """of exp(sharpness (cos Δφ − 1)), which has the period of a torsion"""
-    contact_ev: float = 0.02
+    contact_ev: float = 0.04
     contact_ang: float = 0.6
     contact_decay_ang: float = 1.5
     """contacts of more than 2 Å count for less by exp(−distance beyond / decay)"""
-    joint_ev: float = 0.02
+    joint_ev: float = 0.04
     joint_per_ang2: float = 4.0
-    joint_bend_per_rad2: float = 1.0
-    joint_torsion_per_rad2: float = 0.25
+    joint_bend_per_rad2: float = 2.0
+    joint_torsion_per_rad2: float = 0.5
     """inverse squares of the lengths over which the joint term changes"""
     position: tuple[tuple[float, float], ...] = ((0.0002, 0.6), (0.003, 0.3))
     """eV and Å of the term over positions; taken is what makes the known gradients likelier.
@@ -49,7 +49,7 @@ class Prior:
     What this term takes of a gradient tells nothing of the neighbourhood, so it is small where the
     coordinates explain the gradients. Where they do not (linear bends are no coordinate) it must not be.
     """
-    common: float = 0.7
+    common: float = 0.85
     """the share of the variance that coordinates of one type have in common"""
     noise_ev_ang: float = 1e-4
     """of a gradient's component"""

@@ -28,7 +28,7 @@ METHOD_VERSION = 1
 for today's."""
 HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 10
+TWO_LEVEL_VERSION = 11
 
 THERMOCHEMISTRY_VERSION = 2
 KICK_VERSION = 2
