@@ -144,6 +144,28 @@ def test_moreds_relaxations_as_in_the_paper_and_not(tmp_path: Path) -> None:
     assert of("R44", tmp_path).verdict == "undecided"
 
 
+def test_morereds_lead_is_judged_on_equal_terms(tmp_path: Path) -> None:
+    failing = {"mmff94-ob": 0.7, "mlff": 0.5, "gfn2": 0.5}
+    written(tmp_path, "relaxation/methods", relaxations(RATIOS, failing))
+    trained = tmp_path / "training/jt/model/config.yaml"
+    trained.parent.mkdir(parents=True)
+    trained.write_text(
+        "network: {bond_graph: true}\ntraining: {n_molecules: 100, config: {weights: older}}\n"
+    )
+    found = of("R43", tmp_path)
+    assert found.verdict == "undecided"
+    assert found.why == "JT was given the bonds and other weights, the MLFF was not"
+    blind = {f"{name}-blind": RATIOS[name] for name in ("itp", "as", "jt")}
+    written(tmp_path, "relaxation/blind", relaxations({"mlff": 0.4, "gfn2": 0.42, **blind}, failing))
+    assert of("R43", tmp_path).verdict == "same" and "jt-blind 0.10" in of("R43", tmp_path).ours
+    logs = tmp_path / "training/mlff/logs/version_0"
+    logs.mkdir(parents=True)
+    columns = ["validation/force_mae_ev_ang", "validation/energy_mae_ev"]
+    pd.DataFrame([(0.102, 0.146)], columns=columns).to_csv(logs / "metrics.csv", index=False)
+    for key in ("R43", "R47", "R51"):
+        assert of(key, tmp_path).why == "its MLFF's force error is 4.5 times the paper's", key
+
+
 def test_energies_are_judged_by_molecule(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     centre = {"input": 20.0, "gfn2": -0.3, "mlff": -0.2, "jt": 0.2, "itp": 0.3, "as": 0.9}
@@ -206,6 +228,18 @@ def test_alignment_is_judged_at_ten_steps(
     written(tmp_path, "figures/alignment_qm9_numbers", pd.DataFrame(rows, columns=names))
     assert of("R13", tmp_path).verdict == early and of("R14", tmp_path).verdict == late
     assert of("R15", tmp_path).verdict == "same"
+
+
+def test_steps_summed_are_those_of_the_networks_schedule(tmp_path: Path) -> None:
+    names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
+    rows = [("edm-n50", k, 20, 0.4, 0.5, 0.1 * k, 0.1 * k - 0.05, 0.1 * k + 0.05) for k in (1, 2, 6)]
+    written(tmp_path, "figures/alignment_gfn2_numbers", pd.DataFrame(rows, columns=names))
+    assert of("R14", tmp_path).verdict == "not shown"
+    phases = pd.DataFrame([("steps of the schedule", 200.0)], columns=["quantity", "ours"])
+    written(tmp_path, "figures/phases_numbers", phases)
+    assert of("R14", tmp_path).ours == "0.2 [0.15, 0.25]", "ten of a thousand are two of 200"
+    assert of("R15", tmp_path).verdict == "same"
+    assert "no early checkpoint" in of("R13", tmp_path).why
 
 
 def test_phases_of_a_poor_network_are_undecided(tmp_path: Path) -> None:

@@ -173,10 +173,23 @@ def _below_zero(found: Found) -> Finding:
     return Finding(words, len(paths), "opposite" if len(paths) >= 45 else "undecided", "the paper has 45")
 
 
-def _alignment(found: Found, targets: tuple[str, ...], late: bool, k: int = 10) -> pd.Series:
+def _steps_of(found: Found, of_1000: int) -> int:
+    """So many steps of a schedule of 1000 in those of the campaign's network, at least one."""
+    try:
+        timesteps = float(found.quantity("figures/phases_numbers", "steps of the schedule")["ours"])
+    except AbsentError:  # every other network here has 1000
+        return of_1000
+    return max(1, round(of_1000 * timesteps / 1000))
+
+
+def _alignment(found: Found, targets: tuple[str, ...], late: bool, of_1000: int = 10) -> pd.Series:
+    k = _steps_of(found, of_1000)
+
     def at(target: str) -> pd.Series:
         table = _numbers(target, found, "alignment")
         starts = list(dict.fromkeys(table["start"]))
+        if not late and len(starts) < 2:
+            raise AbsentError(f"{found.name}: no early checkpoint at {target}")
         rows = table[(table["start"] == starts[-1 if late else 0]) & (table["k"] == k)]
         if rows.empty:
             raise AbsentError(f"{found.name}: no alignment for k = {k} at {target}")
@@ -197,7 +210,7 @@ def _forces_win(found: Found, targets: tuple[str, ...], late: bool) -> Finding:
 
 
 def _cosines(found: Found) -> Finding:
-    rows = [_alignment(found, ("qm9", "gfn2"), late=True, k=k) for k in (1, 10, 30)]
+    rows = [_alignment(found, ("qm9", "gfn2"), late=True, of_1000=k) for k in (1, 10, 30)]
     verdict: Verdict = "same" if all(r["steps_forces"] <= r["forces_path"] for r in rows) else "opposite"
     words = "; ".join(f"k = {r['k']}: {r['steps_forces']:.2f}, {r['forces_path']:.2f}" for r in rows)
     return Finding(words, int(rows[0]["n"]), verdict, "of the means")
@@ -283,7 +296,10 @@ def _one_factor(found: Found) -> Finding:
 
 def _wider(found: Found) -> Finding:
     rows = [_of_step(found, n, "width over Metropolis's") for n in (6, 14, 20, 30)]
-    return all_of([more(r["ours"], r["ci_low"], r["ci_high"], 1.0, int(r["n"])) for r in rows])
+    finding = all_of([more(r["ours"], r["ci_low"], r["ci_high"], 1.0, int(r["n"])) for r in rows])
+    short = found.quantity("figures/boltzmann_temperature_numbers", "chains of Metropolis whose halves")
+    words = f"{short['ours']:.0f} of {short['n']:.0f} Metropolis chains are too short for their own widths"
+    return unless(words if short["ours"] > short["n"] / 2 else "", finding)
 
 
 def _ten_molecules(found: Found) -> Finding:

@@ -26,7 +26,7 @@ from prerelax.comparison.figures.style import (
     start_colours,
 )
 from prerelax.studies.relaxation.energies import summarise_energies
-from prerelax.studies.relaxation.table import counted, in_bins, left_out, overall, summarise_ratios
+from prerelax.studies.relaxation.table import counted, in_bins, judged, left_out, overall, summarise_ratios
 from prerelax.studies.relaxation.training_curves import summarise_curves
 
 Drawn = tuple[Figure, pd.DataFrame, pd.DataFrame]
@@ -50,7 +50,13 @@ _NAMES = {
     "as": "AS",
     "jt": "JT",
 }
-_VARIANTS = {"serial": "one at a time", "mlff": "retrained", "so3": "SO3net", "painn": "PaiNN"}
+_VARIANTS = {
+    "serial": "one at a time",
+    "mlff": "retrained",
+    "so3": "SO3net",
+    "painn": "PaiNN",
+    "blind": "no bonds, from nothing",
+}
 
 
 def named(method: str) -> str:
@@ -85,7 +91,7 @@ def _headed(axes: Axes, name: str, part: pd.DataFrame, pad: float = 4) -> None:
 
 @in_house_style
 def ratios(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
-    """Boxplots of RMSD after / before, and failures (paper M, figure 4)."""
+    """Boxplots of RMSD after / before, failures as 1, and their share (paper M, figure 4)."""
     table = table[table.method.isin(methods)]
     known = counted(table)
     numbers = summarise_ratios(table)
@@ -97,7 +103,7 @@ def ratios(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
         _headed(axes, name, table[table.input == name], pad=14)
         for place, method in enumerate(methods):
             part = known[(known.input == name) & (known.method == method)]
-            values = part.ratio.dropna().astype(float)
+            values = judged(part)
             if len(values):
                 box = axes.boxplot(
                     values,
@@ -119,7 +125,7 @@ def ratios(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
             -0.75, 1.01, "fail:", transform=axes.get_xaxis_transform(), ha="right", va="bottom", fontsize=6
         )
         axes.set_xticks(range(len(methods)), map(named, methods), rotation=30, ha="right")
-    next(iter(panels.values())).set_ylabel("RMSD after / before")
+    next(iter(panels.values())).set_ylabel("RMSD after / before, failures as 1")
     lettered(panels.values(), above=14)
     return figure, known, numbers
 

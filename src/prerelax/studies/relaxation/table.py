@@ -103,6 +103,12 @@ def counted(table: pd.DataFrame) -> pd.DataFrame:
     return table[table.rmsd_before_ang.notna()]
 
 
+def judged(table: pd.DataFrame) -> pd.Series:
+    """RMSD ratios with failures as 1, as the paper counts an input that is given back."""
+    ratio = table["ratio"].astype(float)
+    return ratio.fillna(1.0).clip(upper=1.0)
+
+
 def left_out(table: pd.DataFrame) -> dict[str, int]:
     """How many inputs are not counted, by status."""
     one = table[table.method == table.method.iloc[0]] if len(table) else table
@@ -150,6 +156,7 @@ def _summary(name: str, method: str, part: pd.DataFrame) -> dict[str, object]:
         "input": name,
         "method": method,
         "n": len(part),
+        "judged_median": judged(part).median(),
         "ratio_median": ratio.median(),
         "ratio_quartile_1": quartiles[0],
         "ratio_quartile_3": quartiles[1],

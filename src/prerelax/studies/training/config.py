@@ -36,6 +36,10 @@ class TrainingStudy(RootModel[list[str]], Study):
         starts = campaign.starts.values()
         if self.root and not any(isinstance(start, DiffuseStart) and start.epoch for start in starts):
             yield "studies.training: no start has an epoch"
+            return
+        for target in self.root:
+            if target in campaign.targets and not _checkpoints(campaign, target):
+                yield f"studies.training: {target} has no checkpoint's start from {campaign.baseline.start}"
 
     def figures(self, files: StudyFiles) -> Iterator[StudyFigure]:
         for target in self.root:
@@ -53,17 +57,18 @@ class TrainingStudy(RootModel[list[str]], Study):
     @staticmethod
     def settings(campaign: Campaign, target: str) -> SpeedupSettings:
         """Starts from the baseline by checkpoints, and by the newest models that the campaign trains."""
-        return SpeedupSettings(
-            baseline=campaign.baseline.start,
-            checkpoints={
-                name: Checkpoint(model=start.model, epoch=start.epoch, steps=start.steps or 50)
-                for name, start in campaign.starts.items()
-                if isinstance(start, DiffuseStart)
-                and name in campaign.starts_of(target)
-                and start.from_ == campaign.baseline.start
-                and (start.epoch or start.model in campaign.denoisers)
-            },
-        )
+        return SpeedupSettings(baseline=campaign.baseline.start, checkpoints=_checkpoints(campaign, target))
+
+
+def _checkpoints(campaign: Campaign, target: str) -> dict[str, Checkpoint]:
+    return {
+        name: Checkpoint(model=start.model, epoch=start.epoch, steps=start.steps or 50)
+        for name, start in campaign.starts.items()
+        if isinstance(start, DiffuseStart)
+        and name in campaign.starts_of(target)
+        and start.from_ == campaign.baseline.start
+        and (start.epoch or start.model in campaign.denoisers)
+    }
 
 
 KEYS = {"training": TrainingStudy}
