@@ -121,7 +121,7 @@ def test_slurm_profile_sizes_every_rule(tmp_path: Path, repository: Path, snakem
         sizes = profile["default-resources"] | profile["set-resources"].get(rule, {})
         assert {"slurm_partition", "runtime", "mem_mb"} <= set(sizes)
         assert profile["set-threads"].get(rule, 1) <= profile["cores"]
-    for rule in ("diffuse", "train"):
+    for rule in ("diffuse", "train", "trace", "generate", "repeated_step", "from_noise"):
         assert "gpu" in profile["set-resources"][rule]["gres"]
 
 
