@@ -1,10 +1,10 @@
 """What a training costs: floating-point operations of its loss and gradient, counted by torch.
 
-    .venv/bin/python benchmarks/training_cost.py config/campaigns/edm-qm9.yaml edm-qm9 $PRERELAX_DATA/qm9_val.npz --structures 100000
+    .venv/bin/python benchmarks/training_cost.py CAMPAIGN.yaml DENOISER SET.npz --structures 100000
 
-The network and loss are those of the campaign's denoiser; SET gives eight structures to count on, which should
-be as large as the campaign's own. `--structures` says how many the training has in an epoch. Hours are those
-of a GPU at `--tflops`, which is a guess until somebody measures it: small graphs reach a fraction of a GPU's peak.
+The network and loss are those of the campaign's denoiser. SET gives eight structures to count on, which should
+be as large as the campaign's own; `--structures` says how many the training has in an epoch. Hours are those of
+a GPU at `--tflops`, a guess until somebody measures it: small graphs reach a fraction of a GPU's peak.
 """
 
 import argparse
@@ -54,10 +54,12 @@ def main() -> None:
     epochs = config.optimization.max_epochs or 1
     total = each * arguments.structures * epochs
     parameters = sum(p.numel() for p in network.parameters())
+    sizes = batch.n_atoms.double().mean()
+    hours = total / arguments.tflops / 1e12 / 3600
     print(
-        f"{arguments.denoiser}: {parameters / 1e6:.2f} million parameters, {batch.n_atoms.double().mean():.1f} atoms, "
-        f"{each / 1e9:.2f} GFLOP a structure, {epochs} epochs of {arguments.structures}: {total:.1e} operations, "
-        f"{total / arguments.tflops / 1e12 / 3600:.0f} GPU hours at {arguments.tflops:g} TFLOP/s"
+        f"{arguments.denoiser}: {parameters / 1e6:.2f} million parameters, {sizes:.1f} atoms, "
+        f"{each / 1e9:.2f} GFLOP a structure, {epochs} epochs of {arguments.structures}: "
+        f"{total:.1e} operations, {hours:.0f} GPU hours at {arguments.tflops:g} TFLOP/s"
     )
 
 
