@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/training_cost.py CAMPAIGN.yaml DENOISER SET.npz --structures 100000
 
-The network and loss are those of the campaign's denoiser. SET gives eight structures to count on, which should
-be as large as the campaign's own; `--structures` says how many the training has in an epoch. Hours are those of
-a GPU at `--tflops`, a guess until somebody measures it: small graphs reach a fraction of a GPU's peak.
+The network and loss are those of the campaign's denoiser. SET gives eight structures to count on, as
+large as the campaign's own; `--structures` says how many the training has in an epoch. Hours are
+those of a GPU at `--tflops`, a guess until somebody measures it: small graphs reach a part of its peak.
 """
 
 import argparse
