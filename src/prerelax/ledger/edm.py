@@ -441,6 +441,8 @@ def _unchanged(found: Found, targets: tuple[str, ...]) -> Finding:
     words = f"{kept.median:.3g} %, of all {text(whole.median, whole.ci_low, whole.ci_high)}"
     if np.isnan(whole.ci_low):
         return Finding(words, kept.n, "undecided", TOO_FEW)
+    if whole.ci_low <= 0 <= whole.ci_high:
+        return Finding(words, kept.n, "undecided", "there is no saving that could change")
     inside = whole.ci_low <= kept.median <= whole.ci_high
     return Finding(words, kept.n, "same" if inside else "opposite", "same: within the interval of all")
 
