@@ -266,6 +266,21 @@ def test_phases_of_a_poor_network_are_undecided(tmp_path: Path) -> None:
     assert "0 % of its molecules are valid" in of("R2", tmp_path).why
 
 
+def test_another_level_than_the_papers_decides_nothing(tmp_path: Path) -> None:
+    names = ["target", "start", "zero", "id", "calls_left", "above_kcal_mol"]
+    rows = [
+        ("gfn2", "edm-n50", "its own minimum", molecule, left, 6.0 - left / 20 + 0.01 * molecule)
+        for molecule in range(20)
+        for left in (50, 25, 0)
+    ]
+    written(tmp_path, "figures/paths_gfn2", pd.DataFrame(rows, columns=names))
+    found = of("R12", tmp_path)
+    assert found.verdict == "undecided" and found.ours == "0 of 20, GFN2-xTB"
+    assert found.why == "at GFN2-xTB, which is not the paper's level"
+    written(tmp_path, "figures/paths_qm9", pd.DataFrame(rows, columns=names).assign(above_kcal_mol=-0.1))
+    assert of("R12", tmp_path).verdict == "same"
+
+
 def test_a_table_of_another_version_is_not_shown(tmp_path: Path) -> None:
     written(tmp_path, "figures/relaxation_energies", pd.DataFrame({"method": ["jt"], "energy_ev": [0.1]}))
     found = of("R54", tmp_path)
