@@ -237,7 +237,7 @@ def test_steps_summed_are_those_of_the_networks_schedule(tmp_path: Path) -> None
     assert of("R14", tmp_path).verdict == "not shown"
     phases = pd.DataFrame([("steps of the schedule", 200.0)], columns=["quantity", "ours"])
     written(tmp_path, "figures/phases_numbers", phases)
-    assert of("R14", tmp_path).ours == "0.2 [0.15, 0.25]", "ten of a thousand are two of 200"
+    assert of("R14", tmp_path).ours == "0.2 [0.15, 0.25], forces of gfn2", "ten of a thousand are two of 200"
     assert of("R15", tmp_path).verdict == "same"
     assert "no early checkpoint" in of("R13", tmp_path).why
 

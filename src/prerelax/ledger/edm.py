@@ -209,26 +209,28 @@ def _alignment(found: Found, targets: tuple[str, ...], late: bool, of_1000: int 
         if rows.empty:
             raise AbsentError(f"{found.name}: no alignment for k = {k} at {target}")
         row: pd.Series = rows.iloc[0]
-        return row
+        return row.rename(target)
 
     return _first_shown(targets, at)
 
 
 def _path_wins(found: Found) -> Finding:
     row = _alignment(found, ("qm9", "gfn2"), late=True)
-    return more(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
+    finding = more(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
+    return replace(finding, ours=f"{finding.ours}, forces of {row.name}")
 
 
 def _forces_win(found: Found, targets: tuple[str, ...], late: bool) -> Finding:
     row = _alignment(found, targets, late)
-    return less(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
+    finding = less(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
+    return replace(finding, ours=f"{finding.ours}, forces of {row.name}")
 
 
 def _cosines(found: Found) -> Finding:
     rows = [_alignment(found, ("qm9", "gfn2"), late=True, of_1000=k) for k in (1, 10, 30)]
     verdict: Verdict = "same" if all(r["steps_forces"] <= r["forces_path"] for r in rows) else "opposite"
     words = "; ".join(f"k = {r['k']}: {r['steps_forces']:.2f}, {r['forces_path']:.2f}" for r in rows)
-    return Finding(words, int(rows[0]["n"]), verdict, "of the means")
+    return Finding(words, int(rows[0]["n"]), verdict, f"of the means, forces of {rows[0].name}")
 
 
 # --- Boltzmann ----------------------------------------------------------------------------------------------
