@@ -33,6 +33,7 @@ from prerelax.set_making.options import LIKE_QM7X, DisplacementOptions
 from prerelax.settings import model_from
 from prerelax.studies import json_schema, load_studies
 from prerelax.studies.relaxation.config import RelaxationStudy
+from prerelax.studies.training.config import TrainingStudy
 from prerelax.training.config import read_config
 
 MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
@@ -312,6 +313,17 @@ def test_the_papers_campaigns_are_whole(name: str, repository: Path) -> None:
     retrained = training(campaign, "jt-mlff")
     assert retrained.data.path == f"results/{name}/sets/mlff-minima.npz"
     assert retrained.run.folder == f"results/{name}/training/jt-mlff"
+
+
+def test_a_target_without_checkpoints_has_no_speedup_over_training(repository: Path) -> None:
+    campaign = read_campaign(repository / "config/campaigns/edm-drugs-mini.yaml")
+    target = campaign.targets["gfn2-small"].model_copy(update={"starts": ["mmff94", "relaxer"]})
+    few = campaign.model_copy(update={"targets": campaign.targets | {"gfn2-small": target}})
+    study = TrainingStudy(["gfn2-small"])
+    assert list(study.complaints(campaign)) == []
+    assert list(study.complaints(few)) == [
+        "studies.training: gfn2-small has no checkpoint's start from mmff94"
+    ]
 
 
 def test_an_adapted_model_is_made_in_the_results() -> None:
