@@ -416,7 +416,8 @@ def _least_error(found: Found, column: str) -> float:
     table = pd.concat([pd.read_csv(path) for path in logs])
     if column not in table:
         raise AbsentError(f"{found.name}: the logs of mlff have no {column}")
-    return float(table[column].min()) / KCAL_MOL
+    least: float = table[column].min() / KCAL_MOL
+    return least
 
 
 def _mlff_errors(found: Found) -> Finding:

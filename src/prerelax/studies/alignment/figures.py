@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from prerelax.comparison.figures.style import (
     DOUBLE_COLUMN_MM,
@@ -13,6 +14,7 @@ from prerelax.comparison.figures.style import (
     figure_that_says,
     in_house_style,
     left_out_words,
+    lettered,
     new_figure,
     number,
     say,
@@ -64,6 +66,8 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
         row[0].set_ylabel(f"cosine, k = {k}")
     for axes in panels[-1]:
         axes.set_xlabel("calls left")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    lettered(panels.ravel(), above=16)
     panels[0][0].invert_xaxis()
     figure.legend(
         *panels[0][0].get_legend_handles_labels(),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from prerelax.comparison.figures.style import (
     DOUBLE_COLUMN_MM,
@@ -56,6 +57,7 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
         row[0].set_ylabel(f"above {'its own' if zero == OWN else 'the data set’s'} minimum / kcal/mol")
     for axes in panels[-1]:
         axes.set_xlabel("network calls left")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lettered(panels.ravel(), above=8)
     return figure, table
 
