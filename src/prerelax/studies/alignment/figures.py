@@ -67,7 +67,7 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
     for axes in panels[-1]:
         axes.set_xlabel("calls left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    lettered(panels.ravel(), above=16)
+    lettered(panels.ravel(), above=6)
     panels[0][0].invert_xaxis()
     figure.legend(
         *panels[0][0].get_legend_handles_labels(),

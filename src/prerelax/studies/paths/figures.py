@@ -57,7 +57,6 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
         row[0].set_ylabel(f"above {'its own' if zero == OWN else 'the data set’s'} minimum / kcal/mol")
     for axes in panels[-1]:
         axes.set_xlabel("network calls left")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lettered(panels.ravel(), above=8)
     return figure, table
 
@@ -82,6 +81,7 @@ def _draw(axes: Axes, path: pd.DataFrame, means: pd.DataFrame) -> None:
     axes.plot(left, drawn.T, color=GREY, lw=0.4, alpha=float(np.clip(15 / len(drawn), 0.15, 0.8)))
     axes.plot(left, lines.mean(), color=INK, lw=1.4)
     axes.invert_xaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
     for _, row in means.iterrows():
         at = 0 if row["where"] == "end" else left.max()
