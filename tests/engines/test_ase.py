@@ -101,6 +101,7 @@ def test_a_calculator_that_is_told_nothing_treats_neutral_closed_shells_only() -
     ("behaviour", "status", "words"),
     [
         ("nan", "scf_failed", "energy or forces that are not numbers"),
+        ("flat", "unknown_error", r"its forces have the shape \(12,\), not \(4, 3\)"),
         ("raise", "scf_failed", "its SCF did not converge.*its files are in .*prerelax-failed"),
         ("die", "unknown_error", "died .SIGSEGV."),
         ("killed", "resource_error", "was killed from outside, most likely for its memory"),
@@ -146,6 +147,11 @@ def test_one_that_hangs_is_stopped_and_started_anew(site) -> None:
 def test_a_class_that_does_not_exist_is_a_sentence() -> None:
     with pytest.raises(EngineError, match="AttributeError: module 'odd_calculators' has no attribute 'Nope'"):
         energy(Level(**MORSE | {"calculator": "odd_calculators:Nope"}), molecule("H2"))
+
+
+def test_a_factory_that_gives_nothing_is_a_sentence() -> None:
+    with pytest.raises(EngineError, match="odd_calculators:none gives NoneType, no calculator of ASE"):
+        energy(Level(**MORSE | {"calculator": "odd_calculators:none"}), molecule("H2"))
 
 
 def test_its_own_hessian_is_used_where_it_has_one() -> None:

@@ -85,7 +85,16 @@ class Held:
         self.molecule: object = None
         self.side_ang = 0.0
         if not setup["renewed"]:
-            self.calculator = self.factory(**setup["keywords"])
+            self.calculator = self.made(setup["keywords"])
+
+    def made(self, keywords: Line) -> Any:
+        """A calculator. Raises TypeError for a factory that gives something else."""
+        calculator = self.factory(**keywords)
+        if not hasattr(calculator, "get_forces"):
+            raise TypeError(
+                f"{self.setup['factory']} gives {type(calculator).__name__}, no calculator of ASE"
+            )
+        return calculator
 
     def forget(self) -> None:
         """Nothing of a failed calculation is used again."""
@@ -94,12 +103,13 @@ class Held:
         self.molecule = None
 
     def gradient(self, line: Line) -> Line:
+        import numpy as np
+
         atoms = self.atoms(line)
-        forces = atoms.get_forces()
-        return {
-            "energy": float(atoms.get_potential_energy()),
-            "forces": [list(map(float, f)) for f in forces],
-        }
+        forces = np.asarray(atoms.get_forces(), dtype=float)
+        if forces.shape != (len(atoms), 3):
+            raise ValueError(f"its forces have the shape {forces.shape}, not {(len(atoms), 3)}")
+        return {"energy": float(atoms.get_potential_energy()), "forces": forces.tolist()}
 
     def hessian(self, line: Line) -> list[list[float]] | None:
         import numpy as np
@@ -127,7 +137,7 @@ class Held:
                 keywords = json.loads(json.dumps(self.setup["keywords"]))
                 for what, place in (electrons.get("keywords") or {}).items():
                     put(keywords, place.split("."), told[what])
-                self.calculator = self.factory(**keywords)
+                self.calculator = self.made(keywords)
             elif hasattr(self.calculator, "reset"):
                 self.calculator.reset()  # ASE's memory of the last geometry does not know of its charge
             for what, method in (electrons.get("methods") or {}).items():
