@@ -29,8 +29,8 @@ it, the full one before the small one ([Studies](../guide/studies.md)).
 
 - **same**: the 95 % interval, or a test at 5 %, excludes everything but what the paper reports.
 - **opposite**: it excludes what the paper reports.
-- **undecided**: neither; or fewer than eight molecules, of which no interval is given; or a network, chains or
-  a level of theory that prove nothing of the paper's.
+- **undecided**: neither; or fewer than eight molecules, of which no interval is given; or a network, chains
+  or a level of theory that prove nothing of the paper's.
 - **not shown**: no results, with what is missing.
 
 Some rows are one number without a spread, such as a step or R². What decides them stands in `why`.
