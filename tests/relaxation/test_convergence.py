@@ -1,6 +1,7 @@
 """Criteria of convergence, and the energy that is expected to be left."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,3 +200,20 @@ def test_only_what_is_unmet_is_said():
     assert step == "that step's root mean square is 7.94e-05 Å (at most 6.35e-05)"
     assert "no minimum is expected near by" in unmet(NORMAL, uniform(1e-4), Ahead(np.zeros(9), np.inf))
     assert unmet(NORMAL, np.full(9, np.nan), near), "what is no number meets nothing"
+
+
+def left_at_a_shallow_end():
+    arrays = np.load(Path(__file__).with_name("shallow_end.npz"))
+    told = zip(arrays["positions"], arrays["energies_ev"], arrays["forces"], strict=True)
+    path = [Evaluation(x, float(energy), forces) for x, energy, forces in told]
+    ahead = Foresight(arrays["numbers"], CheapSurface("gfn1", arrays["numbers"], 0, 1)).ahead(path)
+    return ahead.energy_left_kcal_mol, np.abs(ahead.step).max()
+
+
+def test_what_is_left_is_that_to_the_shallow_minimum_near_by(in_engine_process):
+    """Chlorophenylacetic acid at B3LYP-D3BJ/def2-SVP, three gradients near its end (lowest mode 31 cm⁻¹).
+
+    0.0001 kcal/mol are left. Another minimum lies 0.5 kcal/mol lower behind next to no barrier.
+    """
+    left, step = in_engine_process(left_at_a_shallow_end)
+    assert left < 0.01 and step < 0.05

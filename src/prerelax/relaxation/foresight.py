@@ -46,6 +46,10 @@ STILL_TOO_STIFF = 1.4
 """and by so many more where the gradients so far have updated it. Both fitted to 100 relaxations of 50
 drug-like molecules at GFN2-xTB."""
 
+CALM_EV_ANG = 1e-3
+"""Forces on the corrected surface below it are noise, of both levels. Where the search has come so far and
+they grow to twice as much again, it has slid over the edge of a shallow minimum: the end is what was calm."""
+
 SOFT_EV_ANG2 = 0.05
 """stands for what Lindh's model has no force constant for: out of the plane of three neighbours, between
 molecules."""
@@ -107,15 +111,22 @@ class Foresight:
         steps = GeometricSteps([chemical_symbols[number] for number in self.numbers], end.positions)
         here, told = begin, (0.0, without_rigid(gradient, begin))
         best, lowest = here, 0.0
+        calm, calmest = (best, lowest), CALM_EV_ANG
         for _ in range(INNER_STEPS):
             here = next_geometry(steps, *told)
             (energy, cheap), (more, by) = surface(here), difference(here)
             told = energy + more - known, without_rigid(cheap + by, here)
+            force = largest_force(told[1])
             if told[0] < lowest:
                 best, lowest = here, told[0]
-            if largest_force(told[1]) < enough:
+            if force < enough:
                 break
-        if lowest == 0.0:
+            if force < calmest:
+                calm, calmest = (here, told[0]), force
+            elif calmest < CALM_EV_ANG and force > 2 * CALM_EV_ANG:
+                best, lowest = calm
+                break
+        if lowest >= 0.0:
             return nothing
         minimum = superimposed(best.reshape(-1, 3), end.positions).ravel()
         return Ahead(minimum - begin, -lowest)

@@ -29,6 +29,8 @@ LINEAR_COSINE = -0.985
 CONTACT_ANG = 4.5
 CONTACT_BONDS = 4
 """Atoms closer than CONTACT_ANG and at least so many bonds apart, or in other molecules, are a contact."""
+NEW_CONTACT_ANG = 3.5
+"""So close, atoms that were no contact make it worth while to look for contacts again."""
 
 DERIVATIVES: dict[int, Callable[..., Matrix]] = {
     STRETCH: stretch_derivative,
@@ -40,7 +42,7 @@ DERIVATIVES: dict[int, Callable[..., Matrix]] = {
 
 @dataclass(frozen=True)
 class Primitives:
-    """Which atoms make which coordinate, fixed at the first geometry."""
+    """Which atoms make which coordinate: as the first geometry has them, and contacts found later."""
 
     n_atoms: int
     atoms: dict[int, Places]
@@ -81,6 +83,29 @@ class Primitives:
             parts.append(rows.reshape(len(atoms), 3 * self.n_atoms))
         return np.vstack(parts)
 
+    def with_new_contacts(self, numbers: NDArray[np.integer], x: Vector) -> "Primitives | None":
+        """With the contacts that the positions `x` [3 n_atoms] Å have beside; None where none is close."""
+        known = {tuple(pair) for pair in self.atoms[CONTACT].tolist()}
+        bonded = np.zeros((self.n_atoms,) * 2, dtype=bool)
+        bonded[tuple(self.atoms[STRETCH].T)] = True
+        bonded |= bonded.T
+        contacts = _contacts(bonded, x.reshape(-1, 3))
+        new = np.array([pair for pair in contacts if pair not in known], dtype=np.int64).reshape(-1, 2)
+        p = x.reshape(-1, 3)
+        apart = np.linalg.norm(p[new[:, 0]] - p[new[:, 1]], axis=1)
+        if not np.any(apart < NEW_CONTACT_ANG):
+            return None
+        n = len(new)
+        names = (*self.names, *[WORDS[CONTACT]] * n)
+        return Primitives(
+            self.n_atoms,
+            {**self.atoms, CONTACT: np.vstack([self.atoms[CONTACT], new])},
+            np.append(self.kinds, np.full(n, CONTACT)),
+            np.append(self.shared, np.ones(n)),
+            names,
+            _types(names),
+        )
+
     def change(self, values: Vector, reference: Vector) -> Vector:
         """`values` minus `reference`, torsions the shorter way round."""
         change = values - reference
@@ -108,13 +133,7 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
         for last in near[k]
         if i != k and last != j and i != last and bent(i, j, k) and bent(j, k, last)
     ]
-    far = topological_distances(bonded)
-    apart = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    contacts = [
-        (i, j)
-        for i, j in combinations(range(n), 2)
-        if (far[i, j] == 0 or far[i, j] >= CONTACT_BONDS) and apart[i, j] < CONTACT_ANG
-    ]
+    contacts = _contacts(bonded, positions)
     atoms = {
         STRETCH: np.array(pairs, dtype=np.int64).reshape(-1, 2),
         BEND: np.array([b for b in bends if b not in straight], dtype=np.int64).reshape(-1, 3),
@@ -127,6 +146,16 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
     shared[kinds == TORSION] = [axes.count(axis) for axis in axes]
     names = _names(numbers, bonded.sum(axis=1), atoms)
     return Primitives(n, atoms, kinds, shared, names, _types(names))
+
+
+def _contacts(bonded: NDArray[np.bool_], positions: Matrix) -> list[tuple[int, int]]:
+    far = topological_distances(bonded)
+    apart = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    return [
+        (i, j)
+        for i, j in combinations(range(len(positions)), 2)
+        if (far[i, j] == 0 or far[i, j] >= CONTACT_BONDS) and apart[i, j] < CONTACT_ANG
+    ]
 
 
 def _names(

@@ -33,7 +33,7 @@ TWO_LEVEL_VERSION = 11
 THERMOCHEMISTRY_VERSION = 2
 KICK_VERSION = 2
 """The same for Gibbs energies, and for how a saddle point is left."""
-CRITERIA_VERSION = 3
+CRITERIA_VERSION = 4
 """The same for how it is judged whether the criteria of a convergence hold (`foresight`)."""
 
 Optimizer = Literal[

@@ -65,6 +65,11 @@ POOR_STEPS = 4
 not asked again."""
 
 
+LEFT_TRUST_ANG = 0.1
+"""of geomeTRIC's steps when it goes on alone, root mean square; one that moves an atom five times as far
+comes of coordinates that could not be turned back into positions"""
+
+
 class TwoLevel(HessianBFGS):
     """`two-level`: minimises the cheap surface plus its correction; without a surface it is geomeTRIC."""
 
@@ -82,6 +87,8 @@ class TwoLevel(HessianBFGS):
         self.expected_fall_ev = math.nan
         """how much lower the corrected surface's minimum lies than the best geometry; nan before the first"""
         self._coordinates: Primitives | None = None
+        self._known: list[tuple[Vector, Vector]] = []
+        """geometries and the differences of their gradients"""
         self._reach: Vector = np.zeros(0)
         self._trust = 1.0
         self._at_border = False
@@ -173,11 +180,10 @@ class TwoLevel(HessianBFGS):
             return
         energy, gradient = self.atoms.get_potential_energy(), -self.atoms.get_forces().ravel()
         if self.difference is None:
-            self._coordinates = primitives(self.atoms.numbers, x.reshape(-1, 3))
-            self._reach = np.array([REACH[int(kind)] for kind in self._coordinates.kinds])
-            expected = self.learned.expected(self._coordinates) if self.learned else None
-            self.difference = LevelDifference(self._coordinates, x, expected=expected)
-        self.difference.learn(x, without_rigid(gradient - self.surface(x)[1], x))
+            self.difference = self._difference_in(primitives(self.atoms.numbers, x.reshape(-1, 3)), x)
+        known = x, without_rigid(gradient - self.surface(x)[1], x)
+        self.difference.learn(*known)
+        self._known.append(known)
         if self._best is None:
             self.begin(x, gradient)
             if self.note:
@@ -185,7 +191,24 @@ class TwoLevel(HessianBFGS):
             self._best = (x, energy, gradient)
         else:
             self._keep_better(x, energy, gradient)
+            self._find_new_contacts()
         self._seen, self._minimum = x.tobytes(), None
+
+    def _difference_in(self, coordinates: Primitives, x: Vector) -> LevelDifference:
+        self._coordinates = coordinates
+        self._reach = np.array([REACH[int(kind)] for kind in coordinates.kinds])
+        expected = self.learned.expected(coordinates) if self.learned else None
+        return LevelDifference(coordinates, x, expected=expected)
+
+    def _find_new_contacts(self) -> None:
+        """Where the best geometry has folded, learn all gradients again with the contacts that it has now."""
+        assert self._coordinates is not None and self._best is not None
+        x = self._best[0]
+        coordinates = self._coordinates.with_new_contacts(self.atoms.numbers, x)
+        if coordinates is not None:
+            self.difference = self._difference_in(coordinates, x)
+            for known in self._known:
+                self.difference.learn(*known)
 
     def _keep_better(self, x: Vector, energy: float, gradient: Vector) -> None:
         """Adapt the trust to what the last step gave of what was expected, and keep the lower geometry."""
@@ -300,8 +323,13 @@ class TwoLevel(HessianBFGS):
         assert self._best is not None and self.difference is not None
         self.note = f"went on without {why}"
         x, energy, gradient = self._best
-        self._without = self._geometric(x, self.cheap_hessian + self.difference.hessian(x), 0.1)
-        self.atoms.set_positions(next_geometry(self._without, energy, gradient).reshape(-1, 3))
+        self._without = self._geometric(x, self.cheap_hessian + self.difference.hessian(x), LEFT_TRUST_ANG)
+        ahead = superimposed(next_geometry(self._without, energy, gradient).reshape(-1, 3), x.reshape(-1, 3))
+        if largest_displacement(ahead.ravel() - x) > 5 * LEFT_TRUST_ANG:  # no step of geomeTRIC's own
+            symbols = self.atoms.get_chemical_symbols()
+            self._without = GeometricSteps(symbols, x.reshape(-1, 3), trust_ang=LEFT_TRUST_ANG)
+            ahead = next_geometry(self._without, energy, gradient).reshape(-1, 3)
+        self.atoms.set_positions(ahead)
 
     def _step_without_guide(self) -> None:
         assert self._without is not None
