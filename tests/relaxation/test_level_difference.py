@@ -40,6 +40,25 @@ def learned(name, points=3, seed=0):
     return difference, known
 
 
+def test_a_folded_molecule_has_new_contacts():
+    water = molecule("H2O")
+    numbers = np.tile(water.numbers, 2)
+
+    def pair(apart):
+        return np.vstack([water.positions, water.positions + np.array([0.0, 0.0, apart])]).ravel()
+
+    far = primitives(numbers, pair(9.0).reshape(-1, 3))
+    assert len(far.atoms[CONTACT]) == 0
+    assert far.with_new_contacts(numbers, pair(4.4)) is None, "not so close that it matters"
+    near = far.with_new_contacts(numbers, pair(3.0))
+    assert near is not None and len(near.atoms[CONTACT]) == 9
+    assert near.with_new_contacts(numbers, pair(2.9)) is None, "these are known"
+    x = pair(3.0)
+    assert near.derivatives(x).shape == (len(near.values(x)), x.size) == (len(near.kinds), 18)
+    assert len(near.types) == len(near.shared) == len(near.kinds)
+    assert len(set(near.types[near.kinds == CONTACT].tolist())) == 9
+
+
 @pytest.mark.parametrize("name", ["CH3CH2OH", "CH3CHO", "C6H6", "H2CO"])
 def test_derivatives_are_those_of_the_values(name):
     numbers, x = rattled(name)
