@@ -9,7 +9,7 @@
 
 floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
 from GEOM-Drugs. benchmark12: 18 to 28 atoms. large: one of 60 and one of 90 atoms. All of these from their
-MMFF94 minimum. far: flexible and charged molecules ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that
+MMFF94 minimum, or on from there at GFN2-xTB (--from-gfn2). far: flexible and charged molecules ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that
 no force field has relaxed. qm9: MMFF94 minima in the basin of QM9's geometry. The smallest come first.
 
 All optimizers stop by the criteria `normal`, or by --fmax; two-level is guided by --guide. "near": gradients
@@ -37,7 +37,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolDescriptors
 
 from prerelax.relaxation.molecule import RelaxationResult, relax_molecule
-from prerelax.relaxation.settings import Relaxation
+from prerelax.relaxation.settings import TWO_LEVEL_VERSION, Relaxation
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 FAR = Path(os.environ.get("PRERELAX_FAR", DATA.parent / "cases" / "far_starts.csv"))
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--molecules", type=int, default=1000)
     parser.add_argument("--optimizers", nargs="+", default=["two-level", "geometric"])
     parser.add_argument("--guide", default="gfn1")
+    parser.add_argument("--from-gfn2", action="store_true", help="start from the GFN2-xTB minimum near by")
     parser.add_argument("--fmax", type=float, help="eV/Å, instead of normal")
     parser.add_argument("--max-steps", type=int, default=99)
     parser.add_argument("--heights", action="store_true", help="relax the ends on by geomeTRIC")
@@ -71,7 +72,7 @@ def main() -> None:
     OUT.parent.mkdir(parents=True, exist_ok=True)
     if not options.table:
         run_missing(options)
-    asked = {"set": options.set, "level": options.level, "stop": stop(options)}
+    asked = {"set": name_of(options), "level": options.level, "stop": stop(options)}
     lines = [line for line in results() if asked.items() <= line.items()]
     report(lines)
     if options.ends:
@@ -82,12 +83,16 @@ def stop(options: argparse.Namespace) -> str:
     return "normal" if options.fmax is None else f"{options.fmax:g} eV/Å"
 
 
+def name_of(options: argparse.Namespace) -> str:
+    return f"{options.set} from gfn2" if options.from_gfn2 else options.set
+
+
 def run_missing(options: argparse.Namespace) -> None:
     deadline = time.monotonic() + 60 * options.minutes
     for name, numbers, positions, charge in molecules(options.set, options.molecules):
         for optimizer in options.optimizers:
             named = f"{optimizer} ({options.guide})" if optimizer == "two-level" else optimizer
-            key = {"set": options.set, "level": options.level, "stop": stop(options)}
+            key = {"set": name_of(options), "level": options.level, "stop": stop(options)}
             key |= {"molecule": name, "optimizer": named}
             known = [line for line in results() if key.items() <= line.items()]
             if time.monotonic() > deadline:
@@ -102,12 +107,23 @@ def run_missing(options: argparse.Namespace) -> None:
                     convergence=None if options.fmax else "normal",
                     max_steps=options.max_steps,
                 )
+                if options.from_gfn2:
+                    positions = gfn2_minimum(numbers, positions, charge)
                 began = time.process_time()
                 result = relax_molecule(numbers, positions, charge, 1, settings)
-                line = {**key, **told(result), "processor_s": time.process_time() - began}
+                seconds = time.process_time() - began
+                line = {**key, **told(result), "processor_s": seconds, "version": TWO_LEVEL_VERSION}
                 keep(line)
             if options.heights and line.get("height_kcal_mol") is None and line["positions"]:
                 keep({**line, **height(line, numbers, charge, LEVELS[options.level])})
+
+
+def gfn2_minimum(
+    numbers: NDArray[np.int64], positions: NDArray[np.float64], charge: int
+) -> NDArray[np.float64]:
+    settings = Relaxation(**LEVELS["gfn2"], optimizer="geometric", convergence="normal")
+    found = relax_molecule(numbers, positions, charge, 1, settings).positions
+    return positions if found is None else found
 
 
 def molecules(name: str, n: int) -> list[Molecule]:
