@@ -9,8 +9,9 @@
 
 floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
 from GEOM-Drugs. benchmark12: 18 to 28 atoms. large: one of 60 and one of 90 atoms. All of these from their
-MMFF94 minimum, or on from there at GFN2-xTB (--from-gfn2). far: flexible and charged molecules ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that
-no force field has relaxed. qm9: MMFF94 minima in the basin of QM9's geometry. The smallest come first.
+MMFF94 minimum, or on from there at GFN2-xTB (--from-gfn2). far: flexible and charged molecules
+($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that no force field has relaxed. qm9: MMFF94 minima in
+the basin of QM9's geometry. The smallest come first.
 
 All optimizers stop by the criteria `normal`, or by --fmax; two-level is guided by --guide. "near": gradients
 until the energy is within 0.05 kcal/mol of the optimizer's own end. The height of an end is what geomeTRIC
