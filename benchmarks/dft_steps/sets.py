@@ -51,6 +51,8 @@ LEVELS = {
     "b3lyp-d3bj/def2-svp": {"engine": "pyscf", "method": "B3LYP", "basis": "def2-SVP", "dispersion": "D3BJ"},
 }
 HEIGHT_STEPS = 10
+NOISE_KCAL_MOL = 1e-3
+"""Of the geometries so near the lowest one that has the smallest force is the tight end."""
 Molecule = tuple[str, NDArray[np.int64], NDArray[np.float64], int]
 """Name, atomic numbers [n_atoms], positions [n_atoms, 3] Å, charge."""
 
@@ -226,9 +228,11 @@ def height(
     result = relax_molecule(numbers, np.array(line["positions"]), charge, 1, tight)
     if not result.path:
         return {"height_kcal_mol": None}
-    lowest = min(result.path, key=lambda evaluation: evaluation.energy_ev)
+    lowest_ev = min(evaluation.energy_ev for evaluation in result.path)
+    alike = [each for each in result.path if each.energy_ev - lowest_ev < NOISE_KCAL_MOL * kcal / mol]
+    lowest = min(alike, key=lambda evaluation: evaluation.fmax_ev_ang)
     return {
-        "height_kcal_mol": (line["energy_ev"] - lowest.energy_ev) * mol / kcal,
+        "height_kcal_mol": (line["energy_ev"] - lowest_ev) * mol / kcal,
         "height_status": result.status,
         "height_n_gradients": result.n_gradients,
         "tight_energy_ev": lowest.energy_ev,
