@@ -225,7 +225,8 @@ def test_alignment_is_judged_at_ten_steps(
         for k in (1, 10, 30)
     ]
     names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
-    written(tmp_path, "figures/alignment_qm9_numbers", pd.DataFrame(rows, columns=names))
+    spread = {"steps_forces_std": 0.1, "forces_path_std": 0.1}
+    written(tmp_path, "figures/alignment_qm9_numbers", pd.DataFrame(rows, columns=names).assign(**spread))
     assert of("R13", tmp_path).verdict == early and of("R14", tmp_path).verdict == late
     assert of("R15", tmp_path).verdict == "same"
 
@@ -233,12 +234,16 @@ def test_alignment_is_judged_at_ten_steps(
 def test_steps_summed_are_those_of_the_networks_schedule(tmp_path: Path) -> None:
     names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
     rows = [("edm-n50", k, 20, 0.4, 0.5, 0.1 * k, 0.1 * k - 0.05, 0.1 * k + 0.05) for k in (1, 2, 6)]
-    written(tmp_path, "figures/alignment_gfn2_numbers", pd.DataFrame(rows, columns=names))
+    spread = {"steps_forces_std": 0.1, "forces_path_std": 0.1}
+    written(tmp_path, "figures/alignment_gfn2_numbers", pd.DataFrame(rows, columns=names).assign(**spread))
     assert of("R14", tmp_path).verdict == "not shown"
     phases = pd.DataFrame([("steps of the schedule", 200.0)], columns=["quantity", "ours"])
     written(tmp_path, "figures/phases_numbers", phases)
     assert of("R14", tmp_path).ours == "0.2 [0.15, 0.25], forces of gfn2", "ten of a thousand are two of 200"
     assert of("R15", tmp_path).verdict == "same"
+    wide = pd.DataFrame(rows, columns=names).assign(**spread | {"forces_path_std": 0.5})
+    written(tmp_path, "figures/alignment_gfn2_numbers", wide)
+    assert of("R15", tmp_path).verdict == "undecided"
     assert "no early checkpoint" in of("R13", tmp_path).why
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from prerelax.comparison.pairs import KCAL_MOL
-from prerelax.comparison.statistics import distribution, mean_interval, times_fewer
+from prerelax.comparison.statistics import FEWEST, distribution, mean_interval, times_fewer
 from prerelax.ledger.criteria import (
     TOO_FEW,
     all_of,
@@ -227,10 +227,17 @@ def _forces_win(found: Found, targets: tuple[str, ...], late: bool) -> Finding:
 
 
 def _cosines(found: Found) -> Finding:
-    rows = [_alignment(found, ("qm9", "gfn2"), late=True, of_1000=k) for k in (1, 10, 30)]
-    verdict: Verdict = "same" if all(r["steps_forces"] <= r["forces_path"] for r in rows) else "opposite"
-    words = "; ".join(f"k = {r['k']}: {r['steps_forces']:.2f}, {r['forces_path']:.2f}" for r in rows)
-    return Finding(words, int(rows[0]["n"]), verdict, f"of the means, forces of {rows[0].name}")
+    """Cosines of steps and forces less those of forces and path, as if the two were independent."""
+    parts = []
+    for of_1000 in (1, 10, 30):
+        row = _alignment(found, ("qm9", "gfn2"), late=True, of_1000=of_1000)
+        n, mean = int(row["n"]), float(row["steps_forces"] - row["forces_path"])
+        half = 1.96 * float(np.hypot(row["steps_forces_std"], row["forces_path_std"])) / np.sqrt(n)
+        half = half if n >= FEWEST else np.nan
+        part = less(mean, mean - half, mean + half, 0.0, n)
+        parts.append(part.named(f"k = {row['k']}: "))
+    whole = all_of(parts)
+    return replace(whole, ours=f"{whole.ours}, forces of {row.name}")
 
 
 # --- Boltzmann ----------------------------------------------------------------------------------------------
