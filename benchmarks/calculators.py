@@ -4,13 +4,15 @@
     python benchmarks/calculators.py guides FOLDER --target gfn2 --minutes 8
     python benchmarks/calculators.py starts FOLDER --target gfn2 --minutes 8
     python benchmarks/calculators.py first FOLDER --target b3lyp --minutes 8
+    python benchmarks/calculators.py near FOLDER --ends ENDS.extxyz
     python benchmarks/calculators.py overhead FOLDER
 
 programs: minima at B3LYP/6-31G* (VWN3, spherical d functions, no density fitting) in NWChem, PySCF and Psi4
 by two-level and by geomeTRIC, from MMFF94; five molecules by hand, five drawn from fragments of drug-like
 ones. guides: gradients of two-level on benchmark12.smi from MMFF94 by the guide, and what the guide costs.
 starts: gradients of two-level with its default guide by the start. first: forces and energy of the starts
-alone, one gradient each. overhead: a gradient behind the pipe beside the same without one, in turns.
+alone, one gradient each. near: the same starts against the minima that `dft_steps/sets.py benchmark12 --ends`
+writes. overhead: a gradient behind the pipe beside the same without one, in turns.
 
 Starts are shards in FOLDER: `mmff94.extxyz` is written by the first call, the others, NAME.extxyz, by
 `prerelax relax` or `prerelax diffuse` from it. One JSON line for each run in FOLDER; what is there is not run
@@ -29,13 +31,17 @@ import numpy as np
 import psutil
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from ase.io import read
 from ase.units import Hartree, kcal, mol
 from dft_steps.sets import DATA, LEVELS, molecules
+from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from prerelax.engines import Level, make_calculator
+from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.superposition import rmsd
+from prerelax.molecules.topology import topological_distances
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.cheap_surface import Guide
@@ -74,9 +80,10 @@ class Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("question", choices=["programs", "guides", "starts", "first", "overhead"])
+    parser.add_argument("question", choices=["programs", "guides", "starts", "first", "near", "overhead"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--target", choices=list(TARGETS), default="gfn2")
+    parser.add_argument("--ends", type=Path)
     parser.add_argument("--molecules", type=int, default=12)
     parser.add_argument("--only", nargs="+", help="these guides, starts or programs")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
@@ -84,6 +91,9 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.question == "overhead":
         overhead(options.only)
+        return
+    if options.question == "near":
+        near(starts(options.folder), options.ends)
         return
     name = options.question if options.question == "programs" else f"{options.question}-{options.target}"
     path = options.folder / f"{name}.jsonl"
@@ -170,6 +180,27 @@ def starts(folder: Path) -> dict[str, list[Record]]:
         )
     others = sorted(path for path in folder.glob("*.extxyz") if path != first)
     return {path.stem: read_shard(path) for path in [first, *others]}
+
+
+def near(shards: dict[str, list[Record]], ends: Path) -> None:
+    """Mean absolute errors of bonds and 1-3 distances, and RMSD, in Å."""
+    minima = {str(frame.info["molecule"]): frame.positions for frame in read(ends, ":")}
+    print("| start | n | bonds / Å | 1-3 distances / Å | RMSD / Å |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, records in shards.items():
+        errors = []
+        for record in (row for row in records if row.proceeds and row.id in minima):
+            topological = topological_distances(bonded_matrix(mol_from_mapped_smiles(record.smiles)))
+            end = minima[record.id]
+            off = np.abs(distances(record.positions) - distances(end))
+            bonds, angles = (off[topological == apart].mean() for apart in (1, 2))
+            errors.append((bonds, angles, rmsd(record.positions, end)))
+        bond, angle, moved = np.mean(errors, axis=0)
+        print(f"| {name} | {len(errors)} | {bond:.4f} | {angle:.4f} | {moved:.2f} |")
+
+
+def distances(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(positions[:, None] - positions[None, :], axis=-1))
 
 
 def mapped(smiles: str) -> str:
