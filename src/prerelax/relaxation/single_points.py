@@ -50,7 +50,9 @@ def read_frames(path: Path) -> list[Frame]:
     try:
         images = ase.io.read(path, index=":", format="extxyz") if path.stat().st_size else []
     except FileNotFoundError:
-        raise ShardError(f"{path}: no such trajectory; run `prerelax diffuse --trajectory` first") from None
+        raise ShardError(
+            f"{path}: no such trajectory; run `prerelax diffuse` or `relax` with --trajectory first"
+        ) from None
     except Exception as error:
         raise ShardError(f"{path}: not a whole trajectory ({error}); delete it and make it again") from error
     return [_frame(atoms, path, place) for place, atoms in enumerate(images)]
