@@ -99,3 +99,10 @@ def test_without_a_comparison_no_baseline_is_needed() -> None:
     with pytest.raises(ConfigError, match="baseline: mmff94 is not among the starts"):
         load_campaign(config)
     assert load_campaign(config | {"compare": "none"}).relaxed_starts("dft") == ["gfn2"]
+
+
+@pytest.mark.parametrize(("said", "words"), [({}, "mmff94, the default,"), ({"from": "mmff94"}, "mmff94")])
+def test_a_default_that_is_not_there_is_called_one(said: dict[str, str], words: str) -> None:
+    alone = {"gfn2": {"kind": "relax", "engine": "tblite", "method": "GFN2-xTB"} | said}
+    with pytest.raises(ConfigError, match=f"starts.gfn2.from: {words} is not among the starts"):
+        load_campaign(KEPT | {"targets": DFT, "starts": alone})

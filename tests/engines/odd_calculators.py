@@ -76,5 +76,17 @@ class WithHessian(Morse):
         return np.eye(3 * len(atoms)).reshape(3 * len(atoms), len(atoms), 3)
 
 
+class Batched(Morse):
+    """Energies are a batch's, as networks give them."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results["energy"] = np.full(self.n, self.results["energy"])
+
+
 def none():
     """What a factory without a `return` gives."""

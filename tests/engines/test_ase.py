@@ -144,9 +144,29 @@ def test_one_that_hangs_is_stopped_and_started_anew(site) -> None:
     assert np.isfinite(energy(morse("hang"), molecule("H2O")))
 
 
-def test_a_class_that_does_not_exist_is_a_sentence() -> None:
-    with pytest.raises(EngineError, match="AttributeError: module 'odd_calculators' has no attribute 'Nope'"):
+def test_a_class_that_does_not_exist_is_a_sentence(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("another.log").write_text("error: no valid license\n")  # in the campaign's folder: not its output
+    with pytest.raises(
+        EngineError, match=r"AttributeError: module 'odd_calculators' has no attribute 'Nope'$"
+    ):
         energy(Level(**MORSE | {"calculator": "odd_calculators:Nope"}), molecule("H2"))
+
+
+def test_an_energy_may_be_an_array_of_one_number() -> None:
+    def answer(n):
+        setup = {
+            "factory": "odd_calculators:Batched",
+            "keywords": {"n": n},
+            "electrons": None,
+            "renewed": False,
+        }
+        line = {"numbers": [1, 1], "positions": [[0, 0, 0], [0, 0, 0.8]], "charge": 0, "multiplicity": 1}
+        return Held(setup).gradient(line | {"molecule": "hydrogen"})
+
+    assert isinstance(answer(1)["energy"], float)
+    with pytest.raises(ValueError, match=r"its energy has the shape \(2,\), not that of one number"):
+        answer(2)
 
 
 def test_a_factory_that_gives_nothing_is_a_sentence() -> None:
@@ -177,7 +197,8 @@ def test_a_program_of_cells_keeps_one_box_around_its_molecule() -> None:
 
 def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None:
     site.write_text("{}")
-    with pytest.raises(ValueError, match=r"write `allow_calculators: \[odd_calculators\]` into .*site.yaml"):
+    words = r"write `allow_calculators: \[odd_calculators\]` into .*site.yaml; for one call, set PRERELAX_"
+    with pytest.raises(ValueError, match=words):
         validate_level(morse())
     monkeypatch.setenv("PRERELAX_ALLOW_CALCULATORS", "odd_calculators")
     validate_level(morse())

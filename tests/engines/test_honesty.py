@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from prerelax.engines import Level
+from prerelax.engines import EngineError, Level
 from prerelax.engines.ase.process import _KEPT
-from prerelax.engines.honesty import DishonestError, check_honest, trials
+from prerelax.engines.honesty import DishonestError, check_honest, trials, trials_text
 from prerelax.errors import UserError
 
 TOLD = {"keywords": {"charge": "charge", "multiplicity": "mult"}}
@@ -88,6 +88,26 @@ def test_one_for_other_elements_is_tried_on_those() -> None:
         check_honest(morse(elements=["N"]))
     with pytest.raises(UserError, match=r"treats none of H2O, CH4, .*: its elements are He"):
         check_honest(morse(elements=["He"]))
+
+
+def test_one_that_hangs_is_waited_for_once(site, monkeypatch) -> None:
+    asked = []
+
+    def hangs(level, **electrons):
+        asked.append(level)
+        raise EngineError("timeout", "mine gave no answer in 8 s and was stopped")
+
+    monkeypatch.setattr("prerelax.engines.honesty.make_calculator", hangs)
+    with pytest.raises(UserError, match="cannot be tried: mine gave no answer in 8 s"):
+        check_honest(morse())
+    assert len(asked) == 1
+
+
+def test_what_is_missing_is_said_before_anything_is_tried(site) -> None:
+    site.write_text("programs: {nwchem: {command: no-such-nwchem}}\n")
+    level = Level(engine="ase", method="B3LYP", basis="6-31G*", calculator="nwchem")
+    with pytest.raises(UserError, match=r"the program no-such-nwchem .* is not installed here"):
+        trials_text("mine", level)
 
 
 def test_engines_of_our_own_are_not_tried_in_campaigns() -> None:

@@ -264,7 +264,8 @@ class Campaign(Settings):
                 return
             if source not in self.starts:
                 hint = nearest(source, self.starts)
-                yield f"starts.{seen[-1]}.from: {source} is not among the starts{hint}"
+                default = "" if "from_" in start.model_fields_set else ", the default,"
+                yield f"starts.{seen[-1]}.from: {source}{default} is not among the starts{hint}"
                 return
             seen.append(source)
             start = self.starts[source]

@@ -74,7 +74,8 @@ class DishonestError(UserError):
 def trials(level: Level, threads: int = 1) -> Iterator[Trial]:
     """The trials of a level's calculator, one after the other; the first that is wrong ends them.
 
-    Raises UserError where the calculator treats no molecule that it could be tried on.
+    Raises UserError where the calculator treats no molecule that it could be tried on, EngineError where it
+    hangs.
     """
     bench = _Bench(level, threads)
     for trial in (_units, _slope, _twice, _charges, _multiplicities):
@@ -113,6 +114,7 @@ def check_honest(level: Level, threads: int = 1) -> None:
 
 def trials_text(name: str, level: Level) -> tuple[str, bool]:
     """A table of a level's trials, and whether it passed all. Raises UserError where it cannot be tried."""
+    level_settings(level)  # says what is missing on this machine, and where to name it
     rows = []
     try:
         for trial in trials(level):
@@ -181,6 +183,8 @@ def _units(bench: _Bench) -> Trial:
         try:
             (low, _), (middle, _), (high, _) = bench([stretched(by) for by in (-shift, 0.0, shift)])
         except EngineError as error:
+            if error.status == "timeout":  # the next molecule would hang as long
+                raise
             failure = failure or error
             continue
         found = (low + high - 2 * middle) / shift**2

@@ -23,7 +23,7 @@ from prerelax.engines.calculator import EngineCalculator
 from prerelax.engines.engine import Engine
 from prerelax.engines.level import Electrons, Level
 from prerelax.errors import MissingProgramError, UserError, nearest
-from prerelax.site_file import Program, read_site, site_path
+from prerelax.site_file import ALLOW_VARIABLE, Program, read_site, site_path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+*(),/. _=-]{0,80}")
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
@@ -160,13 +160,14 @@ def _check_consent(level: Level) -> None:
         if not site.allows(name):
             raise ValueError(
                 f"the calculator {name} is code of your own, which runs only with your consent: write "
-                f"`allow_calculators: [{module}]` into {site_path()}, or give --allow-calculators {module}"
+                f"`allow_calculators: [{module}]` into {site_path()}; "
+                f"for one call, set {ALLOW_VARIABLE}={module}"
             )
     for text in _texts([level.method, level.options]):
         if text.endswith(WEIGHTS) and not site.allows(text):
             raise ValueError(
                 f"loading {text} may run code that somebody put into it; if you trust it, write "
-                f"`allow_calculators: [{text}]` into {site_path()}, or give --allow-calculators {text}"
+                f"`allow_calculators: [{text}]` into {site_path()}; for one call, set {ALLOW_VARIABLE}={text}"
             )
 
 

@@ -59,7 +59,7 @@ def serve() -> None:
         try:
             held = Held(setup)
         except BaseException as error:
-            answer(failure(error, Path.cwd()))
+            answer(failure(error))  # no folder of its own yet: nothing there is its output
             return
     answer({"ready": True})
     for line in lines:
@@ -109,7 +109,10 @@ class Held:
         forces = np.asarray(atoms.get_forces(), dtype=float)
         if forces.shape != (len(atoms), 3):
             raise ValueError(f"its forces have the shape {forces.shape}, not {(len(atoms), 3)}")
-        return {"energy": float(atoms.get_potential_energy()), "forces": forces.tolist()}
+        energy = np.asarray(atoms.get_potential_energy(), dtype=float)
+        if energy.size != 1:
+            raise ValueError(f"its energy has the shape {energy.shape}, not that of one number")
+        return {"energy": energy.item(), "forces": forces.tolist()}
 
     def hessian(self, line: Line) -> list[list[float]] | None:
         import numpy as np
@@ -210,9 +213,9 @@ def lines_in() -> Iterator[Line]:
         yield waiting.get()
 
 
-def failure(error: BaseException, folder: Path) -> Line:
+def failure(error: BaseException, folder: Path | None = None) -> Line:
     words = " ".join(str(error).split())[:500]
-    return {"failure": type(error).__name__, "message": words, "output": tail(folder)}
+    return {"failure": type(error).__name__, "message": words, "output": tail(folder) if folder else ""}
 
 
 def tail(folder: Path) -> str:
