@@ -235,16 +235,24 @@ def test_steps_summed_are_those_of_the_networks_schedule(tmp_path: Path) -> None
     names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
     rows = [("edm-n50", k, 20, 0.4, 0.5, 0.1 * k, 0.1 * k - 0.05, 0.1 * k + 0.05) for k in (1, 2, 6)]
     spread = {"steps_forces_std": 0.1, "forces_path_std": 0.1}
-    written(tmp_path, "figures/alignment_gfn2_numbers", pd.DataFrame(rows, columns=names).assign(**spread))
+    written(tmp_path, "figures/alignment_qm9_numbers", pd.DataFrame(rows, columns=names).assign(**spread))
     assert of("R14", tmp_path).verdict == "not shown"
     phases = pd.DataFrame([("steps of the schedule", 200.0)], columns=["quantity", "ours"])
     written(tmp_path, "figures/phases_numbers", phases)
-    assert of("R14", tmp_path).ours == "0.2 [0.15, 0.25], forces of gfn2", "ten of a thousand are two of 200"
+    assert of("R14", tmp_path).ours == "0.2 [0.15, 0.25], forces of qm9", "ten of a thousand are two of 200"
     assert of("R15", tmp_path).verdict == "same"
     wide = pd.DataFrame(rows, columns=names).assign(**spread | {"forces_path_std": 0.5})
-    written(tmp_path, "figures/alignment_gfn2_numbers", wide)
+    written(tmp_path, "figures/alignment_qm9_numbers", wide)
     assert of("R15", tmp_path).verdict == "undecided"
     assert "no early checkpoint" in of("R13", tmp_path).why
+
+
+def test_forces_of_another_level_decide_nothing(tmp_path: Path) -> None:
+    names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
+    table = pd.DataFrame([("edm-n50", 10, 20, 0.4, 0.5, 0.1, 0.05, 0.15)], columns=names)
+    written(tmp_path, "figures/alignment_gfn2_numbers", table)
+    found = of("R14", tmp_path)
+    assert found.verdict == "undecided" and "not the paper's level" in found.why and "gfn2" in found.ours
 
 
 def test_phases_of_a_poor_network_are_undecided(tmp_path: Path) -> None:
