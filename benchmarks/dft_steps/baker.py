@@ -29,6 +29,7 @@ from berny import Berny
 from berny.coords import InternalCoords
 from berny.geomlib import Geometry
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from prerelax.comparison.figures.style import DOUBLE_COLUMN_MM, in_house_style, new_figure
@@ -204,6 +205,7 @@ def drawn(counts: pd.DataFrame, reference: dict[str, Any]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(left=0)
     axes.set_xlabel("gradients until pyberny's convergence test is met, HF/6-31G**")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="x")
     axes.legend()
     return figure
