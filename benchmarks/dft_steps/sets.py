@@ -5,11 +5,13 @@
     python benchmarks/dft_steps/sets.py far --level hf/3-21g --molecules 8
     python benchmarks/dft_steps/sets.py qm9 --level qm9 --molecules 20
     python benchmarks/dft_steps/sets.py benchmark12 --level b3lyp-d3bj/def2-svp --heights --ends ENDS.extxyz
+    python benchmarks/dft_steps/sets.py floppy8 --level b3lyp-d3bj/def2-svp --heights
     python benchmarks/dft_steps/sets.py large --level hf/3-21g --max-steps 0
 
 floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
-from GEOM-Drugs. benchmark12: 18 to 28 atoms. large: one of 60 and one of 90 atoms. All of these from their
-MMFF94 minimum, or on from there at GFN2-xTB (--from-gfn2). far: flexible and charged molecules
+from GEOM-Drugs. benchmark12: 18 to 28 atoms. floppy8: those of at most 8 heavy atoms in $PRERELAX_FLOPPY (id,
+smiles). large: one of 60 and one of 90 atoms. All of these from their MMFF94 minimum, or on from there at
+GFN2-xTB (--from-gfn2). far: flexible and charged molecules
 ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that no force field has relaxed. qm9: MMFF94 minima in
 the basin of QM9's geometry. The smallest come first.
 
@@ -42,6 +44,7 @@ from prerelax.relaxation.settings import TWO_LEVEL_VERSION, Relaxation
 
 DATA = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
 FAR = Path(os.environ.get("PRERELAX_FAR", DATA.parent / "cases" / "far_starts.csv"))
+FLOPPY = Path(os.environ.get("PRERELAX_FLOPPY", DATA.parent / "cases" / "floppy.csv"))
 OUT = Path("results/dft-steps/sets.jsonl")
 LEVELS = {
     "gfn2": {"engine": "tblite", "method": "GFN2-xTB"},
@@ -59,7 +62,9 @@ Molecule = tuple[str, NDArray[np.int64], NDArray[np.float64], int]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("set", choices=["floppy", "druglike", "far", "qm9", "benchmark12", "large"])
+    parser.add_argument(
+        "set", choices=["floppy", "floppy8", "druglike", "far", "qm9", "benchmark12", "large"]
+    )
     parser.add_argument("--level", choices=sorted(LEVELS), required=True)
     parser.add_argument("--molecules", type=int, default=1000)
     parser.add_argument("--optimizers", nargs="+", default=["two-level", "geometric"])
@@ -138,6 +143,9 @@ def molecules(name: str, n: int) -> list[Molecule]:
     if name == "far":
         rows = list(csv.DictReader(FAR.open()))
         found = [_embedded(row["id"], row["smiles"], relaxed=False) for row in rows]
+    elif name == "floppy8":
+        rows = [row for row in csv.DictReader(FLOPPY.open()) if _n_heavy(row["smiles"]) <= 8]
+        found = [_embedded(row["id"], row["smiles"], relaxed=True) for row in rows]
     elif name == "benchmark12":
         lines = (DATA / "benchmark12.smi").read_text().split("\n")
         found = [_embedded(*reversed(line.split()), relaxed=True) for line in filter(None, lines)]
@@ -148,6 +156,10 @@ def molecules(name: str, n: int) -> list[Molecule]:
         drawn = filter(None, (_embedded(text, text, relaxed=True) for text in chosen))
         found = list(islice(drawn, n))
     return sorted((m for m in found if m is not None), key=lambda m: len(m[1]))[:n]
+
+
+def _n_heavy(smiles: str) -> int:
+    return int(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms())
 
 
 def _large(drawn: Iterator[str]) -> Iterator[str]:
