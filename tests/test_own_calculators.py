@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prerelax.campaign.calculators import calculators
+from prerelax.campaign.calculators import calculators, check_consent
 from prerelax.campaign.config import load_campaign
+from prerelax.campaign.plan import make_plan, plan_text
+from prerelax.campaign.schedule import Machines
+from prerelax.campaign.stages import opened_campaign
 from prerelax.engines import is_cheap
-from prerelax.engines.honesty import trials_text
+from prerelax.engines.honesty import report_trials
+from prerelax.errors import UserError
 
 BLOCK = re.compile(r"^```(yaml|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -50,8 +54,18 @@ def test_the_potential_of_the_page_passes_its_trials(repository: Path, folder: P
     config = written(repository / "docs/guide/own-potential.md", folder)
     levels = calculators(load_campaign(yaml.safe_load(config.read_text())))
     assert list(levels) == ["targets.gfn2.cheap_level"]
-    text, passed = trials_text("mine", levels["targets.gfn2.cheap_level"])
-    assert passed and text.count("\n  ok ") == 5, text
+    said: list[str] = []
+    passed = report_trials("mine", levels["targets.gfn2.cheap_level"], said.append)
+    assert passed and sum(text.startswith("ok ") for text in said) == 5, said
+
+
+def test_consent_is_asked_for_where_code_would_run_and_nowhere_else(repository: Path, folder: Path) -> None:
+    campaign, _ = opened_campaign(written(repository / "docs/guide/own-potential.md", folder))
+    check_consent(campaign)
+    (folder / "site.yaml").write_text("{}")
+    assert "relaxed/gfn2" in plan_text(make_plan(campaign, folder), Machines(1, 0, 1), {})
+    with pytest.raises(UserError, match="mygroup:potential is code of your own, which runs only with"):
+        check_consent(campaign)
 
 
 def test_the_program_of_the_page_is_a_dear_target(repository: Path, folder: Path) -> None:

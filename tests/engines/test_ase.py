@@ -16,6 +16,7 @@ from odd_calculators import Morse
 from prerelax.engines import (
     EngineError,
     Level,
+    engine_named,
     is_cheap,
     level_settings,
     make_calculator,
@@ -24,6 +25,7 @@ from prerelax.engines import (
 from prerelax.engines.ase.known import KNOWN, Means, electrons_of
 from prerelax.engines.ase.process import _KEPT
 from prerelax.engines.ase.server import Held
+from prerelax.engines.honesty import check_honest
 from prerelax.errors import MissingProgramError, UserError
 from prerelax.settings import model_from
 
@@ -209,11 +211,17 @@ def test_a_program_of_cells_keeps_one_box_around_its_molecule() -> None:
 def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None:
     site.write_text("{}")
     words = r"write `allow_calculators: \[odd_calculators\]` into .*site.yaml; for one call, set PRERELAX_"
-    with pytest.raises(ValueError, match=words):
-        validate_level(morse())
+    validate_level(morse())  # reading a campaign runs none of it
+    with pytest.raises(UserError, match=words):
+        make_calculator(morse())
+    with pytest.raises(UserError, match=words):
+        engine_named("ase").check_consent(morse())
+    weights = Level(engine="ase", calculator="mace", method="mine.model")
+    with pytest.raises(UserError, match=r"loading mine.model may run code"):
+        make_calculator(weights)
     monkeypatch.setenv("PRERELAX_ALLOW_CALCULATORS", "odd_calculators")
-    validate_level(morse())
-    validate_level(Level(**MORSE | {"calculator": "ase.calculators.mopac:MOPAC"}))  # known by its name
+    make_calculator(morse())
+    make_calculator(Level(**MORSE | {"calculator": "ase.calculators.mopac:MOPAC"}))  # known by its name
 
 
 @pytest.mark.parametrize(
@@ -222,13 +230,11 @@ def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None
         ({"calculator": None}, "the engine ase needs a calculator: .*nwchem"),
         ({"calculator": "nwchen"}, "no calculator is called 'nwchen'; did you mean nwchem"),
         ({"calculator": "os.system"}, "no calculator is called 'os.system'"),
-        ({"calculator": "os:system"}, "the calculator os:system is code of your own"),
         ({"basis": "STO-3G"}, "takes no basis; leave out 'STO-3G'"),
         ({"elements": ["Xx"]}, "'Xx' is no element"),
         ({"options": {"command": "rm"}}, "command belongs in the site file"),
         ({"options": {"dft": {"grid": "fine\ntask shell"}}}, "has line breaks"),
         ({"options": {"library": "/home/me/basis"}}, "a path of one machine"),
-        ({"calculator": "mace", "method": "mine.model"}, "loading mine.model may run code"),
         ({"calculator": "mace", "method": "mace-off-https://x.org/y"}, "is no name of a method"),
         ({"calculator": "mace", "method": "mace-off-../mine"}, "is no name of a method"),
         ({"calculator": "orb", "options": {"weights_path": "mine"}}, "weights_path belongs in the site file"),
@@ -257,6 +263,43 @@ def test_settings_change_with_what_the_numbers_rest_on(site, tmp_path, monkeypat
     json.dumps(first)
 
 
+def test_a_class_of_another_interpreters_is_found_there(site, tmp_path, monkeypatch) -> None:
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    (packages / "theirs.py").write_text("from odd_calculators import Morse as Theirs\n")
+    python = tmp_path / "python"
+    here = Path(__file__).parent
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={packages}:{here} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("from theirs import Theirs as Mine\n")  # in the campaign's folder
+    programs = f"programs: {{'theirs:Theirs': {{python: {python}}}, 'mine:Mine': {{python: {python}}}}}\n"
+    site.write_text(f"allow_calculators: [theirs, mine]\nscratch: {tmp_path}\n{programs}")
+    for name in ("theirs:Theirs", "mine:Mine"):
+        level = Level(**MORSE | {"calculator": name})
+        assert len(level_settings(level)["module_sha256"]) == 64
+        assert np.isfinite(energy(level, molecule("H2")))
+
+
+def test_weights_are_part_of_the_settings_wherever_they_are_named(site, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for each in ("mine.model", "mine.pt"):
+        Path(each).write_bytes(b"1")
+    levels = {
+        "": Level(engine="ase", method="EMT", calculator="ase.calculators.emt:EMT", options={"w": "mine.pt"}),
+        "programs: {'ase.calculators.emt:EMT': {options: {w: mine.model}}}": Level(
+            engine="ase", method="EMT", calculator="ase.calculators.emt:EMT"
+        ),
+    }
+    for said, level in levels.items():
+        site.write_text(said)
+        first = level_settings(level)
+        for each in ("mine.model", "mine.pt"):
+            Path(each).write_bytes(Path(each).read_bytes() + b"2")
+        assert level_settings(level)["weights_sha256"] != first["weights_sha256"]
+        assert level_settings(level) | {"weights_sha256": 0} == first | {"weights_sha256": 0}
+
+
 def test_a_missing_program_says_where_to_name_it(site) -> None:
     site.write_text("programs: {nwchem: {command: no-such-nwchem}}\n")
     level = Level(engine="ase", method="B3LYP", basis="6-31G*", calculator="nwchem")
@@ -270,7 +313,53 @@ def test_a_wrong_site_file_is_a_sentence(site) -> None:
     with pytest.raises(
         UserError, match=r"site.yaml: unknown key allow_calculator; did you mean allow_calculators"
     ):
-        validate_level(morse())
+        make_calculator(morse())
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            "nwchen: {command: nwchem}",
+            "programs.nwchen: no calculator is called 'nwchen'; did you mean nwchem",
+        ),
+        ("pyscf: {command: x}", "programs.pyscf: .*; the engine pyscf takes nothing from this file"),
+        ("ase.calculators.nwchem:NWChem: {}", "programs.ase.calculators.nwchem:NWChem is called nwchem here"),
+        ("mine:Potential: {command: x}", "mine:Potential.command does nothing: .* under `options`"),
+        ("mace: {command: x}", "programs.mace.command does nothing: it is a package of Python; .* `python`"),
+        (
+            "qchem: {command: x}",
+            "programs.qchem.command does nothing: ASE finds it itself; put qchem on the PA",
+        ),
+        ("orca: {command: ''}", "programs.orca.command is empty"),
+        ("orca: {command: 'orca \"x'}", "programs.orca.command cannot be read .No closing quotation."),
+        ("orca: {python: /usr/bin/python3}", "programs.orca.python does nothing: prerelax runs orca itself"),
+        ("xtb: {options: {x: 1}}", "programs.xtb.options: xtb has none"),
+        ("nwchem: {comand: x}", "unknown key programs.nwchem.comand; did you mean command"),
+    ],
+)
+def test_a_program_that_does_not_exist_or_a_key_for_nothing_is_a_sentence(site, said, sentence) -> None:
+    site.write_text(f"allow_calculators: [odd_calculators]\nprograms:\n  {said}\n")
+    with pytest.raises(UserError, match=sentence):
+        engine_named("ase").check_consent(morse())
+
+
+def test_what_this_machine_lacks_is_said_before_the_first_molecule(site, tmp_path, monkeypatch) -> None:
+    level = Level(engine="ase", method="B3LYP", calculator="orca")
+    (tmp_path / "orca").write_text("not executable")
+    site.write_text(f"programs: {{orca: {{command: {tmp_path}/orca -x}}}}\n")
+    with pytest.raises(UserError, match=r"orca, which .* names for orca, may not be executed; `chmod"):
+        check_honest(level)
+    site.write_text("scratch: /nowhere/at-all\nallow_calculators: [odd_calculators]\n")
+    with pytest.raises(UserError, match="scratch: /nowhere/at-all is no folder on this machine; make it"):
+        check_honest(morse())
+    site.write_text("scratch: $NODE_DISK/x\nallow_calculators: [odd_calculators]\n")
+    with pytest.raises(UserError, match="the environment variable NODE_DISK is not set"):
+        check_honest(morse())
+    site.write_text("programs: {mace: {python: /nowhere/python}}\n")
+    mace = Level(engine="ase", method="mace-off-small", calculator="mace")
+    with pytest.raises(UserError, match=r"/nowhere/python, which .* names, cannot be run: No such file"):
+        check_honest(mace)
 
 
 def test_known_calculators_say_what_they_are() -> None:

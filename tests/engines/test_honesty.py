@@ -6,7 +6,7 @@ import pytest
 
 from prerelax.engines import EngineError, Level
 from prerelax.engines.ase.process import _KEPT
-from prerelax.engines.honesty import DishonestError, check_honest, trials, trials_text
+from prerelax.engines.honesty import DishonestError, check_honest, report_trials, trials
 from prerelax.errors import UserError
 
 TOLD = {"keywords": {"charge": "charge", "multiplicity": "mult"}}
@@ -107,7 +107,29 @@ def test_what_is_missing_is_said_before_anything_is_tried(site) -> None:
     site.write_text("programs: {nwchem: {command: no-such-nwchem}}\n")
     level = Level(engine="ase", method="B3LYP", basis="6-31G*", calculator="nwchem")
     with pytest.raises(UserError, match=r"the program no-such-nwchem .* is not installed here"):
-        trials_text("mine", level)
+        report_trials("mine", level, print)
+
+
+def test_each_trial_is_named_before_it_is_run(site) -> None:
+    written = []
+
+    def write(text):
+        alive = [process for process in _KEPT.values() if process.is_alive]
+        written.append((text, len(alive)))
+
+    assert report_trials("targets.mine", morse({}), write)
+    assert written[0] == ("targets.mine: Morse (odd_calculators:Morse)\n", 0)
+    assert written[1] == (f"  {'energies are in eV':<38}  ", 0)  # before its process is started
+    assert written[2][0].startswith("ok         H2 has a force constant of")
+    assert [text.split()[0] for text, _ in written[2::2]] == ["ok"] * 3 + ["not"] * 2
+
+
+def test_one_that_hangs_ends_by_the_limit_with_advice(site) -> None:
+    site.write_text(site.read_text() + "gradient_limit_s: 0.5\n")
+    written = []
+    assert not report_trials("mine", morse(elements=["N"], behaviour="hang"), written.append)
+    assert "odd_calculators:Morse gave no answer in 0.5 s and was stopped; see whether it runs" in written[2]
+    assert f"to wait longer, set `gradient_limit_s` in {site}" in written[2] and len(written) == 3
 
 
 def test_engines_of_our_own_are_not_tried_in_campaigns() -> None:

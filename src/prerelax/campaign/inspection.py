@@ -25,15 +25,14 @@ from prerelax.campaign.starts import (
     DiffuseStart,
     EmbedAgainStart,
     ForcefieldStart,
-    RelaxStart,
     SampleStart,
     Start,
 )
-from prerelax.campaign.targets import Target
 from prerelax.denoisers.choosing import AUTO
 from prerelax.denoisers.model_folders import check_readable, find_model, list_models, model_digests
 from prerelax.errors import UserError
 from prerelax.records.settings import is_digest
+from prerelax.relaxation.settings import Relaxation
 
 READERS = 4
 """Threads that read: enough to hide a network filesystem's latency, few for a login node."""
@@ -217,10 +216,10 @@ def _expected_settings(campaign: Campaign, stage: Stage) -> dict[str, object] | 
         return _of_embedding(campaign.seed)
     if stage.kind == "keep":
         return None  # its rows are those of its start, which is looked at itself
-    part: Start | Target
+    part: Start | Relaxation
     if stage.kind == "points":
-        return campaign.single_points[stage.name.split("/")[1]].relaxation.settings()
-    if stage.name.startswith("relaxed/"):
+        part = campaign.single_points[stage.name.split("/")[1]].relaxation
+    elif stage.name.startswith("relaxed/"):
         target, start = stage.name.split("/")[1:]
         if teaches_guide(campaign, start, target):
             return None  # with what a pilot taught of the level
@@ -239,7 +238,7 @@ def _of_embedding(seed: int) -> dict[str, object]:
     return {"verb": "embed", "method": "ETKDGv3", "seed": seed}
 
 
-def _settings_of(part: Start | Target) -> dict[str, object] | None:
+def _settings_of(part: Start | Relaxation) -> dict[str, object] | None:
     match part:
         case EmbedAgainStart():
             return _of_embedding(part.seed)
@@ -249,7 +248,7 @@ def _settings_of(part: Start | Target) -> dict[str, object] | None:
             return {"verb": "diffuse", **model_digests(part.model, part.time_model), **part.sampling}
         case DiffusedStart():
             return {"verb": "diffused", "steps": part.steps, "seed": part.seed}
-        case RelaxStart() | Target():
+        case Relaxation():
             return part.settings()
         case _:
             return None

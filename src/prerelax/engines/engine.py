@@ -54,6 +54,12 @@ class Engine(ABC):
     def calculator(self, level: Level, charge: int, multiplicity: int, threads: int) -> EngineCalculator:
         """Energy and forces of one molecule of this charge and multiplicity."""
 
+    def check_consent(self, level: Level) -> None:  # noqa: B027
+        """Raise UserError where the level would run code that the user has not consented to."""
+
+    def check_here(self, level: Level) -> None:  # noqa: B027
+        """Raise UserError where a level may not, or cannot, be evaluated on this machine; starts nothing."""
+
     def told_of_electrons(self, level: Level) -> set[str]:
         """What of `charge` and `multiplicity` a calculator of this level is told."""
         return {"charge", "multiplicity"}

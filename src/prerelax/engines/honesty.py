@@ -17,7 +17,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from prerelax.engines import EngineError, Level, engine_named, level_settings, make_calculator
+from prerelax.engines.ase.calculator import AseCalculator
 from prerelax.errors import UserError
+from prerelax.site_file import read_site, site_path
 
 NEWTON_PER_M = 16.0217663
 """one eV/Å²"""
@@ -53,9 +55,13 @@ SLOPE_TOLERANCE = (0.03, 0.02)
 SAME_EV, SAME_EV_ANG = 2e-4, 2e-3
 OTHER_EV = 0.05
 """Another charge or multiplicity changes a molecule's energy by more."""
+LIMIT_S = 600.0
+"""For a gradient of a trial, where the site file sets no `gradient_limit_s`."""
 
 Verdict = str
 """`ok`, `wrong`, or `not tried`"""
+_Found = tuple[Verdict, str]
+"""What a trial says: its verdict, and the figures behind it."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +80,41 @@ class DishonestError(UserError):
 def trials(level: Level, threads: int = 1) -> Iterator[Trial]:
     """The trials of a level's calculator, one after the other; the first that is wrong ends them.
 
-    Raises UserError where the calculator treats no molecule that it could be tried on, EngineError where it
-    hangs.
+    Raises UserError where the calculator may not or cannot run here, or treats no molecule that it could be
+    tried on, EngineError where it hangs.
     """
-    bench = _Bench(level, threads)
-    for trial in (_units, _slope, _twice, _charges, _multiplicities):
-        done = trial(bench)
+    for _, trial in _trials(level, threads):
+        done = trial()
         yield done
         if done.verdict == "wrong":
             return
 
 
-def check_honest(level: Level, threads: int = 1) -> None:
-    """Raise DishonestError where a calculator fails a trial.
+def _trials(level: Level, threads: int) -> Iterator[tuple[str, Callable[[], Trial]]]:
+    """What is tried, and the trial."""
+    engine_named(level.engine).check_here(level)
+    bench = _Bench(level, threads)
+    for what, trial in TRIALS.items():
+        yield what, partial(_tried_out, what, trial, bench)
+
+
+def _tried_out(what: str, trial: "Callable[[_Bench], _Found]", bench: "_Bench") -> Trial:
+    return Trial(what, *trial(bench))
+
+
+def check_honest(level: Level, threads: int = 1, say: Callable[[str], None] = lambda line: None) -> None:
+    """Raise DishonestError where a calculator fails a trial, UserError where it may not or cannot run here.
 
     Engines that are part of prerelax are proven by its tests; what passed once, with the same settings, is
-    not tried again on this machine.
+    not tried again on this machine. `say` hears that trials begin.
     """
     if level.engine != "ase":
         return
+    engine_named(level.engine).check_here(level)
     passed = _note(level)
     if passed.exists():
         return
+    say(f"trying {level.calculator} on molecules of two to five atoms before the first molecule")
     try:
         done = list(trials(level, threads))
     except EngineError as error:
@@ -112,18 +131,27 @@ def check_honest(level: Level, threads: int = 1) -> None:
         pass  # then it is tried again
 
 
-def trials_text(name: str, level: Level) -> tuple[str, bool]:
-    """A table of a level's trials, and whether it passed all. Raises UserError where it cannot be tried."""
+def report_trials(name: str, level: Level, write: Callable[[str], object]) -> bool:
+    """Write a level's trials, each named before it is run; whether it passed all.
+
+    Raises UserError where the calculator cannot be tried.
+    """
     level_settings(level)  # says what is missing on this machine, and where to name it
-    rows = []
-    try:
-        for trial in trials(level):
-            rows.append(trial)
-    except EngineError as error:
-        rows.append(Trial("the calculator answers", "wrong", error.message))
-    width = max(len(row.what) for row in rows)
-    lines = [f"  {row.verdict:<9}  {row.what:<{width}}  {row.found}" for row in rows]
-    return "\n".join([f"{name}: {level}", *lines]), all(row.verdict != "wrong" for row in rows)
+    write(f"{name}: {level}\n")
+    width = max(map(len, TRIALS))
+    for what, trial in _trials(level, 1):
+        write(f"  {what:<{width}}  ")
+        try:
+            done = trial()
+        except EngineError as error:
+            done = Trial(what, "wrong", error.message)
+        except UserError:
+            write("cannot be tried\n")
+            raise
+        write(f"{done.verdict:<9}  {done.found}\n")
+        if done.verdict == "wrong":
+            return False
+    return True
 
 
 def _note(level: Level) -> Path:
@@ -148,11 +176,15 @@ class _Bench:
         calculator = make_calculator(
             self.level, charge=charge, multiplicity=multiplicity, threads=self.threads
         )
+        if isinstance(calculator, AseCalculator) and "gradient_limit_s" not in read_site().model_fields_set:
+            calculator.limit_s = LIMIT_S
         found = []
         try:
             for each in atoms:
                 calculator.calculate(each)
                 found.append((calculator.results["energy"], calculator.results["forces"]))
+        except EngineError as error:
+            raise _with_advice(error) from None
         finally:
             calculator.close()
         return found
@@ -164,6 +196,14 @@ class _Bench:
                 yield name, partial(_stretched, symbols, positions), constant / NEWTON_PER_M
 
 
+def _with_advice(error: EngineError) -> EngineError:
+    """Of a program that hangs: what to do."""
+    if error.status != "timeout":
+        return error
+    advice = f"see whether it runs by itself; to wait longer, set `gradient_limit_s` in {site_path()}"
+    return EngineError(error.status, f"{error.message}; {advice}", error.output)
+
+
 def _stretched(symbols: list[str], positions: list[list[float]], by: float) -> Atoms:
     atoms = Atoms(symbols, positions)
     lengths = np.linalg.norm(atoms.positions[1:], axis=1, keepdims=True)
@@ -172,11 +212,11 @@ def _stretched(symbols: list[str], positions: list[list[float]], by: float) -> A
     return atoms
 
 
-def _units(bench: _Bench) -> Trial:
+def _units(bench: _Bench) -> _Found:
     """Of the molecules it treats, one at least has the force constant that is measured: a potential may not
     have been taught all of them.
     """
-    what, shift = "energies are in eV", 0.05
+    shift = 0.05
     tried: list[tuple[str, float]] = []
     failure: EngineError | None = None
     for name, stretched, constant in bench.breathing():
@@ -190,7 +230,7 @@ def _units(bench: _Bench) -> Trial:
         found = (low + high - 2 * middle) / shift**2
         words = f"{name} has a force constant of {found:.3g} eV/Å², measured {constant:.3g}"
         if constant / SCALE < found < constant * SCALE:
-            return Trial(what, "ok", words)
+            return ("ok", words)
         tried.append((words, constant / found if found > 0 else 0.0))
     if not tried:
         why = failure.message if failure else f"its elements are {', '.join(bench.level.elements or ())}"
@@ -201,11 +241,10 @@ def _units(bench: _Bench) -> Trial:
     words, ratio = tried[0]
     guess = _nearest(ratio, UNITS) if ratio else None
     hint = f": its energies seem to be in {guess}, not eV" if guess else ": its energies are not in eV"
-    return Trial(what, "wrong", words + hint)
+    return ("wrong", words + hint)
 
 
-def _slope(bench: _Bench) -> Trial:
-    what = "forces are the energy's derivative"
+def _slope(bench: _Bench) -> _Found:
     atoms, away = _tried(bench)
     behind, ahead = atoms.copy(), atoms.copy()
     behind.positions -= STEP_ANG * away
@@ -216,14 +255,13 @@ def _slope(bench: _Bench) -> Trial:
     words = f"along one direction {said:.4g} eV/Å, by differences of energies {slope:.4g}"
     relative, absolute = SLOPE_TOLERANCE
     if abs(said - slope) < relative * abs(slope) + absolute:
-        return Trial(what, "ok", words)
+        return ("ok", words)
     guess = _nearest(slope / said, FORCE_UNITS) if said else None
     hint = f": its forces seem to be {guess}" if guess else ": its forces are not its energy's derivative"
-    return Trial(what, "wrong", words + hint)
+    return ("wrong", words + hint)
 
 
-def _twice(bench: _Bench) -> Trial:
-    what = "the same number twice"
+def _twice(bench: _Bench) -> _Found:
     atoms, away = _tried(bench)
     elsewhere = atoms.copy()
     elsewhere.positions += 0.1 * away
@@ -233,44 +271,39 @@ def _twice(bench: _Bench) -> Trial:
     force = max(float(np.abs(other[1] - first[1]).max()) for other in (again, fresh))
     words = f"energies differ by {energy:.1g} eV, forces by {force:.1g} eV/Å"
     if energy < SAME_EV and force < SAME_EV_ANG:
-        return Trial(what, "ok", words)
-    return Trial(what, "wrong", f"{words} where one geometry is computed again")
+        return ("ok", words)
+    return ("wrong", f"{words} where one geometry is computed again")
 
 
-def _charges(bench: _Bench) -> Trial:
-    what = "another charge is another energy"
+def _charges(bench: _Bench) -> _Found:
     if "charge" not in bench.told:
-        return Trial(what, "not tried", "nothing tells it of charge: it treats neutral molecules only")
+        return ("not tried", "nothing tells it of charge: it treats neutral molecules only")
     states = ((0, 1), (1, 2)) if "multiplicity" in bench.told else ((-1, 1), (1, 1))
     atoms = _tried(bench)[0] if "multiplicity" in bench.told else _hydroxide(bench)
-    return _differ(bench, what, atoms, states, "charge")
+    return _differ(bench, atoms, states, "charge")
 
 
-def _multiplicities(bench: _Bench) -> Trial:
-    what = "another multiplicity is another energy"
+def _multiplicities(bench: _Bench) -> _Found:
     if "multiplicity" not in bench.told:
-        return Trial(what, "not tried", "nothing tells it of the multiplicity: it treats closed shells only")
-    return _differ(bench, what, _tried(bench)[0], ((0, 1), (0, 3)), "multiplicity")
+        return ("not tried", "nothing tells it of the multiplicity: it treats closed shells only")
+    return _differ(bench, _tried(bench)[0], ((0, 1), (0, 3)), "multiplicity")
 
 
-def _differ(
-    bench: _Bench, what: str, atoms: Atoms, states: tuple[tuple[int, int], tuple[int, int]], of: str
-) -> Trial:
+def _differ(bench: _Bench, atoms: Atoms, states: tuple[tuple[int, int], tuple[int, int]], of: str) -> _Found:
     energies = []
     for charge, multiplicity in states:
         try:
             energies.append(bench([atoms], charge, multiplicity)[0][0])
         except EngineError as error:
             said = f"charge {charge:+d}, multiplicity {multiplicity}"
-            return Trial(
-                what,
+            return (
                 "not tried",
                 f"it refuses {said} of {atoms.get_chemical_formula()}: {error.message[:120]}",
             )
     words = f"{atoms.get_chemical_formula()}: {energies[1] - energies[0]:+.3g} eV"
     if abs(energies[1] - energies[0]) > OTHER_EV:
-        return Trial(what, "ok", words)
-    return Trial(what, "wrong", f"{words} for another {of}, which it ignores; leave {of} out of electrons")
+        return ("ok", words)
+    return ("wrong", f"{words} for another {of}, which it ignores; leave {of} out of electrons")
 
 
 def _tried(bench: _Bench) -> tuple[Atoms, NDArray[np.float64]]:
@@ -294,3 +327,13 @@ def _nearest(ratio: float, units: dict[str, float]) -> str | None:
     near = {name: abs(np.log(abs(ratio / factor))) for name, factor in units.items() if ratio * factor > 0}
     best = min(near, key=lambda name: near[name], default=None)
     return best if best is not None and near[best] < 0.35 else None
+
+
+TRIALS: dict[str, Callable[[_Bench], _Found]] = {
+    "energies are in eV": _units,
+    "forces are the energy's derivative": _slope,
+    "the same number twice": _twice,
+    "another charge is another energy": _charges,
+    "another multiplicity is another energy": _multiplicities,
+}
+"""What is tried, in this order."""

@@ -10,6 +10,7 @@ from prerelax.engines.workers import Line, Lost, Workers
 from prerelax.records.record import Record
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import OPTIMIZERS
+from prerelax.relaxation.progress import print_unless_terminal
 from prerelax.relaxation.settings import Relaxation, Resources
 from prerelax.relaxation.worker import result_from_line
 
@@ -53,7 +54,7 @@ class WorkerPool:
         start.
         """
         for level in self._levels if molecules else ():
-            check_honest(level, self._threads)
+            check_honest(level, self._threads, print_unless_terminal)
         tasks = [
             {
                 "numbers": molecule.numbers.tolist(),

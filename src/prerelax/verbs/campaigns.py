@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -216,16 +217,15 @@ def self_test(config: Config, allow: AllowCalculators = None) -> None:
     """Try a campaign's ASE calculators: units, forces, charges. Exit 1 where one is wrong."""
     from prerelax.campaign.calculators import calculators
     from prerelax.campaign.stages import opened_campaign
-    from prerelax.engines.honesty import trials_text
+    from prerelax.engines.honesty import report_trials
 
     allow_calculators(allow or ())
     levels = calculators(opened_campaign(config)[0])
     if not levels:
         typer.echo("every engine of this campaign is part of prerelax: nothing to try")
-    results = [trials_text(name, level) for name, level in levels.items()]
-    for text, _ in results:
-        typer.echo(text)
-    if not all(passed for _, passed in results):
+    write = partial(typer.echo, nl=False)
+    passed = [report_trials(name, level, write) for name, level in levels.items()]
+    if not all(passed):
         raise typer.Exit(1)
 
 

@@ -49,6 +49,7 @@ class AseCalculator(EngineCalculator):
         super().__init__(recipe.name, charge, multiplicity, elements)
         self.recipe = recipe
         self.threads = threads
+        self.limit_s = recipe.limit_s
         self._folder: Path | None = None
         self._removal: weakref.finalize[[Path, bool], AseCalculator] | None = None
 
@@ -82,7 +83,7 @@ class AseCalculator(EngineCalculator):
             "molecule": self._folder.name,
         }
         try:
-            return self._process().ask(line, self.recipe.limit_s)
+            return self._process().ask(line, self.limit_s)
         except EngineError as error:
             raise self._with_folder(error) from None
 

@@ -45,12 +45,23 @@ class Known:
     """it needs a cell around the molecule"""
     takes_command: bool = False
     """a calculator of prerelax's own, which is given its program's command as a keyword"""
+    takes_options: bool = True
     takes_basis: bool = False
     dispersions: tuple[str, ...] = ()
     """that the level may name"""
     forbidden: tuple[str, ...] = ()
     """words that would make the program run another one, or read files"""
     elements: tuple[str, ...] | None = None
+
+    @property
+    def is_potential(self) -> bool:
+        """A package of Python, not a program."""
+        return not self.command
+
+    @property
+    def obeys_command(self) -> bool:
+        """Whether the site file's command is what runs; of others ASE knows it better."""
+        return self.takes_command or bool(self.section)
 
 
 def _method_and_basis(level: Level, means: Means) -> Keywords:
@@ -171,10 +182,13 @@ KNOWN: Mapping[str, Known] = {
         forbidden=("external", "%", "@", "subst"),
     ),
     "xtb": Known(
-        "prerelax.engines.ase.xtb:Xtb", _xtb, _KEYWORDS, (), "xtb", takes_command=True, is_cheap=True,
-        elements=tuple(chemical_symbols[1:87]),
+        "prerelax.engines.ase.xtb:Xtb", _xtb, _KEYWORDS, (), "xtb", takes_command=True,
+        takes_options=False, is_cheap=True, elements=tuple(chemical_symbols[1:87]),
     ),
-    "gxtb": Known("prerelax.engines.ase.xtb:Gxtb", _no_keywords, _KEYWORDS, (), "gxtb", takes_command=True),
+    "gxtb": Known(
+        "prerelax.engines.ase.xtb:Gxtb", _no_keywords, _KEYWORDS, (), "gxtb", takes_command=True,
+        takes_options=False,
+    ),
     "nwchem": Known(
         "ase.calculators.nwchem:NWChem", _nwchem,
         Electrons(keywords={"charge": "charge", "multiplicity": "dft.mult"}),
@@ -232,6 +246,18 @@ KNOWN: Mapping[str, Known] = {
     ),
 }  # fmt: skip
 """By name."""
+
+
+def name_of(said: str | None) -> str:
+    """The calculator's name, also where its class in ASE is said; the user's own by its import path."""
+    return next((name for name, known in KNOWN.items() if said in (name, known.factory)), said or "")
+
+
+def packages_of(name: str, method: str) -> tuple[str, ...]:
+    """Packages whose versions the numbers of a known calculator depend on: weights come with them."""
+    if name == "ani" and method.lower().replace("-", "") == "ani2xt":
+        return ("auto3d", "torchani", "torch")
+    return KNOWN[name].packages
 
 
 def electrons_of(name: str, method: str) -> Electrons:
