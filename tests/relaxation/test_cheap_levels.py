@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from prerelax.engines import EngineError, Level
 from prerelax.errors import UserError
@@ -118,6 +118,21 @@ def test_a_relaxation_does_not_turn_the_molecule(in_engine_process):
     for before, after in pairwise(path):
         turned = superimposed(after.positions, before.positions)
         assert np.abs(turned - after.positions).max() < 1e-3
+
+
+def test_a_bend_that_becomes_straight_does_not_mislead(in_engine_process):
+    """Disiloxane opens from 138° to 180° at GFN2-xTB: 18 gradients by the angle, geomeTRIC 10."""
+    result = in_engine_process(disiloxane)
+    assert result.status == "ok" and result.message == "" and result.n_gradients <= 7
+
+
+def disiloxane():
+    mol = Chem.AddHs(Chem.MolFromSmiles("[SiH3]O[SiH3]"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=42)
+    rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=2000)
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    atoms = Atoms(numbers=numbers, positions=mol.GetConformer().GetPositions())
+    return relaxed(atoms, optimizer="two-level", convergence="normal")
 
 
 def failing_surface():

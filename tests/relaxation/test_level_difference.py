@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 
 from prerelax.relaxation.level_difference import LevelDifference
-from prerelax.relaxation.primitives import CONTACT, STRETCH, TORSION, primitives
+from prerelax.relaxation.primitives import BEND, CONTACT, STRAIGHT, STRETCH, TORSION, primitives
 
 STEP = 1e-5
 
@@ -14,6 +15,21 @@ def rattled(name, amplitude=0.05, seed=0):
     atoms = molecule(name)
     atoms.rattle(amplitude, seed=seed)
     return atoms.numbers, atoms.positions.ravel()
+
+
+def disiloxane(angle_deg):
+    half = np.deg2rad(angle_deg) / 2
+    positions = [np.zeros(3)]
+    for sign in (-1, 1):
+        along = np.array([sign * np.sin(half), np.cos(half), 0.0])
+        across = np.array([np.cos(half), -sign * np.sin(half), 0.0])
+        positions.append(1.63 * along)
+        for turn in np.deg2rad([0, 120, 240]):
+            around = np.cos(turn) * across + np.array([0, 0, np.sin(turn)])
+            positions.append(
+                positions[-1] * 2.13 / 1.63 + 1.4 * around if False else 2.13 * along + 1.4 * around
+            )
+    return Atoms("OSiH3SiH3", positions)
 
 
 def numerically(function, x):
@@ -95,6 +111,36 @@ def test_a_linear_bend_is_left_out():
     coordinates = primitives(numbers, x.reshape(-1, 3))
     assert np.all(np.isfinite(coordinates.derivatives(x)))
     assert set(coordinates.kinds) == {STRETCH}
+
+
+def straightened():
+    """Disiloxane's coordinates at an angle of 140°, and with the cosine that stands for it when straight."""
+    bent, straight = disiloxane(140.0), disiloxane(175.0)
+    first = primitives(bent.numbers, bent.positions)
+    assert first.with_straight_bends(bent.numbers, bent.positions.ravel()) is None
+    coordinates = first.with_straight_bends(bent.numbers, straight.positions.ravel())
+    assert coordinates is not None
+    return first, coordinates, straight
+
+
+def test_a_bend_that_becomes_straight_is_known_by_its_cosine():
+    """Torsions about it mean nothing then; what is known of all other coordinates stays."""
+    first, coordinates, straight = straightened()
+    x = straight.positions.ravel()
+    assert [len(first.atoms[kind]) for kind in (BEND, TORSION, STRAIGHT)] == [13, 6, 0]
+    assert [len(coordinates.atoms[kind]) for kind in (BEND, TORSION, STRAIGHT)] == [12, 0, 1]
+    assert coordinates.atoms[STRETCH].tolist() == first.atoms[STRETCH].tolist()
+    assert coordinates.values(x)[coordinates.kinds == STRAIGHT] == pytest.approx(np.cos(np.deg2rad(175.0)))
+    assert len(coordinates.names) == len(coordinates.types) == len(coordinates.values(x))
+    assert coordinates.with_straight_bends(straight.numbers, x) is None, "it is known"
+    np.testing.assert_allclose(numerically(coordinates.values, x).T, coordinates.derivatives(x), atol=1e-6)
+    difference = LevelDifference(coordinates, x)
+    difference.learn(
+        x, coordinates.derivatives(x).T @ np.random.default_rng(0).normal(size=len(coordinates.kinds))
+    )
+    linear = disiloxane(180.0).positions.ravel()
+    for y in (x, linear):
+        np.testing.assert_allclose(numerically(lambda z: difference(z)[0], y), difference(y)[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["CH3CH2OH", "C2H2", "CH3CN"])

@@ -32,6 +32,16 @@ def bend_derivative(a: Vector, b: Vector, c: Vector) -> Vector:
     return result
 
 
+def cosine_derivative(a: Vector, b: Vector, c: Vector) -> Vector:
+    """[..., 3, 3] derivatives in 1/Å of the cosine of the angle at b; zero for a linear angle, and smooth."""
+    u, v = a - b, c - b
+    r_u, r_v = _length(u), _length(v)
+    u, v = u / r_u, v / r_v
+    cosine = _dot(u, v)
+    d_a, d_c = (v - cosine * u) / r_u, (u - cosine * v) / r_v
+    return np.stack([d_a, -d_a - d_c, d_c], axis=-2)
+
+
 def linear_bend_derivatives(a: Vector, b: Vector, c: Vector) -> Vector:
     """[2, 3, 3] derivatives in rad/Å of the two bends of a linear angle at b, in orthogonal planes."""
     u, v = a - b, c - b

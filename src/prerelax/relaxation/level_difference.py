@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from prerelax.relaxation.primitives import BEND, CONTACT, STRETCH, TORSION, Primitives
+from prerelax.relaxation.primitives import BEND, CONTACT, STRAIGHT, STRETCH, TORSION, Primitives
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -34,6 +34,9 @@ class Prior:
     """of one torsion; of those about one bond together, by the fourth root of their number more"""
     torsion_sharpness: float = 2.0
     """of exp(sharpness (cos Δφ − 1)), which has the period of a torsion"""
+    straight_ev: float = 0.12
+    straight_cosine: float = 0.25
+    """of bends that have become straight: known by their cosines"""
     contact_ev: float = 0.04
     contact_ang: float = 0.6
     contact_decay_ang: float = 1.5
@@ -42,6 +45,7 @@ class Prior:
     joint_per_ang2: float = 4.0
     joint_bend_per_rad2: float = 2.0
     joint_torsion_per_rad2: float = 0.5
+    joint_straight: float = 8.0
     """inverse squares of the lengths over which the joint term changes"""
     position: tuple[tuple[float, float], ...] = ((0.0002, 0.6), (0.003, 0.3))
     """eV and Å of the term over positions; taken is what makes the known gradients likelier.
@@ -103,6 +107,7 @@ class LevelDifference:
             STRETCH: (prior.stretch_ev, prior.stretch_ang, prior.joint_per_ang2),
             BEND: (prior.bend_ev, prior.bend_rad, prior.joint_bend_per_rad2),
             TORSION: (prior.torsion_ev, 1.0, prior.joint_torsion_per_rad2),
+            STRAIGHT: (prior.straight_ev, prior.straight_cosine, prior.joint_straight),
             CONTACT: (prior.contact_ev, prior.contact_ang, 0.0),
         }
         table = np.array([scales[int(kind)] for kind in kinds]).reshape(-1, 3)

@@ -2,9 +2,10 @@
 
 Stretches, bends and torsions over the bonds of the first geometry, and the distances of atoms that are close
 but far apart along the bonds: contacts and hydrogen bonds. A linear bend has no derivative and is left out.
+A bend that becomes linear on the way is known by its cosine from then on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
 from prerelax.relaxation.internal_coordinates import (
     bend_derivative,
+    cosine_derivative,
     stretch_derivative,
     torsion_derivative,
 )
@@ -23,8 +25,8 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-STRETCH, BEND, TORSION, CONTACT = range(4)
-WORDS = {STRETCH: "stretch", BEND: "bend", TORSION: "torsion", CONTACT: "contact"}
+STRETCH, BEND, TORSION, CONTACT, STRAIGHT = range(5)
+WORDS = {STRETCH: "stretch", BEND: "bend", TORSION: "torsion", STRAIGHT: "straight", CONTACT: "contact"}
 LINEAR_COSINE = -0.985
 CONTACT_ANG = 4.5
 CONTACT_BONDS = 4
@@ -36,6 +38,7 @@ DERIVATIVES: dict[int, Callable[..., Matrix]] = {
     STRETCH: stretch_derivative,
     BEND: bend_derivative,
     TORSION: torsion_derivative,
+    STRAIGHT: cosine_derivative,
     CONTACT: stretch_derivative,
 }
 
@@ -58,17 +61,10 @@ class Primitives:
     """[n_coordinates] the same number for coordinates of the same name; contacts have a number each"""
 
     def values(self, x: Vector) -> Vector:
-        """[n_coordinates] Å and rad at the positions `x` [3 n_atoms] in Å."""
+        """[n_coordinates] Å and rad, cosines of straight bends, at the positions `x` [3 n_atoms] in Å."""
         p = x.reshape(-1, 3)
-        a, b, c, d = self.atoms[STRETCH], self.atoms[BEND], self.atoms[TORSION], self.atoms[CONTACT]
-        return np.concatenate(
-            [
-                np.linalg.norm(p[a[:, 0]] - p[a[:, 1]], axis=1),
-                _bends(*(p[b[:, i]] for i in range(3))),
-                _torsions(*(p[c[:, i]] for i in range(4))),
-                np.linalg.norm(p[d[:, 0]] - p[d[:, 1]], axis=1),
-            ]
-        )
+        parts = [VALUES[kind](*(p[of] for of in atoms.T)) for kind, atoms in self.atoms.items()]
+        return np.concatenate(parts)
 
     def derivatives(self, x: Vector) -> Matrix:
         """[n_coordinates, 3 n_atoms] Wilson's B matrix."""
@@ -90,21 +86,33 @@ class Primitives:
         bonded[tuple(self.atoms[STRETCH].T)] = True
         bonded |= bonded.T
         contacts = _contacts(bonded, x.reshape(-1, 3))
-        new = np.array([pair for pair in contacts if pair not in known], dtype=np.int64).reshape(-1, 2)
+        new = _places([pair for pair in contacts if pair not in known], 2)
         p = x.reshape(-1, 3)
         apart = np.linalg.norm(p[new[:, 0]] - p[new[:, 1]], axis=1)
         if not np.any(apart < NEW_CONTACT_ANG):
             return None
-        n = len(new)
-        names = (*self.names, *[WORDS[CONTACT]] * n)
-        return Primitives(
-            self.n_atoms,
-            {**self.atoms, CONTACT: np.vstack([self.atoms[CONTACT], new])},
-            np.append(self.kinds, np.full(n, CONTACT)),
-            np.append(self.shared, np.ones(n)),
-            names,
-            _types(names),
-        )
+        return _made(numbers, {**self.atoms, CONTACT: np.vstack([self.atoms[CONTACT], new])})
+
+    def with_straight_bends(self, numbers: NDArray[np.integer], x: Vector) -> "Primitives | None":
+        """With cosines in place of the bends that are straight at `x` [3 n_atoms] Å; None where none is.
+
+        Torsions about such a bend mean nothing and go. The energy is a smooth function of the cosine; of the
+        angle it is none, for all ways of bending begin at 180°.
+        """
+        bends, torsions = self.atoms[BEND], self.atoms[TORSION]
+        straight = _cosines(*(x.reshape(-1, 3)[of] for of in bends.T)) < LINEAR_COSINE
+        if not np.any(straight):
+            return None
+        gone = {(i, j, k) for i, j, k in bends[straight].tolist()}
+        gone |= {bend[::-1] for bend in gone}
+        kept = [t for t in torsions.tolist() if tuple(t[:3]) not in gone and tuple(t[1:]) not in gone]
+        atoms = {
+            **self.atoms,
+            BEND: bends[~straight],
+            TORSION: _places(kept, 4),
+            STRAIGHT: np.vstack([self.atoms[STRAIGHT], bends[straight]]),
+        }
+        return _made(numbers, atoms)
 
     def change(self, values: Vector, reference: Vector) -> Vector:
         """`values` minus `reference`, torsions the shorter way round."""
@@ -133,19 +141,31 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
         for last in near[k]
         if i != k and last != j and i != last and bent(i, j, k) and bent(j, k, last)
     ]
-    contacts = _contacts(bonded, positions)
-    atoms = {
-        STRETCH: np.array(pairs, dtype=np.int64).reshape(-1, 2),
-        BEND: np.array([b for b in bends if b not in straight], dtype=np.int64).reshape(-1, 3),
-        TORSION: np.array(torsions, dtype=np.int64).reshape(-1, 4),
-        CONTACT: np.array(contacts, dtype=np.int64).reshape(-1, 2),
+    bends = [bend for bend in bends if bend not in straight]
+    found = {
+        STRETCH: pairs,
+        BEND: bends,
+        TORSION: torsions,
+        STRAIGHT: [],
+        CONTACT: _contacts(bonded, positions),
     }
+    sizes = {STRETCH: 2, BEND: 3, TORSION: 4, STRAIGHT: 3, CONTACT: 2}
+    return _made(numbers, {kind: _places(each, sizes[kind]) for kind, each in found.items()})
+
+
+def _made(numbers: NDArray[np.integer], atoms: dict[int, Places]) -> Primitives:
+    """The coordinates of these atoms, by kind."""
     kinds = np.repeat(list(atoms), [len(places) for places in atoms.values()])
     shared = np.ones(len(kinds))
-    axes = [torsion[1:3] for torsion in torsions]
+    axes = [tuple(axis) for axis in atoms[TORSION][:, 1:3].tolist()]
     shared[kinds == TORSION] = [axes.count(axis) for axis in axes]
-    names = _names(numbers, bonded.sum(axis=1), atoms)
-    return Primitives(n, atoms, kinds, shared, names, _types(names))
+    neighbours = np.bincount(atoms[STRETCH].ravel(), minlength=len(numbers))
+    names = _names(numbers, neighbours, atoms)
+    return Primitives(len(numbers), atoms, kinds, shared, names, _types(names))
+
+
+def _places(rows: Sequence[Sequence[int]], size: int) -> Places:
+    return np.array(rows, dtype=np.int64).reshape(-1, size)
 
 
 def _contacts(bonded: NDArray[np.bool_], positions: Matrix) -> list[tuple[int, int]]:
@@ -182,10 +202,19 @@ def _cosine(positions: Matrix, i: int, j: int, k: int) -> float:
     return float(u @ v / (np.linalg.norm(u) * np.linalg.norm(v)))
 
 
-def _bends(a: Matrix, b: Matrix, c: Matrix) -> Vector:
+def _distances(a: Matrix, b: Matrix) -> Vector:
+    distances: Vector = np.linalg.norm(a - b, axis=1)
+    return distances
+
+
+def _cosines(a: Matrix, b: Matrix, c: Matrix) -> Vector:
     u, v = a - b, c - b
-    cosines = np.sum(u * v, axis=-1) / (np.linalg.norm(u, axis=-1) * np.linalg.norm(v, axis=-1))
-    angles: Vector = np.arccos(np.clip(cosines, -1.0, 1.0))
+    cosines: Vector = np.sum(u * v, axis=-1) / (np.linalg.norm(u, axis=-1) * np.linalg.norm(v, axis=-1))
+    return cosines
+
+
+def _bends(a: Matrix, b: Matrix, c: Matrix) -> Vector:
+    angles: Vector = np.arccos(np.clip(_cosines(a, b, c), -1.0, 1.0))
     return angles
 
 
@@ -196,3 +225,12 @@ def _torsions(a: Matrix, b: Matrix, c: Matrix, d: Matrix) -> Vector:
     sines = np.sum(np.cross(n, m) * g, axis=-1) / np.linalg.norm(g, axis=-1)
     angles: Vector = np.arctan2(sines, np.sum(m * n, axis=-1))
     return angles
+
+
+VALUES: dict[int, Callable[..., Vector]] = {
+    STRETCH: _distances,
+    BEND: _bends,
+    TORSION: _torsions,
+    STRAIGHT: _cosines,
+    CONTACT: _distances,
+}

@@ -33,7 +33,7 @@ from prerelax.relaxation.preconditioned import (
     largest_displacement,
     largest_force,
 )
-from prerelax.relaxation.primitives import BEND, CONTACT, STRETCH, TORSION, Primitives, primitives
+from prerelax.relaxation.primitives import BEND, CONTACT, STRAIGHT, STRETCH, TORSION, Primitives, primitives
 
 Surface = Callable[[Vector], tuple[float, Vector]]
 """Positions [3 n_atoms] in Å to the energy in eV and gradient [3 n_atoms] in eV/Å."""
@@ -45,8 +45,8 @@ INNER_FMAX_RATIO = 0.02
 target's."""
 INNER_TRUST_ANG = (0.15, 0.03, 0.006)
 """of geomeTRIC's first step, the next where it led nowhere lower"""
-REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, CONTACT: math.inf}
-"""Å and rad: how far a coordinate may go from the best geometry at trust 1, by its kind."""
+REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, STRAIGHT: 0.1, CONTACT: math.inf}
+"""Å, rad and a cosine: how far a coordinate may go from the best geometry at trust 1, by its kind."""
 TRUST_BOUNDS = (0.05, 4.0)
 NOISE_EV = 5e-4
 """A target's energies are no better than that from geometry to geometry (grids, self-consistency): where the
@@ -191,7 +191,7 @@ class TwoLevel(HessianBFGS):
             self._best = (x, energy, gradient)
         else:
             self._keep_better(x, energy, gradient)
-            self._find_new_contacts()
+            self._find_new_coordinates()
         self._seen, self._minimum = x.tobytes(), None
 
     def _difference_in(self, coordinates: Primitives, x: Vector) -> LevelDifference:
@@ -200,11 +200,15 @@ class TwoLevel(HessianBFGS):
         expected = self.learned.expected(coordinates) if self.learned else None
         return LevelDifference(coordinates, x, expected=expected)
 
-    def _find_new_contacts(self) -> None:
-        """Where the best geometry has folded, learn all gradients again with the contacts that it has now."""
+    def _find_new_coordinates(self) -> None:
+        """Where the best geometry has folded or a bend is straight now, learn all gradients again with the
+        contacts and coordinates that it has.
+        """
         assert self._coordinates is not None and self._best is not None
-        x = self._best[0]
-        coordinates = self._coordinates.with_new_contacts(self.atoms.numbers, x)
+        x, numbers = self._best[0], self.atoms.numbers
+        folded = self._coordinates.with_new_contacts(numbers, x)
+        straight = (folded or self._coordinates).with_straight_bends(numbers, x)
+        coordinates = straight or folded
         if coordinates is not None:
             self.difference = self._difference_in(coordinates, x)
             for known in self._known:
