@@ -186,7 +186,7 @@ def stopped_early():
 
 def test_a_relaxation_that_stops_early_says_what_is_unmet_and_by_how_much(in_engine_process):
     tight, normal, fmax = in_engine_process(stopped_early)
-    assert tight.startswith("not tight: ") and "after at most 5 steps" in tight
+    assert tight.startswith("not tight: ") and "when max_steps (5) was reached" in tight
     for message in (tight, normal):
         missed = re.findall(r"is (\S+) \S+ \(at most (\S+)\)", message)
         assert missed and all(float(value) > float(limit) > 0 for value, limit in missed)

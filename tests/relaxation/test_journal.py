@@ -68,6 +68,24 @@ def test_who_looks_on_sees_the_last_gradient_of_what_is_in_hand(tmp_path):
         assert journal.kills() == {}, "it ended well"
 
 
+def test_gradients_of_a_killed_job_are_known_to_the_next(tmp_path):
+    path = tmp_path / "j.jsonl"
+    first, second = (
+        {"positions": [[0.1, 0.0, n]], "energy_ev": -n, "forces": [[0.0, 0.0, 0.3]], "wall_s": 20.0}
+        for n in (1.0, 2.0)
+    )
+    with Journal(path) as journal:
+        journal.begin("a")
+        journal.keep("a", first)
+        journal.keep("b", second)
+        journal.keep("a", second)
+    with Journal(path) as journal:
+        assert journal.gradients({"a", "c"}) == {"a": [first, second], "c": []}
+        assert journal.entries() == {}
+        journal.retry(["a"])
+        assert journal.gradients({"a"}) == {"a": []}, "relaxed anew"
+
+
 @pytest.mark.parametrize("torn", [b'{"key": "b", "resu', b"\xff\x00garbage", b'"a string"\n', b"{}"])
 def test_a_torn_last_line_is_passed_over(tmp_path, torn):
     path = tmp_path / "j.jsonl"

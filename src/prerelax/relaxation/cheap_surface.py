@@ -37,7 +37,8 @@ def cheap_level(choice: Guide, target: Level) -> Guide:
         same = {name: getattr(target, name) for name in Level.model_fields}
         if choice == Level(**same | {"tight": choice.tight}):
             raise ValueError(
-                f"the cheap level {choice} is the target itself: its gradients would go uncounted"
+                f"the cheap level {choice} is the target itself: its gradients would go uncounted; leave "
+                "cheap_level out, or choose another one"
             )
         if in_torch or engine_named(choice.engine).in_torch:
             raise ValueError(
@@ -49,13 +50,14 @@ def cheap_level(choice: Guide, target: Level) -> Guide:
             return MODEL
         return "gfn2" if _is(target, "gfn1") else "gfn1"
     if choice not in CHEAP_LEVELS:
-        raise ValueError(f"unknown Hessian '{choice}'{nearest(choice, ('auto', *CHEAP_LEVELS))}")
+        raise ValueError(f"unknown cheap level '{choice}'{nearest(choice, ('auto', *CHEAP_LEVELS))}")
     if _is(target, choice):
         raise ValueError(
-            f"the Hessian's level {choice} is the target itself: its gradients would go uncounted"
+            f"the cheap level {choice} is the target itself: its gradients would go uncounted; leave "
+            "cheap_level out, or choose another one"
         )
     if in_torch and choice in XTB:
-        raise ValueError("xTB cannot share a process with a neural force field; use the Hessian lindh")
+        raise ValueError("xTB cannot share a process with a neural force field; use the cheap level lindh")
     return choice
 
 

@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -43,7 +43,7 @@ def journal_path(out: Path) -> Path:
 
 
 def molecules_in_hand(path: Path) -> tuple[int, list[str]]:
-    """How many molecules a journal has finished, and a line for each in hand that was seen on the way.
+    """How many molecules a journal has finished, and a line for each in hand, the one seen last at the end.
 
     The journal may be growing; nothing is locked.
     """
@@ -56,6 +56,7 @@ def molecules_in_hand(path: Path) -> tuple[int, list[str]]:
             if "holder" in line:
                 in_hand.clear()
             elif "seen" in line:
+                in_hand.pop(line["seen"], None)
                 in_hand[line["seen"]] = seen_text(line["id"], line["last"])
             elif "retry" in line:
                 finished.discard(line["retry"])
@@ -195,6 +196,20 @@ class Journal:
         """Note the last gradient of a molecule in hand, for a person who looks on."""
         self._append({"seen": key, "id": molecule, "last": seen}, sync=False)
 
+    def keep(self, key: str, computed: Line) -> None:
+        """Note a gradient of a molecule in hand, on disk on return: no later job computes it again."""
+        self._append({"gradient": key, "computed": computed})
+
+    def gradients(self, keys: Collection[str]) -> dict[str, list[Line]]:
+        """What was computed of these molecules, in order; nothing from before they were to be retried."""
+        found: dict[str, list[Line]] = {key: [] for key in keys}
+        for line in self._lines():
+            if line.get("gradient") in found:
+                found[line["gradient"]].append(line["computed"])
+            elif line.get("retry") in found:
+                found[line["retry"]].clear()
+        return found
+
     def add(self, key: str, result: Line, *, given_up: bool = False) -> None:
         """Note a finished molecule, or one that is not tried again; it is on disk when this returns."""
         self._append({"key": key, "result": result} | ({"given_up": True} if given_up else {}))
@@ -319,6 +334,8 @@ def _is_known(line: Line) -> bool:
             return True
         case {"holder": {"host": str(), "pid": int(), "slurm_job": str() | None, "since": str()}}:
             return True
+        case {"gradient": str(), "computed": {"energy_ev": float(), "wall_s": float(), **arrays}}:
+            return all(isinstance(arrays.get(name), list) for name in ("positions", "forces"))
         case {"seen": str(), "id": str(), "last": {"n_gradients": int(), **numbers}}:
             return all(isinstance(numbers.get(name), float) for name in ("energy_ev", "fmax_ev_ang"))
     return False

@@ -2,13 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import all_changes
 from numpy.typing import NDArray
 
 from prerelax.engines import (
@@ -36,6 +34,7 @@ from prerelax.relaxation.optimizers import (
     WITH_CHEAP_LEVEL,
     Evaluation,
     GradientCounter,
+    Watch,
     make_optimizer,
 )
 from prerelax.relaxation.preconditioned import largest_force
@@ -100,18 +99,18 @@ def relax_molecule(
     relaxation: Relaxation,
     *,
     threads: int = 1,
-    on_evaluation: Callable[[int, Evaluation], None] | None = None,
+    watch: Watch | None = None,
     constraints: str | None = None,
 ) -> RelaxationResult:
     """Relax one molecule; whatever happens to it ends in the result's status, never in an exception.
 
-    `numbers` [n_atoms], `positions` [n_atoms, 3] in Å; `on_evaluation` is told every gradient and its count.
+    `numbers` [n_atoms], `positions` [n_atoms, 3] in Å; `watch` is told of every gradient.
     `constraints` (`prerelax.molecules.constraints`) hold what the geometry has; convergence is then that of
     the forces along which it may move, and the end is not checked.
     Raises ValueError for a wrong engine, optimizer or Hessian only.
     """
     began = time.perf_counter()
-    run = _Run(numbers, positions, charge, multiplicity, relaxation, threads, on_evaluation)
+    run = _Run(numbers, positions, charge, multiplicity, relaxation, threads, watch)
     failure: EngineError | None = None
     try:
         run.hold(constraints)
@@ -145,7 +144,7 @@ def relax_molecule(
         meets=run.end.meets,
         start_energy_left_kcal_mol=run.start.energy_left_kcal_mol,
         start_meets=run.start.meets,
-        wall_s=time.perf_counter() - began,
+        wall_s=time.perf_counter() - began + run.counter.known_s,
         path=path,
         hessian=run.curvature.hessian if run.curvature else None,
         output=failure.output if failure else "",
@@ -163,14 +162,14 @@ class _Run:
         multiplicity: int,
         relaxation: Relaxation,
         threads: int,
-        on_evaluation: Callable[[int, Evaluation], None] | None,
+        watch: Watch | None,
     ) -> None:
         self.relaxation = relaxation
         self.atoms = Atoms(numbers=numbers, positions=positions)
         inner = make_calculator(
             relaxation.evaluated_level, charge=charge, multiplicity=multiplicity, threads=threads
         )
-        self.counter = self.atoms.calc = GradientCounter(inner, on_evaluation)
+        self.counter = self.atoms.calc = GradientCounter(inner, watch)
         self._cheap = partial(
             CheapSurface, numbers=self.atoms.numbers, charge=charge, multiplicity=multiplicity
         )
@@ -361,8 +360,7 @@ class _Run:
         """Gradients of the check, counted apart from the relaxation's."""
         self.n_gradients_check += 1
         displaced = Atoms(numbers=self.atoms.numbers, positions=x.reshape(-1, 3))
-        self.counter.inner.calculate(displaced, ["energy", "forces"], all_changes)
-        return -np.ravel(self.counter.inner.results["forces"])
+        return -np.ravel(self.counter.uncounted(displaced).forces)
 
 
 def _as_engine_error(error: Exception, optimizer: str) -> EngineError:
@@ -383,10 +381,11 @@ def _verdict(failure: EngineError | None, final: Evaluation | None, run: "_Run")
     seen = run.counter.evaluations
     lowest = min(range(len(seen)), key=lambda place: seen[place].energy_ev) + 1
     last = ", ".join(f"{evaluation.fmax_ev_ang:.2g}" for evaluation in seen[-6:])
+    limit = run.relaxation.max_steps
     return "not_converged", (
-        f"{_missed(final, run)} after at most {run.relaxation.max_steps} steps; the largest forces of the "
-        f"last gradients were {last} eV/Å, the energy was lowest at gradient {lowest} of {len(seen)}; allow "
-        "more steps or start nearer"
+        f"{_missed(final, run)} when max_steps ({limit}) was reached; the largest forces of the last "
+        f"gradients were {last} eV/Å, the energy was lowest at gradient {lowest} of {len(seen)}; raise "
+        "max_steps or begin nearer to the minimum"
     )
 
 

@@ -1,8 +1,9 @@
 """Geometry optimizers by name, and the counting of what they cost."""
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -85,6 +86,7 @@ class Evaluation:
     energy_ev: float
     forces: NDArray[np.float64]
     """[n_atoms, 3] eV/Å"""
+    wall_s: float = 0.0
 
     @property
     def fmax_ev_ang(self) -> float:
@@ -92,21 +94,38 @@ class Evaluation:
         return float(np.linalg.norm(self.forces, axis=1).max())
 
 
+SAME_GEOMETRY_ANG = 1e-6
+"""Positions that agree to it are one geometry: a guide of several threads repeats itself no better."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on while a molecule is relaxed, and what is known of it already."""
+
+    on_evaluation: Callable[[int, Evaluation], None] = lambda n_gradients, evaluation: None
+    """told every gradient that counts, and its count"""
+    on_computed: Callable[[Evaluation], None] = lambda evaluation: None
+    """told every gradient that the engine computed, those of a check too"""
+    known: Sequence[Evaluation] = ()
+    """gradients of this molecule at this target that a job before computed"""
+
+
 class GradientCounter(Calculator):
     """Passes on energies and forces of another calculator and keeps every evaluation, so that all count.
 
-    Asking again at the last geometry costs nothing, as with every ASE calculator.
+    Asking again at the last geometry costs nothing, as with every ASE calculator. What `watch` knows is
+    counted, but not computed again.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
 
-    def __init__(
-        self, inner: EngineCalculator, on_evaluation: Callable[[int, Evaluation], None] | None = None
-    ) -> None:
+    def __init__(self, inner: EngineCalculator, watch: Watch | None = None) -> None:
         super().__init__()
         self.inner = inner
-        self.on_evaluation = on_evaluation
+        self.watch = watch or Watch()
         self.evaluations: list[Evaluation] = []
+        self.known_s = 0.0
+        """seconds that known gradients took when they were computed"""
 
     @property
     def n_gradients(self) -> int:
@@ -120,10 +139,32 @@ class GradientCounter(Calculator):
     ) -> None:
         """Evaluate the other calculator, whatever it raises, and keep what it found."""
         super().calculate(atoms, properties or ["energy"], system_changes)
-        self.inner.calculate(self.atoms, ["energy", "forces"], system_changes)
-        energy, forces = float(self.inner.results["energy"]), np.array(self.inner.results["forces"])
+        known = self._known(self.atoms)
+        evaluation = known or self._computed(self.atoms, system_changes)
+        energy, forces = evaluation.energy_ev, evaluation.forces.copy()
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
-        evaluation = Evaluation(self.atoms.positions.copy(), energy, forces.copy())
         self.evaluations.append(evaluation)
-        if self.on_evaluation is not None:
-            self.on_evaluation(self.n_gradients, evaluation)
+        self.watch.on_evaluation(self.n_gradients, evaluation)
+        if known is None:
+            self.watch.on_computed(evaluation)
+
+    def uncounted(self, atoms: Atoms) -> Evaluation:
+        """At the geometry of `atoms`, not among `evaluations`. Raises what the other calculator does."""
+        known = self._known(atoms)
+        evaluation = known or self._computed(atoms, all_changes)
+        if known is None:
+            self.watch.on_computed(evaluation)
+        return evaluation
+
+    def _known(self, atoms: Atoms) -> Evaluation | None:
+        for known in self.watch.known:
+            if np.allclose(known.positions, atoms.positions, rtol=0.0, atol=SAME_GEOMETRY_ANG):
+                self.known_s += known.wall_s
+                return replace(known, positions=atoms.positions.copy())
+        return None
+
+    def _computed(self, atoms: Atoms, changes: list[str]) -> Evaluation:
+        began = time.perf_counter()
+        self.inner.calculate(atoms, ["energy", "forces"], changes)
+        energy, forces = float(self.inner.results["energy"]), np.array(self.inner.results["forces"])
+        return Evaluation(atoms.positions.copy(), energy, forces, time.perf_counter() - began)

@@ -46,10 +46,12 @@ class WorkerPool:
         molecules: Sequence[Record],
         on_begin: Callable[[int], None] = lambda index: None,
         on_news: Callable[[int, Line], None] = lambda index, news: None,
+        known: Sequence[Sequence[Line]] = (),
     ) -> Iterator[tuple[int, RelaxationResult]]:
         """Indices of `molecules` and their results, as they finish; begun in the order given.
 
-        `on_begin` hears each index before a worker does, `on_news` of evaluations on the way. Raises
+        `on_begin` hears each index before a worker does, `on_news` of evaluations on the way. `known`
+        are gradients of each that a job before computed (`Journal.gradients`). Raises
         UserError where the engine refuses the level or fails its trials, WorkersError where workers cannot
         start.
         """
@@ -62,8 +64,9 @@ class WorkerPool:
                 "charge": molecule.charge,
                 "multiplicity": molecule.multiplicity,
                 "constraints": molecule.constraints,
+                "known": list(gradients),
             }
-            for molecule in molecules
+            for molecule, gradients in zip(molecules, known or [()] * len(molecules), strict=True)
         ]
         for index, answer in self._workers.run(tasks, on_begin, on_news):
             yield index, _unfinished(answer) if isinstance(answer, Lost) else result_from_line(answer)

@@ -142,7 +142,7 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
         if i != k and last != j and i != last and bent(i, j, k) and bent(j, k, last)
     ]
     bends = [bend for bend in bends if bend not in straight]
-    found = {
+    found: dict[int, Sequence[Sequence[int]]] = {
         STRETCH: pairs,
         BEND: bends,
         TORSION: torsions,

@@ -27,23 +27,33 @@ class Progress:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Told:
+    """Who is told how far a shard is."""
+
+    finished: Callable[[Progress], None]
+    seen: Callable[[str], None] = lambda text: None
+    """told one line on a molecule that is still being relaxed"""
+
+
 @contextmanager
-def console_progress(
-    report: Callable[[Progress], None] | None, total: int, resumed: int
-) -> Iterator[Callable[[Progress], None]]:
+def console_progress(report: Callable[[Progress], None] | None, total: int, resumed: int) -> Iterator[Told]:
     """The caller's own `report`, or one that writes to standard error; says first what the journal had."""
     if report is not None:
-        yield report
+        yield Told(report)
         return
     if resumed:
         print(f"{resumed} of {total} molecules are in the journal already", file=sys.stderr, flush=True)
     if not sys.stderr.isatty():
-        yield _print_line
+        yield Told(_print_line, print_unless_terminal)
         return
     columns = (TextColumn("relax"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("relax", total=total, completed=resumed)
-        yield lambda progress: bar.update(task, completed=progress.done)
+    with Bar(*columns, TextColumn("{task.fields[seen]}", markup=False), console=Console(stderr=True)) as bar:
+        task = bar.add_task("relax", total=total, completed=resumed, seen="")
+        yield Told(
+            lambda progress: bar.update(task, completed=progress.done, seen=""),
+            lambda text: bar.update(task, seen=text),
+        )
 
 
 def print_unless_terminal(text: str) -> None:

@@ -18,7 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 
 from prerelax.engines.serving import Line
-from prerelax.errors import MissingProgramError, UserError
+from prerelax.errors import MissingProgramError, UserError, several
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.records.record import Record
 from prerelax.records.settings import level_name, settings_text
@@ -27,12 +27,14 @@ from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, mole
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
-from prerelax.relaxation.progress import Progress, console_progress, print_unless_terminal
+from prerelax.relaxation.progress import Progress, Told, console_progress
 from prerelax.relaxation.settings import Only, Relaxation, Resources
 from prerelax.relaxation.worker import kept_result, result_line
 
 LIVE_S = 5.0
 """A molecule in hand is told of not more often than that."""
+SEEN = ("n_gradients", "energy_ev", "fmax_ev_ang")
+"""what is told of it"""
 
 if TYPE_CHECKING:
     from prerelax.molecules.stereo import Changes
@@ -115,9 +117,9 @@ def relax_shard(
     with Journal(journal_path(out), lock_wait_s) as journal, _released_at_sigterm():
         _take_known_results(shard, journal, settings, relaxation, trajectory is not None)
         n_resumed = len(shard.results)
-        with console_progress(progress, len(set(shard.keys.values())), n_resumed) as report:
+        with console_progress(progress, len(set(shard.keys.values())), n_resumed) as told:
             pool = WorkerPool(relaxation, resources, trajectory is not None)
-            _relax_the_rest(shard, journal, pool, report)
+            _relax_the_rest(shard, journal, pool, told)
         rows = _rows(shard, settings_text(settings), relaxation.only)
         write_shard(out, rows)
         if trajectory is not None:
@@ -185,21 +187,19 @@ def _still_holds(kept: RelaxationResult, timeout_s: float | None, path_wanted: b
     return kept.status in FINAL
 
 
-def _relax_the_rest(
-    shard: _Shard, journal: Journal, pool: WorkerPool, report: Callable[[Progress], None]
-) -> None:
+def _relax_the_rest(shard: _Shard, journal: Journal, pool: WorkerPool, told: Told) -> None:
     """Relax what the journal lacks, one row for each key; the largest first, so that workers end together."""
     rows = {key: row for row, key in reversed(shard.keys.items()) if key not in shard.results}
     total = len(rows) + len(shard.results)
-    kills = journal.kills()
-    told: dict[str, float] = {}
+    kills, known = journal.kills(), journal.gradients(rows.keys())
+    last_told: dict[str, float] = {}
 
     def finish(key: str, result: RelaxationResult, given_up: bool = False) -> None:
         journal.add(key, result_line(result, pool.keep_paths), given_up=given_up)
         shard.results[key] = result
         molecule = shard.records[rows[key]].id
         numbers = (result.status, result.n_gradients, result.wall_s, result.message)
-        report(Progress(len(shard.results), total, molecule, *numbers))
+        told.finished(Progress(len(shard.results), total, molecule, *numbers))
         if result.output:
             print(
                 f"{molecule}: the end of the program's output:\n{indent(result.output, '    ')}", flush=True
@@ -211,17 +211,22 @@ def _relax_the_rest(
 
             def begin(index: int, keys: list[str] = keys) -> None:
                 journal.begin(keys[index])
-                told[keys[index]] = time.monotonic()
+                last_told[keys[index]] = time.monotonic()
+                if n := len(known[keys[index]]):
+                    molecule = shard.records[rows[keys[index]]].id
+                    told.seen(f"{molecule}: {several(n, 'gradient')} of a job before not computed again")
 
             def see(index: int, news: Line, keys: list[str] = keys) -> None:
                 key = keys[index]
-                if time.monotonic() - told[key] >= LIVE_S:
-                    told[key] = time.monotonic()
-                    seen = {name: value for name, value in news.items() if name != "positions"}
+                if "computed" in news:
+                    journal.keep(key, news["computed"])
+                if time.monotonic() - last_told[key] >= LIVE_S:
+                    last_told[key] = time.monotonic()
+                    seen = {name: value for name, value in news.items() if name in SEEN}
                     journal.see(key, shard.records[rows[key]].id, seen)
-                    print_unless_terminal(seen_text(shard.records[rows[key]].id, seen))
+                    told.seen(seen_text(shard.records[rows[key]].id, seen))
 
-            for index, result in pool.relax(records, begin, see):
+            for index, result in pool.relax(records, begin, see, [known[key] for key in keys]):
                 finish(keys[index], result)
     for key in rows:
         if kills[key] >= MAX_KILLS:

@@ -113,12 +113,12 @@ def single_points(
         known = {key: result for key, result in kept.items() if result and result.status in FINAL}
         waiting = {key: frame.record for key, frame in zip(keys, frames, strict=True) if key not in known}
         pool = WorkerPool(evaluation, resources, keep_paths=True)
-        with pool, console_progress(None, len(frames), len(known)) as report:
+        with pool, console_progress(None, len(frames), len(known)) as told:
             order = list(waiting)
             for index, result in pool.relax([waiting[key] for key in order]):
                 known[order[index]] = result
                 journal.add(order[index], result_line(result, keep_path=True))
-                report(_progress(result, waiting[order[index]], len(known), len(frames)))
+                told.finished(_progress(result, waiting[order[index]], len(known), len(frames)))
     done = [_evaluated(frame, known[key]) for key, frame in zip(keys, frames, strict=True)]
     return _write(out, done, json.dumps(settings, sort_keys=True))
 

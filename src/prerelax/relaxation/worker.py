@@ -3,6 +3,7 @@
 Of the molecule in hand it tells evaluations now and then: what is known of it if it has to be killed.
 """
 
+import contextlib
 import time
 import typing
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from prerelax.engines import Level, validate_level
 from prerelax.engines.serving import Line, Tell, serve
 from prerelax.molecules.status import STATUSES
 from prerelax.relaxation.molecule import RelaxationResult, relax_molecule
-from prerelax.relaxation.optimizers import OPTIMIZERS, Evaluation, validate_optimizer
+from prerelax.relaxation.optimizers import OPTIMIZERS, Evaluation, Watch, validate_optimizer
 from prerelax.relaxation.settings import Relaxation
 
 EVALUATION_INTERVAL_S = 0.5
 """Evaluations that follow faster are not told."""
+KEPT_S = 1.0
+"""Gradients that took longer are told whole, so that a job after this one need not compute them again."""
 
 
 def result_line(result: RelaxationResult, keep_path: bool) -> Line:
@@ -34,10 +37,7 @@ def result_line(result: RelaxationResult, keep_path: bool) -> Line:
 
 def result_from_line(line: Line) -> RelaxationResult:
     """The RelaxationResult behind a line that `result_line` made."""
-    path = [
-        Evaluation(np.array(e["positions"]), e["energy_ev"], np.array(e["forces"]))
-        for e in line.get("path", [])
-    ]
+    path = [_evaluation_from(each) for each in line.get("path", [])]
     positions = None if line["positions"] is None else np.array(line["positions"], dtype=float)
     hessian = None if line.get("hessian") is None else np.array(line["hessian"], dtype=float)
     return RelaxationResult(**{**line, "positions": positions, "path": path, "hessian": hessian})
@@ -77,28 +77,49 @@ def _evaluation_line(evaluation: Evaluation) -> Line:
         "positions": evaluation.positions.tolist(),
         "energy_ev": evaluation.energy_ev,
         "forces": evaluation.forces.tolist(),
+        "wall_s": evaluation.wall_s,
     }
 
 
-class _EvaluationReport:
-    """Tells of evaluations now and then."""
+def _evaluation_from(line: Line) -> Evaluation:
+    forces = np.array(line["forces"], dtype=float)
+    return Evaluation(
+        np.array(line["positions"], dtype=float), line["energy_ev"], forces, line.get("wall_s", 0.0)
+    )
+
+
+def _known(task: Line) -> list[Evaluation]:
+    """What a job before computed; what does not fit the molecule is computed again."""
+    found = []
+    for line in task.get("known", []):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            found.append(_evaluation_from(line))
+    shape = len(task["numbers"]), 3
+    return [each for each in found if each.positions.shape == each.forces.shape == shape]
+
+
+class _Report:
+    """Tells of evaluations now and then, and whole of those that took long."""
 
     def __init__(self, tell: Tell) -> None:
         self.tell = tell
         self.last = time.monotonic()
+        self.news: Line = {}
 
-    def __call__(self, n_gradients: int, evaluation: Evaluation) -> None:
-        if n_gradients > 1 and time.monotonic() - self.last < EVALUATION_INTERVAL_S:
-            return
-        self.last = time.monotonic()
-        self.tell(
-            {
-                "n_gradients": n_gradients,
-                "fmax_ev_ang": evaluation.fmax_ev_ang,
-                "energy_ev": evaluation.energy_ev,
-                "positions": evaluation.positions.tolist(),
-            }
-        )
+    def evaluated(self, n_gradients: int, evaluation: Evaluation) -> None:
+        self.news = {
+            "n_gradients": n_gradients,
+            "fmax_ev_ang": evaluation.fmax_ev_ang,
+            "energy_ev": evaluation.energy_ev,
+            "positions": evaluation.positions.tolist(),
+        }
+        if n_gradients == 1 or time.monotonic() - self.last >= EVALUATION_INTERVAL_S:
+            self.last = time.monotonic()
+            self.tell(self.news)
+
+    def computed(self, evaluation: Evaluation) -> None:
+        if evaluation.wall_s >= KEPT_S:
+            self.tell({**self.news, "computed": _evaluation_line(evaluation)})
 
 
 def _prepare(setup: Line) -> Callable[[Line, Tell], Line]:
@@ -112,6 +133,8 @@ def _prepare(setup: Line) -> Callable[[Line, Tell], Line]:
 
 
 def _relax(relaxation: Relaxation, threads: int, keep_path: bool, task: Line, tell: Tell) -> Line:
+    report = _Report(tell)
+    known = _known(task)
     result = relax_molecule(
         np.array(task["numbers"], dtype=int),
         np.array(task["positions"], dtype=float).reshape(-1, 3),
@@ -119,7 +142,7 @@ def _relax(relaxation: Relaxation, threads: int, keep_path: bool, task: Line, te
         task["multiplicity"],
         relaxation,
         threads=threads,
-        on_evaluation=_EvaluationReport(tell),
+        watch=Watch(report.evaluated, report.computed, known),
         constraints=task.get("constraints"),
     )
     return result_line(result, keep_path)

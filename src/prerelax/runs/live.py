@@ -1,5 +1,6 @@
 """What a running campaign shows: one line for each stage, renewed on a terminal, now and then elsewhere."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,11 +20,16 @@ class Progress:
 
     began: dict[str, tuple[float, int]] = field(default_factory=dict)
 
-    def lines(self, status: CampaignStatus) -> list[str]:
-        """A line for each stage: molecules done of all, rate, time left, failures so far."""
+    def lines(self, status: CampaignStatus, in_hand: bool = False) -> list[str]:
+        """A line for each stage: molecules done of all, rate, time left, failures so far.
+
+        With `in_hand` also how far the molecule is that moved last.
+        """
         width = max((len(stage.stage.name) for stage in status.stages), default=0)
         n = status.n_molecules
-        return [self._line(s, n * s.stage.conformers, width, status.now) for s in status.stages]
+        lines = [self._line(s, n * s.stage.conformers, width, status.now) for s in status.stages]
+        seen = [f"  {s.in_hand[-1]}" if in_hand and s.in_hand else "" for s in status.stages]
+        return [line + more for line, more in zip(lines, seen, strict=True)]
 
     def _line(self, stage: StageStatus, n_rows: int, width: int, now: float) -> str:
         done = min(stage.n_rows, n_rows)
@@ -50,11 +56,16 @@ class Screen:
         self.shown: list[str] = []
         self.told: dict[int, tuple[str, float]] = {}
 
+    @property
+    def is_terminal(self) -> bool:
+        return self.out.isatty()
+
     def show(self, lines: Sequence[str], last: bool = False) -> None:
         """Show these lines in place of those before."""
-        if self.out.isatty():
+        if self.is_terminal:
             up = f"\x1b[{len(self.shown)}F" if self.shown else ""
-            self.out.write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps would not be found again
+            self.out.write(up + "".join(f"\x1b[2K{line[:width]}\n" for line in lines))
         else:
             now = time.monotonic()
             for place, line in enumerate(lines):

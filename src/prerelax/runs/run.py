@@ -163,7 +163,7 @@ def _show(campaign: Campaign, screen: Screen, progress: Progress, last: bool = F
     except UserError:  # nothing is there in the first moments
         return
     if status.n_shards:
-        screen.show(progress.lines(status), last)
+        screen.show(progress.lines(status, in_hand=screen.is_terminal and not last), last)
 
 
 def _summary(results: Path) -> str:

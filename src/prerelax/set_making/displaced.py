@@ -181,7 +181,7 @@ class _Stage:
         order = [key for key in molecules if key not in known]
         resumed = len(known)
         pool = WorkerPool(relaxation, self.resources, keep_paths)
-        with pool, console_progress(self.progress, len(molecules), resumed) as report:
+        with pool, console_progress(self.progress, len(molecules), resumed) as told:
             for index, result in pool.relax([molecules[key] for key in order]):
                 key = order[index]
                 kept = replace(result, path=[]) if without_paths else result
@@ -191,7 +191,7 @@ class _Stage:
                     result, molecules[key], len(known), len(molecules), single_point=not without_paths
                 )
                 if shown is not None:
-                    report(shown)
+                    told.finished(shown)
         return known, len(order)
 
 
