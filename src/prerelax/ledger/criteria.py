@@ -18,6 +18,10 @@ from prerelax.ledger.row import Finding, Verdict
 
 Floats = NDArray[np.float64]
 LEVEL = 0.05
+RESOLVED = 2.0
+"""An interval tells the paper's number where it lies between a half and twice of it: wider says little."""
+NEAR_NOTHING = 10.0
+"""The same for a paper's zero, of per cents."""
 TOO_FEW = f"fewer than {FEWEST} molecules give no interval"
 
 
@@ -54,7 +58,8 @@ def _more(low: float, high: float, than: float) -> tuple[Verdict, str]:
 def number(
     value: float, low: float, high: float, paper: float, n: int, nothing: float = math.nan, unit: str = ""
 ) -> Finding:
-    """Whether an interval holds the paper's number and, where given, excludes that there is nothing to it."""
+    """Whether an interval holds the paper's number, is narrow enough to tell it and, where given, excludes
+    that there is nothing to it."""
     shown = text(value, low, high, unit)
     if math.isnan(low) or math.isnan(high):
         return Finding(shown, n, "undecided", TOO_FEW)
@@ -64,6 +69,9 @@ def number(
         return Finding(
             shown, n, "undecided", f"the interval holds the paper's {paper:g}, and {nothing:g} too"
         )
+    ends = (paper / RESOLVED, paper * RESOLVED) if paper else (-NEAR_NOTHING, NEAR_NOTHING)
+    if low < ends[0] or high > ends[1]:
+        return Finding(shown, n, "undecided", f"the interval is too wide to tell the paper's {paper:g}")
     return Finding(shown, n, "same", f"the interval holds the paper's {paper:g}")
 
 

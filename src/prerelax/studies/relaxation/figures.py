@@ -26,7 +26,15 @@ from prerelax.comparison.figures.style import (
     start_colours,
 )
 from prerelax.studies.relaxation.energies import summarise_energies
-from prerelax.studies.relaxation.table import counted, in_bins, judged, left_out, overall, summarise_ratios
+from prerelax.studies.relaxation.table import (
+    counted,
+    in_bins,
+    judged,
+    left_out,
+    outliers,
+    overall,
+    summarise_ratios,
+)
 from prerelax.studies.relaxation.training_curves import summarise_curves
 
 Drawn = tuple[Figure, pd.DataFrame, pd.DataFrame]
@@ -163,16 +171,14 @@ def start_steps(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
 
 
 def _correlation(known: pd.DataFrame, name: str, method: str) -> dict[str, object]:
-    """Pearson's r; outliers are residuals of the straight line beyond three robust standard deviations."""
+    """Pearson's r, outliers of the straight line, and errors where the true step is known."""
     part = known[(known.input == name) & (known.method == method)]
     row: dict[str, object] = {"input": name, "method": method, "n": len(part), "pearson_r": np.nan}
     if len(part) < 3 or part.first_step.nunique() < 2:
         return row
     x, y = part.rmsd_before_ang.to_numpy(float), part.first_step.to_numpy(float)
-    residual = y - np.polyval(np.polyfit(x, y, 1), x)
-    spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
     row["pearson_r"] = float(pearsonr(x, y).statistic)
-    row["outliers_percent"] = 100 * float(np.mean(np.abs(residual) > 3 * spread))
+    row["outliers_percent"] = 100 * float(outliers(part.rmsd_before_ang, part.first_step).mean())
     error = y - part.true_step.to_numpy(float)
     row["step_error_median"] = float(np.median(np.abs(error))) if np.isfinite(error).all() else np.nan
     row["paper"] = "JT has fewer outliers"

@@ -109,6 +109,14 @@ def judged(table: pd.DataFrame) -> pd.Series:
     return ratio.fillna(1.0).clip(upper=1.0)
 
 
+def outliers(rmsd_before: pd.Series, first_step: pd.Series) -> pd.Series:
+    """Which predicted steps lie beyond three robust standard deviations off the straight line through all."""
+    x, y = rmsd_before.to_numpy(float), first_step.to_numpy(float)
+    residual = y - np.polyval(np.polyfit(x, y, 1), x)
+    spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
+    return pd.Series(np.abs(residual) > 3 * spread, index=first_step.index)
+
+
 def left_out(table: pd.DataFrame) -> dict[str, int]:
     """How many inputs are not counted, by status."""
     one = table[table.method == table.method.iloc[0]] if len(table) else table
