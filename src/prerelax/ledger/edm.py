@@ -135,6 +135,13 @@ def _below_line(found: Found) -> Finding:
     return unless(_invalid(found), finding)
 
 
+def _samples(found: Found) -> Finding:
+    table = found.table("figures/samples")
+    valid = int((table["allowed_atoms"] == 1).sum())
+    words = f"drawn; {valid} of {len(table)} with allowed valences alone"
+    return Finding(words, len(table), "undecided", "a drawing is judged by eye")
+
+
 def _chains(found: Found) -> int:
     return int(found.table("figures/chain_end")["id"].nunique())
 
@@ -616,7 +623,7 @@ ROWS = (
         DRUGS,
         _of_edm(lambda f: _forces_win(f, DRUG_TARGETS, DRUG_TARGETS, late=True)),
     ),
-    Row("R36", "E 14–15", "samples", "drawings", needs="no study draws EDM's samples"),
+    Row("R36", "E 14–15", "samples", "drawings", QM9, _samples),
     Row("R37", "E 16", "the outlier found a deeper basin", "−0.9 kcal/mol", QM9, _of_edm(_outlier)),
     Row(
         "R38",

@@ -193,7 +193,7 @@ def mmff94_fails_most(found: Found) -> Finding:
     others = ["mlff", "gfn2", *samplers]
     each = _with_mmff94(found, others, "failed", table)
     finding = _lower(each, [(other, "mmff94-ob") for other in others], "fails more than")
-    next_ = max(others, key=lambda method: float(each[method].mean()))
+    next_ = str(each[others].mean().idxmax())
     percent, low, high, _ = _failing(found, "mmff94-ob")
     words = f"{text(percent, low, high, ' %')}, next {next_}: {100 * each[next_].mean():.3g} %"
     finding = finding.named(words)

@@ -16,6 +16,7 @@ from prerelax.networks.egnn import EGNN, EGNNOptions
 from prerelax.networks.network import Network
 from prerelax.studies.generation.chains import Chains, read_chains, write_chains
 from prerelax.studies.generation.figures import phases as draw
+from prerelax.studies.generation.figures import samples
 from prerelax.studies.generation.phases import _null_elements, phases, summarise_phases
 from prerelax.studies.generation.run import draw_sizes, generate
 
@@ -70,6 +71,9 @@ def test_an_exact_denoiser_generates_what_it_knows(tmp_path: Path) -> None:
     assert found.table["bond_error_ang"].iloc[0] > 0.3
     numbers_beside = summarise_phases(found, 200).set_index("quantity")
     assert numbers_beside.loc["molecules", "ours"] == 3
+    figure, table = samples(chains)
+    assert list(table["formula"]) == ["CH2O"] * 3 and (table["allowed_atoms"] == 1).all()
+    assert [axes.texts[-1].get_text() for axes in figure.axes] == ["CH2O"] * 3
 
 
 def test_a_molecule_does_not_depend_on_its_batch() -> None:
@@ -99,6 +103,8 @@ def test_chains_that_blow_up_are_counted() -> None:
     chains = generate(exact_model(20), [4, 4], seed=0, device="cpu")
     chains.positions[10:, :4] = np.nan
     assert phases(chains).blown_up == 1
+    pictures, table = samples(chains)
+    assert pictures.axes[0].texts[0].get_text() == "blew up" and table["allowed_atoms"][0] == 0
     chains.positions[-1, 4:] *= 1e3
     nothing = phases(chains)
     assert nothing.blown_up == 2

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.sparse.csgraph import connected_components
 
-from prerelax.comparison.figures.molecule_drawing import best_view, draw_atoms
+from prerelax.comparison.figures.sample_drawing import draw_sample, evenly_spaced, sample_grid
 from prerelax.comparison.figures.style import (
     ADAPTIVE,
     DOUBLE_COLUMN_MM,
@@ -21,15 +20,10 @@ from prerelax.comparison.figures.style import (
     number,
     say,
 )
-from prerelax.molecules.bond_orders import bond_orders
 from prerelax.studies.from_noise.analysis import CUMULATIVE
 from prerelax.studies.from_noise.samples import Samples
 
 _MORE = ("#D55E00", "#CC79A7", "#882255", "#999933")
-LARGEST_DRAWN_ANG = 8.0
-"""Pieces of a molecule with an atom further from its centre are drawn side by side."""
-GAP_ANG = 1.2
-FAULT = "#B03A2E"
 
 
 def run_colours(samplers: dict[str, str]) -> dict[str, str]:
@@ -147,79 +141,19 @@ def generated_pictures(
     `judged` are the rows of `judge` for these samples, in their order.
     """
     ends = judged[judged["limit"] == 0].reset_index(drop=True)
-    rows = np.unique(np.linspace(0, len(samples) - 1, min(n, len(samples))).round().astype(int))
-    if not len(rows):
+    rows = evenly_spaced(len(samples), n)
+    if not rows:
         return figure_that_says("No molecule was generated."), ends
-    columns = min(8, len(rows))
-    lines = -(-len(rows) // columns)
-    figure = new_figure(DOUBLE_COLUMN_MM, 8 + 26 * lines)
-    figure.suptitle(
+    words = (
         f"{run}: {len(rows)} of {len(samples)} molecules, evenly spaced; SMILES where valid, "
-        "else share of valences satisfied",
-        x=0.01,
-        ha="left",
-        fontsize=7,
+        "else share of valences satisfied"
     )
+    figure, grid = sample_grid(len(rows), words)
     atoms_of = list(samples.atoms_of())
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
     drawn = ends.loc[rows]
     shares = drawn["satisfied"].astype(float)
-    for axes, row, found, share in zip(grid, rows, drawn.itertuples(), shares, strict=False):
-        smiles = found.table_smiles if isinstance(found.table_smiles, str) else None
-        fault = f"{number(100 * share)} %"
+    for axes, row, smiles, share in zip(grid, rows, drawn["table_smiles"], shares, strict=True):
         atoms = atoms_of[row]
-        apart = _picture(axes, samples.numbers[atoms], samples.positions[atoms])
-        if apart is None:
-            say(axes, "blew up")
-            continue
-        if not found.connected:
-            fault += ", pieces far apart" if apart else ", in pieces"
-        _caption(axes, smiles or fault, INK if smiles else FAULT)
+        fine = smiles if isinstance(smiles, str) else ""
+        draw_sample(axes, samples.numbers[atoms], samples.positions[atoms], fine, f"{number(100 * share)} %")
     return figure, drawn
-
-
-def _picture(axes: Axes, numbers: np.ndarray, positions: np.ndarray) -> bool | None:
-    """Draw a molecule; whether its pieces are far apart, None for one that blew up and is not drawn."""
-    if not np.isfinite(positions).all() or np.abs(positions).max() > 1e6:
-        return None
-    bonded = bond_orders(numbers, positions) > 0
-    turned = _turned(positions)
-    apart = bool(np.abs(turned).max() > LARGEST_DRAWN_ANG)
-    if apart:
-        turned = _side_by_side(bonded, positions)
-    draw_atoms(axes, bonded, numbers, turned)
-    reach = np.abs(turned[:, :2]).max() + 0.5
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    return apart
-
-
-def _caption(axes: Axes, words: str, colour: str) -> None:
-    shown = words if len(words) < 24 else words[:22] + "…"
-    axes.text(0.5, 0.0, shown, transform=axes.transAxes, ha="center", va="top", fontsize=5, color=colour)
-
-
-def _turned(positions: np.ndarray) -> np.ndarray:
-    """Centred and as seen best."""
-    centred = positions.astype(float) - positions.mean(axis=0)
-    with_axes = np.concatenate([centred, np.zeros((3, 3))])  # single atoms have a view, too
-    turned: np.ndarray = centred @ best_view([with_axes])
-    return turned
-
-
-def _side_by_side(bonded: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Positions [n_atoms, 3] Å with the bonded pieces next to each other in rows, as wide as high."""
-    n_pieces, piece_of = connected_components(bonded, directed=False)
-    placed = np.zeros((len(positions), 3))
-    columns = int(np.ceil(np.sqrt(n_pieces)))
-    x = y = row_height = 0.0
-    for piece in range(n_pieces):
-        if piece % columns == 0:
-            x, y, row_height = 0.0, y - row_height, 0.0
-        turned = _turned(positions[piece_of == piece])
-        width, height = np.ptp(turned[:, :2], axis=0) + GAP_ANG
-        placed[piece_of == piece] = turned - turned.min(axis=0) + [x, y - height, 0.0]
-        x, row_height = x + width, max(row_height, height)
-    placed[:, :2] -= (placed[:, :2].max(axis=0) + placed[:, :2].min(axis=0)) / 2
-    return placed

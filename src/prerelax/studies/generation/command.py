@@ -9,7 +9,7 @@ from prerelax.diffusion.options import Device
 from prerelax.studies.command import Files, Settings, files_of, read_settings, save_and_quote
 from prerelax.studies.generation.config import ChainEnd, GenerationStudy
 
-Step = Literal["chains", "phases", "end", "energies"]
+Step = Literal["chains", "phases", "samples", "end", "energies"]
 
 
 def generation(
@@ -18,11 +18,12 @@ def generation(
     settings: Settings = "{}",
     device: Annotated[Device, typer.Option(help="Where the network of `chains` runs.")] = "auto",
 ) -> None:
-    """Generate molecules from noise and watch the phases they go through (paper E, figures 2 and 3).
+    """Generate molecules from noise and watch the phases they go through (paper E, figures 2, 3, 14 and 15).
 
     \b
     chains OUT.npz - molecules from noise, every state kept
     phases CHAINS.npz FIGURE - step sizes, bond lengths, elements, valences
+    samples CHAINS.npz FIGURE - pictures of the molecules
     end CHAINS.npz OUT.extxyz - the end of the chains, for prerelax energies
     energies IN.extxyz FIGURE - energies along the end of the chains
     """
@@ -33,6 +34,9 @@ def generation(
         case "phases":
             chains, figure = files_of(step, files, "CHAINS.npz FIGURE")
             _phases(chains, figure)
+        case "samples":
+            chains, figure = files_of(step, files, "CHAINS.npz FIGURE")
+            _samples(chains, figure)
         case "end":
             chains, out = files_of(step, files, "CHAINS.npz OUT.extxyz")
             _end(chains, out, read_settings(ChainEnd, settings))
@@ -60,6 +64,17 @@ def _phases(chain: Path, figure: Path) -> None:
     found = phases(chains)
     numbers = summarise_phases(found, chains.timesteps)
     save_and_quote(*draw(found, chains.model, chains.timesteps), numbers, figure)
+
+
+def _samples(chain: Path, figure: Path) -> None:
+    from prerelax.comparison.figures.style import save
+    from prerelax.studies.generation.chains import read_chains
+    from prerelax.studies.generation.figures import samples as draw
+
+    drawn, table = draw(read_chains(chain))
+    save(drawn, table, figure.parent, figure.name)
+    whole = int((table["allowed_atoms"] == 1).sum())
+    typer.echo(f"{len(table)} molecules, {whole} with allowed valences alone")
 
 
 def _end(chain: Path, out: Path, settings: ChainEnd) -> None:

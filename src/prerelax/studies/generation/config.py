@@ -24,7 +24,7 @@ class ChainEnd(Settings):
 
 
 class GenerationStudy(Settings, Study):
-    """Molecules from noise, and the phases they go through (paper E, figure 2)."""
+    """Molecules from noise, and the phases they go through (paper E, figures 2, 14 and 15)."""
 
     model: str = Field(description="a denoiser of this campaign, a shipped model or a model folder")
     sizes_like: DataPath = Field(description="npz set whose numbers of atoms the molecules have")
@@ -51,6 +51,15 @@ class GenerationStudy(Settings, Study):
             None,
             "phases of generation",
             "generation/report/phases.rst",
+        )
+        yield StudyFigure(
+            "samples",
+            ["generation", "samples", f"{files.results}/{CHAIN}"],
+            [f"{files.results}/{CHAIN}"],
+            None,
+            "generated molecules",
+            "generation/report/samples.rst",
+            more=[],
         )
         if self.end:
             yield StudyFigure(

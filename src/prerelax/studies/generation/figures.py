@@ -1,13 +1,17 @@
-"""Generation as paper E draws it: its phases (figure 2), and energies at the end of the chain (figure 3)."""
+"""Generation as paper E draws it: phases (figure 2), energies at the chain's end (3), samples (14 and 15)."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from ase.data import chemical_symbols
+from ase.formula import Formula
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
+from prerelax.comparison.figures.sample_drawing import draw_sample, evenly_spaced, sample_grid
 from prerelax.comparison.figures.style import (
     DOUBLE_COLUMN_MM,
     GREY,
@@ -19,12 +23,16 @@ from prerelax.comparison.figures.style import (
     new_figure,
     number,
 )
+from prerelax.molecules.bond_orders import allowed, bond_orders, valences
 from prerelax.studies.generation.chain_end import CHAIN, LINE
+from prerelax.studies.generation.chains import Chains
 from prerelax.studies.generation.phases import PAPER_FINAL_STEP, Phases
 
 ATOMS, MOLECULES, VALID = "#0B4F8A", "#D55E00", "#009E73"
 COLOURS = {CHAIN: "#0B4F8A", LINE: "#D55E00"}
 PAPER_TIMESTEPS = 1000
+DRAWN = 24
+"""molecules, evenly spaced over all chains"""
 
 
 @in_house_style
@@ -125,3 +133,31 @@ def chain_end(table: pd.DataFrame, left_out: Mapping[str, int], target: str) -> 
     panels[0].invert_xaxis()
     panels[0].set_title("paper E: consistently falling", loc="right", fontsize=6, color=GREY)
     return figure, table
+
+
+@in_house_style
+def samples(chains: Chains) -> tuple[Figure, pd.DataFrame]:
+    """Finished molecules as they come, and a row for every one: formula, atoms with allowed valences."""
+    ends = [(positions[-1], numbers[-1].astype(np.int64)) for positions, numbers in chains]
+    table = pd.DataFrame([{"sample": place, **_sample(*end)} for place, end in enumerate(ends)])
+    chosen = evenly_spaced(len(ends), DRAWN)
+    if not chosen:
+        return figure_that_says("No molecule was generated."), table
+    words = (
+        f"{chains.model}: {len(chosen)} of {len(ends)} molecules, evenly spaced; "
+        "in red the share of atoms with an allowed valence, where it is not all"
+    )
+    figure, grid = sample_grid(len(chosen), words)
+    for axes, row in zip(grid, table.loc[chosen].to_dict("records"), strict=True):
+        positions, numbers = ends[int(row["sample"])]
+        fine = str(row["formula"]) if row["allowed_atoms"] == 1 else ""
+        draw_sample(axes, numbers, positions, fine, f"{number(100 * row['allowed_atoms'])} %")
+    return figure, table
+
+
+def _sample(positions: NDArray[np.floating], numbers: NDArray[np.integer]) -> dict[str, object]:
+    fine = np.zeros(len(numbers), dtype=bool)
+    if np.isfinite(positions).all():
+        fine = allowed(numbers, valences(bond_orders(numbers, positions)))
+    formula = Formula.from_list([chemical_symbols[z] for z in numbers]).format("hill")
+    return {"formula": formula, "n_atoms": len(numbers), "allowed_atoms": float(fine.mean())}
