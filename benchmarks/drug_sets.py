@@ -4,7 +4,8 @@ training.
     .venv/bin/python benchmarks/drug_sets.py FOLDER [--test 230] [--test-atoms 40] [--training 6000]
 
 From `smiles_geom_drugs_30k.smi` in $PRERELAX_DATA (default ../shared/data), shuffled. FOLDER/validation.smi
-are the first 300 molecules, FOLDER/test.smi the last so many of at most so many atoms. Of the rows after
+are the first 300 molecules, FOLDER/test.smi the last so many of at most so many atoms, FOLDER/test-small.smi
+those of them with at most 28. Of the rows after
 validation so many give FOLDER/training.smi, neutral molecules of at most 40 heavy atoms, and
 FOLDER/parts.smi, around their BRICS bonds. FOLDER/rare.smi are parts with phosphorus and iodine, which one
 molecule in 200 has: all of those in the file, parts with bromine that is made iodine, and a few small
@@ -47,6 +48,7 @@ FIRST_GDB17 = 300_001
 MADE_IODINE = 120
 SMALL = ["CP(C)(C)=O", "COP(=O)(OC)OC", "COP(C)(=O)OC", "CP(C)C", "CI", "CCI", "ICc1ccccc1", "Ic1ccncc1"]
 VALIDATION = 300
+SMALL_TEST_ATOMS = 28
 
 
 def main() -> None:
@@ -67,6 +69,8 @@ def main() -> None:
     test = list(islice(small, arguments.test))
     write(arguments.folder / "validation.smi", [(lines[row], row + 1) for row in validation])
     write(arguments.folder / "test.smi", [(lines[row], row + 1) for row in test])
+    few_atoms = [row for row in test if n_atoms(lines[row]) <= SMALL_TEST_ATOMS]
+    write(arguments.folder / "test-small.smi", [(lines[row], row + 1) for row in few_atoms])
 
     seen = graphs_of_drug_like_set()
     seen |= {graph(Chem.AddHs(Chem.MolFromSmiles(lines[row]))) for row in validation + test}

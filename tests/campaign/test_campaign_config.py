@@ -30,7 +30,7 @@ from prerelax.campaign.trainings import training
 from prerelax.errors import UserError
 from prerelax.relaxation.settings import Relaxation
 from prerelax.set_making.options import LIKE_QM7X, DisplacementOptions
-from prerelax.settings import model_from
+from prerelax.settings import model_from, read_settings
 from prerelax.studies import json_schema, load_studies
 from prerelax.studies.relaxation.config import RelaxationStudy
 from prerelax.studies.training.config import TrainingStudy
@@ -215,8 +215,9 @@ def test_shipped_configs_are_valid(repository: Path) -> None:
     files = list((repository / "config").rglob("*.yaml"))
     campaigns = list((repository / "config/campaigns").glob("*.yaml"))
     trainings = list((repository / "config/training").glob("*.yaml"))
-    assert campaigns and trainings and sorted(files) == sorted([*campaigns, *trainings])
-    assert len(files) <= 23
+    short = list((repository / "config/short").glob("*.yaml"))
+    assert campaigns and trainings and sorted(files) == sorted([*campaigns, *trainings, *short])
+    assert len(files) <= 25
     for path in [repository / "config.yaml", *campaigns]:
         campaign = read_campaign(path)
         load_studies(campaign)
@@ -227,6 +228,24 @@ def test_shipped_configs_are_valid(repository: Path) -> None:
         read_config(path)
     for path in files:
         assert f"`{path.parent.name}/{path.name}`" in index
+
+
+@pytest.mark.parametrize("name", ["edm-drugs-mini", "edm-qm9-mini"])
+def test_short_campaigns_lie_over_their_campaign(repository: Path, name: str) -> None:
+    config = read_settings(repository / f"config/campaigns/{name}.yaml")
+    laid_over(config, yaml.safe_load((repository / f"config/short/{name}.yaml").read_text()))
+    campaign = load_campaign(config)
+    load_studies(campaign)
+    assert campaign.campaign == name
+
+
+def laid_over(config: dict[str, Any], more: dict[str, Any]) -> None:
+    """As Snakemake does with a second config file."""
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict):
+            laid_over(config[key], value)
+        else:
+            config[key] = value
 
 
 def test_energies_are_asked_at_the_whole_level_of_a_target() -> None:

@@ -27,10 +27,11 @@ python -m prerelax.ledger results/* docs/results/papers.md
 from folders of campaigns' results; nobody edits it. A row is judged by the first of its campaigns that shows
 it, the full one before the small one ([Studies](../guide/studies.md)).
 
-- **same**: the 95 % interval, or a test at 5 %, excludes everything but what the paper reports.
+- **same**: the 95 % interval, or a test at 5 %, excludes everything but what the paper reports. A number's
+  interval must hold the paper's and lie between a half and twice of it.
 - **opposite**: it excludes what the paper reports.
-- **undecided**: neither; or fewer than eight molecules, of which no interval is given; or a network, chains
-  or a level of theory that prove nothing of the paper's.
+- **undecided**: neither; or fewer than eight molecules, of which no interval is given; or a network, chains,
+  molecules or a level of theory that prove nothing of the paper's.
 - **not shown**: no results, with what is missing.
 
 Some rows are one number without a spread, such as a step or R². What decides them stands in `why`.

@@ -1,5 +1,7 @@
 """Molecules from noise in a grid of drawings, whole, in pieces or blown up."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -54,7 +56,7 @@ def draw_sample(
         fault += ", pieces far apart" if apart else ", in pieces"
     words = fine or fault
     shown = words if len(words) < 24 else words[:22] + "…"
-    place = {"transform": axes.transAxes, "ha": "center", "va": "top"}
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top"}
     axes.text(0.5, 0.0, shown, fontsize=5, color=INK if fine else FAULT, **place)
 
 
