@@ -19,6 +19,7 @@ from prerelax.comparison.figures.style import (
     number,
     say,
 )
+from prerelax.comparison.figures.words import start_words, target_words
 from prerelax.studies.alignment.analysis import MEASURES, Alignment, summarise_alignment
 
 COLOURS = {"steps_forces": "#D55E00", "steps_path": "#0B4F8A", "forces_path": "#999999"}
@@ -50,7 +51,7 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
     absent = [start for start in cosines.left_out if start not in starts]
     missing = [left_out_words(cosines.left_out[start], start) for start in absent]
     figure.suptitle(
-        "\n".join([f"target {target}", *PAPER, *missing]), x=0.01, ha="left", fontsize=6.5, color=GREY
+        "\n".join([target_words(target), *PAPER, *missing]), x=0.01, ha="left", fontsize=6.5, color=GREY
     )
     panels = figure.subplots(len(sums), len(starts), squeeze=False, sharey=True, sharex=True)
     summary = summarise_alignment(cosines).set_index(["start", "k"])
@@ -62,10 +63,10 @@ def alignment(cosines: Alignment, target: str) -> tuple[Figure, pd.DataFrame]:
                 say(axes, f"no path of {start} has {k} steps")
                 continue
             means.append(_draw(axes, chosen).assign(start=start, k=k))
-            _title(axes, start if k == sums[0] else "", summary.loc[(start, k)])
+            _title(axes, start_words(start) if k == sums[0] else "", summary.loc[(start, k)])
         row[0].set_ylabel(f"cosine, k = {k}")
     for axes in panels[-1]:
-        axes.set_xlabel("calls left")
+        axes.set_xlabel("network calls left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lettered(panels.ravel(), above=6)
     panels[0][0].invert_xaxis()

@@ -23,6 +23,7 @@ from prerelax.comparison.figures.style import (
     new_figure,
     number,
 )
+from prerelax.comparison.figures.words import target_words
 from prerelax.molecules.bond_orders import allowed, bond_orders, valences
 from prerelax.studies.generation.chain_end import CHAIN, LINE
 from prerelax.studies.generation.chains import Chains
@@ -115,7 +116,9 @@ def chain_end(table: pd.DataFrame, left_out: Mapping[str, int], target: str) -> 
     figure = new_figure(DOUBLE_COLUMN_MM * 0.75, 62)
     n = table["id"].nunique()
     n_valid = int(table.groupby("id")["allowed_valences"].first().sum())
-    words = f"target {target}, n = {n}, {n_valid} of them with allowed valences{left_out_words(left_out)}"
+    words = (
+        f"{target_words(target)}, n = {n}, {n_valid} of them with allowed valences{left_out_words(left_out)}"
+    )
     figure.suptitle(words, x=0.01, ha="left", fontsize=7)
     panels = figure.subplots(1, 2, sharey=True, sharex=True)
     for axes, name in zip(panels, (CHAIN, LINE), strict=True):
@@ -131,6 +134,7 @@ def chain_end(table: pd.DataFrame, left_out: Mapping[str, int], target: str) -> 
     panels[0].set_ylim(bottom=min(-2.0, 1.2 * float(table["above_kcal_mol"].min())))
     panels[0].set_ylabel("above the finished molecule / kcal/mol")
     panels[0].invert_xaxis()
+    lettered(panels)
     panels[0].set_title("paper E: consistently falling", loc="right", fontsize=6, color=GREY)
     return figure, table
 

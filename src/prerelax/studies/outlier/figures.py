@@ -13,6 +13,7 @@ from prerelax.comparison.figures.style import (
     new_figure,
     number,
 )
+from prerelax.comparison.figures.words import start_words, target_words
 from prerelax.studies.outlier.analysis import PAPER_KCAL_MOL, Outlier
 
 
@@ -23,10 +24,10 @@ def outlier(found: Outlier | None, target: str, baseline: str) -> tuple[Figure, 
     if found is None:
         return figure_that_says(f"No pair at {target} counts."), pd.DataFrame(columns=columns)
     words = {
-        "start": baseline,
-        "denoised": found.start,
-        "relaxed": f"{baseline}, relaxed",
-        "denoised, relaxed": f"{found.start}, relaxed",
+        "start": start_words(baseline),
+        "denoised": start_words(found.start),
+        "relaxed": f"{start_words(baseline)}, relaxed",
+        "denoised, relaxed": f"{start_words(found.start)}, relaxed",
     }
     view = best_view(list(found.geometries.values()))
     centre = np.mean(found.geometries["start"], axis=0)
@@ -35,7 +36,7 @@ def outlier(found: Outlier | None, target: str, baseline: str) -> tuple[Figure, 
     figure = new_figure(DOUBLE_COLUMN_MM, 30 + DOUBLE_COLUMN_MM / len(turned) * reach[1] / reach[0])
     delta = f"{number(found.delta_kcal_mol, 2)} kcal/mol between the minima"
     figure.suptitle(
-        f"target {target}: molecule {found.id}, {delta}, the largest of {found.n_pairs} pairs\n"
+        f"{target_words(target)}: molecule {found.id}, {delta}, the largest of {found.n_pairs} pairs\n"
         f"{found.turned}",
         x=0.01,
         ha="left",

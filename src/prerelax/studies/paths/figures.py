@@ -18,6 +18,7 @@ from prerelax.comparison.figures.style import (
     number,
     sample,
 )
+from prerelax.comparison.figures.words import start_words, target_words
 from prerelax.studies.paths.analysis import OWN, Paths, summarise_paths
 
 MAX_LINES = 100
@@ -41,7 +42,7 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     zeros = list(table["zero"].unique())
     width = min(DOUBLE_COLUMN_MM, 30 + 55 * len(starts))
     figure = new_figure(width, 12 + 58 * len(zeros))
-    about = f"target {target}; black: mean of the molecules; diamonds: the paper's means at B3LYP"
+    about = f"{target_words(target)}; black: mean of the molecules; diamonds: the paper's means at B3LYP"
     words = "\n".join([about, *_left_out_lines(paths)])
     figure.suptitle(words, x=0.01, ha="left", fontsize=7)
     panels = figure.subplots(len(zeros), len(starts), squeeze=False, sharey="row")
@@ -49,7 +50,9 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     for row, zero in zip(panels, zeros, strict=True):
         for axes, start in zip(row, starts, strict=True):
             chosen = table[(table["start"] == start) & (table["zero"] == zero)]
-            axes.set_title(start if zero == zeros[0] else " ", fontweight="bold", loc="left", pad=20)
+            axes.set_title(
+                start_words(start) if zero == zeros[0] else " ", fontweight="bold", loc="left", pad=20
+            )
             n = chosen.groupby(["id", "conformer"]).ngroups
             axes.set_title(f"n = {n}", loc="right", color=GREY, fontsize=6, pad=20)
             means = summary[(summary["start"] == start) & (summary["zero"] == zero)]
@@ -57,7 +60,7 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
         row[0].set_ylabel(f"above {'its own' if zero == OWN else 'the data set’s'} minimum / kcal/mol")
     for axes in panels[-1]:
         axes.set_xlabel("network calls left")
-    lettered(panels.ravel(), above=8)
+    lettered(panels.ravel(), above=20)
     return figure, table
 
 
@@ -66,8 +69,9 @@ def _left_out_lines(paths: Paths) -> list[str]:
     starts: dict[str, list[str]] = {}
     for start, reasons in paths.left_out.items():
         if reasons:
-            starts.setdefault(", ".join(f"{n} {why}" for why, n in reasons.items()), []).append(start)
-    return [f"left out from {', '.join(names)}: {words}" for words, names in starts.items()]
+            words = ", ".join(f"{n} {why}" for why, n in reasons.items())
+            starts.setdefault(words, []).append(start_words(start))
+    return [f"left out from {'; '.join(names)}: {words}" for words, names in starts.items()]
 
 
 def _draw(axes: Axes, path: pd.DataFrame, means: pd.DataFrame) -> None:

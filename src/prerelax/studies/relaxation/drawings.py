@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from prerelax.comparison.figures.style import (
     number,
 )
 from prerelax.molecules.superposition import superimposed
-from prerelax.studies.relaxation.figures import Drawn
+from prerelax.studies.relaxation.figures import Drawn, named
 from prerelax.studies.relaxation.table import counted, rows_of_start
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -53,7 +54,7 @@ def drawings(
             turned = (superimposed(row.positions, minimum.positions) - centre) @ view
             draw_molecule(axes, minimum.smiles, row.numbers, turned)
             axes.autoscale_view()
-            axes.set_title(name if axes in grid[0] else "", fontweight="bold", fontsize=6.5)
+            axes.set_title(fill(named(name), 11) if axes in grid[0] else "", fontweight="bold", fontsize=6.5)
             axes.text(
                 0.5,
                 -0.02,
@@ -78,7 +79,7 @@ def _words(known: pd.DataFrame, name: str, pick: Mapping[Hashable, Any]) -> str:
         return f"{number(pick['rmsd_before_ang'], 2)} Å"
     rows = known.loc[[(name, pick["id"], pick["conformer"])]]
     if rows.ratio.isna().all():
-        return str(rows.status.iloc[0])
+        return str(rows.status.iloc[0]).replace("_", " ")
     return f"{number(float(rows.rmsd_after_ang.iloc[0]), 2)} Å"
 
 

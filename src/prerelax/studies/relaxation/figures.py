@@ -5,6 +5,7 @@ numbers to be quoted.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,6 @@ from prerelax.comparison.figures.style import (
     left_out_words,
     lettered,
     new_figure,
-    say,
     start_colours,
 )
 from prerelax.studies.relaxation.energies import summarise_energies
@@ -66,6 +66,9 @@ _VARIANTS = {
     "blind": "no bonds, from nothing",
 }
 
+_NETWORKS = {"noise": "noise network", "time": "time network"}
+_BARS: dict[str, Any] = {"fmt": "o-", "ms": 2.5, "lw": 0.9, "elinewidth": 0.5, "capsize": 1}
+
 
 def named(method: str) -> str:
     """A method as people call it; others keep their name of the config."""
@@ -77,7 +80,8 @@ def named(method: str) -> str:
 
 def colours_of(methods: Sequence[str]) -> dict[str, str]:
     """A colour for each method, the same in every figure for well-known names."""
-    known = {method: _COLOURS.get(method.removesuffix("-serial")) for method in methods}
+    same = {method: method.removesuffix("-serial").removesuffix("-blind") for method in methods}
+    known = {method: _COLOURS.get(base) for method, base in same.items()}
     others = start_colours([method for method, colour in known.items() if not colour], baseline="")
     return {method: colour or others[method] for method, colour in known.items()}
 
@@ -91,8 +95,9 @@ def _panels(table: pd.DataFrame, height_mm: float) -> tuple[Figure, dict[str, Ax
 
 
 def _headed(axes: Axes, name: str, part: pd.DataFrame, pad: float = 4) -> None:
-    n = len(counted(part).drop_duplicates(["id", "conformer"]))
-    axes.set_title(f"{name} minima, n = {n}", loc="left", fontweight="bold", pad=pad)
+    inputs = counted(part).drop_duplicates(["id", "conformer"])
+    words = f"{name} minima, n = {len(inputs)} of {inputs.id.nunique()} molecules"
+    axes.set_title(words, loc="left", fontweight="bold", pad=pad)
     absent = left_out_words(left_out(part)).removeprefix("; ")
     axes.set_title(absent, loc="right", color=GREY, fontsize=6, pad=pad)
 
@@ -164,7 +169,7 @@ def start_steps(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
                 lw=0,
             )
         axes.set_xlabel("RMSD of the input (Å)")
-        axes.legend()
+        axes.legend(loc="upper left")
     next(iter(panels.values())).set_ylabel("predicted first step")
     lettered(panels.values())
     return figure, known, numbers
@@ -189,8 +194,8 @@ def _correlation(known: pd.DataFrame, name: str, method: str) -> dict[str, objec
 def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[str, Sequence[str]]) -> Drawn:
     """RMSD after in bins of the RMSD before, and its spread over noise (paper M, figures 8, 10 and 11).
 
-    The spread is the standard deviation over a method and its `repeats` with other seeds, of each input; it
-    has no panels where nothing was repeated.
+    Bars are quartiles over inputs. The spread is the standard deviation over a method and its `repeats` with
+    other seeds, of each input, and its bars are standard errors; it has no panels where nothing was repeated.
     """
     known = counted(table)
     wanted = [m for m in methods if m in set(known.method)]
@@ -198,37 +203,43 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
     if binned.empty:
         return figure_that_says("No input has a minimum to compare with."), binned, binned
     colours = colours_of(wanted)
+    aside = dict(zip(wanted, np.geomspace(0.95, 1.05, len(wanted)).tolist(), strict=True))
     inputs = list(dict.fromkeys(binned.input))
     heights = [2, 1] if binned.spread_ang.notna().any() else [1]
     figure = new_figure(DOUBLE_COLUMN_MM, 95 if len(heights) > 1 else 65)
-    grid = figure.subplots(len(heights), len(inputs), squeeze=False, sharex="col", height_ratios=heights)
+    grid = figure.subplots(
+        len(heights), len(inputs), squeeze=False, sharex="col", sharey="row", height_ratios=heights
+    )
+    without: Axes | None = None
     for column, name in enumerate(inputs):
         above, below = grid[0, column], grid[-1, column]
         _headed(above, name, table[(table.input == name) & table.method.isin(wanted)])
         for method in wanted:
             part = binned[(binned.input == name) & (binned.method == method)]
-            above.plot(
-                part.rmsd_before_ang,
-                part.rmsd_after_ang,
-                "o-",
-                ms=2.5,
-                lw=0.9,
-                color=colours[method],
-                label=named(method),
-            )
+            middle, x = part.rmsd_after_ang, part.rmsd_before_ang * aside[method]
+            bars = [middle - part.quartile_1_ang, part.quartile_3_ang - middle]
+            style = {"color": colours[method], **_BARS}
+            above.errorbar(x, middle, bars, label=named(method), **style)
             if part.spread_ang.notna().any():
-                below.plot(part.rmsd_before_ang, part.spread_ang, "o-", ms=2.5, lw=0.9, color=colours[method])
-        limits = [0, float(binned[binned.input == name].rmsd_before_ang.max())]
-        above.plot(limits, limits, color=LIGHT_GREY, lw=0.7, zorder=0)
+                below.errorbar(x, part.spread_ang, part.spread_error_ang, **style)
+        ends = binned[binned.input == name].rmsd_before_ang.agg(["min", "max"])
+        above.plot(ends, ends, color=LIGHT_GREY, lw=0.7, zorder=0)
+        above.loglog()
+        below.set_yscale("log")
         below.set_xlabel("RMSD of the input (Å), medians of 8 bins")
         if below is not above and not below.lines:
-            say(below, "no repeats of this input")
+            below.set_axis_off()
+            without = below
             above.tick_params(labelbottom=True)
             above.set_xlabel(below.get_xlabel())
-    grid[0, 0].set_ylabel("median RMSD after (Å)")
+    grid[0, 0].set_ylabel("RMSD after (Å), median, quartiles")
     if len(heights) > 1:
         grid[1, 0].set_ylabel("spread over noise (Å)")
-    grid[0, 0].legend()
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    if without is None:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 7))
+    else:
+        without.legend(handles, labels, loc="center", ncols=2)
     lettered(grid.ravel())
     return figure, binned, overall(known, wanted)
 
@@ -259,13 +270,22 @@ def seconds(table: pd.DataFrame, methods: Sequence[str], serial: Sequence[str] =
         drawn = first[first[column].notna()].reset_index(drop=True)
         axes.barh(drawn.index, drawn[column], color=[colours[m] for m in drawn.method], height=0.65)
         axes.set_xscale("log")
+        axes.set_xlim(*_decades(drawn[column]))
         axes.set_yticks(drawn.index, drawn.method.map(named))
         axes.invert_yaxis()
         axes.set_xlabel(f"{words} and structure, median")
     lettered((left, right))
-    left.set_title(f"{first.input.iloc[0]} minima, n = {int(first.n.max())}", loc="left", fontweight="bold")
+    for axes in (left, right):
+        words = f"{first.input.iloc[0]} minima, n = {int(first.n.max())}"
+        axes.set_title(words, loc="left", fontweight="bold")
     columns = ["input", "method", "id", "conformer", "n_atoms", "iterations", "wall_s"]
     return figure, known[columns], numbers
+
+
+def _decades(values: pd.Series) -> tuple[float, float]:
+    """Powers of ten around positive values."""
+    logs = np.log10(values[values > 0])
+    return (10.0 ** np.floor(logs.min() - 0.1), 10.0 ** np.ceil(logs.max())) if len(logs) else (0.1, 1.0)
 
 
 def _seconds(known: pd.DataFrame, name: str, method: str) -> dict[str, object]:
@@ -317,7 +337,10 @@ def by_size(table: pd.DataFrame, methods: Sequence[str]) -> Drawn:
             axes.plot(
                 part.n_heavy_atoms, values, "o-", ms=2.5, lw=0.9, color=colours[method], label=named(method)
             )
-        axes.set_title(f"{name} minima", loc="left", fontweight="bold")
+        n = int(
+            data[(data.input == name) & ~(last & data.method.isin(batched))].groupby("method").n.sum().max()
+        )
+        axes.set_title(f"{name} minima, n = {n}", loc="left", fontweight="bold")
         axes.set_xlabel("heavy atoms")
         axes.set_yscale("log")
         axes.set_ylabel("seconds per relaxation" if last else "median RMSD after (Å)")
@@ -403,13 +426,15 @@ def curves(table: pd.DataFrame, absent: Mapping[str, str]) -> Drawn:
     for axes, model in zip(figure.subplots(1, len(models), squeeze=False)[0], models, strict=True):
         part = table[table.model == model]
         axes.plot(part.step, part.current_loss, color="#E69F00", lw=0.9, label="current weights")
-        axes.plot(part.step, part.averaged_loss, color="#0B4F8A", lw=0.9, label="their average")
+        axes.plot(part.step, part.averaged_loss, color="#0B4F8A", lw=0.9, label="their average (EMA)")
         if part.current_loss.max() > 3 * part.current_loss.min():
             axes.set_yscale("log")
-        axes.set_title(model, loc="left", fontweight="bold")
-        axes.set_xlabel("gradient steps")
+        axes.set_title(_NETWORKS.get(model, named(model)), loc="left", fontweight="bold")
+        axes.set_xlabel(f"training steps, n = {len(part)} validations")
     figure.axes[0].set_ylabel("validation loss")
-    figure.axes[0].legend()
+    lettered(figure.axes)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     if absent:
         figure.suptitle("; ".join(f"{name}: no curve" for name in absent), fontsize=6, color=GREY)
     return figure, table, numbers

@@ -192,7 +192,8 @@ def overall(known: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 def in_bins(
     known: pd.DataFrame, methods: Sequence[str], repeats: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """Per input kind, method and one of 8 bins with equally many inputs: medians, quartiles, mean spread."""
+    """Per input kind, method and one of 8 bins with equally many inputs: medians, quartiles, and the mean
+    spread over noise with its standard error."""
     rows = []
     for name, part in known.groupby("input", sort=False):
         before = part.drop_duplicates(["id", "conformer"]).rmsd_before_ang
@@ -201,7 +202,7 @@ def in_bins(
         for method in methods:
             again = part[part.method.isin([method, *repeats.get(method, [])]) & part.ratio.notna()]
             seeds = again.groupby(["bin", "id", "conformer"]).rmsd_after_ang.agg(["std", "count"])
-            spread = seeds[seeds["count"] > 1]["std"].groupby("bin").mean()
+            spread = seeds[seeds["count"] > 1]["std"].groupby("bin").agg(["mean", "sem"])
             for place, rest in part[(part.method == method) & part.ratio.notna()].groupby("bin"):
                 low, middle, high = rest.rmsd_after_ang.quantile([0.25, 0.5, 0.75])
                 rows.append(
@@ -214,7 +215,8 @@ def in_bins(
                         "rmsd_after_ang": middle,
                         "quartile_1_ang": low,
                         "quartile_3_ang": high,
-                        "spread_ang": spread.get(place, np.nan),
+                        "spread_ang": spread["mean"].get(place, np.nan),
+                        "spread_error_ang": spread["sem"].get(place, np.nan),
                     }
                 )
     return pd.DataFrame(rows)

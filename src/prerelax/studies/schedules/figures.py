@@ -35,7 +35,8 @@ def schedules(along: pd.DataFrame, ends: pd.DataFrame) -> Figure:
     for column, start in enumerate(starts):
         _trajectories(grid[0, column], along[along["start"] == start])
         _boxes(grid[1, column], ends[ends["start"] == start])
-        grid[0, column].set_title(fill(str(start), 12), loc="left", fontweight="bold")
+        n = ends[ends["start"] == start]["id"].nunique()
+        grid[0, column].set_title(f"{fill(str(start), 12)}\nn = {n}", loc="left", fontweight="bold")
         grid[0, column].set_xlabel("iteration")
     highest = max(float(along["predicted"].quantile(0.99)), float(along["step"].max()))
     grid[0, 0].set(ylabel="step of the schedule", ylim=(0, 1.05 * highest))
@@ -91,7 +92,7 @@ def shells(table: pd.DataFrame, model: str) -> Figure:
     _shells(radii, table, dimension)
     _prediction(prediction, table)
     lettered((density, radii, prediction))
-    prediction.set_title(model, loc="right", color=GREY, fontsize=6)
+    prediction.set_title(f"{model}, n = {table['id'].nunique()}", loc="right", color=GREY, fontsize=6)
     return figure
 
 

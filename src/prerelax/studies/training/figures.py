@@ -14,15 +14,19 @@ from prerelax.comparison.figures.style import (
     INK,
     figure_that_says,
     in_house_style,
+    lettered,
     new_figure,
     number,
     say,
     stacked,
+    start_colours,
 )
+from prerelax.comparison.figures.words import target_words
 from prerelax.comparison.summary import ALL
 from prerelax.studies.training.analysis import FILTERS_KCAL_MOL
 
-COLOURS = ("#7CC3EE", "#0B4F8A", "#2F8FCB", "#332288")
+COLOURS = {steps: start_colours([f"edm-n{steps}"], "")[f"edm-n{steps}"] for steps in (20, 30, 50)}
+OTHER_COLOUR = "#332288"
 _SAVED = "steps_saved_percent"
 
 
@@ -39,7 +43,7 @@ def training_speedup(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         return figure_that_says("No start is made by a checkpoint."), table
     figure = new_figure(DOUBLE_COLUMN_MM, 58 * len(groups) + 4)
     for part, ((target, model), rows) in zip(stacked(figure, [1] * len(groups)), groups, strict=True):
-        part.suptitle(f"target {target}, checkpoints of {model}", x=0.01, ha="left", fontsize=7.5)
+        part.suptitle(f"{target_words(str(target))}, checkpoints of {model}", x=0.01, ha="left", fontsize=7.5)
         panels = part.subplots(1, len(FILTERS_KCAL_MOL) + 1)
         for axes, subset in zip(panels, FILTERS_KCAL_MOL, strict=False):
             _draw_saved(axes, rows[rows["subset"] == subset], subset)
@@ -47,6 +51,7 @@ def training_speedup(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         panels[0].set_ylabel("steps saved / %")
         _draw_ratio(panels[-1], rows[rows["subset"] == ALL])
         panels[-1].legend(loc="best", fontsize=6)
+        lettered(panels, above=10)
     return figure, table
 
 
@@ -59,7 +64,8 @@ def _draw_saved(axes: Axes, rows: pd.DataFrame, subset: str) -> None:
         return
     span = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}…{max(counts)}"
     axes.text(0, 1.02, f"n = {span}", transform=axes.transAxes, color=GREY, fontsize=6)
-    for colour, (_, line) in zip(COLOURS, rows.groupby("steps", sort=True), strict=False):
+    for steps, line in rows.groupby("steps", sort=True):
+        colour = COLOURS.get(int(str(steps)), OTHER_COLOUR)
         known = line[line["n_counted"] > 0]
         epochs, median = known["epoch"], known[f"{_SAVED}_median"]
         axes.fill_between(
@@ -74,7 +80,7 @@ def _draw_saved(axes: Axes, rows: pd.DataFrame, subset: str) -> None:
         axes.errorbar(epochs, median, interval, color=colour, marker="o", ms=3, lw=1)
         paper = float(line["paper_percent"].iloc[0])
         axes.axhline(paper, color=colour, ls="--", lw=0.8)
-        axes.annotate(f"paper {number(paper)}", (1, paper), **_PAPER_TEXT, color=colour)
+        axes.annotate(f"paper, QM9: {number(paper)}", (1, paper), **_PAPER_TEXT, color=colour)
     absent = rows[(rows["n_counted"] == 0) & (rows["left_out"] != "")]
     if len(absent):
         lines = sorted({f"epoch {row.epoch:g}: {row.left_out}" for row in absent.itertuples()})
@@ -103,7 +109,8 @@ def _share_height(panels: Iterable[Axes]) -> None:
 def _draw_ratio(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_title("energy of the start", loc="left", fontweight="bold", pad=10)
     axes.text(0, 1.02, "paper: 2 × at epoch 50, 3 × at 100", transform=axes.transAxes, fontsize=6, color=GREY)
-    for colour, (steps, line) in zip(COLOURS, rows.groupby("steps", sort=True), strict=False):
+    for steps, line in rows.groupby("steps", sort=True):
+        colour = COLOURS.get(int(str(steps)), OTHER_COLOUR)
         known = line.dropna(subset="energy_ratio")
         axes.plot(
             known["epoch"], known["energy_ratio"], color=colour, marker="o", ms=3, lw=1, label=f"n = {steps}"
