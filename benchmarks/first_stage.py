@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/first_stage.py relaxer-drugs-small results/models/relaxer-drugs-stage1
 
-The paper's sampler, many small steps, needs one network; `config/short/edm-drugs-mini.yaml` uses this one, to save the
-half hour of its training.
+The paper's sampler, many small steps, needs one network; `config/short/edm-drugs-mini.yaml` uses this one, to
+save the half hour of its training.
 """
 
 import argparse

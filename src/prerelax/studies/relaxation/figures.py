@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.stats import pearsonr
 
 from prerelax.comparison.figures.style import (
@@ -226,6 +228,8 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
         above.plot(ends, ends, color=LIGHT_GREY, lw=0.7, zorder=0)
         above.loglog()
         below.set_yscale("log")
+        _plain(above.xaxis, (1, 2, 5))
+        _plain(above.yaxis, (1, 2, 5))
         below.set_xlabel("RMSD of the input (Å), medians of 8 bins")
         if below is not above and not below.lines:
             below.set_axis_off()
@@ -271,6 +275,7 @@ def seconds(table: pd.DataFrame, methods: Sequence[str], serial: Sequence[str] =
         axes.barh(drawn.index, drawn[column], color=[colours[m] for m in drawn.method], height=0.65)
         axes.set_xscale("log")
         axes.set_xlim(*_decades(drawn[column]))
+        _plain(axes.xaxis, (1,))
         axes.set_yticks(drawn.index, drawn.method.map(named))
         axes.invert_yaxis()
         axes.set_xlabel(f"{words} and structure, median")
@@ -280,6 +285,13 @@ def seconds(table: pd.DataFrame, methods: Sequence[str], serial: Sequence[str] =
         axes.set_title(words, loc="left", fontweight="bold")
     columns = ["input", "method", "id", "conformer", "n_atoms", "iterations", "wall_s"]
     return figure, known[columns], numbers
+
+
+def _plain(axis: Axis, digits: Sequence[float]) -> None:
+    """A logarithmic axis with plain numbers at these digits."""
+    axis.set_major_locator(LogLocator(subs=digits))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _decades(values: pd.Series) -> tuple[float, float]:
@@ -429,8 +441,9 @@ def curves(table: pd.DataFrame, absent: Mapping[str, str]) -> Drawn:
         axes.plot(part.step, part.averaged_loss, color="#0B4F8A", lw=0.9, label="their average (EMA)")
         if part.current_loss.max() > 3 * part.current_loss.min():
             axes.set_yscale("log")
-        axes.set_title(_NETWORKS.get(model, named(model)), loc="left", fontweight="bold")
-        axes.set_xlabel(f"training steps, n = {len(part)} validations")
+        words = f"{_NETWORKS.get(model, named(model))}, n = {len(part)}"
+        axes.set_title(words, loc="left", fontweight="bold")
+        axes.set_xlabel("training steps")
     figure.axes[0].set_ylabel("validation loss")
     lettered(figure.axes)
     handles, labels = figure.axes[0].get_legend_handles_labels()
