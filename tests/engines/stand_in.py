@@ -1,7 +1,7 @@
-"""Stands in for ORCA and Gaussian: reads their input, writes what they write, and fails as they do.
+"""Stands in for ORCA, Gaussian and NWChem: reads their input, writes what they write, and fails as they do.
 
 Called `stand_in.py PROGRAM MODE INPUT`; the file MODE says how it ends. A log of Gaussian looks as in
-outputs/gaussian16_dvb.log, ORCA's files as in its manual.
+outputs/gaussian16_dvb.log, ORCA's files as in its manual, an output of NWChem as ASE's reader shows it.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from morse import morse
+from morse import morse, springs
 
 BOHR_ANG, HARTREE_EV = 0.529177210544, 27.211386024367243
 STATE = re.compile(r"(?:\* xyz )?(-?\d+) (\d+)")
@@ -20,6 +20,9 @@ NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
 
 
 def main(program, mode, name):
+    if program == "nwchem":
+        nwchem(Path(name).read_text())
+        return
     mode, lines = Path(mode).read_text(), Path(name).read_text().splitlines()
     atoms = [found for line in lines if (found := ATOM.fullmatch(line))]
     charge, multiplicity = next(found for line in lines if (found := STATE.fullmatch(line))).groups()
@@ -29,6 +32,23 @@ def main(program, mode, name):
     gradient = -forces * BOHR_ANG / HARTREE_EV
     write = orca if program == "orca" else gaussian
     write(mode, numbers, positions / BOHR_ANG, energy / HARTREE_EV, gradient)
+
+
+def nwchem(text):
+    """Springs; the output goes to standard output."""
+    atoms = re.findall(r"^ +([A-Z][a-z]?)((?: +-?\d\S+){3})$", text, re.MULTILINE)
+    positions = np.array([each[1].split() for each in atoms], dtype=float)
+    said = {word: int(value) for word, value in re.findall(r"(charge|mult) +(-?\d+)", text)}
+    energy, forces = springs([each[0] for each in atoms], positions, said["charge"], said["mult"])
+    print("                                 NWChem DFT Module\n                                 ------\n")
+    print(f"         Total DFT energy = {energy / HARTREE_EV:19.12f}\n")
+    print("                         DFT ENERGY GRADIENTS\n")
+    print("    atom               coordinates                        gradient")
+    print("                 x          y          z           x          y          z")
+    for i, (each, x, force) in enumerate(zip(atoms, positions / BOHR_ANG, forces, strict=True), start=1):
+        numbers = [*x, *(-force * BOHR_ANG / HARTREE_EV)]
+        print(f"{i:4d} {each[0]:2s}  " + " ".join(f"{number:12.6f}" for number in numbers))
+    print("\n Total times  cpu:        0.1s     wall:        0.1s")
 
 
 def orca(mode, numbers, positions, energy, gradient):
