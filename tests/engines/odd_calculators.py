@@ -60,6 +60,8 @@ class Morse(Calculator):
             case "print":
                 print('{"energy": 0.0, "forces": []}', flush=True)
                 os.system("echo the program says hello")
+            case "flood":
+                print(2_000_000 * "x", flush=True)
             case "chdir":
                 os.chdir("/")
             case "litter" | "scratch":

@@ -135,6 +135,13 @@ def test_what_it_prints_and_where_it_goes_disturbs_nobody(site) -> None:
     assert list((site.parent / "scratch").iterdir()) == []  # a gigabyte of integrals is gone, too
 
 
+def test_what_thousands_of_molecules_print_does_not_fill_the_disk() -> None:
+    for _ in range(3):
+        energy(morse("flood"), molecule("NH3"))
+    (process,) = (each for each in _KEPT.values() if each.is_alive)
+    assert os.fstat(process._stderr.fileno()).st_size < 2_100_000
+
+
 def what_it_started_runs() -> bool:
     """Whether the program that a hanging calculator waits for is there."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):

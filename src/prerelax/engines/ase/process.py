@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -24,6 +25,8 @@ SERVER = Path(__file__).with_name("server.py")
 START_LIMIT_S = 600.0
 """For an interpreter to import its packages and load a model, from a slow network disk as well."""
 LAST_WORDS = 300
+KEPT_BYTES = 1_000_000
+"""of what a calculator prints, so that one of thousands of molecules does not fill the disk"""
 
 
 class CalculatorProcess:
@@ -37,6 +40,7 @@ class CalculatorProcess:
     ) -> None:
         self.name = name
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in close)
+        fcntl.fcntl(self._stderr, fcntl.F_SETFL, os.O_APPEND)  # it may be cut while the process writes
         try:
             self._process = subprocess.Popen(
                 [python, "-P", str(SERVER)],  # -P: nothing is imported from the folder of the server
@@ -66,6 +70,8 @@ class CalculatorProcess:
         It is ended by a death and by the limit, and answers again after a mere failure.
         """
         assert self._process.stdin is not None
+        if os.fstat(self._stderr.fileno()).st_size > KEPT_BYTES:
+            self._stderr.truncate(0)
         with contextlib.suppress(BrokenPipeError):  # a death is noticed at its output's end
             self._process.stdin.write(json.dumps(line).encode() + b"\n")
             self._process.stdin.flush()
@@ -96,7 +102,7 @@ class CalculatorProcess:
 
     def _death(self) -> EngineError:
         code = self._process.wait()
-        self._stderr.seek(0)
+        self._stderr.seek(max(0, os.fstat(self._stderr.fileno()).st_size - KEPT_BYTES))
         text = self._stderr.read().decode(errors="replace")
         self.close()
         words = " ".join(text[-LAST_WORDS:].split())
