@@ -161,6 +161,33 @@ def test_every_option_of_a_start_is_looked_at(
     assert "steps [5, 9], not [5]" in of_start({"kind": "diffused", "steps": [5]}, noised)["0000"]
 
 
+def test_another_calculator_or_other_weights_are_noticed(
+    of_start: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRERELAX_SITE", "site.yaml")
+    Path("site.yaml").write_text("{}")
+    Path("mine.py").write_text("")
+    Path("mine.model").write_bytes(b"1")
+    level: dict[str, Any] = {"engine": "ase", "calculator": "mine:Mine", "method": "mine.model"}
+    start = {"kind": "relax", "optimizer": "bfgs", **level}
+    made = Relaxation(optimizer="bfgs", **level).settings()
+    assert of_start(start, made) == of_start(start, made | {"versions": {"ase": "0"}}) == {}
+    for changed, said in (
+        ({"calculator": "mine:Other"}, 'calculator "mine:Mine", not "mine:Other"'),
+        ({"options": {"a": 1}}, 'options null, not {"a": 1}'),
+        ({"electrons": {"info": {"charge": "q"}}}, 'electrons null, not {"info"'),
+    ):
+        assert f"made with {said}" in of_start(start | changed, made)["0000"]
+    guided: dict[str, Any] = {"engine": "tblite", "method": "GFN2-xTB", "optimizer": "two-level"}
+    guided |= {"cheap_level": level}
+    by = Relaxation(**guided).settings()
+    older = by | {"hessian": by["hessian"] | {"versions": {"ase": "0"}}}  # type: ignore[operator]
+    assert of_start({"kind": "relax", **guided}, by) == of_start({"kind": "relax", **guided}, older) == {}
+    Path("mine.model").write_bytes(b"2")
+    assert "made with another model (" in of_start(start, made)["0000"]
+    assert "made with another cheap level (" in of_start({"kind": "relax", **guided}, by)["0000"]
+
+
 @pytest.mark.parametrize("name", ["config.yaml", "time/config.yaml", "time/weights.safetensors"])
 def test_every_file_of_a_model_counts(
     of_start: Callable[..., dict[str, str]], repository: Path, name: str

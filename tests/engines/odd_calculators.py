@@ -55,6 +55,9 @@ class Morse(Calculator):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "link":
+                Path("basis").symlink_to(__file__)
+                raise KeyboardInterrupt
             case "exit":
                 raise SystemExit(3)
             case "print":

@@ -109,6 +109,7 @@ def test_a_calculator_that_is_told_nothing_treats_neutral_closed_shells_only() -
         ("die", "unknown_error", "died .SIGSEGV."),
         ("killed", "resource_error", "was killed from outside, most likely for its memory"),
         ("exit", "unknown_error", "SystemExit: 3"),
+        ("link", "unknown_error", "Morse: KeyboardInterrupt; its files are in"),  # and nothing of the link
         ("scratch", "unknown_error", "no luck; its files are in"),
     ],
 )

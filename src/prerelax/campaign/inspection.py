@@ -41,6 +41,9 @@ SAID = (
     "method",
     "basis",
     "dispersion",
+    "calculator",
+    "options",
+    "electrons",
     "solvent",
     "solvent_model",
     "density_fitting",
@@ -65,7 +68,7 @@ SAID = (
 )
 """Settings that follow from what a config says; versions of programs are none of them."""
 WRITTEN_WHERE_SET = (
-    *("solvent", "solvent_model", "check_minimum", "kick", "criteria"),
+    *("solvent", "solvent_model", "electrons", "check_minimum", "kick", "criteria"),
     *("sampler", "steps", "calls", "max_iterations", "time_model"),
 )
 """Those that rows lack where they are not asked for; of others, rows of earlier versions may know nothing."""
@@ -198,13 +201,22 @@ def _difference(text: str, expected_text: str) -> str:
     if made.get("verb") != expected.get("verb"):
         return ""
     known = {name for name in made if name in SAID or is_digest(name)} | {*WRITTEN_WHERE_SET}
-    differing = [name for name in sorted(known) if made.get(name) != expected.get(name)]
+    differing = [name for name in sorted(known) if _compared(made.get(name)) != _compared(expected.get(name))]
     return ", ".join(dict.fromkeys(_in_words(name, made, expected) for name in differing))
+
+
+def _compared(value: object) -> object:
+    """What is compared of a setting; of a guide that is a level, what a config says, and digests."""
+    if not isinstance(value, Mapping) or "engine" not in value:
+        return value
+    return {name: each for name, each in value.items() if name in SAID or is_digest(name)}
 
 
 def _in_words(name: str, made: Mapping[str, object], expected: Mapping[str, object]) -> str:
     if is_digest(name):
         return "another model"
+    if name == "hessian" and any(isinstance(each.get(name), Mapping) for each in (made, expected)):
+        return "another cheap level"
     if name == "criteria" or (name == "fmax_ev_ang" and "criteria" in {*made, *expected}):
         return "another convergence"
     return f"{name} {json.dumps(made.get(name))}, not {json.dumps(expected.get(name))}"

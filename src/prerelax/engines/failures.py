@@ -78,10 +78,12 @@ def failure_said(program: str, kind: str, message: str, output: str) -> EngineEr
         if re.search(words, f"{message}\n{output}", re.IGNORECASE):
             return EngineError(status, f"{program}: {sentence}", output)
     if kind in ("NotImplementedError", "PropertyNotImplementedError", "PropertyNotPresent"):
-        return EngineError("unknown_error", f"{program} has no forces ({message})", output)
+        text = f"{program} gave no forces ({message}): its output is cut short, or its method has none"
+        return EngineError("unknown_error", text, output)
     complaint = next(filter(COMPLAINT.search, reversed(output.splitlines())), "")
     said = f'; its output says "{" ".join(complaint.strip(" *!").split())[:150]}"' if complaint else ""
-    return EngineError("unknown_error", f"{program}: {kind}: {message}{said}", output)
+    what = f"{kind}: {message}" if message else kind
+    return EngineError("unknown_error", f"{program}: {what}{said}", output)
 
 
 def check_molecule(

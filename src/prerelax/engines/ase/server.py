@@ -219,11 +219,10 @@ def failure(error: BaseException, folder: Path | None = None) -> Line:
 
 
 def tail(folder: Path) -> str:
-    """The end of the file in a folder that was written last and reads as text."""
+    """The end of the file in a folder that was written last and reads as text; links lead elsewhere."""
     try:
-        files = sorted(
-            (each for each in folder.iterdir() if each.is_file()), key=lambda each: each.stat().st_mtime
-        )
+        own = (each for each in folder.iterdir() if each.is_file() and not each.is_symlink())
+        files = sorted(own, key=lambda each: each.stat().st_mtime)
     except OSError:
         return ""
     for path in reversed(files):
