@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 from ase import Atoms
+from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
 from prerelax.engines import (
@@ -17,7 +18,7 @@ from prerelax.engines import (
 )
 from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.status import Status
-from prerelax.relaxation.ahead import Ahead, converged, forces_meet, meets, quadratic, unmet
+from prerelax.relaxation.ahead import Ahead, converged, forces_meet, meets, quadratic
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.convergence import Criteria, Meets
 from prerelax.relaxation.first_hessian import model_hessian
@@ -40,6 +41,10 @@ from prerelax.relaxation.optimizers import (
 from prerelax.relaxation.preconditioned import largest_force
 from prerelax.relaxation.settings import HOLDING, HOLDS_BY_DEFAULT, Relaxation
 from prerelax.relaxation.two_level import TwoLevel
+from prerelax.relaxation.unconverged import why_not_converged
+
+MOST_SHORTENED = 3
+"""How often a step at whose end the target's SCF fails is halved, in one relaxation."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,7 @@ class _Run:
         """eV/Å: near a flat saddle point forces are small, though the way down has only begun"""
         self._start = self.atoms.get_positions()
         self._start_note = self._optimizer_note = self._check_note = self._held_note = ""
+        self._shortened_note = ""
         self.optimizer = relaxation.chosen_optimizer
         self.held = Constraints()
 
@@ -226,6 +232,7 @@ class _Run:
             self._check_note = (
                 f"a saddle point, not a minimum: imaginary frequencies: {self.curvature.n_imaginary}, "
                 f"the largest {-(self.curvature.lowest_frequency_cm or 0.0):.0f}i cm-1"
+                + ("" if self.relaxation.kick else " (kick: true leaves it)")
             )
             if not self.relaxation.kick or kicks == MAX_KICKS:
                 return
@@ -263,7 +270,13 @@ class _Run:
         return bool(path) and np.array_equal(path[0].positions, self._start)
 
     def notes(self) -> list[str]:
-        return [self._start_note, self._optimizer_note, self._check_note, self._held_note]
+        return [
+            self._start_note,
+            self._shortened_note,
+            self._optimizer_note,
+            self._check_note,
+            self._held_note,
+        ]
 
     def _optimize(self) -> None:
         factors = self.relaxation.force_constant_factors() if self.surface else None
@@ -279,7 +292,7 @@ class _Run:
             self._start_note = self._start_note or optimizer.start_note
         try:
             fmax = min(self.relaxation.fmax_ev_ang, self._fmax_off_saddle)
-            optimizer.run(fmax=fmax, steps=self.relaxation.max_steps - self.n_steps)
+            self._run(optimizer, fmax)
             self.is_converged = (
                 self._meets(criteria, -self.last().forces.ravel())
                 if criteria is not None
@@ -288,6 +301,18 @@ class _Run:
         finally:
             self.n_steps += optimizer.nsteps
             self._optimizer_note = getattr(optimizer, "note", "")
+
+    def _run(self, optimizer: Optimizer, fmax: float) -> None:
+        """Run the optimizer. Where the target fails after a step of two-level, half of the step is taken."""
+        for shortened in range(MOST_SHORTENED + 1):
+            try:
+                optimizer.run(fmax=fmax, steps=self.relaxation.max_steps - self.n_steps - optimizer.nsteps)
+                return
+            except EngineError as error:
+                may_retry = error.status == "scf_failed" and shortened < MOST_SHORTENED
+                if not (may_retry and isinstance(optimizer, TwoLevel) and optimizer.shorten()):
+                    raise
+                self._shortened_note = f"steps at whose end the target failed, halved: {shortened + 1}"
 
     def _meets(self, criteria: Criteria, gradient: NDArray[np.float64]) -> bool:
         """Whether the present geometry is converged; asked by the optimizer before each step."""
@@ -378,22 +403,6 @@ def _verdict(failure: EngineError | None, final: Evaluation | None, run: "_Run")
         return failure.status, failure.message
     if run.is_converged or run.relaxation.max_steps == 0:  # a single point is what it is
         return "ok", ""
-    seen = run.counter.evaluations
-    lowest = min(range(len(seen)), key=lambda place: seen[place].energy_ev) + 1
-    last = ", ".join(f"{evaluation.fmax_ev_ang:.2g}" for evaluation in seen[-6:])
-    limit = run.relaxation.max_steps
-    return "not_converged", (
-        f"{_missed(final, run)} when max_steps ({limit}) was reached; the largest forces of the last "
-        f"gradients were {last} eV/Å, the energy was lowest at gradient {lowest} of {len(seen)}; raise "
-        "max_steps or begin nearer to the minimum"
+    return "not_converged", why_not_converged(
+        run.relaxation, run.counter.evaluations, final, run.ahead_of_end
     )
-
-
-def _missed(final: Evaluation, run: "_Run") -> str:
-    """What was asked and how far the end is from it."""
-    relaxation, left = run.relaxation, run.end.energy_left_kcal_mol
-    if relaxation.criteria is None:
-        expected = "" if left is None else f" and {left:.2g} kcal/mol are left to fall"
-        return f"fmax is {final.fmax_ev_ang:.3g} eV/Å (asked: {relaxation.fmax_ev_ang:g}){expected}"
-    missed = unmet(relaxation.criteria, -final.forces.ravel(), run.ahead_of_end)
-    return f"not {relaxation.convergence or 'normal'}: {', '.join(missed) or 'still near a saddle point'}"

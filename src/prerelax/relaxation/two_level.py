@@ -65,6 +65,10 @@ POOR_STEPS = 4
 not asked again."""
 
 
+MOST_KNOWN = 12_000
+"""Components of known gradients, whose covariance is then 1.2 GB: 130 gradients of 30 atoms. A molecule that
+falls apart comes so far."""
+
 LEFT_TRUST_ANG = 0.1
 """of geomeTRIC's steps when it goes on alone, root mean square; one that moves an atom five times as far
 comes of coordinates that could not be turned back into positions"""
@@ -169,8 +173,20 @@ class TwoLevel(HessianBFGS):
         if self._poor >= POOR_STEPS:
             self._leave_guide(f"{self.surface.name}, which misled {self._poor} times")
             return
+        if len(self._known) * 3 * len(self.atoms) > MOST_KNOWN:
+            self._leave_guide(f"{self.surface.name}, which led to no minimum in {len(self._known)} gradients")
+            return
         minimum = self._corrected_minimum()
         self.atoms.set_positions(minimum.reshape(-1, 3))
+
+    def shorten(self) -> bool:
+        """Go half the way back to the best geometry, where the target failed; False where none is known."""
+        if self._best is None or self._without is not None:
+            return False
+        self._trust = max(self._trust / 2, TRUST_BOUNDS[0])
+        middle = (self.atoms.get_positions().ravel() + self._best[0]) / 2
+        self.atoms.set_positions(middle.reshape(-1, 3))
+        return True
 
     def take_in(self) -> None:
         """Learn from the gradient at the present geometry, once."""
