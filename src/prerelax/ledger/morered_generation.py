@@ -24,6 +24,8 @@ def shell(found: Found) -> Finding:
     }
     n = int(found.quantity("figures/shells_numbers", "molecules")["ours"])
     words = f"radius {rows['low']:.2f} to {rows['high']:.2f} σ√d, r = {rows['r']:.3f}"
+    last = float(found.quantity("figures/shells_numbers", "last step")["ours"])
+    words += f", steps to {last:.0f}"
     if n < FEWEST:
         return Finding(words, n, "undecided", TOO_FEW)
     holds = rows["high"] - rows["low"] < 0.6 and rows["r"] > 0.9

@@ -49,7 +49,7 @@ class ShellStudy(Settings, Study):
     model: str = Field(description="a model that predicts the time: a denoiser, a shipped model, a folder")
     structures: DataPath = Field(description="npz set of minima, to which noise is added")
     molecules: int = Field(200, ge=1)
-    points: int = Field(40, ge=2, description="steps of the schedule, evenly spaced")
+    points: int = Field(40, ge=2, description="steps that the model was trained on, evenly spaced")
     seed: int = 0
 
     def in_small(self, n: int) -> Self:

@@ -119,7 +119,8 @@ def _shells(axes: Axes, table: pd.DataFrame, dimension: int) -> None:
             pdf = chi.pdf(x / scale, d) / scale
             label = f"step {step}, σ = {scale:.2f} Å" if d == dimension else None
             axes.plot(x / np.sqrt(d), pdf * np.sqrt(d), line, color=colour, lw=1, label=label)
-    axes.set(xlabel="radius / √d / Å", ylabel=f"density (d = {dimension}; dotted: 3)", xlim=(0, 1.6))
+    axes.set(xlabel="radius / √d / Å", ylabel=f"density (d = {dimension}; dotted: 3)")
+    axes.set_xlim(0, min(1.6, 2 * float(sigma[drawn].max())))
     axes.legend(fontsize=5.5)
 
 

@@ -70,9 +70,13 @@ def _molecule(
     return Molecule(numbers, positions, topological_distances(bonds_from_geometry(numbers, minimum)))
 
 
-def _check_steps(model: LoadedModel, last: int) -> None:
+def _last_known_step(model: LoadedModel) -> int:
     known, final = model.last_trained_step, model.morered_schedule.timesteps - 1
-    known = final if known is None else min(known, final)
+    return final if known is None else min(known, final)
+
+
+def _check_steps(model: LoadedModel, last: int) -> None:
+    known = _last_known_step(model)
     if last > known:
         raise UserError(f"{model.name} knows the steps up to {known}, not {last}")
 
@@ -103,11 +107,11 @@ def predicted_steps(model: LoadedModel, molecules: Sequence[Molecule]) -> NDArra
 def shells(
     model: LoadedModel, structures: Structures, n_molecules: int, n_steps: int, seed: int = 0
 ) -> pd.DataFrame:
-    """Minima noised to `n_steps` evenly spaced steps: a row for each with `dimension` (3 (n_atoms - 1), what
-    centring leaves), `sigma_ang`, `radius_ang` (norm of the noise), the true `step` and the `predicted` one.
+    """Minima noised to `n_steps` evenly spaced steps, of those that the model was trained on: a row for each
+    with `dimension` (3 (n_atoms - 1), what centring leaves), `sigma_ang`, `radius_ang` (norm of the noise),
+    the true `step` and the `predicted` one.
     """
-    _check_steps(model, model.schedule.timesteps - 1)
-    steps = np.unique(np.linspace(0, model.schedule.timesteps - 1, n_steps).round().astype(int)).tolist()
+    steps = np.unique(np.linspace(0, _last_known_step(model), n_steps).round().astype(int)).tolist()
     rows = _drawn(len(structures), n_molecules, seed)
     noised = add_noise(structures, model.morered_schedule, rows, steps, seed)
     predicted = predicted_steps(model, noised.molecules)
@@ -232,6 +236,7 @@ def summarise_shells(table: pd.DataFrame) -> pd.DataFrame:
         [
             ("geometries", float(len(table))),
             ("molecules", float(table["id"].nunique())),
+            ("last step", float(table["step"].max())),
             ("median dimension", float(table["dimension"].median())),
             ("radius / (sigma sqrt(dimension)), mean", float(relative.mean())),
             ("the same, 2.5 %", float(low)),
