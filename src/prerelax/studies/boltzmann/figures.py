@@ -19,6 +19,7 @@ from prerelax.comparison.figures.style import (
     SINGLE_COLUMN_MM,
     in_house_style,
     left_out_words,
+    lettered,
     new_figure,
     number,
     save,
@@ -159,6 +160,7 @@ def temperature(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
     left.legend(loc="upper left")
     left.grid(axis="y")
     _overlaps(right, pairs)
+    lettered((left, right))
     hot = compared.distributions[compared.distributions["kind"] == METROPOLIS]
     short = int((hot["overlap_of_halves"] < ENOUGH_OVERLAP).sum())
     found = f"n = {pairs['id'].nunique()} molecules{left_out_words(compared.left_out)}"

@@ -14,7 +14,7 @@ from prerelax.comparison.figures.style import (
     new_figure,
     number,
 )
-from prerelax.studies.boltzmann.analysis import DIFFUSION, METROPOLIS, Comparison
+from prerelax.studies.boltzmann.analysis import DIFFUSION, METROPOLIS, PAPER_TEMPERATURES_K, Comparison
 
 _MOLECULES = (
     *("#0B4F8A", "#E69F00", "#117733", "#882255", "#2F8FCB", "#D55E00", "#44AA99", "#AA4499", "#999933"),
@@ -22,6 +22,9 @@ _MOLECULES = (
 )
 """A colour for each molecule, the same in all panels (Tol; Okabe and Ito)."""
 FEWEST_POINTS = 3
+_FACTORS_K = [round(t / n**2, 2) for n, t in PAPER_TEMPERATURES_K.items()]
+PAPER_FACTORS_K = (min(_FACTORS_K), max(_FACTORS_K))
+"""the least and the largest T / n² of the pairs that the paper names"""
 
 
 def slopes(compared: Comparison) -> pd.DataFrame:
@@ -79,9 +82,9 @@ def laws(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
                 color=colours[name],
                 label=name,
             )
-        axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
         axes.grid(axis="y")
+    left.set_ylim(bottom=0)  # after both, which share it
     left.set(xlabel="T / K", ylabel="energy above the minimum / kcal/mol")
     middle.set(xlabel="n²")
     _draw_slopes(right, found, compared.factor_k, colours)
@@ -92,7 +95,7 @@ def laws(compared: Comparison) -> tuple[Figure, pd.DataFrame]:
     words += left_out_words(compared.left_out)
     figure.suptitle(words, x=0.01, ha="left", fontsize=6.5, color=GREY)
     handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 10))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 6))
     return figure, found
 
 
@@ -114,9 +117,11 @@ def _draw_slopes(axes: Axes, found: pd.DataFrame, factor_k: float, colours: dict
         )
     most = 1.15 * float(drawn["slope_t"].max()) if len(drawn) else 1.0
     line = np.array([0.0, most])
+    low, high = PAPER_FACTORS_K
+    axes.fill_between(line, low * line, high * line, color=GREY, alpha=0.15, lw=0, zorder=0)
     axes.plot(line, factor_k * line, color=INK, lw=0.8, ls="--", zorder=0)
-    words = f"one factor: T = {number(factor_k, 2)} n² K"
+    words = f"one factor: T = {number(factor_k, 2)} n² K\ngrey: paper E's pairs, {low:g} to {high:g} K"
     axes.text(0.05, 0.95, words, transform=axes.transAxes, va="top", fontsize=6)
     axes.set(xlabel="with T / kcal/mol/K", ylabel="with n² / kcal/mol")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, most)
+    axes.set_ylim(0, 1.15 * max(high * most, float(drawn["slope_n2"].max()) if len(drawn) else 0.0))
