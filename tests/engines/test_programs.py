@@ -72,7 +72,7 @@ def test_energy_and_forces_are_the_programs_at_the_geometry_and_state_asked_for(
     [
         ("orca", "scf", "scf_failed", "its SCF did not converge"),
         ("orca", "unconverged", "scf_failed", "its SCF did not converge"),
-        ("orca", "killed", "unknown_error", "ended with signal 9"),
+        ("orca", "killed", "resource_error", "killed from outside, most likely for its memory"),
         ("orca", "licence", "unknown_error", "it found no valid licence"),
         ("orca", "memory", "resource_error", "it ran out of memory"),
         ("orca", "cut", "unknown_error", "cut short"),
@@ -80,7 +80,7 @@ def test_energy_and_forces_are_the_programs_at_the_geometry_and_state_asked_for(
         ("orca", "unfinished", "unknown_error", "cut short, without ORCA TERMINATED NORMALLY"),
         ("orca", "elsewhere", "unknown_error", "is of another geometry"),
         ("gaussian", "scf", "scf_failed", "its SCF did not converge"),
-        ("gaussian", "killed", "unknown_error", "ended with signal 9"),
+        ("gaussian", "killed", "resource_error", "killed from outside, most likely for its memory"),
         ("gaussian", "licence", "unknown_error", "it found no valid licence"),
         ("gaussian", "memory", "resource_error", "it ran out of memory"),
         ("gaussian", "cut", "unknown_error", "cut short, without Normal termination"),

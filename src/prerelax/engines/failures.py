@@ -51,6 +51,11 @@ SAID: tuple[tuple[str, Status, str], ...] = (
         "it ran out of memory; give the job more, or set `memory_mb` in the site file",
     ),
     (
+        r"ended with signal 9\b|error code -9\b|(?:exit status|error code) 137\b|signal 9 \(killed\)",
+        "resource_error",
+        "it was killed from outside, most likely for its memory; give the job more",
+    ),
+    (
         r"scf (?:is )?not (?:fully )?converged|convergence failure|did not converge|failed to converge|"
         r"not converge|no convergence|unable to achieve self-consistence|scf has not converged|"
         r"calculation failed to converge",
@@ -61,6 +66,8 @@ SAID: tuple[tuple[str, Status, str], ...] = (
 """Words of programs about how they failed, the status that they mean, and a sentence."""
 
 
+PLAIN_FAILURES = ("CalculationFailed", "CalculatorError")
+"""Classes that say no more than their text."""
 COMPLAINT = re.compile(
     r"\b(?:error|fail|not recognized|unrecogni[sz]ed|unknown|invalid|abort)", re.IGNORECASE
 )
@@ -82,7 +89,8 @@ def failure_said(program: str, kind: str, message: str, output: str) -> EngineEr
         return EngineError("unknown_error", text, output)
     complaint = next(filter(COMPLAINT.search, reversed(output.splitlines())), "")
     said = f'; its output says "{" ".join(complaint.strip(" *!").split())[:150]}"' if complaint else ""
-    what = f"{kind}: {message}" if message else kind
+    kind = "" if kind in PLAIN_FAILURES else kind
+    what = f"{kind}: {message}" if kind and message else kind or message
     return EngineError("unknown_error", f"{program}: {what}{said}", output)
 
 

@@ -232,11 +232,16 @@ def _units(bench: _Bench) -> _Found:
         if constant / SCALE < found < constant * SCALE:
             return ("ok", words)
         tried.append((words, constant / found if found > 0 else 0.0))
-    if not tried:
-        why = failure.message if failure else f"its elements are {', '.join(bench.level.elements or ())}"
+    if not tried and failure is None:
+        elements = ", ".join(bench.level.elements or ())
         raise UserError(
             f"the calculator {bench.level.calculator} treats none of {', '.join(BREATHING)}, which it is "
-            f"tried on: {why}"
+            f"tried on: its elements are {elements}"
+        )
+    if not tried:
+        names = ", ".join(name for name, _, _ in bench.breathing())
+        raise UserError(
+            f"the calculator {bench.level.calculator} cannot be tried, it fails for {names}: {failure}"
         )
     words, ratio = tried[0]
     guess = _nearest(ratio, UNITS) if ratio else None

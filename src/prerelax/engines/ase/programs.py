@@ -85,9 +85,9 @@ def engrad_file(path: Path, atoms: Atoms) -> tuple[float, Gradient]:
         values = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
         numbers = [float(word) for line in values for word in line]
     except (OSError, ValueError):
-        raise cut_short(path.stem, f"{path.name} is missing or damaged") from None
+        raise cut_short("the program", f"{path.name} is missing or damaged") from None
     if len(numbers) != 2 + 3 * n + 4 * n or int(numbers[0]) != n:
-        raise cut_short(path.stem, f"{path.name} is not whole")
+        raise cut_short("the program", f"{path.name} is not whole")
     places = np.array(numbers[2 + 3 * n :]).reshape(n, 4)[:, 1:]
     if np.abs(places - atoms.positions / Bohr).max() > GEOMETRY_TOLERANCE_BOHR:
         raise CalculationFailed(f"{path.name} is of another geometry")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TAIL_BYTES = 3000
 """of the program's output, for the log"""
+OUTPUTS = (".out", ".log", ".nwo")
 VACUUM_ANG = 4.0
 """between a molecule and the sides of its box"""
 
@@ -219,10 +220,13 @@ def failure(error: BaseException, folder: Path | None = None) -> Line:
 
 
 def tail(folder: Path) -> str:
-    """The end of the file in a folder that was written last and reads as text; links lead elsewhere."""
+    """The end of a program's output: of the file that was written last and reads as text, outputs first.
+
+    Links are left out: they lead elsewhere.
+    """
     try:
         own = (each for each in folder.iterdir() if each.is_file() and not each.is_symlink())
-        files = sorted(own, key=lambda each: each.stat().st_mtime)
+        files = sorted(own, key=lambda each: (each.suffix in OUTPUTS, each.stat().st_mtime))
     except OSError:
         return ""
     for path in reversed(files):
