@@ -21,7 +21,7 @@ NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
 
 def main(program, mode, name):
     if program == "nwchem":
-        nwchem(Path(name).read_text())
+        nwchem(Path(mode).read_text() if Path(mode).exists() else "", Path(name).read_text())
         return
     mode, lines = Path(mode).read_text(), Path(name).read_text().splitlines()
     atoms = [found for line in lines if (found := ATOM.fullmatch(line))]
@@ -34,14 +34,23 @@ def main(program, mode, name):
     write(mode, numbers, positions / BOHR_ANG, energy / HARTREE_EV, gradient)
 
 
-def nwchem(text):
+def nwchem(mode, text):
     """Springs; the output goes to standard output."""
+    if mode == "scf":
+        print("          Calculation failed to converge\n dft optimize failed                   0")
+        sys.exit(1)
+    if mode == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if mode == "silent":
+        return
     atoms = re.findall(r"^ +([A-Z][a-z]?)((?: +-?\d\S+){3})$", text, re.MULTILINE)
     positions = np.array([each[1].split() for each in atoms], dtype=float)
     said = {word: int(value) for word, value in re.findall(r"(charge|mult) +(-?\d+)", text)}
     energy, forces = springs([each[0] for each in atoms], positions, said["charge"], said["mult"])
     print("                                 NWChem DFT Module\n                                 ------\n")
     print(f"         Total DFT energy = {energy / HARTREE_EV:19.12f}\n")
+    if mode == "cut":
+        return
     print("                         DFT ENERGY GRADIENTS\n")
     print("    atom               coordinates                        gradient")
     print("                 x          y          z           x          y          z")

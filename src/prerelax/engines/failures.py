@@ -51,7 +51,8 @@ SAID: tuple[tuple[str, Status, str], ...] = (
         "it ran out of memory; give the job more, or set `memory_mb` in the site file",
     ),
     (
-        r"ended with signal 9\b|error code -9\b|(?:exit status|error code) 137\b|signal 9 \(killed\)",
+        r"ended with signal 9\b|error code -9\b|failed with args \(-9,|(?:exit status|error code) 137\b|"
+        r"signal 9 \(killed\)",
         "resource_error",
         "it was killed from outside, most likely for its memory; give the job more",
     ),
@@ -84,6 +85,9 @@ def failure_said(program: str, kind: str, message: str, output: str) -> EngineEr
     for words, status, sentence in SAID:
         if re.search(words, f"{message}\n{output}", re.IGNORECASE):
             return EngineError(status, f"{program}: {sentence}", output)
+    if kind == "UnreadableOutput":
+        text = f"{program}: its output cannot be read ({message}): it is cut short, or of an unknown form"
+        return EngineError("unknown_error", text, output)
     if kind in ("NotImplementedError", "PropertyNotImplementedError", "PropertyNotPresent"):
         text = f"{program} gave no forces ({message}): its output is cut short, or its method has none"
         return EngineError("unknown_error", text, output)

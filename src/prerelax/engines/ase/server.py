@@ -215,8 +215,14 @@ def lines_in() -> Iterator[Line]:
 
 
 def failure(error: BaseException, folder: Path | None = None) -> Line:
-    words = " ".join(str(error).split())[:500]
-    return {"failure": type(error).__name__, "message": words, "output": tail(folder) if folder else ""}
+    kind, words = type(error).__name__, " ".join(str(error).split())[:500]
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_name == "read_results":  # of ASE's calculators of programs
+            kind, words = "UnreadableOutput", f"{kind}: {words}"
+            break
+        step = step.tb_next
+    return {"failure": kind, "message": words, "output": tail(folder) if folder else ""}
 
 
 def tail(folder: Path) -> str:
