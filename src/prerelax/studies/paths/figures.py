@@ -1,5 +1,7 @@
 """Energy above the minimum along every denoising path, as paper E's figure 4."""
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ LINEAR_KCAL_MOL = 0.2
 """Energies nearer to the minimum, and those below it, are drawn linearly: minima converged to 0.03 eV/Å are
 not known better."""
 PAPER_COLOUR = "#D55E00"
+CHARACTERS_A_MM = 0.68
 
 
 @in_house_style
@@ -43,7 +46,8 @@ def relaxation_paths(paths: Paths, target: str) -> tuple[Figure, pd.DataFrame]:
     width = min(DOUBLE_COLUMN_MM, 30 + 55 * len(starts))
     figure = new_figure(width, 12 + 58 * len(zeros))
     about = f"{target_words(target)}; black: mean of the molecules; diamonds: the paper's means at B3LYP"
-    words = "\n".join([about, *_left_out_lines(paths)])
+    lines = [fill(line, int(CHARACTERS_A_MM * width)) for line in (about, *_left_out_lines(paths))]
+    words = "\n".join(lines)
     figure.suptitle(words, x=0.01, ha="left", fontsize=7)
     panels = figure.subplots(len(zeros), len(starts), squeeze=False, sharey="row")
     summary = summarise_paths(paths)
