@@ -27,6 +27,7 @@ class Faults:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.failing: set[int] = set()
+        self.clashing: set[int] = set()
         self.none: set[int] = set()
         self.noise_ev = 0.0
         self.calls = 0
@@ -39,6 +40,8 @@ class Faults:
             faults.calls += 1
             if faults.calls in faults.failing:
                 raise EngineError("scf_failed", "the SCF did not converge")
+            if faults.calls in faults.clashing:
+                raise EngineError("input_error", "H1 and H2 are 0.1 Å apart: two atoms on one spot, mend it")
             if faults.calls in faults.none:
                 return float("nan"), forces
             return energy + random.normal(scale=faults.noise_ev), forces
@@ -53,7 +56,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 def test_a_step_at_whose_end_the_target_fails_is_halved(faults: Faults) -> None:
     whole = relaxed()
-    for kind in ("failing", "none"):
+    for kind in ("failing", "none", "clashing"):
         faults.calls = 0
         setattr(faults, kind, {2})
         found = relaxed()
@@ -70,6 +73,18 @@ def test_a_target_that_keeps_failing_leaves_what_it_had(faults: Faults, first: i
     assert found.status == "scf_failed" and "the SCF did not converge" in found.message
     assert found.n_gradients == first - 1 and (found.positions is None) == (first == 1)
     assert faults.calls <= first + 3
+
+
+def test_a_step_that_leads_atoms_together_is_not_the_input_s_fault(faults: Faults) -> None:
+    faults.clashing = {1}
+    assert relaxed().status == "input_error"
+    faults.calls, faults.clashing = 0, {3}
+    found = relaxed(optimizer="bfgs")
+    assert found.status == "scf_failed" and found.n_gradients == 2
+    assert found.message == (
+        "a step of bfgs led where nothing can be computed (H1 and H2 are 0.1 Å apart); begin nearer to the "
+        "minimum"
+    )
 
 
 def test_energies_that_jump_do_not_keep_a_relaxation_going(faults: Faults) -> None:

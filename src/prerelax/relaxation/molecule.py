@@ -124,7 +124,7 @@ def relax_molecule(
         run.look_ahead_at_ends()
         final: Evaluation | None = run.last()
     except Exception as error:
-        failure = _as_engine_error(error, relaxation.chosen_optimizer)
+        failure = _as_engine_error(error, run)
         final = run.counter.evaluations[-1] if run.counter.evaluations else None
     finally:
         run.close()
@@ -309,7 +309,7 @@ class _Run:
                 optimizer.run(fmax=fmax, steps=self.relaxation.max_steps - self.n_steps - optimizer.nsteps)
                 return
             except EngineError as error:
-                may_retry = error.status == "scf_failed" and shortened < MOST_SHORTENED
+                may_retry = error.status in ("scf_failed", "input_error") and shortened < MOST_SHORTENED
                 if not (may_retry and isinstance(optimizer, TwoLevel) and optimizer.shorten()):
                     raise
                 self._shortened_note = f"steps at whose end the target failed, halved: {shortened + 1}"
@@ -388,9 +388,16 @@ class _Run:
         return -np.ravel(self.counter.uncounted(displaced).forces)
 
 
-def _as_engine_error(error: Exception, optimizer: str) -> EngineError:
+def _as_engine_error(error: Exception, run: "_Run") -> EngineError:
+    optimizer = run.optimizer
     if isinstance(error, EngineError):
-        return error
+        if error.status != "input_error" or not run.counter.evaluations:
+            return error
+        what, _, _ = error.message.partition(":")  # the molecule was well at its start
+        return EngineError(
+            "scf_failed",
+            f"a step of {optimizer} led where nothing can be computed ({what}); begin nearer to the minimum",
+        )
     if isinstance(error, MemoryError):
         return EngineError("resource_error", "out of memory: give the job more memory or fewer workers")
     return EngineError("unknown_error", f"{optimizer}: {type(error).__name__}: {error}")
