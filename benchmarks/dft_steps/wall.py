@@ -1,151 +1,127 @@
-"""Wall clock of the whole chain against MMFF94 + ASE's BFGS + PySCF as a user would write it.
+"""Processor seconds from SMILES to a DFT minimum: prerelax, and GFN2-xTB + geomeTRIC + PySCF beside it.
 
-    .venv/bin/python benchmarks/dft_steps/wall.py [--ids gdb36 gdb42] [--ways defaults ours] [--table]
+    python benchmarks/dft_steps/wall.py [MOLECULES.csv] [--max-heavy 8] [--molecules 3] [--table]
 
-The molecules of results/dft-steps/qm9.extxyz (made by campaigns.py), one after the other, one thread. Plain:
-RDKit's MMFF94, then ASE's BFGS to 0.03 eV/Å on a PySCF mean field with PySCF's own settings, made anew at
-every geometry, at the level `qm9`. Ours: the command line from force field to relaxed shard, start `edm-few`,
-optimizer `two-level`: all seconds between the first call and the last, imports of every program included,
-and the same without imports. One JSON line per molecule and way in results/dft-steps/wall.jsonl; what is
-there is not run again, so that pairs come from one run unless it was interrupted.
+B3LYP-D3BJ/def2-SVP, one molecule at a time, one thread, the smallest molecules first. Plain: RDKit's
+embedding and MMFF94, geomeTRIC to the GFN2-xTB minimum, then PySCF's own geomeTRIC driver with density
+fitting, PySCF's settings and geomeTRIC's default criteria. prerelax: its command line, `embed`, `forcefield`
+and `relax` with the defaults of a DFT target (`two-level`, `normal`, `check_minimum: cheap`), every program's
+start included. One JSON line for each molecule and way in results/dft-steps/wall.jsonl; what is there is not
+run again.
 """
 
-from __future__ import annotations
-
 import argparse
+import csv
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
-from ase import Atoms, io
-from ase.calculators.calculator import Calculator, all_changes
-from ase.optimize import BFGS
-from ase.units import Bohr, Hartree
+from ase import Atoms
+from ase.units import Hartree, kcal, mol
 from pyscf import dft, gto, lib
-from rdkit.Chem import rdForceFieldHelpers
+from pyscf.geomopt import geometric_solver
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from prerelax.engines.pyscf import qm9_level
-from prerelax.molecules.graph import conformer_at
-from prerelax.molecules.perception import perceived_molecule
-from prerelax.records.shard import read_shard, write_frames
+from prerelax.records.shard import read_shard
+from prerelax.relaxation.molecule import relax_molecule
+from prerelax.relaxation.settings import Relaxation
 
-OUT = Path("results/dft-steps")
-FMAX_EV_ANG = 0.03
-WAYS = ("defaults", "density-fitting", "ours")
+OUT = Path("results/dft-steps/wall.jsonl")
+FLOPPY = Path(os.environ.get("PRERELAX_DATA", "../shared/data")).parent / "cases" / "floppy.csv"
+Line = dict[str, str | int | float | bool]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ids", nargs="*", help="only these molecules")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("csv", type=Path, nargs="?", default=FLOPPY, help="id, smiles")
+    parser.add_argument("--max-heavy", type=int, default=8)
+    parser.add_argument("--molecules", type=int, default=3)
     parser.add_argument("--table", action="store_true", help="run nothing")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
+    OUT.parent.mkdir(parents=True, exist_ok=True)
     lib.num_threads(1)
-    frames = io.read(OUT / "qm9.extxyz", index=":")
-    for atoms in frames if not arguments.table else []:
-        if arguments.ids is None or atoms.info["id"] in arguments.ids:
-            for way in arguments.ways:
-                run_missing(atoms, way)
+    rows = [] if options.table else smallest(options.csv, options.max_heavy)[: options.molecules]
+    for name, smiles in rows:
+        for way, measure in {"prerelax": ours, "plain": plain}.items():
+            if not any((line["id"], line["way"]) == (name, way) for line in results()):
+                line = {"id": name, "way": way, **measure(smiles)}
+                with OUT.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(line, flush=True)
     report()
 
 
-def run_missing(atoms: Atoms, way: str) -> None:
-    identifier = atoms.info["id"]
-    if (identifier, way) in {(line["id"], line["way"]) for line in results()}:
-        return
-    measured = ours(atoms) if way == "ours" else plain(atoms, way)
-    line = {"id": identifier, "n_atoms": len(atoms), "way": way, **measured}
-    with (OUT / "wall.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    print(line, flush=True)
+def smallest(path: Path, max_heavy: int) -> list[tuple[str, str]]:
+    """Names and SMILES, by the number of atoms."""
+    rows = [(row["id"], row["smiles"]) for row in csv.DictReader(path.open())]
+    sizes = {smiles: Chem.MolFromSmiles(smiles) for _, smiles in rows}
+    few = [(name, smiles) for name, smiles in rows if sizes[smiles].GetNumHeavyAtoms() <= max_heavy]
+    return sorted(few, key=lambda row: Chem.AddHs(sizes[row[1]]).GetNumAtoms())
 
 
-def results() -> list[dict[str, Any]]:
-    path = OUT / "wall.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-class PlainPySCF(Calculator):
-    """A mean field with PySCF's own settings at every geometry, nothing kept from the one before."""
-
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
-
-    def __init__(self, density_fitting: bool) -> None:
-        super().__init__()
-        self.density_fitting = density_fitting
-        self.n_gradients = 0
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
-    ) -> None:
-        super().calculate(atoms, properties or ["energy"], system_changes)
-        geometry = list(zip(self.atoms.get_chemical_symbols(), self.atoms.positions.tolist(), strict=True))
-        basis = {symbol: qm9_level.basis(symbol) for symbol, _ in geometry}
-        mean_field = dft.RKS(gto.M(atom=geometry, basis=basis, cart=True, verbose=0), xc=qm9_level.FUNCTIONAL)
-        if self.density_fitting:
-            mean_field = mean_field.density_fit()
-        qm9_level.restrict_to_spherical_f(mean_field)
-        energy = mean_field.kernel() * Hartree
-        forces = -mean_field.nuc_grad_method().kernel() * (Hartree / Bohr)
-        self.n_gradients += 1
-        self.results = {"energy": energy, "forces": forces}
-
-
-def plain(atoms: Atoms, way: str) -> dict[str, Any]:
-    """What a user's own script does, timed from the given geometry to the relaxed one."""
+def plain(smiles: str) -> Line:
+    """What a user's own script does."""
     began, cpu = time.perf_counter(), time.process_time()
-    molecule = perceived_molecule(atoms.numbers, atoms.positions, 0, 1)
-    molecule.RemoveAllConformers()
-    molecule.AddConformer(conformer_at(atoms.positions), assignId=True)
-    rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=2000)
-    relaxing = Atoms(atoms.numbers, molecule.GetConformer().GetPositions())
-    relaxing.calc = PlainPySCF(way == "density-fitting")
-    converged = BFGS(relaxing, logfile=None).run(fmax=FMAX_EV_ANG, steps=200)
+    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    rdDistGeom.EmbedMolecule(molecule, randomSeed=42)
+    rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=5000)
+    numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+    gfn2 = Relaxation(engine="tblite", method="GFN2-xTB", optimizer="geometric", convergence="normal")
+    start = relax_molecule(numbers, molecule.GetConformer().GetPositions(), 0, 1, gfn2).positions
+    assert start is not None
+    atoms = Atoms(numbers, start)
+    geometry = list(zip(atoms.get_chemical_symbols(), atoms.positions.tolist(), strict=True))
+    mean_field = dft.RKS(gto.M(atom=geometry, basis="def2-svp", verbose=0), xc="b3lyp").density_fit()
+    mean_field.disp = "d3bj"
+    energies_hartree: list[float] = []
+    converged, _ = geometric_solver.kernel(
+        mean_field, maxsteps=200, callback=lambda seen: energies_hartree.append(float(seen["energy"]))
+    )
     return {
+        "atoms": len(numbers),
         "converged": bool(converged),
-        "n_gradients": relaxing.calc.n_gradients,
-        "energy_ev": float(relaxing.get_potential_energy()),
+        "n_gradients": len(energies_hartree),
+        "energy_ev": energies_hartree[-1] * Hartree,
         "wall_s": time.perf_counter() - began,
         "processor_s": time.process_time() - cpu,
     }
 
 
-def ours(atoms: Atoms) -> dict[str, Any]:
+def ours(smiles: str) -> Line:
     """The chain through the command line, one call per stage."""
     program = str(Path(sys.executable).parent / "prerelax")
-    level = ["--engine", "pyscf", "--method", "qm9", "--optimizer", "two-level", "--workers", "1"]
+    level = ["--engine", "pyscf", "--method", "B3LYP", "--basis", "def2-SVP", "--dispersion", "d3bj"]
     with tempfile.TemporaryDirectory() as folder:
-        shards = [
-            Path(folder) / f"{stage}.extxyz" for stage in ("given", "embed", "mmff94", "few", "relaxed")
-        ]
-        write_frames(shards[0], [atoms])
+        given, embedded, mmff94, relaxed = (
+            Path(folder) / name
+            for name in ("given.smi", "embedded.extxyz", "mmff94.extxyz", "relaxed.extxyz")
+        )
+        given.write_text(f"{smiles} molecule\n")
         began, cpu = time.perf_counter(), children_s()
         for stage, *words in (
-            ["embed", str(shards[0]), str(shards[1])],
-            ["forcefield", str(shards[1]), str(shards[2])],
-            ["diffuse", str(shards[2]), str(shards[3]), "--model", "edm-qm9-small", "--sampler", "few"],
-            ["relax", str(shards[3]), str(shards[4]), *level],
+            ["embed", str(given), str(embedded)],
+            ["forcefield", str(embedded), str(mmff94)],
+            ["relax", str(mmff94), str(relaxed), *level, "--workers", "1"],
         ):
             subprocess.run([program, stage, *words], check=True, capture_output=True)
         wall_s, processor_s = time.perf_counter() - began, children_s() - cpu
-        record = read_shard(shards[4])[0]
+        record = read_shard(relaxed)[0]
     return {
+        "atoms": len(record.numbers),
         "converged": record.status == "ok",
         "n_gradients": record.n_gradients,
+        "n_gradients_check": record.n_gradients_check,
         "energy_ev": record.energy_ev,
         "wall_s": wall_s,
         "processor_s": processor_s,
-        "stages_s": sum(record.stages_s.values()),
     }
 
 
@@ -155,34 +131,27 @@ def children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def results() -> list[Line]:
+    return [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
+
+
+def pairs() -> Iterator[tuple[Line, Line]]:
+    """Plain and prerelax, of molecules that have both."""
+    found = {(line["id"], line["way"]): line for line in results()}
+    for (name, way), line in found.items():
+        if way == "plain" and (name, "prerelax") in found:
+            yield line, found[name, "prerelax"]
+
+
 def report() -> None:
-    """Print and write seconds, gradients and ratios, molecule by molecule, and their medians."""
-    lines = pd.DataFrame(results())
-    if lines.empty:
-        return
-    wall, processor, gradients = (
-        lines.pivot(index=["n_atoms", "id"], columns="way", values=name)
-        for name in ("wall_s", "processor_s", "n_gradients")
-    )
-    ways = [way for way in WAYS if way in wall]
-    text = ["| molecule | atoms | " + " | ".join(f"{way}: processor s (gradients)" for way in ways) + " |"]
-    text += ["| --- " * (2 + len(ways)) + "|"]
-    for key in wall.index:
-        cells = [
-            ""
-            if np.isnan(wall.loc[key, way])
-            else f"{processor.loc[key, way]:.0f} ({gradients.loc[key, way]:.0f})"
-            for way in ways
-        ]
-        text.append(f"| {key[1]} | {key[0]} | " + " | ".join(cells) + " |")
-    for way in ways[:-1]:
-        ratio = (processor[way] / processor["ours"]).dropna()
-        on_the_wall = (wall[way] / wall["ours"]).dropna()
-        spread = f"{ratio.median():.1f} times fewer processor seconds ({ratio.min():.1f}-{ratio.max():.1f})"
-        clock = f"{on_the_wall.median():.1f} times faster on the clock"
-        text.append(f"\nAgainst {way}, {len(ratio)} molecules: median {spread}, {clock}.")
-    (OUT / "wall.md").write_text("\n".join(text) + "\n")
-    print("\n".join(text))
+    """Markdown, one row for each molecule."""
+    print("| molecule | atoms | plain: gradients, processor s | prerelax | times fewer | end / kcal/mol |")
+    print("| --- " * 6 + "|")
+    for plain_line, own in pairs():
+        times = float(plain_line["processor_s"]) / float(own["processor_s"])
+        higher = (float(own["energy_ev"]) - float(plain_line["energy_ev"])) * mol / kcal
+        cells = [f"{line['n_gradients']}, {line['processor_s']:.0f}" for line in (plain_line, own)]
+        print(f"| {own['id']} | {own['atoms']} | {cells[0]} | {cells[1]} | {times:.1f} | {higher:.2f} |")
 
 
 if __name__ == "__main__":
