@@ -8,8 +8,8 @@ coordinates of pyberny, root mean square and largest element of the gradient (1.
 the step that the optimizer would take next (1.2e-3 and 1.8e-3 a.u.). What is counted are energy and gradient
 evaluations, the first included. One JSON line per optimizer and molecule in results/dft-steps/baker.jsonl;
 what is there is not run again. Beside it stands how many gradients it took until no atom's force was above
-4.5e-4 a.u., whatever the step, or until the test was met. The table goes to results/dft-steps/baker.md, the figure to
-baker.{pdf,png}.
+4.5e-4 a.u., whatever the step, or until the test was met. The table goes to results/dft-steps/baker.md, the
+figure to baker.{pdf,png}.
 """
 
 from __future__ import annotations
