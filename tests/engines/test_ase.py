@@ -236,8 +236,8 @@ def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None
     ("said", "sentence"),
     [
         ({"calculator": None}, "the engine ase needs a calculator: .*nwchem"),
-        ({"calculator": "nwchen"}, "no calculator is called 'nwchen'; did you mean nwchem"),
-        ({"calculator": "os.system"}, "no calculator is called 'os.system'"),
+        ({"calculator": "nwchen"}, "'nwchen' is no known calculator, nor module:class; did you mean nwchem"),
+        ({"calculator": "os.system"}, "'os.system' is no known calculator"),
         ({"basis": "STO-3G"}, "takes no basis; leave out 'STO-3G'"),
         ({"elements": ["Xx"]}, "'Xx' is no element"),
         ({"options": {"command": "rm"}}, "command belongs in the site file"),
@@ -329,7 +329,7 @@ def test_a_wrong_site_file_is_a_sentence(site) -> None:
     [
         (
             "nwchen: {command: nwchem}",
-            "programs.nwchen: no calculator is called 'nwchen'; did you mean nwchem",
+            "programs.nwchen: 'nwchen' is no known calculator, nor module:class; did you mean nwchem",
         ),
         ("pyscf: {command: x}", "programs.pyscf: .*; the engine pyscf takes nothing from this file"),
         ("ase.calculators.nwchem:NWChem: {}", "programs.ase.calculators.nwchem:NWChem is called nwchem here"),

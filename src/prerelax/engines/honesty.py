@@ -136,6 +136,7 @@ def report_trials(name: str, level: Level, write: Callable[[str], object]) -> bo
 
     Raises UserError where the calculator cannot be tried.
     """
+    engine_named(level.engine).check_here(level)
     level_settings(level)  # says what is missing on this machine, and where to name it
     write(f"{name}: {level}\n")
     width = max(map(len, TRIALS))

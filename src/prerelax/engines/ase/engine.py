@@ -161,7 +161,7 @@ def _check_name(level: Level) -> None:
     if name is None:
         raise ValueError(f"the engine ase needs a calculator: {', '.join(KNOWN)}, or module:class")
     if _known(level) is None and not IMPORT_PATH.fullmatch(name):
-        raise ValueError(f"no calculator is called '{name}'{nearest(name, KNOWN)}; or write module:class")
+        raise ValueError(f"'{name}' is no known calculator, nor module:class{nearest(name, KNOWN)}")
 
 
 def _check_options(options: Mapping[str, JsonValue]) -> None:

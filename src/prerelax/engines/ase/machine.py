@@ -46,7 +46,7 @@ def _wrong(name: str, program: Program) -> str | None:
             return f" is called {name_of(name)} here"
         if not IMPORT_PATH.fullmatch(name):
             ours = f"; the engine {name} takes nothing from this file" if name in ENGINES else ""
-            return f": no calculator is called '{name}'{ours or nearest(name, KNOWN)}; or write module:class"
+            return f": '{name}' is no known calculator, nor module:class{ours or nearest(name, KNOWN)}"
         does_nothing = "a class of your own gets it as a keyword, so write it under `options`"
     elif known.is_potential:
         does_nothing = "it is a package of Python; name the interpreter that has it as `python`"
