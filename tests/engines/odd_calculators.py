@@ -50,7 +50,7 @@ class Morse(Calculator):
                 Path("program.out").write_text("iteration 1\nSCF NOT CONVERGED after 50 cycles\n")
                 raise CalculationFailed("the program failed with exit status 1")
             case "hang":
-                subprocess.run(["sleep", "1000.125"])
+                subprocess.run(["sleep", "1000.125"], start_new_session=True)  # as some launchers do
             case "die":
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "killed":

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prerelax.engines.ase.server import kill_all, started_by
 from prerelax.engines.failures import EngineError, failure_said
 from prerelax.engines.processes import cause_of_death, thread_variables
 
@@ -112,8 +113,10 @@ class CalculatorProcess:
         """End it, and every program that it started."""
         if self._stderr.closed:
             return
+        others = started_by(self._process.pid) if self._process.poll() is None else []
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        kill_all(others)
         self._process.wait()
         self._selector.close()
         for pipe in (self._process.stdin, self._process.stdout):

@@ -205,6 +205,7 @@ def lines_in() -> Iterator[Line]:
     def read() -> None:
         for line in stdin:
             waiting.put(json.loads(line))
+        kill_all(started_by(os.getpid()))
         if os.getpgid(0) == os.getpid():
             os.killpg(0, signal.SIGKILL)
         os._exit(0)
@@ -212,6 +213,31 @@ def lines_in() -> Iterator[Line]:
     threading.Thread(target=read, daemon=True).start()
     while True:
         yield waiting.get()
+
+
+def started_by(process: int) -> list[int]:
+    """The processes that one has started, and those that they have, in sessions of their own too.
+
+    As mpirun's ranks may be. None where there is no /proc.
+    """
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # gone since it was listed
+            continue
+    found = [process]
+    for parent in found:
+        found += [each for each, of in parents.items() if of == parent]
+    return found[1:]
+
+
+def kill_all(processes: list[int]) -> None:
+    for process in processes:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except OSError:
+            continue
 
 
 def failure(error: BaseException, folder: Path | None = None) -> Line:
