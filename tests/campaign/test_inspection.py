@@ -86,6 +86,16 @@ def test_what_a_reader_refused_is_made_again_and_kept_aside(
     assert len(list(frames.parent.glob("moved-aside/*/0000.*"))) == 2
 
 
+def test_rows_that_uff_made_instead_are_no_other_settings(campaign: Campaign, results: Path) -> None:
+    frames = results / "starts/mmff94/0000.extxyz"
+    first, *rest = read_shard(frames)
+    said = json.loads(first.settings or "{}") | {"method": "uff"}
+    write_shard(frames, [replace(first, settings=json.dumps(said | {"instead_of": "mmff94"})), *rest])
+    assert unfit(campaign, results, "starts/mmff94") == {}
+    write_shard(frames, [replace(first, settings=json.dumps(said)), *rest])
+    assert 'method "uff", not "mmff94"' in unfit(campaign, results, "starts/mmff94")["0000"]
+
+
 def test_rows_of_other_settings_are_named_with_their_hours(campaign: Campaign, results: Path) -> None:
     assert 'engine "instant", not "tblite"' in unfit(campaign, results, "relaxed/gfn2/mmff94")["0000"]
     frames = results / "relaxed/gfn2/mmff94/0000.extxyz"

@@ -169,6 +169,14 @@ def test_numbers_of_qm7x_are_not_told_by_other_molecules(tmp_path: Path) -> None
         assert (found.verdict, found.why) == ("undecided", "other molecules and levels than QM7-X's")
 
 
+def test_what_uff_made_instead_is_a_failure_of_mmff94(qm7x: Path) -> None:
+    table = relaxations(RATIOS, {}).assign(status="ok")
+    instead = (table["method"] == "mmff94-ob") & (table["input"] == "diffused")
+    table.loc[instead, "status"] = "fallback"
+    written(qm7x, "relaxation/methods", table)
+    assert of("R49", qm7x).verdict == "same" and of("R49", qm7x).ours.startswith("100 %")
+
+
 def trained(folder: Path, name: str, n: int, bonds: bool = False, weights: str = "null") -> None:
     path = folder / f"training/{name}/model/config.yaml"
     path.parent.mkdir(parents=True)

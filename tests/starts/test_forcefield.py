@@ -1,5 +1,6 @@
 """Force-field starts: convergence reported, connectivity watched, nothing dropped."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +135,8 @@ def test_what_mmff94_does_not_know_goes_on_by_uff_else_by_gfn2(tmp_path: Path) -
         assert not changes(row.smiles, row.positions)
         instead = "GFN2-xTB" if row.id == "sulfur-hexafluoride" else "UFF"
         assert f"; {instead} instead" in row.message
+        said = json.loads(row.settings or "{}")
+        assert (said.get("instead_of") == "mmff94") == (instead == "UFF")
     bond = np.linalg.norm(rows[-2].positions[0] - rows[-2].positions[1])
     assert bond == pytest.approx(1.56, abs=0.05)  # of SF6: 1.561 Å (NIST), at GFN2-xTB 1.590
 

@@ -195,10 +195,11 @@ def _unfit(frames: Path, n_rows: int | None, *, expected: Mapping[str, object] |
 def _difference(text: str, expected_text: str) -> str:
     """In what the settings of a row differ from those of the config; empty where they do not.
 
-    Rows of a verb other than the stage's (a denoiser's fallback) are not judged.
+    Rows of a verb other than the stage's (a denoiser's fallback) are not judged, nor those of UFF where the
+    force field failed.
     """
     expected, made = json.loads(expected_text), json.loads(text)
-    if made.get("verb") != expected.get("verb"):
+    if made.get("verb") != expected.get("verb") or made.get("instead_of") == expected.get("method", ""):
         return ""
     known = {name for name in made if name in SAID or is_digest(name)} | {*WRITTEN_WHERE_SET}
     differing = [name for name in sorted(known) if _compared(made.get(name)) != _compared(expected.get(name))]

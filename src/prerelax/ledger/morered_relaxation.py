@@ -30,7 +30,7 @@ from prerelax.ledger.morered_training import (
     told_more,
 )
 from prerelax.ledger.row import AbsentError, Finding, Found
-from prerelax.studies.relaxation.table import judged, outliers
+from prerelax.studies.relaxation.table import counted, judged, outliers
 
 SAMPLERS = ("itp", "as", "jt")
 PAPER_AFTER_ANG = {"itp": 0.12, "as": 0.05, "jt": 0.06}
@@ -44,10 +44,9 @@ def _rows(found: Found, method: str, given: str = "displaced", table: str = "met
     """Inputs of a method that have a minimum, failures (no result, or farther than before) as ratio 1."""
     everything = found.table(f"relaxation/{table}")
     rows = everything[(everything["input"] == given) & (everything["method"] == method)]
-    rows = rows[rows["rmsd_before_ang"].notna()].copy()
+    rows = counted(rows)
     if rows.empty:
         raise AbsentError(f"{found.name} has no {method} of {given} inputs")
-    rows["failed"] = rows["failed"].astype(float)
     rows["judged"] = judged(rows)
     return rows
 

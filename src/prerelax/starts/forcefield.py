@@ -4,6 +4,7 @@ MMFF94: Halgren, J. Comput. Chem. 1996, 17, 490; in RDKit: Tosco et al., J. Chem
 UFF: Rappé et al., J. Am. Chem. Soc. 1992, 114, 10024.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -81,7 +82,8 @@ def _instead(given: list[Record], failed: list[Record], method: ForceField, scra
             if row.proceeds:
                 reason = failed[place].message
                 message = "; ".join(filter(None, (reason, "UFF instead", row.message)))
-                rows[place] = replace(row, status="fallback", fallback=reason, message=message)
+                said = json.dumps(json.loads(row.settings or "{}") | {"instead_of": method}, sort_keys=True)
+                rows[place] = replace(row, status="fallback", fallback=reason, message=message, settings=said)
     left = [place for place, row in enumerate(rows) if not row.proceeds]
     subjects = [subject_of(given[place]) for place in left]
     reasons = [failed[place].message for place in left]

@@ -22,7 +22,6 @@ from prerelax.comparison.figures.style import (
     LIGHT_GREY,
     figure_that_says,
     in_house_style,
-    left_out_words,
     lettered,
     new_figure,
     start_colours,
@@ -98,10 +97,10 @@ def _panels(table: pd.DataFrame, height_mm: float) -> tuple[Figure, dict[str, Ax
 
 def _headed(axes: Axes, name: str, part: pd.DataFrame, pad: float = 4) -> None:
     inputs = counted(part).drop_duplicates(["id", "conformer"])
-    words = f"{name} minima, n = {len(inputs)} of {inputs.id.nunique()} molecules"
-    axes.set_title(words, loc="left", fontweight="bold", pad=pad)
-    absent = left_out_words(left_out(part)).removeprefix("; ")
-    axes.set_title(absent, loc="right", color=GREY, fontsize=6, pad=pad)
+    axes.set_title(f"{name}, n = {len(inputs)}", loc="left", fontweight="bold", pad=pad)
+    absent = sum(left_out(part).values())
+    words = f"{inputs.id.nunique()} molecules" + (f"; {absent} inputs left out" if absent else "")
+    axes.set_title(words, loc="right", color=GREY, fontsize=6, pad=pad)
 
 
 @in_house_style

@@ -99,8 +99,13 @@ def _true_step(row: Record) -> int | None:
 
 
 def counted(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have an input and a minimum to compare with."""
-    return table[table.rmsd_before_ang.notna()]
+    """The rows that have an input and a minimum to compare with; what another method made instead of one that
+    failed is a failure of the latter."""
+    known = table[table.rmsd_before_ang.notna()].copy()
+    known["failed"] = known["failed"].astype(float)
+    if "status" in known:
+        known.loc[known["status"] == "fallback", ["ratio", "failed"]] = [np.nan, 1.0]
+    return known
 
 
 def judged(table: pd.DataFrame) -> pd.Series:
