@@ -195,6 +195,29 @@ def test_a_relaxation_that_stops_early_says_what_is_unmet_and_by_how_much(in_eng
     )
 
 
+def end_by_a_model_that_changes_its_mind():
+    """Methanol by a foresight whose second answer about a geometry is never the first."""
+    asked, expected = set(), Foresight.ahead
+
+    def ahead(self, path):
+        found = expected(self, path)
+        again = path[-1].positions.tobytes() in asked
+        asked.add(path[-1].positions.tobytes())
+        return Ahead(found.step + 0.1, found.fall_ev) if again else found
+
+    Foresight.ahead = ahead
+    atoms = molecule("CH3OH")
+    return relax_molecule(
+        atoms.numbers, atoms.positions, 0, 1, gfn2(optimizer="geometric", convergence="normal")
+    )
+
+
+def test_a_geometry_is_judged_once(in_engine_process):
+    """The cheap level's noise made a stop of another optimizer unconverged after all."""
+    end = in_engine_process(end_by_a_model_that_changes_its_mind)
+    assert (end.status, end.meets) == ("ok", "default")
+
+
 def test_only_what_is_unmet_is_said():
     near = Ahead(np.full(9, 1e-3 * Bohr), 0.01 * KCAL_MOL)
     assert unmet(NORMAL, uniform(1e-4), near) == []
