@@ -63,7 +63,7 @@ def test_a_step_cap_leaves_a_relaxation_not_converged(in_engine_process):
     result = in_engine_process(relax_at_most, start(), 3)
     assert (result.status, result.converged) == ("not_converged", False)
     assert (result.n_steps, result.n_gradients) == (3, 4)
-    assert "at most 3 steps" in result.message
+    assert "max_steps (3) was reached" in result.message
     assert result.fmax_ev_ang > 0.03
 
 
