@@ -10,7 +10,7 @@
 
 floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
 from GEOM-Drugs. benchmark12: 18 to 28 atoms. floppy8: those of at most 8 heavy atoms in $PRERELAX_FLOPPY (id,
-smiles). large: one of 60 and one of 90 atoms. All of these from their MMFF94 minimum, or on from there at
+smiles). large: one of 60 and one of 87 atoms. All of these from their MMFF94 minimum, or on from there at
 GFN2-xTB (--from-gfn2). far: flexible and charged molecules
 ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that no force field has relaxed. qm9: MMFF94 minima in
 the basin of QM9's geometry. The smallest come first.

@@ -9,6 +9,7 @@ import pandas as pd
 
 from prerelax.comparison.pairs import KCAL_MOL
 from prerelax.comparison.statistics import FEWEST, distribution, mean_interval, times_fewer
+from prerelax.ledger import edm_boltzmann as boltzmann
 from prerelax.ledger.criteria import (
     TOO_FEW,
     all_of,
@@ -24,9 +25,10 @@ from prerelax.ledger.criteria import (
     text,
     unless,
 )
+from prerelax.ledger.edm_boltzmann import QM9
 from prerelax.ledger.row import AbsentError, Finding, Found, Judge, Row, Verdict
 
-QM9, DRUGS = ("edm-qm9", "edm-qm9-public", "edm-qm9-mini"), ("edm-drugs", "edm-drugs-mini")
+DRUGS = ("edm-drugs", "edm-drugs-mini")
 DRUG_TARGETS = ("gfn2", "gfn2-small")
 VALID_SHARE = 0.5
 """Of its molecules that a network must make with allowed valences before its chains prove anything."""
@@ -267,106 +269,6 @@ def _by_forces(finding: Finding, row: pd.Series, papers: tuple[str, ...]) -> Fin
     return unless("" if row.name in papers else OTHER_LEVEL, said)
 
 
-# --- Boltzmann ----------------------------------------------------------------------------------------------
-
-
-def _of_step(found: Found, n: int, words: str) -> pd.Series:
-    return found.quantity("figures/boltzmann_temperature_numbers", f"n = {n}: {words}")
-
-
-def _temperatures(found: Found) -> Finding:
-    parts = []
-    for n, paper in ((14, 70.0), (20, 120.0), (30, 300.0)):  # that of n = 6 is made equal
-        row = _of_step(found, n, "temperature of the same mean energy")
-        part = number(row["ours"], row["ci_low"], row["ci_high"], paper, int(row["n"]), unit=" K")
-        parts.append(part.named(f"n = {n}: "))
-    return all_of(parts)
-
-
-def _rise(found: Found) -> Finding:
-    """Mean and spread of every molecule's energies rise with n and with T: sign test over molecules."""
-    table = found.table("figures/boltzmann_violins")
-    steps = [
-        (group.sort_values("label")[column].diff().dropna() > 0).mean()
-        for _, group in table.groupby(["id", "kind"])
-        for column in ("mean_kcal_mol", "std_kcal_mol")
-    ]
-    molecules = [str(key[0]) for key, _ in table.groupby(["id", "kind"]) for _ in range(2)]
-    mean, low, high, n = mean_of(steps, molecules)
-    return more(mean, low, high, 0.5, n)
-
-
-def _diverges(found: Found) -> Finding:
-    parts = []
-    for n in (1, 6):
-        row = _of_step(found, n, "chains of its noise alone that break")
-        broken, chains = float(row["ours"]), int(row["n"])
-        percent, low, high, _ = share(
-            [1.0] * int(broken) + [0.0] * (chains - int(broken)), list(range(chains))
-        )
-        part = more(percent, low, high, 50, chains, " %")
-        parts.append(Finding(f"n = {n}: {broken:.0f} of {chains}", chains, part.verdict, part.why))
-    return all_of(parts)
-
-
-def _holds_to_40(found: Found) -> Finding:
-    table = found.table("figures/boltzmann_temperature")
-    if not (table["n"] == 40).any():
-        raise AbsentError(f"{found.name}: no step beyond n = {table['n'].max():.0f}")
-    there, every = table.loc[table["n"] == 40, "id"].nunique(), table["id"].nunique()
-    return Finding(f"{there} of {every}", every, "same" if there == every else "opposite")
-
-
-def _laws(found: Found) -> Finding:
-    """Mean energies are linear in T and in n²: R² of every molecule above 0.95 in the median."""
-    table = found.table("figures/boltzmann_violins")
-    parts = []
-    for kind, power, words in (("Metropolis", 1, "in T"), ("diffusion", 2, "in n²")):
-        squares = [
-            float(np.corrcoef(group["label"] ** power, group["mean_kcal_mol"])[0, 1] ** 2)
-            for _, group in table[table["kind"] == kind].groupby("id")
-            if len(group) > 2
-        ]
-        if not squares:
-            raise AbsentError(f"{found.name}: fewer than three points {words}")
-        middle = float(np.median(squares))
-        verdict: Verdict = "same" if middle > 0.95 else "opposite" if middle < 0.8 else "undecided"
-        parts.append(Finding(f"R² {middle:.2f} {words}", len(squares), verdict, "same: R² above 0.95"))
-    return all_of(parts)
-
-
-def _one_factor(found: Found) -> Finding:
-    row = found.quantity("figures/boltzmann_temperature_numbers", "factor of T = factor n²")
-    low, high, value, n = (float(row[key]) for key in ("ci_low", "ci_high", "ours", "n"))
-    shown = text(value, low, high, " K")
-    if not np.isfinite(low):
-        return Finding(shown, int(n), "undecided", TOO_FEW)
-    inside = low >= 0.30 and high <= 0.56
-    return Finding(shown, int(n), "same" if inside else "undecided", "the paper's pairs give 0.30 to 0.56")
-
-
-def _wider(found: Found) -> Finding:
-    rows = [_of_step(found, n, "width over Metropolis's") for n in (6, 14, 20, 30)]
-    finding = all_of([more(r["ours"], r["ci_low"], r["ci_high"], 1.0, int(r["n"])) for r in rows])
-    return unless(_short(found), finding)
-
-
-def _short(found: Found) -> str:
-    """Why the chains prove nothing; empty where most of Metropolis's are long enough for their own widths."""
-    short = found.quantity("figures/boltzmann_temperature_numbers", "chains of Metropolis whose halves")
-    words = f"{short['ours']:.0f} of {short['n']:.0f} Metropolis chains are too short for their own widths"
-    return words if short["ours"] > short["n"] / 2 else ""
-
-
-def _of_long_chains(judge: Judge) -> Judge:
-    return lambda found: unless(_short(found), judge(found))
-
-
-def _ten_molecules(found: Found) -> Finding:
-    n = found.table("figures/boltzmann_temperature")["id"].nunique()
-    return Finding(f"{n} molecules", n, "same" if n >= 9 else "undecided", "the paper has ten, less one")
-
-
 # --- Steps saved --------------------------------------------------------------------------------------------
 
 
@@ -566,35 +468,7 @@ ROWS = (
         QM9,
         _of_edm(_cosines),
     ),
-    Row(
-        "R16",
-        "E 7",
-        "n = 14, 20, 30 pair with temperatures",
-        "70, 120, 300 K",
-        QM9,
-        _of_long_chains(_temperatures),
-    ),
-    Row("R17", "E 7", "mean and variance rise with n and T", "yes", QM9, _rise),
-    Row(
-        "R18",
-        "E 7",
-        "repeated Gaussian noise diverges, also for tiny steps",
-        "yes",
-        QM9,
-        _of_long_chains(_diverges),
-    ),
-    Row("R19", "E 7", "no chain diverges up to n = 40", "none", QM9, _of_long_chains(_holds_to_40)),
-    Row("R20", "E 8", "energies are linear in T, quadratic in n", "yes", QM9, _laws),
-    Row(
-        "R21",
-        "E 9",
-        "one factor of T = factor n² for all molecules",
-        "0.30 to 0.56 K",
-        QM9,
-        _of_long_chains(_one_factor),
-    ),
-    Row("R22", "E 7", "diffusion's distributions are wider", "yes", QM9, _wider),
-    Row("R23", "E 7–9", "ten random flexible molecules", "10", QM9, _ten_molecules),
+    *boltzmann.ROWS,
     Row(
         "R24",
         "E 10",

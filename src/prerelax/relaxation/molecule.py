@@ -328,8 +328,8 @@ class _Run:
     def _ahead(self) -> Ahead:
         """What is still expected at the present geometry.
 
-        Found once for each: the cheap level's noise would answer a second question a little differently, so
-        that a relaxation stopped as converged and was not.
+        Found once for each: asked again, the cheap level answers with other noise, and the verdict of a
+        geometry next to a criterion would depend on who asks.
         """
         here = self.atoms.get_positions().tobytes()
         if self._expected is None or self._expected[0] != here:

@@ -91,7 +91,7 @@ class Primitives:
         apart = np.linalg.norm(p[new[:, 0]] - p[new[:, 1]], axis=1)
         if not np.any(apart < NEW_CONTACT_ANG):
             return None
-        return _made(numbers, {**self.atoms, CONTACT: np.vstack([self.atoms[CONTACT], new])})
+        return _of_atoms(numbers, {**self.atoms, CONTACT: np.vstack([self.atoms[CONTACT], new])})
 
     def with_straight_bends(self, numbers: NDArray[np.integer], x: Vector) -> "Primitives | None":
         """With cosines in place of the bends that are straight at `x` [3 n_atoms] Å; None where none is.
@@ -112,7 +112,7 @@ class Primitives:
             TORSION: _places(kept, 4),
             STRAIGHT: np.vstack([self.atoms[STRAIGHT], bends[straight]]),
         }
-        return _made(numbers, atoms)
+        return _of_atoms(numbers, atoms)
 
     def change(self, values: Vector, reference: Vector) -> Vector:
         """`values` minus `reference`, torsions the shorter way round."""
@@ -150,10 +150,10 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
         CONTACT: _contacts(bonded, positions),
     }
     sizes = {STRETCH: 2, BEND: 3, TORSION: 4, STRAIGHT: 3, CONTACT: 2}
-    return _made(numbers, {kind: _places(each, sizes[kind]) for kind, each in found.items()})
+    return _of_atoms(numbers, {kind: _places(each, sizes[kind]) for kind, each in found.items()})
 
 
-def _made(numbers: NDArray[np.integer], atoms: dict[int, Places]) -> Primitives:
+def _of_atoms(numbers: NDArray[np.integer], atoms: dict[int, Places]) -> Primitives:
     """The coordinates of these atoms, by kind."""
     kinds = np.repeat(list(atoms), [len(places) for places in atoms.values()])
     shared = np.ones(len(kinds))

@@ -28,8 +28,8 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Who is told how far a shard is."""
+class Listeners:
+    """What is called as a shard moves on."""
 
     finished: Callable[[Progress], None]
     seen: Callable[[str], None] = lambda text: None
@@ -37,20 +37,22 @@ class Told:
 
 
 @contextmanager
-def console_progress(report: Callable[[Progress], None] | None, total: int, resumed: int) -> Iterator[Told]:
+def console_progress(
+    report: Callable[[Progress], None] | None, total: int, resumed: int
+) -> Iterator[Listeners]:
     """The caller's own `report`, or one that writes to standard error; says first what the journal had."""
     if report is not None:
-        yield Told(report)
+        yield Listeners(report)
         return
     if resumed:
         print(f"{resumed} of {total} molecules are in the journal already", file=sys.stderr, flush=True)
     if not sys.stderr.isatty():
-        yield Told(_print_line, print_unless_terminal)
+        yield Listeners(_print_line, print_unless_terminal)
         return
     columns = (TextColumn("relax"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, TextColumn("{task.fields[seen]}", markup=False), console=Console(stderr=True)) as bar:
         task = bar.add_task("relax", total=total, completed=resumed, seen="")
-        yield Told(
+        yield Listeners(
             lambda progress: bar.update(task, completed=progress.done, seen=""),
             lambda text: bar.update(task, seen=text),
         )

@@ -27,7 +27,7 @@ from prerelax.relaxation.journal import LOCK_WAIT_S, Journal, journal_path, mole
 from prerelax.relaxation.molecule import RelaxationResult
 from prerelax.relaxation.optimizers import validate_optimizer
 from prerelax.relaxation.pool import WorkerPool
-from prerelax.relaxation.progress import Progress, Told, console_progress
+from prerelax.relaxation.progress import Listeners, Progress, console_progress
 from prerelax.relaxation.settings import Only, Relaxation, Resources
 from prerelax.relaxation.worker import kept_result, result_line
 
@@ -187,7 +187,7 @@ def _still_holds(kept: RelaxationResult, timeout_s: float | None, path_wanted: b
     return kept.status in FINAL
 
 
-def _relax_the_rest(shard: _Shard, journal: Journal, pool: WorkerPool, told: Told) -> None:
+def _relax_the_rest(shard: _Shard, journal: Journal, pool: WorkerPool, told: Listeners) -> None:
     """Relax what the journal lacks, one row for each key; the largest first, so that workers end together."""
     rows = {key: row for row, key in reversed(shard.keys.items()) if key not in shard.results}
     total = len(rows) + len(shard.results)

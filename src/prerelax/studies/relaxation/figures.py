@@ -64,7 +64,7 @@ _VARIANTS = {
     "mlff": "retrained",
     "so3": "SO3net",
     "painn": "PaiNN",
-    "blind": "no bonds, from nothing",
+    "blind": "no bonds, random weights",
 }
 
 _NETWORKS = {"noise": "noise network", "time": "time network"}
@@ -419,7 +419,7 @@ def energies(table: pd.DataFrame, level: str, input_name: str) -> Drawn:
     axes.axhspan(-1, 1, color=GREY, alpha=0.12, lw=0)
     axes.set_xticks(range(len(methods)), map(named, methods), rotation=30, ha="right")
     axes.set_ylabel("energy above the minimum (kcal/mol)")
-    n = int(table[table.method == "input"].shape[0])
+    n = len(known.drop_duplicates(["id", "conformer"]))
     axes.set_title(
         f"{level} at {n} {input_name} inputs; grey: within 1 kcal/mol", loc="left", fontweight="bold"
     )
