@@ -240,7 +240,8 @@ def rmsd_in_bins(table: pd.DataFrame, methods: Sequence[str], repeats: Mapping[s
         grid[1, 0].set_ylabel("spread over noise (Å)")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     if without is None:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 7))
+        columns = min(len(labels), 3 if max(map(len, labels)) > 20 else 7)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     else:
         without.legend(handles, labels, loc="center", ncols=2)
     lettered(grid.ravel())
