@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from prerelax.ledger.criteria import TOO_FEW, all_of, mean_of, more, number, share, text, unless
+from prerelax.ledger.edm_campaigns import QM9
 from prerelax.ledger.row import AbsentError, Finding, Found, Judge, Row, Verdict
-
-QM9 = ("edm-qm9", "edm-qm9-public", "edm-qm9-mini")
 
 
 def _of_step(found: Found, n: int, words: str) -> pd.Series:
