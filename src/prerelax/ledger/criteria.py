@@ -6,7 +6,8 @@ given. The molecule is what was drawn at random: its conformers and inputs are a
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,22 +26,64 @@ NEAR_NOTHING = 10.0
 TOO_FEW = f"fewer than {FEWEST} molecules give no interval"
 
 
-def text(value: float, low: float = math.nan, high: float = math.nan, unit: str = "") -> str:
-    """A number with its interval, where it has one."""
-    shown = f"{value:.3g}{unit}"
-    return shown if math.isnan(low) else f"{shown} [{low:.3g}, {high:.3g}]"
+class Estimate(NamedTuple):
+    """A number of `n` molecules with the ends of its 95 % interval, nan where it has none."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def text(self, unit: str = "") -> str:
+        """The number with its interval, where it has one."""
+        shown = f"{self.value:.3g}{unit}"
+        return shown if math.isnan(self.low) else f"{shown} [{self.low:.3g}, {self.high:.3g}]"
 
 
-def more(value: float, low: float, high: float, than: float, n: int, unit: str = "") -> Finding:
+def estimated(row: pd.Series, column: str = "ours", n: int | None = None) -> Estimate:
+    """What a study's row of numbers says in a column, with the interval beside it, of `n` or the row's n."""
+    value, low, high = (float(row[name]) for name in (column, "ci_low", "ci_high"))
+    return Estimate(value, low, high, int(row["n"]) if n is None else n)
+
+
+def median_of(values: ArrayLike, molecules: ArrayLike) -> Estimate:
+    """Median over molecules."""
+    found = distribution(values, molecules)
+    return Estimate(found.median, found.ci_low, found.ci_high, found.n)
+
+
+def mean_of(values: ArrayLike, molecules: ArrayLike) -> Estimate:
+    """Mean over molecules."""
+    each = per_molecule(values, molecules)
+    return Estimate(float(each.mean()) if len(each) else math.nan, *mean_interval(each), len(each))
+
+
+def share(flags: ArrayLike, molecules: ArrayLike) -> Estimate:
+    """A share of rows in per cent, with Wilson's interval for as many as there are molecules.
+
+    Rows of one molecule are taken to agree, which makes the interval too wide rather than too narrow. No
+    interval below FEWEST molecules.
+    """
+    each = per_molecule(np.asarray(flags, dtype=float), molecules)
+    n, mean = len(each), float(each.mean()) if len(each) else math.nan
+    if n < FEWEST:
+        return Estimate(100 * mean, math.nan, math.nan, n)
+    z = float(stats.norm.ppf(1 - LEVEL / 2))
+    middle, half = mean + z**2 / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
+    low, high = ((middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n))
+    return Estimate(100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), n)
+
+
+def more(ours: Estimate, than: float, unit: str = "") -> Finding:
     """Whether a number lies above another one."""
-    verdict, why = _more(low, high, than)
-    return Finding(text(value, low, high, unit), n, verdict, why)
+    verdict, why = _more(ours.low, ours.high, than)
+    return Finding(ours.text(unit), ours.n, verdict, why)
 
 
-def less(value: float, low: float, high: float, than: float, n: int, unit: str = "") -> Finding:
+def less(ours: Estimate, than: float, unit: str = "") -> Finding:
     """Whether a number lies below another one."""
-    verdict, why = _more(-high, -low, -than)
-    return Finding(text(value, low, high, unit), n, verdict, why.replace("above", "below"))
+    verdict, why = _more(-ours.high, -ours.low, -than)
+    return Finding(ours.text(unit), ours.n, verdict, why.replace("above", "below"))
 
 
 def _more(low: float, high: float, than: float) -> tuple[Verdict, str]:
@@ -48,61 +91,29 @@ def _more(low: float, high: float, than: float) -> tuple[Verdict, str]:
         return "undecided", TOO_FEW
     if low > than:
         return "same", f"all of the interval is above {abs(than):g}"
-    return (
-        ("opposite", "none of the interval is above it")
-        if high < than
-        else ("undecided", f"{abs(than):g} is in the interval")
-    )
+    if high < than:
+        return "opposite", "none of the interval is above it"
+    return "undecided", f"{abs(than):g} is in the interval"
 
 
-def number(
-    value: float, low: float, high: float, paper: float, n: int, nothing: float = math.nan, unit: str = ""
-) -> Finding:
+def number(ours: Estimate, paper: float, nothing: float = math.nan, unit: str = "") -> Finding:
     """Whether an interval holds the paper's number, is narrow enough to tell it and, where given, excludes
     that there is nothing to it."""
-    shown = text(value, low, high, unit)
+    verdict, why = _number(ours.low, ours.high, paper, nothing)
+    return Finding(ours.text(unit), ours.n, verdict, why)
+
+
+def _number(low: float, high: float, paper: float, nothing: float) -> tuple[Verdict, str]:
     if math.isnan(low) or math.isnan(high):
-        return Finding(shown, n, "undecided", TOO_FEW)
+        return "undecided", TOO_FEW
     if not low <= paper <= high:
-        return Finding(shown, n, "opposite", f"the interval excludes the paper's {paper:g}")
+        return "opposite", f"the interval excludes the paper's {paper:g}"
     if low <= nothing <= high:
-        return Finding(
-            shown, n, "undecided", f"the interval holds the paper's {paper:g}, and {nothing:g} too"
-        )
+        return "undecided", f"the interval holds the paper's {paper:g}, and {nothing:g} too"
     ends = (paper / RESOLVED, paper * RESOLVED) if paper else (-NEAR_NOTHING, NEAR_NOTHING)
     if low < ends[0] or high > ends[1]:
-        return Finding(shown, n, "undecided", f"the interval is too wide to tell the paper's {paper:g}")
-    return Finding(shown, n, "same", f"the interval holds the paper's {paper:g}")
-
-
-def median_number(
-    values: ArrayLike, molecules: ArrayLike, paper: float, nothing: float = math.nan, unit: str = ""
-) -> Finding:
-    """`number` of the median over molecules."""
-    found = distribution(values, molecules)
-    return number(found.median, found.ci_low, found.ci_high, paper, found.n, nothing, unit)
-
-
-def mean_of(values: ArrayLike, molecules: ArrayLike) -> tuple[float, float, float, int]:
-    """Mean over molecules, its interval and how many there are."""
-    each = per_molecule(values, molecules)
-    return (float(each.mean()) if len(each) else math.nan, *mean_interval(each), len(each))
-
-
-def share(flags: ArrayLike, molecules: ArrayLike) -> tuple[float, float, float, int]:
-    """A share of rows in per cent, Wilson's interval for as many as there are molecules, and their number.
-
-    Rows of one molecule are taken to agree, which makes the interval too wide rather than too narrow. nan
-    below FEWEST molecules.
-    """
-    each = per_molecule(np.asarray(flags, dtype=float), molecules)
-    n, mean = len(each), float(each.mean()) if len(each) else math.nan
-    if n < FEWEST:
-        return 100 * mean, math.nan, math.nan, n
-    z = float(stats.norm.ppf(1 - LEVEL / 2))
-    middle, half = mean + z**2 / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
-    low, high = ((middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n))
-    return 100 * mean, 100 * max(low, 0.0), 100 * min(high, 1.0), n
+        return "undecided", f"the interval is too wide to tell the paper's {paper:g}"
+    return "same", f"the interval holds the paper's {paper:g}"
 
 
 def paired(values: pd.DataFrame, lower: str, higher: str, words: str = "") -> Finding:
@@ -137,17 +148,6 @@ def rising(x: ArrayLike, y: ArrayLike, words: str, n: int | None = None) -> Find
     return Finding(words, n, "same" if rho > 0 else "opposite", why)
 
 
-def fewer(count: int, of: int, other_count: int, other_of: int, words: str) -> Finding:
-    """Whether a share is smaller than another one, by Fisher's exact test."""
-    table = [[count, of - count], [other_count, other_of - other_count]]
-    p = float(stats.fisher_exact(table).pvalue)
-    why = f"p = {p:.2g} (Fisher)"
-    if p >= LEVEL:
-        return Finding(words, min(of, other_of), "undecided", why)
-    verdict: Verdict = "same" if count / of < other_count / other_of else "opposite"
-    return Finding(words, min(of, other_of), verdict, why)
-
-
 def quantile_interval(values: ArrayLike, q: float) -> tuple[float, float]:
     """95 % interval of a quantile between two order statistics; nan below FEWEST values."""
     sample = np.sort(np.asarray(values, dtype=float))
@@ -177,8 +177,3 @@ def all_of(findings: Sequence[Finding]) -> Finding:
 def unless(objection: str, finding: Finding) -> Finding:
     """A finding that proves nothing where there is an objection."""
     return Finding(finding.ours, finding.n, "undecided", objection) if objection else finding
-
-
-def first(values: Iterable[float]) -> float:
-    """The first value; nan for none."""
-    return float(next(iter(values), math.nan))

@@ -1,12 +1,13 @@
 """Rows R13 to R15 and R35: whether denoising steps go along the forces (EDM's figures 6 and 13)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from prerelax.comparison.statistics import FEWEST
-from prerelax.ledger.criteria import all_of, less, more, unless
+from prerelax.ledger.criteria import Estimate, all_of, estimated, less, more, unless
 from prerelax.ledger.edm_campaigns import (
     DRUG_TARGETS,
     DRUGS,
@@ -18,17 +19,18 @@ from prerelax.ledger.edm_campaigns import (
 )
 from prerelax.ledger.row import AbsentError, Finding, Found, Row
 
+PAPERS = ("qm9",)
+"""target whose forces the paper has, of QM9"""
 
-def _forces_win(found: Found, targets: tuple[str, ...], papers: tuple[str, ...], late: bool) -> Finding:
+
+def _forces_win(found: Found, targets: Sequence[str], papers: Sequence[str], late: bool) -> Finding:
     row = _alignment(found, targets, late)
-    finding = less(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
-    return _by_forces(finding, row, papers)
+    return _by_forces(less(estimated(row, "path_minus_forces"), 0.0), row, papers)
 
 
 def _path_wins(found: Found) -> Finding:
     row = _alignment(found, QM9_TARGETS, late=True)
-    finding = more(row["path_minus_forces"], row["ci_low"], row["ci_high"], 0.0, int(row["n"]))
-    return _by_forces(finding, row, ("qm9",))
+    return _by_forces(more(estimated(row, "path_minus_forces"), 0.0), row, PAPERS)
 
 
 def _cosines(found: Found) -> Finding:
@@ -39,19 +41,19 @@ def _cosines(found: Found) -> Finding:
         n, mean = int(row["n"]), float(row["steps_forces"] - row["forces_path"])
         half = 1.96 * float(np.hypot(row["steps_forces_std"], row["forces_path_std"])) / np.sqrt(n)
         half = half if n >= FEWEST else np.nan
-        part = less(mean, mean - half, mean + half, 0.0, n)
+        part = less(Estimate(mean, mean - half, mean + half, n), 0.0)
         parts.append(part.named(f"k = {row['k']}: "))
-    whole = all_of(parts)
-    return _by_forces(whole, row, ("qm9",))
+    return _by_forces(all_of(parts), row, PAPERS)
 
 
-def _by_forces(finding: Finding, row: pd.Series, papers: tuple[str, ...]) -> Finding:
+def _by_forces(finding: Finding, row: pd.Series, papers: Sequence[str]) -> Finding:
     """With the target whose forces they are, which decides nothing where it is not among the paper's."""
     said = replace(finding, ours=f"{finding.ours}, forces of {row.name}")
     return unless("" if row.name in papers else OTHER_LEVEL, said)
 
 
-def _alignment(found: Found, targets: tuple[str, ...], late: bool, of_1000: int = 10) -> pd.Series:
+def _alignment(found: Found, targets: Sequence[str], late: bool, of_1000: int = 10) -> pd.Series:
+    """Numbers of so many steps of 1000, by the first or last checkpoint; the name is the target's."""
     k = _steps_of(found, of_1000)
 
     def at(target: str) -> pd.Series:
@@ -84,7 +86,7 @@ ROWS = (
         "early in training the forces win (k = 10)",
         "yes",
         QM9,
-        of_edm(lambda f: _forces_win(f, QM9_TARGETS, ("qm9",), late=False)),
+        of_edm(lambda f: _forces_win(f, QM9_TARGETS, PAPERS, late=False)),
     ),
     Row("R14", "E 6", "late the direct path wins (k = 10)", "yes", QM9, of_edm(_path_wins)),
     Row(

@@ -1,9 +1,11 @@
 """Rows R16 to R23: the EDM paper's Boltzmann distributions (figures 7 to 9)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from prerelax.ledger.criteria import TOO_FEW, all_of, mean_of, more, number, share, text, unless
+from prerelax.ledger.criteria import TOO_FEW, all_of, estimated, mean_of, more, number, share, unless
 from prerelax.ledger.edm_campaigns import QM9
 from prerelax.ledger.row import AbsentError, Finding, Found, Judge, Row, Verdict
 
@@ -16,8 +18,7 @@ def _temperatures(found: Found) -> Finding:
     parts = []
     for n, paper in ((14, 70.0), (20, 120.0), (30, 300.0)):  # that of n = 6 is made equal
         row = _of_step(found, n, "temperature of the same mean energy")
-        part = number(row["ours"], row["ci_low"], row["ci_high"], paper, int(row["n"]), unit=" K")
-        parts.append(part.named(f"n = {n}: "))
+        parts.append(number(estimated(row), paper, unit=" K").named(f"n = {n}: "))
     return all_of(parts)
 
 
@@ -30,20 +31,16 @@ def _rise(found: Found) -> Finding:
         for column in ("mean_kcal_mol", "std_kcal_mol")
     ]
     molecules = [str(key[0]) for key, _ in table.groupby(["id", "kind"]) for _ in range(2)]
-    mean, low, high, n = mean_of(steps, molecules)
-    return more(mean, low, high, 0.5, n)
+    return more(mean_of(steps, molecules), 0.5)
 
 
 def _diverges(found: Found) -> Finding:
     parts = []
     for n in (1, 6):
         row = _of_step(found, n, "chains of its noise alone that break")
-        broken, chains = float(row["ours"]), int(row["n"])
-        percent, low, high, _ = share(
-            [1.0] * int(broken) + [0.0] * (chains - int(broken)), list(range(chains))
-        )
-        part = more(percent, low, high, 50, chains, " %")
-        parts.append(Finding(f"n = {n}: {broken:.0f} of {chains}", chains, part.verdict, part.why))
+        broken, chains = int(row["ours"]), int(row["n"])
+        part = more(share([True] * broken + [False] * (chains - broken), range(chains)), 50)
+        parts.append(replace(part, ours=f"n = {n}: {broken} of {chains}"))
     return all_of(parts)
 
 
@@ -75,17 +72,16 @@ def _laws(found: Found) -> Finding:
 
 def _one_factor(found: Found) -> Finding:
     row = found.quantity("figures/boltzmann_temperature_numbers", "factor of T = factor n²")
-    low, high, value, n = (float(row[key]) for key in ("ci_low", "ci_high", "ours", "n"))
-    shown = text(value, low, high, " K")
-    if not np.isfinite(low):
-        return Finding(shown, int(n), "undecided", TOO_FEW)
-    inside = low >= 0.30 and high <= 0.56
-    return Finding(shown, int(n), "same" if inside else "undecided", "the paper's pairs give 0.30 to 0.56")
+    factor = estimated(row)
+    if not np.isfinite(factor.low):
+        return Finding(factor.text(" K"), factor.n, "undecided", TOO_FEW)
+    verdict: Verdict = "same" if factor.low >= 0.30 and factor.high <= 0.56 else "undecided"
+    return Finding(factor.text(" K"), factor.n, verdict, "the paper's pairs give 0.30 to 0.56")
 
 
 def _wider(found: Found) -> Finding:
     rows = [_of_step(found, n, "width over Metropolis's") for n in (6, 14, 20, 30)]
-    return all_of([more(r["ours"], r["ci_low"], r["ci_high"], 1.0, int(r["n"])) for r in rows])
+    return all_of([more(estimated(row), 1.0) for row in rows])
 
 
 def _short(found: Found) -> str:

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from prerelax.comparison.statistics import mean_interval, times_fewer
-from prerelax.ledger.criteria import all_of, less, mean_of, more, number
+from prerelax.comparison.statistics import times_fewer
+from prerelax.ledger.criteria import Estimate, all_of, estimated, less, mean_of, more, number
 from prerelax.ledger.edm_campaigns import (
     DRUG_TARGETS,
     DRUGS,
@@ -15,35 +15,23 @@ from prerelax.ledger.edm_campaigns import (
     pairs_at,
 )
 from prerelax.ledger.row import AbsentError, Finding, Found, Row
+from prerelax.studies.paths.analysis import ZERO
 
 
 def _path_mean(found: Found, target: str, where: str, paper: float) -> Finding:
-    table = _zeroed(found, target)
+    table = _above_papers_zero(found.table(f"figures/paths_{target}_numbers"))
     rows = table[(table["where"] == where) & table["start"].str.fullmatch(r"edm-n\d+")]
     if rows.empty:
         raise AbsentError(f"{found.name}: no path of edm-n20, n30, n50 at {target}")
     rows = rows.head(1) if where == "start" else rows
-    return all_of(
-        [
-            number(mean, low, high, paper, int(n), unit=" kcal/mol")
-            for mean, low, high, n in rows[["mean_kcal_mol", "ci_low", "ci_high", "n"]].to_numpy(float)
-        ]
-    )
-
-
-def _zeroed(found: Found, target: str) -> pd.DataFrame:
-    """Path numbers above the paper's zero where it is known, else above each path's own minimum."""
-    table = found.table(f"figures/paths_{target}_numbers")
-    above = table[table["zero"] == "data set's minimum"]
-    return table if above.empty else above
+    means = [estimated(row, "mean_kcal_mol") for _, row in rows.iterrows()]
+    return all_of([number(mean, paper, unit=" kcal/mol") for mean in means])
 
 
 def _times_lower(found: Found, target: str) -> Finding:
     paths = _paths(found, target, "edm-n50")
-    times, low, high = times_fewer(
-        np.maximum(paths[paths.columns.min()], 0.0), np.maximum(paths[paths.columns.max()], 0.0)
-    )
-    return number(times, low, high, 10, len(paths), 1.0, " times")
+    end, start = (np.maximum(paths[left], 0.0) for left in (paths.columns.min(), paths.columns.max()))
+    return number(Estimate(*times_fewer(end, start), len(paths)), 10, 1.0, " times")
 
 
 def _at_first(found: Found, target: str) -> Finding:
@@ -52,10 +40,9 @@ def _at_first(found: Found, target: str) -> Finding:
     for start, rises in (("edm-n20", False), ("edm-n50", True)):
         paths = _paths(found, target, start)
         left = np.sort(paths.columns.to_numpy())[::-1]
-        change = (paths[left[len(left) // 5]] - paths[left[0]]).to_numpy()
-        low, high = mean_interval(change)
+        change = paths[left[len(left) // 5]] - paths[left[0]]
         judge = more if rises else less
-        part = judge(float(change.mean()), low, high, 0.0, len(change), " kcal/mol")
+        part = judge(mean_of(change, paths.index), 0.0, " kcal/mol")
         parts.append(part.named(f"{start}: "))
     return all_of(parts)
 
@@ -71,28 +58,31 @@ def _below_zero(found: Found, target: str) -> Finding:
 
 def _drug_paths(found: Found) -> Finding:
     paths = first_shown(DRUG_TARGETS, lambda target: _paths(found, target, "edm-n50"))
-    change = (paths[paths.columns.min()] - paths[paths.columns.max()]).to_numpy()
-    low, high = mean_interval(change)
-    return less(float(change.mean()), low, high, 0.0, len(change), " kcal/mol from start to end")
+    change = paths[paths.columns.min()] - paths[paths.columns.max()]
+    return less(mean_of(change, paths.index), 0.0, " kcal/mol from start to end")
 
 
 def _paths(found: Found, target: str, start: str) -> pd.DataFrame:
     """Energies of a start's paths, kcal/mol: a row for each molecule, columns by the calls left."""
-    table = found.table(f"figures/paths_{target}")
-    zeros = table["zero"].unique()
-    zero = "data set's minimum" if "data set's minimum" in zeros else zeros[0]
-    rows = table[(table["start"] == start) & (table["zero"] == zero)]
+    table = _above_papers_zero(found.table(f"figures/paths_{target}"))
+    rows = table[table["start"] == start]
     if rows.empty:
         raise AbsentError(f"{found.name}: no path of {start} at {target}")
     return rows.pivot_table(index="id", columns="calls_left", values="above_kcal_mol").dropna()
+
+
+def _above_papers_zero(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows above the paper's zero where it is known, else all: above each path's own minimum."""
+    above = table[table["zero"] == ZERO]
+    return table if above.empty else above
 
 
 def _drug_energies(found: Found) -> Finding:
     parts = []
     for start, paper in (("mmff94", 14.3), ("edm-n50", 8.3)):
         pairs = pairs_at(found, DRUG_TARGETS, start)
-        mean, low, high, n = mean_of(pairs["start_above_minimum_kcal_mol"], pairs["id"])
-        parts.append(number(mean, low, high, paper, n, unit=" kcal/mol"))
+        mean = mean_of(pairs["start_above_minimum_kcal_mol"], pairs["id"])
+        parts.append(number(mean, paper, unit=" kcal/mol"))
     return all_of(parts)
 
 

@@ -1,20 +1,21 @@
 """Rows R24 to R27, R30, R31 and R37 to R39: steps that denoised starts save, and the minima that they end in
 (the EDM paper's figures 10 to 12, 16 and 17)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from prerelax.comparison.pairs import KCAL_MOL
-from prerelax.comparison.statistics import distribution
 from prerelax.ledger.criteria import (
     TOO_FEW,
+    Estimate,
     all_of,
     less,
-    median_number,
+    median_of,
     number,
     quantile_interval,
     share,
-    text,
     unless,
 )
 from prerelax.ledger.edm_campaigns import (
@@ -33,9 +34,9 @@ from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
 LARGE_DELTA_KCAL_MOL = 0.2
 
 
-def _saved(found: Found, targets: tuple[str, ...], start: str, paper: float) -> Finding:
+def _saved(found: Found, targets: Sequence[str], start: str, paper: float) -> Finding:
     pairs = pairs_at(found, targets, start)
-    return median_number(pairs["steps_saved_percent"], pairs["id"], paper, 0.0, " %")
+    return number(median_of(pairs["steps_saved_percent"], pairs["id"]), paper, 0.0, " %")
 
 
 def _quartiles(found: Found, target: str) -> Finding:
@@ -43,16 +44,15 @@ def _quartiles(found: Found, target: str) -> Finding:
     times = pairs["baseline_n_steps"] / pairs["n_steps"].clip(lower=1)
     parts = []
     for q, paper in ((0.25, 2.0), (0.75, 4.0)):
-        low, high = quantile_interval(times, q)
-        parts.append(number(float(times.quantile(q)), low, high, paper, len(times), unit=" times"))
+        quartile = Estimate(float(times.quantile(q)), *quantile_interval(times, q), len(times))
+        parts.append(number(quartile, paper, unit=" times"))
     return all_of(parts)
 
 
 def _deltas(found: Found, target: str) -> Finding:
     pairs = pd.concat([found.pairs(target, start) for start in ("edm-n20", "edm-n50")])
     large = pairs["delta_kcal_mol"].abs() > LARGE_DELTA_KCAL_MOL
-    percent, low, high, n = share(large, pairs["id"])
-    return less(percent, low, high, 10, n, " % beyond 0.2 kcal/mol")
+    return less(share(large, pairs["id"]), 10, " % beyond 0.2 kcal/mol")
 
 
 def _delta_is_a_difference(found: Found) -> Finding:
@@ -90,18 +90,17 @@ def _outlier(found: Found) -> Finding:
     return unless(objection, Finding(words, largest[2], verdict, "same: a deeper basin"))
 
 
-def _unchanged(found: Found, targets: tuple[str, ...]) -> Finding:
+def _unchanged(found: Found, targets: Sequence[str]) -> Finding:
     """The median without the pairs whose minima differ, within the interval of the median of all."""
     pairs = pairs_at(found, targets, "edm-n50")
     near = pairs[pairs["delta_kcal_mol"].abs() <= LARGE_DELTA_KCAL_MOL]
-    kept = distribution(near["steps_saved_percent"], near["id"])
-    whole = distribution(pairs["steps_saved_percent"], pairs["id"])
-    words = f"{kept.median:.3g} %, of all {text(whole.median, whole.ci_low, whole.ci_high)}"
-    if np.isnan(whole.ci_low):
+    kept, whole = (median_of(rows["steps_saved_percent"], rows["id"]) for rows in (near, pairs))
+    words = f"{kept.value:.3g} %, of all {whole.text()}"
+    if np.isnan(whole.low):
         return Finding(words, kept.n, "undecided", TOO_FEW)
-    if whole.ci_low <= 0 <= whole.ci_high:
+    if whole.low <= 0 <= whole.high:
         return Finding(words, kept.n, "undecided", "there is no saving that could change")
-    inside = whole.ci_low <= kept.median <= whole.ci_high
+    inside = whole.low <= kept.value <= whole.high
     return Finding(words, kept.n, "same" if inside else "opposite", "same: within the interval of all")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from prerelax.comparison.statistics import FEWEST
-from prerelax.ledger.criteria import TOO_FEW, all_of, first, number, rising
+from prerelax.ledger.criteria import TOO_FEW, Estimate, all_of, number, rising
 from prerelax.ledger.edm_campaigns import DRUG_TARGETS, DRUGS, QM9, QM9_TARGETS, first_shown, of_edm
 from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
 
@@ -13,9 +13,9 @@ NO_GRAPHICS_CARD = "needs the paper's 6 200 epochs: days of a graphics card"
 
 def _rises(found: Found) -> Finding:
     def at(target: str) -> Finding:
-        rows = _of_first_subset(_over_training(found, target))
+        rows = _of_one_subset(found, target)
         medians = rows["steps_saved_percent_median"]
-        words = f"{first(medians):.0f} → {first(medians.iloc[::-1]):.0f} %, {target}"
+        words = f"{medians.iloc[0]:.0f} → {medians.iloc[-1]:.0f} %, {target}"
         return rising(rows["epoch"], medians, words, int(rows["n_counted"].min()))
 
     return first_shown(QM9_TARGETS, at)
@@ -29,15 +29,16 @@ def _early_epochs(found: Found) -> Finding:
         if rows.empty:
             raise AbsentError(f"{found.name} has no epoch {epoch}")
         row = rows.iloc[0]
-        saved = "steps_saved_percent"
-        values = [float(row[f"{saved}_{key}"]) for key in ("median", "ci_low", "ci_high")]
-        part = number(values[0], values[1], values[2], percent, int(row["n_counted"]), unit=" %")
+        median, low, high = (
+            float(row[f"steps_saved_percent_{key}"]) for key in ("median", "ci_low", "ci_high")
+        )
+        part = number(Estimate(median, low, high, int(row["n_counted"])), percent, unit=" %")
         parts.append(part.named(f"{row['energy_ratio']:.1f} times, "))
     return all_of(parts)
 
 
 def _linear(found: Found) -> Finding:
-    rows = _of_first_subset(first_shown(DRUG_TARGETS, lambda target: _over_training(found, target)))
+    rows = first_shown(DRUG_TARGETS, lambda target: _of_one_subset(found, target))
     if len(rows) < 5:
         return Finding(f"{len(rows)} checkpoints", None, "undecided", "five are needed")
     n = int(rows["n_counted"].min())
@@ -58,7 +59,9 @@ def _over_training(found: Found, target: str) -> pd.DataFrame:
     return rows
 
 
-def _of_first_subset(rows: pd.DataFrame) -> pd.DataFrame:
+def _of_one_subset(found: Found, target: str) -> pd.DataFrame:
+    """Those of the first of the subsets of pairs that savings are told for."""
+    rows = _over_training(found, target)
     of_it: pd.DataFrame = rows[rows["subset"] == rows["subset"].iloc[0]]
     return of_it
 

@@ -6,7 +6,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from prerelax.comparison.statistics import FEWEST
-from prerelax.ledger.criteria import TOO_FEW, paired, text, unless
+from prerelax.ledger.criteria import TOO_FEW, Estimate, estimated, paired, unless
 from prerelax.ledger.row import AbsentError, Finding, Found, Verdict
 
 
@@ -59,7 +59,7 @@ def adaptive_wins(found: Found) -> Finding:
     except AbsentError:
         other, name = _valid(found, "fixed"), "the same network's fixed schedule"
     n = int(min(own["n"], other["n"]))
-    shown = [text(each["percent"], each["ci_low"], each["ci_high"]) for each in (own, other)]
+    shown = [estimated(each, "percent").text() for each in (own, other)]
     words = f"{' against '.join(shown)} %, {name}"
     verdict: Verdict = "undecided"
     if own["ci_low"] > other["ci_high"]:
@@ -96,8 +96,9 @@ def flattens(found: Found) -> Finding:
     shown = [_valid(found, "adaptive", limit) for limit in limits]
     words = ", ".join(f"{row['percent']:.1f} % at {limit}" for row, limit in zip(shown, limits, strict=True))
     verdict: Verdict = "same" if low > 0 else "opposite" if high < 0 else "undecided"
-    why = f"first rise less last rise {text(value, low, high)} points"
-    return unless(_poor(found), Finding(words, int(shown[-1]["n"]), verdict, why))
+    n = int(shown[-1]["n"])
+    why = f"first rise less last rise {Estimate(value, low, high, n).text()} points"
+    return unless(_poor(found), Finding(words, n, verdict, why))
 
 
 def novelty_costs_most(found: Found) -> Finding:

@@ -10,15 +10,15 @@ import pandas as pd
 from prerelax.comparison.statistics import FEWEST
 from prerelax.ledger.criteria import (
     TOO_FEW,
+    Estimate,
     all_of,
     less,
     mean_of,
-    median_number,
+    median_of,
     more,
     number,
     paired,
     share,
-    text,
     unless,
 )
 from prerelax.ledger.morered_training import (
@@ -51,9 +51,7 @@ def _rows(found: Found, method: str, given: str = "displaced", table: str = "met
     return rows
 
 
-def _failing(
-    found: Found, method: str, given: str = "displaced", table: str = "methods"
-) -> tuple[float, float, float, int]:
+def _failing(found: Found, method: str, given: str = "displaced", table: str = "methods") -> Estimate:
     rows = _rows(found, method, given, table)
     return share(rows["failed"], rows["id"])
 
@@ -110,8 +108,8 @@ def step_by_rmsd(found: Found) -> Finding:
             parts.append(Finding(f"{method}: r = {r:.2f}", n, "undecided", TOO_FEW))
             continue
         centre, half = math.atanh(min(r, 0.9999)), 1.96 / math.sqrt(n - 3)  # Fisher's z
-        part = more(r, math.tanh(centre - half), math.tanh(centre + half), 0.8, n)
-        parts.append(part.named(f"{method}: "))
+        told = Estimate(r, math.tanh(centre - half), math.tanh(centre + half), n)
+        parts.append(more(told, 0.8).named(f"{method}: "))
     return all_of(parts)
 
 
@@ -169,8 +167,7 @@ def _lower(each: pd.DataFrame, pairs: Sequence[tuple[str, str]], worse: str) -> 
 def itp_hardly_fails(found: Found) -> Finding:
     """Whether ITP fails in less than a tenth."""
     table, ending = _on_equal_terms(found)
-    percent, low, high, n = _failing(found, f"itp{ending}", table=table)
-    finding = less(percent, low, high, 10, n, " %").named(f"itp{ending}: ")
+    finding = less(_failing(found, f"itp{ending}", table=table), 10, " %").named(f"itp{ending}: ")
     return _of_denoisers(found, finding, [f"itp{ending}"], table)
 
 
@@ -180,7 +177,7 @@ def rmsd_after(found: Found) -> Finding:
     parts = []
     for method in ("jt", "as"):
         rows = _rows(found, f"{method}{ending}", table=table)
-        part = median_number(rows["rmsd_after_ang"], rows["id"], PAPER_AFTER_ANG[method], unit=" Å")
+        part = number(median_of(rows["rmsd_after_ang"], rows["id"]), PAPER_AFTER_ANG[method], unit=" Å")
         parts.append(part.named(f"{method}{ending}: "))
     return unless(other_molecules(found), all_of(parts))
 
@@ -193,8 +190,7 @@ def mmff94_fails_most(found: Found) -> Finding:
     each = _with_mmff94(found, others, "failed", table)
     finding = _lower(each, [(other, "mmff94-ob") for other in others], "fails more than")
     next_ = str(each[others].mean().idxmax())
-    percent, low, high, _ = _failing(found, "mmff94-ob")
-    words = f"{text(percent, low, high, ' %')}, next {next_}: {100 * each[next_].mean():.3g} %"
+    words = f"{_failing(found, 'mmff94-ob').text(' %')}, next {next_}: {100 * each[next_].mean():.3g} %"
     finding = finding.named(words)
     objection = poor_force_field(found) if finding.verdict == "opposite" else ""
     return _of_denoisers(found, unless(objection, finding), samplers, table)
@@ -204,11 +200,9 @@ def mlff_and_gfn2_alike(found: Found) -> Finding:
     """Failures above 20 % and a ratio of 0.4, of both."""
     parts = []
     for method in ("mlff", "gfn2"):
-        percent, low, high, n = _failing(found, method)
         rows = _rows(found, method)
-        ratio = median_number(rows["judged"], rows["id"], 0.4)
-        failing = more(percent, low, high, 20, n, " %")
-        parts += [failing.named(f"{method}: "), ratio]
+        failing = more(_failing(found, method), 20, " %")
+        parts += [failing.named(f"{method}: "), number(median_of(rows["judged"], rows["id"]), 0.4)]
     return unless(poor_force_field(found) or other_molecules(found), all_of(parts))
 
 
@@ -220,8 +214,7 @@ def failures_rise(found: Found) -> Finding:
         given = ("displaced", "diffused")
         means = [_by_molecule(found, (method,), "failed", table, each)[method] for each in given]
         difference = (means[1] - means[0]).dropna()
-        mean, low, high, n = mean_of(100 * difference, difference.index)
-        part = more(mean, low, high, 0.0, n, " points")
+        part = more(mean_of(100 * difference, difference.index), 0.0, " points")
         parts.append(part.named(f"{method}: "))
     return _of_denoisers(found, all_of(parts), [f"{sampler}{ending}" for sampler in SAMPLERS], table)
 
@@ -230,8 +223,7 @@ def mmff94_returns_input(found: Found) -> Finding:
     """Whether MMFF94 gives most diffused inputs back: no result, or a ratio within 2 % of 1."""
     rows = _rows(found, "mmff94-ob", "diffused")
     ratio = rows["ratio"].astype(float)
-    percent, low, high, n = share(ratio.isna() | ((ratio - 1).abs() < 0.02), rows["id"])
-    return more(percent, low, high, 50, n, " %")
+    return more(share(ratio.isna() | ((ratio - 1).abs() < 0.02), rows["id"]), 50, " %")
 
 
 def gfn2_doubles(found: Found) -> Finding:
@@ -240,11 +232,10 @@ def gfn2_doubles(found: Found) -> Finding:
     for column, words in (("judged", "ratio"), ("failed", "failures")):
         of = {given: _by_molecule(found, ("gfn2",), column, given=given)["gfn2"] for given in _INPUTS}
         each = pd.DataFrame(of).dropna()
-        mean, low, high, n = mean_of(each["diffused"] - 2 * each["displaced"], each.index)
-        part = more(mean, low, high, 0.0, n)
+        part = more(mean_of(each["diffused"] - 2 * each["displaced"], each.index), 0.0)
         shown = f"{words} {each['displaced'].mean():.2f} → {each['diffused'].mean():.2f}"
         why = part.why and "of diffused less twice displaced: " + part.why
-        parts.append(Finding(shown, n, part.verdict, why))
+        parts.append(Finding(shown, part.n, part.verdict, why))
     return all_of(parts)
 
 
@@ -253,9 +244,8 @@ _INPUTS = ("displaced", "diffused")
 
 def mlff_fails_mostly(found: Found) -> Finding:
     """The MLFF's failures on diffused inputs."""
-    percent, low, high, n = _failing(found, "mlff", "diffused")
     objection = poor_force_field(found) or other_molecules(found)
-    return unless(objection, number(percent, low, high, 90, n, unit=" %"))
+    return unless(objection, number(_failing(found, "mlff", "diffused"), 90, unit=" %"))
 
 
 def drawn(found: Found) -> Finding:
@@ -280,8 +270,7 @@ def _mostly(found: Found, methods: Sequence[str], limit: float) -> Finding:
     parts = []
     for method in methods:
         rows = _energies(found, method)
-        percent, low, high, n = share(rows["energy_kcal_mol"] < limit, rows["id"])
-        part = more(percent, low, high, 50, n, " %")
+        part = more(share(rows["energy_kcal_mol"] < limit, rows["id"]), 50, " %")
         parts.append(part.named(f"{method}: "))
     return all_of(parts)
 

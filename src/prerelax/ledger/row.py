@@ -1,6 +1,6 @@
 """A row of the ledger, and the results that it is judged by."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -137,8 +137,6 @@ def judged(row: Row, results: Mapping[str, Found]) -> Finding:
             reasons.append(str(reason))
         except KeyError as error:
             reasons.append(f"{name}: its tables have no column {error}, made by another version")
-    return Finding("–", None, "not shown", "; ".join(reasons) or f"no results of {_either(row.campaigns)}")
-
-
-def _either(names: Sequence[str]) -> str:
-    return " or ".join(names)
+    return Finding(
+        "–", None, "not shown", "; ".join(reasons) or f"no results of {' or '.join(row.campaigns)}"
+    )
