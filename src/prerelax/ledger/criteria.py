@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from prerelax.comparison.statistics import FEWEST, distribution, mean_interval, per_molecule
 from prerelax.ledger.row import Finding, Verdict
 
-Floats = NDArray[np.float64]
 LEVEL = 0.05
 RESOLVED = 2.0
 """An interval tells the paper's number where it lies between a half and twice of it: wider says little."""
@@ -146,6 +145,13 @@ def rising(x: ArrayLike, y: ArrayLike, words: str, n: int | None = None) -> Find
     if p >= LEVEL:
         return Finding(words, n, "undecided", why)
     return Finding(words, n, "same" if rho > 0 else "opposite", why)
+
+
+def signs(wins: int, of: int, words: str, over: str) -> Finding:
+    """Whether something holds more often than not, by the sign test."""
+    p = float(stats.binomtest(wins, of, 0.5).pvalue) if of else math.nan
+    verdict: Verdict = "undecided" if not p < LEVEL else "same" if wins > of / 2 else "opposite"
+    return Finding(words, of, verdict, f"p = {p:.2g} (signs over {over})")
 
 
 def quantile_interval(values: ArrayLike, q: float) -> tuple[float, float]:

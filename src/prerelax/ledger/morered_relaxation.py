@@ -19,6 +19,7 @@ from prerelax.ledger.criteria import (
     number,
     paired,
     share,
+    signs,
     unless,
 )
 from prerelax.ledger.morered_training import (
@@ -26,7 +27,6 @@ from prerelax.ledger.morered_training import (
     fewer_minima,
     other_molecules,
     poor_force_field,
-    signs,
     told_more,
 )
 from prerelax.ledger.row import AbsentError, Finding, Found

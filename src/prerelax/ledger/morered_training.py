@@ -1,13 +1,12 @@
 """What the trainings of a MoreRed campaign say: errors, data, averages, and what makes a verdict void."""
 
-import math
 from typing import Any
 
 import pandas as pd
 import yaml
-from scipy.stats import binomtest
 
 from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.ledger.criteria import signs
 from prerelax.ledger.row import AbsentError, Finding, Found, Verdict
 
 QM7X = ("morered-qm7x", "morered-mini")
@@ -92,13 +91,6 @@ def average_ahead(found: Found) -> Finding:
     wins = int((early["averaged_loss"] < early["current_loss"]).sum())
     words = f"the average is ahead in {wins} of the first {len(early)} validations"
     return signs(wins, len(early), words, "validations")
-
-
-def signs(wins: int, of: int, words: str, over: str) -> Finding:
-    """Whether something holds more often than not, by the sign test."""
-    p = float(binomtest(wins, of, 0.5).pvalue) if of else math.nan
-    verdict: Verdict = "undecided" if not p < 0.05 else "same" if wins > of / 2 else "opposite"
-    return Finding(words, of, verdict, f"p = {p:.2g} (signs over {over})")
 
 
 def _config(found: Found, name: str) -> dict[str, Any]:
