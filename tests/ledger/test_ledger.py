@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prerelax.comparison.summary import ALL, WITHIN_TEXT_FILTER
 from prerelax.errors import UserError
 from prerelax.ledger import edm, morered
 from prerelax.ledger.__main__ import main
@@ -388,6 +389,18 @@ def test_another_level_than_the_papers_decides_nothing(tmp_path: Path) -> None:
     assert found.why == "at GFN2-xTB, which is not the paper's level"
     written(tmp_path, "figures/paths_qm9", pd.DataFrame(rows, columns=names).assign(above_kcal_mol=-0.1))
     assert of("R12", tmp_path).verdict == "same"
+
+
+def test_growth_over_training_is_of_all_pairs(tmp_path: Path) -> None:
+    subsets = {WITHIN_TEXT_FILTER: [30.0, 20.0, 10.0, 5.0, 1.0], ALL: [10.0, 20.0, 30.0, 40.0, 50.0]}
+    rows = [
+        {"steps": 50, "subset": subset, "epoch": epoch, "n_counted": 20, "steps_saved_percent_median": median}
+        for subset, medians in subsets.items()
+        for epoch, median in enumerate(medians)
+    ]
+    written(tmp_path, "figures/training_speedup_gfn2", pd.DataFrame(rows))
+    found = of("R33", tmp_path)
+    assert (found.ours, found.verdict) == ("R² = 1.00", "same")
 
 
 def test_a_table_of_another_version_is_not_shown(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from prerelax.comparison.statistics import FEWEST
+from prerelax.comparison.summary import ALL
 from prerelax.ledger.criteria import TOO_FEW, Estimate, all_of, number, rising
 from prerelax.ledger.edm_campaigns import DRUG_TARGETS, DRUGS, QM9, QM9_TARGETS, first_shown, of_edm
 from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
@@ -13,7 +14,7 @@ NO_GRAPHICS_CARD = "needs the paper's 6 200 epochs: days of a graphics card"
 
 def _rises(found: Found) -> Finding:
     def at(target: str) -> Finding:
-        rows = _of_one_subset(found, target)
+        rows = _over_training(found, target)
         medians = rows["steps_saved_percent_median"]
         words = f"{medians.iloc[0]:.0f} → {medians.iloc[-1]:.0f} %, {target}"
         return rising(rows["epoch"], medians, words, int(rows["n_counted"].min()))
@@ -38,7 +39,7 @@ def _early_epochs(found: Found) -> Finding:
 
 
 def _linear(found: Found) -> Finding:
-    rows = first_shown(DRUG_TARGETS, lambda target: _of_one_subset(found, target))
+    rows = first_shown(DRUG_TARGETS, lambda target: _over_training(found, target))
     if len(rows) < 5:
         return Finding(f"{len(rows)} checkpoints", None, "undecided", "five are needed")
     n = int(rows["n_counted"].min())
@@ -51,19 +52,13 @@ def _linear(found: Found) -> Finding:
 
 
 def _over_training(found: Found, target: str) -> pd.DataFrame:
-    """Savings of n = 50 by epoch, where molecules were counted."""
+    """Savings of n = 50 by epoch over all pairs, where molecules were counted."""
     table = found.table(f"figures/training_speedup_{target}")
-    rows = table[(table["steps"] == 50) & (table["n_counted"] > 0)].sort_values("epoch")
+    counted = (table["steps"] == 50) & (table["subset"] == ALL) & (table["n_counted"] > 0)
+    rows = table[counted].sort_values("epoch", kind="stable")
     if rows.empty:
         raise AbsentError(f"{found.name}: no checkpoint counts at {target}")
     return rows
-
-
-def _of_one_subset(found: Found, target: str) -> pd.DataFrame:
-    """Those of the first of the subsets of pairs that savings are told for."""
-    rows = _over_training(found, target)
-    of_it: pd.DataFrame = rows[rows["subset"] == rows["subset"].iloc[0]]
-    return of_it
 
 
 ROWS = (
