@@ -76,6 +76,15 @@ class Morse(Calculator):
         return energy, forces
 
 
+class Counting(Morse):
+    """Refuses electrons that contradict its charge and multiplicity."""
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        if (atoms.numbers.sum() - self.charge - self.mult + 1) % 2:
+            raise ValueError("electrons and multiplicity are not compatible")
+        super().calculate(atoms, properties, system_changes)
+
+
 class WithHessian(Morse):
     def get_hessian(self, atoms):
         return np.eye(3 * len(atoms)).reshape(3 * len(atoms), len(atoms), 3)

@@ -249,7 +249,10 @@ def test_code_of_the_users_own_runs_with_consent_only(site, monkeypatch) -> None
         ({"calculator": "nwchem", "options": {"task shell": "rm"}}, "'task' would have nwchem run"),
         ({"calculator": "ase.calculators.nwchem:NWChem", "options": {"dft": {"x": "task shell"}}}, "'task'"),
         ({"calculator": None, "engine": "tblite", "options": {}}, "options is for the engine ase"),
-        ({"solvent": "water"}, "the engine ase has no implicit solvent"),
+        ({"calculator": "mygroup.Mine"}, "'mygroup.Mine' is no known .*; did you mean mygroup:Mine"),
+        ({"calculator": "mygroup.py:Mine"}, "names a file, not a module; did you mean mygroup:Mine"),
+        ({"engine": "NWChem", "calculator": None, "options": None}, "`engine: ase, calculator: nwchem`"),
+        ({"solvent": "water"}, "say the solvent water in the calculator's options"),
     ],
 )
 def test_a_wrong_level_is_a_sentence(said, sentence) -> None:

@@ -63,6 +63,7 @@ def test_an_honest_one_passes_and_is_not_tried_again(site) -> None:
             {"by_charge": 0.0, "by_spin": 0.0},
             "for another charge, which it ignores; leave charge out of electrons",
         ),
+        ({"by_charge": 0.0}, "for another charge, which it ignores"),  # the multiplicity makes a difference
         ({"by_spin": 0.0}, "for another multiplicity, which it ignores"),
     ],
 )
@@ -76,6 +77,13 @@ def test_charges_are_tried_on_closed_shells_where_it_knows_no_others() -> None:
     assert [trial.verdict for trial in trials(morse(only_charge))] == ["ok"] * 4 + ["not tried"]
     with pytest.raises(DishonestError, match="for another charge, which it ignores"):
         check_honest(morse(only_charge, by_charge=0.0))
+
+
+@pytest.mark.parametrize("keywords", [{"charge": "q"}, {"charge": "q", "multiplicity": "mult"}])
+def test_a_keyword_that_it_leaves_out_is_found_where_it_counts_electrons(keywords) -> None:
+    level = morse({"keywords": keywords}).model_copy(update={"calculator": "odd_calculators:Counting"})
+    with pytest.raises(DishonestError, match="see whether electrons names what it takes charge by"):
+        check_honest(level)
 
 
 def test_one_that_is_told_nothing_is_tried_on_neutral_molecules() -> None:

@@ -158,6 +158,11 @@ def test_what_the_programs_are_asked() -> None:
         ("orca", {"method": "B3LYP\n%maxcore"}, "is no name of a method"),
         ("gaussian", {"options": {"route": "External='rm'"}}, "'external' would have gaussian run"),
         ("gaussian", {"dispersion": "d4"}, "say the dispersion d4 in the calculator's options"),
+        ("orca", {"options": {"word": "CPCM"}}, "orca has no 'word', .* without a word; did you mean words"),
+        ("gaussian", {"options": {"words": "SCRF"}}, "gaussian has no 'words', .*; known are route"),
+        ("mopac", {"options": {"eps": 78.4}}, "mopac has no 'eps', .*; known are relscf"),
+        ("nwchem", {}, "the calculator nwchem needs a basis"),
+        ("psi4", {}, "the calculator psi4 needs a basis"),
         ("xtb", {"method": "GFN-3"}, "xtb has no method 'GFN-3'"),
         ("xtb", {"method": "GFN-FF", "options": {"input": "x"}}, "the calculator xtb has no options"),
     ],
@@ -226,6 +231,8 @@ def test_mopac_gives_energy_and_forces_of_ions_and_radicals() -> None:
         calculator.close()
     assert energies[0] == pytest.approx(-2.5, abs=0.3)  # a heat of formation, in eV
     assert 11 < energies[1] - energies[0] < 14 and energies[2] - energies[0] > 4
+    with pytest.raises(EngineError, match=r'its output says "UNRECOGNIZED KEY-WORDS: \(PM9\)"'):
+        make_calculator(level.model_copy(update={"method": "PM9"})).calculate(molecule("H2O"))
 
 
 @pytest.mark.slow

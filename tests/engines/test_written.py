@@ -48,6 +48,8 @@ def test_what_is_written_is_what_is_meant(text: str, said: str) -> None:
         ("wB97X-D3/def2-SVP", "PySCF has no wB97X-D3"),
         ("wB97X-D4/def2-SVP", "not that of other programs; write for example wB97X-D3BJ"),
         ("qm", "did you mean qm9"),
+        ("PM7", "write a campaign file with `engine: ase`"),
+        ("ANI-2xt", "write a campaign file with `engine: ase`"),
         ("r2SCAN-3c", "composite method"),
         ("PBE0/def2-SVP SMD(watter)", "did you mean water"),
         ("", "is no level"),

@@ -51,7 +51,13 @@ OF_CALCULATORS = ("calculator", "options", "elements", "electrons")
 def engine_named(name: str) -> Engine:
     """What an engine says of itself; imports nothing heavy. Raises ValueError for an unknown name."""
     if name not in ENGINES:
-        hint = "; xTB is the engine tblite" if name.lower() in XTB else nearest(name, ENGINES)
+        from prerelax.engines.ase.known import KNOWN
+
+        hint = nearest(name, ENGINES)
+        if name.lower() in XTB:
+            hint = "; xTB is the engine tblite"
+        elif name.lower() in KNOWN:
+            hint = f"; it is a calculator of the engine ase: `engine: ase, calculator: {name.lower()}`"
         raise ValueError(f"unknown engine '{name}'{hint}")
     module, _, attribute = ENGINES[name].partition(":")
     engine = getattr(importlib.import_module(module), attribute)()
@@ -135,6 +141,11 @@ def _installed(level: Level) -> Iterator[None]:
 
 def _check_has_solvents(engine: Engine, level: Level) -> None:
     if not engine.solvent_models:
+        if level.engine == "ase":
+            raise ValueError(
+                f"say the solvent {level.solvent} in the calculator's options, as it calls it there; the "
+                "engine ase knows none"
+            )
         others = [name for name in ENGINES if engine_named(name).solvent_models]
         raise ValueError(
             f"the engine {level.engine} has no implicit solvent with gradients here; "

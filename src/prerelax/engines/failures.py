@@ -85,14 +85,14 @@ def failure_said(program: str, kind: str, message: str, output: str) -> EngineEr
     for words, status, sentence in SAID:
         if re.search(words, f"{message}\n{output}", re.IGNORECASE):
             return EngineError(status, f"{program}: {sentence}", output)
-    if kind == "UnreadableOutput":
-        text = f"{program}: its output cannot be read ({message}): it is cut short, or of an unknown form"
-        return EngineError("unknown_error", text, output)
     if kind in ("NotImplementedError", "PropertyNotImplementedError", "PropertyNotPresent"):
         text = f"{program} gave no forces ({message}): its output is cut short, or its method has none"
         return EngineError("unknown_error", text, output)
     complaint = next(filter(COMPLAINT.search, reversed(output.splitlines())), "")
     said = f'; its output says "{" ".join(complaint.strip(" *!").split())[:150]}"' if complaint else ""
+    if kind == "UnreadableOutput":
+        text = f"{program}: its output cannot be read ({message}): it is cut short, or of an unknown form"
+        return EngineError("unknown_error", f"{text}{said}", output)
     kind = "" if kind in PLAIN_FAILURES else kind
     what = f"{kind}: {message}" if kind and message else kind or message
     return EngineError("unknown_error", f"{program}: {what}{said}", output)

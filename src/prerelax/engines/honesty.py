@@ -284,9 +284,29 @@ def _twice(bench: _Bench) -> _Found:
 def _charges(bench: _Bench) -> _Found:
     if "charge" not in bench.told:
         return ("not tried", "nothing tells it of charge: it treats neutral molecules only")
-    states = ((0, 1), (1, 2)) if "multiplicity" in bench.told else ((-1, 1), (1, 1))
-    atoms = _tried(bench)[0] if "multiplicity" in bench.told else _hydroxide(bench)
-    return _differ(bench, atoms, states, "charge")
+    if "multiplicity" not in bench.told:
+        return _refused_is_wrong(bench, _differ(bench, _hydroxide(), ((-1, 1), (1, 1)), "charge"))
+    atoms, _ = _tried(bench)
+    found = _differ(bench, atoms, ((0, 1), (1, 2)), "charge")
+    if found[0] == "ok":  # the multiplicity alone may have made the difference
+        doublets = _differ(bench, atoms, ((-1, 2), (1, 2)), "charge")
+        return doublets if doublets[0] == "wrong" else found
+    if found[0] == "not tried":  # some treat no radicals
+        found = _differ(bench, _hydroxide(), ((-1, 1), (1, 1)), "charge")
+    return _refused_is_wrong(bench, found)
+
+
+def _refused_is_wrong(bench: _Bench, found: _Found) -> _Found:
+    """What was not tried, where the user's own `electrons` say that charge is told.
+
+    One that counts electrons, and is told of charge by a keyword that it does not know, refuses every ion.
+    """
+    elements = bench.level.elements
+    if found[0] != "not tried" or bench.level.electrons is None:
+        return found
+    if elements is not None and not {"O", "H"} <= set(elements):
+        return found
+    return ("wrong", f"{found[1]}; see whether electrons names what it takes charge by, or leave charge out")
 
 
 def _multiplicities(bench: _Bench) -> _Found:
@@ -309,7 +329,8 @@ def _differ(bench: _Bench, atoms: Atoms, states: tuple[tuple[int, int], tuple[in
     words = f"{atoms.get_chemical_formula()}: {energies[1] - energies[0]:+.3g} eV"
     if abs(energies[1] - energies[0]) > OTHER_EV:
         return ("ok", words)
-    return ("wrong", f"{words} for another {of}, which it ignores; leave {of} out of electrons")
+    or_name = f", or name there what it takes {of} by"
+    return ("wrong", f"{words} for another {of}, which it ignores; leave {of} out of electrons{or_name}")
 
 
 def _tried(bench: _Bench) -> tuple[Atoms, NDArray[np.float64]]:
@@ -324,7 +345,7 @@ def _tried(bench: _Bench) -> tuple[Atoms, NDArray[np.float64]]:
     return atoms, away / np.linalg.norm(away)
 
 
-def _hydroxide(bench: _Bench) -> Atoms:
+def _hydroxide() -> Atoms:
     return Atoms("OH", [[0.0, 0.0, 0.0], [0.0, 0.0, 0.98]])
 
 

@@ -17,6 +17,7 @@ _SOLVENT = re.compile(
 _DISPERSION = re.compile(r"-(?P<word>D[234](?:\(?(?:BJ|0|zero)\)?)?)$", re.I)
 _KNOWN_DISPERSION = {"d3bj": "d3bj", "d3(bj)": "d3bj", "d4": "d4"}
 _COMPOSITE = re.compile(r"-3c$", re.I)
+_OF_OTHER_PROGRAMS = re.compile(r"(?:PM[367]|AM1|MNDO|RM1|ANI-|MACE-|AIMNet)", re.I)
 _GAUSSIAN_DISPERSION = re.compile(r"-GD(?=[34])", re.I)
 _CORRELATED = re.compile(
     r"(?:^|-)(?:MP[234]|CC(?:SD|2)|CAS(?:SCF|PT2)|CISD?|QCISD|B2\w*PLYP|DSD)(?:\W|$)", re.I
@@ -69,6 +70,11 @@ def _xtb(method: str) -> str:
 def _functional(text: str, method: str, basis: str) -> dict[str, str]:
     if method.lower() == QM9 and not basis:
         return {"method": QM9}
+    if not basis and _OF_OTHER_PROGRAMS.match(method):
+        raise UserError(
+            f"{method} is of a program or potential of your own: write a campaign file with `engine: ase` "
+            "and its `calculator` (guide: Your own program)"
+        )
     if not basis:
         near = nearest(method, (*XTB.values(), QM9), list_known=False)
         raise UserError(f"{text!r} lacks a basis{near or '; write for example ' + method + '/def2-SVP'}")

@@ -23,6 +23,7 @@ from prerelax.errors import nearest
 from prerelax.site_file import site_path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+*(),/. _=-]{0,80}")
+DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 """No place and no address: what a package loads by itself is of its own."""
 OF_THE_SITE = frozenset(
@@ -33,6 +34,8 @@ OF_THE_SITE = frozenset(
     }
 )
 """Options that run something, or name places of a machine: they belong in the site file, or nowhere."""
+BASES = frozenset({"basis", "basis set name"})
+"""Options that name a basis, as one for each element."""
 OF_PLACES = ("path", "file", "weights", "folder", "url")
 """Parts of words of other such options."""
 
@@ -74,6 +77,8 @@ class AseEngine(Engine):
         _check_options(level.options or {})
         if known is not None:
             _check_words(level, known)
+            if known.needs_basis and not (level.basis or BASES & set(level.options or {})):
+                raise ValueError(f"the calculator {level.calculator} needs a basis, e.g. 'def2-TZVP'")
         for element in level.elements or ():
             if element not in atomic_numbers:
                 raise ValueError(f"elements: '{element}' is no element")
@@ -161,7 +166,14 @@ def _check_name(level: Level) -> None:
     if name is None:
         raise ValueError(f"the engine ase needs a calculator: {', '.join(KNOWN)}, or module:class")
     if _known(level) is None and not IMPORT_PATH.fullmatch(name):
-        raise ValueError(f"'{name}' is no known calculator, nor module:class{nearest(name, KNOWN)}")
+        hint = nearest(name, KNOWN)
+        if DOTTED.fullmatch(name):
+            hint = f"; did you mean {name.rpartition('.')[0]}:{name.rpartition('.')[2]}?"
+        raise ValueError(f"'{name}' is no known calculator, nor module:class{hint}")
+    place, _, attribute = name.partition(":")
+    if place.endswith(".py"):
+        module = place.removesuffix(".py")
+        raise ValueError(f"'{name}' names a file, not a module; did you mean {module}:{attribute}?")
 
 
 def _check_options(options: Mapping[str, JsonValue]) -> None:
@@ -193,6 +205,12 @@ def _check_words(level: Level, known: Known) -> None:
         raise ValueError(f"xtb has no method '{level.method}'{nearest(level.method, FLAGS)}")
     if level.options and not known.takes_options:
         raise ValueError(f"the calculator {name_of(level.calculator)} has no options; leave them out")
+    for key in level.options or {}:
+        if known.options and key not in known.options:
+            raise ValueError(
+                f"options: the calculator {name_of(level.calculator)} has no '{key}', and would leave it out "
+                f"without a word{nearest(key, known.options)}"
+            )
 
 
 def _merged(*parts: Mapping[str, object]) -> dict[str, object]:

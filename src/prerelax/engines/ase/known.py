@@ -46,7 +46,11 @@ class Known:
     takes_command: bool = False
     """a calculator of prerelax's own, which is given its program's command as a keyword"""
     takes_options: bool = True
+    options: tuple[str, ...] = ()
+    """those that it heeds, where it leaves others out without a word; none named: it complains itself"""
     takes_basis: bool = False
+    needs_basis: bool = False
+    """ASE would take one of its own choice"""
     dispersions: tuple[str, ...] = ()
     """that the level may name"""
     forbidden: tuple[str, ...] = ()
@@ -173,12 +177,12 @@ _KEYWORDS = Electrons(keywords={"charge": "charge", "multiplicity": "multiplicit
 KNOWN: Mapping[str, Known] = {
     "orca": Known(
         "prerelax.engines.ase.orca:Orca", _orca, _KEYWORDS, (), "orca",
-        takes_command=True, takes_basis=True, dispersions=("d3bj", "d4"),
+        takes_command=True, options=("words", "blocks"), takes_basis=True, dispersions=("d3bj", "d4"),
         forbidden=("compound", "extopt", "progext", "sys_cmd", "%", "*xyz", "file"),
     ),
     "gaussian": Known(
         "prerelax.engines.ase.gaussian:Gaussian", _gaussian, _KEYWORDS, (), "g16",
-        takes_command=True, takes_basis=True, dispersions=("d3bj",),
+        takes_command=True, options=("route",), takes_basis=True, dispersions=("d3bj",),
         forbidden=("external", "%", "@", "subst"),
     ),
     "xtb": Known(
@@ -192,18 +196,18 @@ KNOWN: Mapping[str, Known] = {
     "nwchem": Known(
         "ase.calculators.nwchem:NWChem", _nwchem,
         Electrons(keywords={"charge": "charge", "multiplicity": "dft.mult"}),
-        command="nwchem", section="nwchem", takes_basis=True, dispersions=("d3bj",),
+        command="nwchem", section="nwchem", takes_basis=True, needs_basis=True, dispersions=("d3bj",),
         forbidden=("python", "load", "task", "shell", "include", "_dir"),
     ),
     "qchem": Known(
         "ase.calculators.qchem:QChem", _qchem,
         Electrons(keywords={"charge": "charge", "multiplicity": "multiplicity"}),
-        command="qchem", takes_basis=True,
+        command="qchem", takes_basis=True, needs_basis=True,
     ),
     "turbomole": Known(
         "ase.calculators.turbomole:Turbomole", _turbomole,
         Electrons(keywords={"charge": "total charge", "multiplicity": "multiplicity"}),
-        command="ridft", takes_basis=True,
+        command="ridft", takes_basis=True, needs_basis=True,
     ),
     "aims": Known(
         "ase.calculators.aims:Aims", _aims,
@@ -218,12 +222,12 @@ KNOWN: Mapping[str, Known] = {
     "psi4": Known(
         "ase.calculators.psi4:Psi4", _psi4,
         Electrons(keywords={"charge": "charge", "multiplicity": "multiplicity"}),
-        packages=("ase", "psi4"), takes_basis=True,
+        packages=("ase", "psi4"), takes_basis=True, needs_basis=True,
     ),
     "mopac": Known(
         "ase.calculators.mopac:MOPAC", _mopac,
         Electrons(keywords={"charge": "charge"}, moments=True),
-        command="mopac", section="mopac", is_cheap=True,
+        command="mopac", section="mopac", options=("relscf",), is_cheap=True,
     ),
     "dftb": Known(
         "ase.calculators.dftb:Dftb", _dftb,
