@@ -15,9 +15,11 @@ from prerelax.campaign.plan import make_plan
 from prerelax.campaign.retry import retry, retry_text
 from prerelax.campaign.stages import finished_shards, read_campaign, stages
 from prerelax.campaign.status import campaign_status, expected_end_s, status_json, status_text
-from prerelax.errors import UserError
+from prerelax.errors import MissingProgramError, UserError
 from prerelax.records.shard import read_shard, table_path
 from prerelax.relaxation.journal import Journal, journal_path
+from prerelax.relaxation.settings import Only
+from prerelax.relaxation.shard import shard_without_program
 
 Run = Callable[..., dict[str, int]]
 RELAXED = "results/springs/relaxed/gfn2/mmff94"
@@ -142,6 +144,20 @@ def test_a_shard_at_work_and_one_without_journal_are_left_alone(
     assert "another job works on this shard" in retried.notes[0]
     assert "has no journal" in retried.notes[1]
     assert (folder / "0000.extxyz").is_file() and (folder / "0001.extxyz").is_file()
+
+
+def test_what_a_missing_program_left_is_handed_back(
+    campaign: Campaign, run_stages: Run, tmp_path: Path
+) -> None:
+    run_stages()
+    shard = tmp_path / RELAXED / "0001.extxyz"
+    journal_path(shard).unlink()
+    missing = MissingProgramError("the program orca is not installed here")
+    start = tmp_path / "results/springs/starts/mmff94/0001.extxyz"
+    shard_without_program(start, shard, target="gfn2", only=Only(), error=missing)
+    (retried,) = retry(campaign, tmp_path, ["resource_error"])
+    assert (retried.n_molecules, retried.n_shards, retried.notes) == (2, 1, [])
+    assert run_stages() == {"0001": 2}
 
 
 def test_damaged_tables_and_torn_journals_do_not_stop_a_retry(

@@ -7,7 +7,7 @@ from pathlib import Path
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.stages import Stage, begun_shards, shard_path, stages
 from prerelax.errors import UserError, nearest, several
-from prerelax.molecules.status import STATUSES
+from prerelax.molecules.status import PROCEED, STATUSES
 from prerelax.records.seal import ShardError, opened_table, table_path
 from prerelax.relaxation.journal import Journal, ShardLockedError, journal_path
 
@@ -91,18 +91,39 @@ def _retry_stage(
         shard = shard_path(results, stage, number)
         if not _may_have(shard, statuses):
             continue
+        # Snakemake makes nothing again for results that are newer than it.
+        newer = [results / "comparison.csv", *(shard_path(results, each, number) for each in behind)]
         if not journal_path(shard).is_file():
-            notes.append(f"{shard}: has no journal, delete it to have the whole shard computed again")
+            n = _hand_back_uncomputed(shard, newer, statuses, dry_run)
+            if not n:
+                notes.append(f"{shard}: has no journal, delete it to have the whole shard computed again")
+            n_molecules, n_touched = n_molecules + n, n_touched + bool(n)
             continue
         try:
-            # Snakemake makes nothing again for results that are newer than it.
-            newer = [results / "comparison.csv", *(shard_path(results, each, number) for each in behind)]
             n = _retry_shard(shard, newer, statuses, dry_run)
         except ShardLockedError as error:
             notes.append(str(error))
             continue
         n_molecules, n_touched = n_molecules + n, n_touched + bool(n)
     return Retried(stage, n_molecules, n_touched, notes)
+
+
+def _hand_back_uncomputed(shard: Path, newer: list[Path], statuses: set[str], dry_run: bool) -> int:
+    """Molecules of a shard without journal, whose frames go; none where a row is worth keeping.
+
+    So it is where the program was missing: nothing was computed.
+    """
+    try:
+        with opened_table(table_path(shard)) as file:
+            ended = file.read(columns=["status"])["status"].to_pylist()
+    except (OSError, ShardError):
+        return 0
+    if not PROCEED.isdisjoint(ended):
+        return 0
+    if not dry_run:
+        for path in [*newer, shard]:
+            path.unlink(missing_ok=True)
+    return sum(status in statuses for status in ended)
 
 
 def _may_have(shard: Path, statuses: set[str]) -> bool:
