@@ -94,8 +94,21 @@ def test_one_that_is_told_nothing_is_tried_on_neutral_molecules() -> None:
 def test_one_for_other_elements_is_tried_on_those() -> None:
     with pytest.raises(DishonestError, match="N2 has a force constant"):
         check_honest(morse(elements=["N"]))
-    with pytest.raises(UserError, match=r"treats none of H2O, CH4, .*: its elements are He"):
+    with pytest.raises(UserError, match=r"treats none of H2O, N2, CH4, .*: its elements are He"):
         check_honest(morse(elements=["He"]))
+
+
+def test_one_that_fails_alike_for_three_molecules_is_not_tried_on_nine(site, monkeypatch) -> None:
+    asked = []
+
+    def unlicensed(level, **electrons):
+        asked.append(level)
+        raise EngineError("unknown_error", "mine: no licence")
+
+    monkeypatch.setattr("prerelax.engines.honesty.make_calculator", unlicensed)
+    with pytest.raises(UserError, match="it fails for H2O, N2, CH4: mine: no licence"):
+        check_honest(morse())
+    assert len(asked) == 3
 
 
 def test_one_that_hangs_is_waited_for_once(site, monkeypatch) -> None:
