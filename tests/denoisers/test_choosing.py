@@ -20,12 +20,12 @@ LARGE = [*[6] * 18, *[1] * 20]
     [
         (ETHANOL, "B3LYP-D3BJ/def2-SVP", "mmff94", "relaxer-qm9", "the same functional"),
         (ETHANOL, "qm9", "mmff94", "relaxer-qm9", "of the level B3LYP/6-31G(2df,p)"),
-        (ETHANOL, "PBE0/def2-TZVP", "mmff94", "relaxer-qm7-pbe0-small", "of the level PBE0/def2-TZVP"),
+        (ETHANOL, "PBE0/def2-TZVP", "mmff94", "relaxer-qm7-pbe0", "of the level PBE0/def2-TZVP"),
         (ETHANOL, "r2SCAN-D4/def2-TZVP", "mmff94", "relaxer-qm9", "a DFT level"),
         (ETHANOL, "GFN2-xTB", "mmff94", "relaxer-organic", "of the level GFN2-xTB"),
         (ETHANOL, "B3LYP/def2-SVP", "uff", "edm-qm9-small", "the same functional"),
         (ETHANOL, "B3LYP/def2-SVP", "", "edm-qm9-small", "the same functional"),
-        (THIOPHENE, "B3LYP/def2-SVP", "mmff94", "relaxer-qm7-pbe0-small", "a DFT level"),
+        (THIOPHENE, "B3LYP/def2-SVP", "mmff94", "relaxer-qm7-pbe0", "a DFT level"),
         (LARGE, "B3LYP/def2-SVP", "mmff94", "relaxer-organic", "of GFN2-xTB; none of B3LYP/def2-SVP"),
     ],
 )
