@@ -39,11 +39,14 @@ class Shipped:
             return f"{self.name} begins at minima of {wanted.upper()}"
         return ""
 
-    def rank(self, n_atoms: int, level: str) -> tuple[bool, int, float]:
-        """Lower is better: size, level, and the error of bonds that its card gives."""
-        too_large = n_atoms > self.knows.get("max_atoms", n_atoms)
+    def rank(self, n_atoms: int, level: str) -> tuple[bool, int, float, float]:
+        """Lower is better: size, level, the largest molecules learned from, the error of bonds on its card.
+
+        The errors of two cards are of molecules of different sizes: the smaller, the easier.
+        """
+        largest = self.knows.get("max_atoms", float("inf"))
         distance = _distance(self.knows.get("level", ""), level)
-        return too_large, distance, self.knows.get("bond_mae_ang", float("inf"))
+        return n_atoms > largest, distance, -largest, self.knows.get("bond_mae_ang", float("inf"))
 
 
 @dataclass(frozen=True)
