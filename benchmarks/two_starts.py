@@ -3,8 +3,9 @@
     python benchmarks/two_starts.py STARTS.npz ASIDE.npz OUT.npz
 
 STARTS.npz is what `prerelax data add-starts` writes, which gives a molecule the one or the other by its id.
-Molecules of ASIDE.npz are left out. The second row of a molecule has its id plus 100 000; both share their
-number in `graphs`, so that a training sets both aside or none.
+400 molecules, drawn by a seed, go to ASIDE.npz, with the one start that they have there, and not to OUT.npz.
+The second row of a molecule has its id plus 100 000; both share their number in `graphs`, so that a training
+sets both aside or none.
 """
 
 import argparse
@@ -12,10 +13,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from prerelax.datasets.structures import Structures, joined, read_npz, write_npz
 from prerelax.set_making.force_field_starts import add_mmff94_starts
 
 SECOND = 100_000
+SET_ASIDE, SEED = 400, 0
 
 
 def main() -> None:
@@ -27,11 +31,12 @@ def main() -> None:
     first = read_npz(options.starts)
     if first.ids.max() >= SECOND:
         raise SystemExit(f"{options.starts}: ids of {SECOND} and more")
-    ids = read_npz(options.aside).ids
+    order = np.random.default_rng(SEED).permutation(len(first))
+    write_npz(options.aside, first.select(order[:SET_ASIDE]))
+    first = first.select(np.sort(order[SET_ASIDE:]))
     both = joined([told_graph(first), told_graph(with_other_minimum(first))])
-    both = both.without_ids([*ids.tolist(), *(ids + SECOND).tolist()])
     write_npz(options.out, both)
-    print(f"{len(both)} rows")
+    print(f"{len(both)} rows, {SET_ASIDE} molecules set aside")
 
 
 def with_other_minimum(structures: Structures) -> Structures:

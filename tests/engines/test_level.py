@@ -40,7 +40,8 @@ def test_impossible_molecules_are_input_errors(numbers, positions, charge, multi
     ("level", "words"),
     [
         (Level(engine="tblit", method="GFN2-xTB"), "did you mean tblite"),
-        (Level(engine="orca", method="B3LYP"), "known are tblite, pyscf"),
+        (Level(engine="mopac7", method="PM7"), "known are tblite, pyscf"),
+        (Level(engine="orca", method="B3LYP"), "engine: ase, calculator: orca"),
         (Level(engine="tblite", method="GFN3-xTB"), "did you mean GFN"),
         (Level(engine="tblite", method="GFN2-xTB", basis="def2-SVP"), "leave out the basis"),
         (Level(engine="tblite", method="GFN2-xTB", dispersion="d4"), "contains its dispersion"),
