@@ -316,7 +316,7 @@ def overhead(only: list[str] | None) -> None:
         "ANI-2xt": Level(engine="ase", calculator="ani", method="ANI-2xt"),
     }.items():
         if not only or name in only:
-            wall, processor = np.median(in_turns([level], 20)[0], axis=0)
+            wall, processor = np.min(in_turns([level], 20)[0], axis=0)
             print(f"| {name} | –, {wall:.2f} | | –, {processor:.2f} | |", flush=True)
 
 

@@ -29,7 +29,7 @@ LARGE = [*[6] * 18, *[1] * 20]
         (LARGE, "B3LYP/def2-SVP", "mmff94", "relaxer-organic", "of GFN2-xTB; none of B3LYP/def2-SVP"),
     ],
 )
-def test_size_then_level_then_accuracy_decide(
+def test_size_then_level_then_breadth_then_accuracy_decide(
     numbers: list[int], level: str, given: str, model: str, why: str
 ) -> None:
     choice = choose(numbers, 0, level, given)
