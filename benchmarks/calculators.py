@@ -1,6 +1,6 @@
 """Programs and potentials behind the engine ase: do they agree, what do they guide, what does the pipe cost?
 
-    python benchmarks/calculators.py programs FOLDER --minutes 8
+    python benchmarks/calculators.py programs FOLDER --minutes 8 [--model relaxer-qm9]
     python benchmarks/calculators.py guides FOLDER --target gfn2 --minutes 8
     python benchmarks/calculators.py starts FOLDER --target gfn2 --minutes 8
     python benchmarks/calculators.py first FOLDER --target b3lyp --minutes 8
@@ -9,10 +9,11 @@
 
 programs: minima at B3LYP/6-31G* (VWN3, spherical d functions, no density fitting) in NWChem, PySCF and Psi4
 by two-level and by geomeTRIC, from MMFF94; five molecules by hand, five drawn from fragments of drug-like
-ones. guides: gradients of two-level on benchmark12.smi from MMFF94 by the guide, and what the guide costs.
-starts: gradients of two-level with its default guide by the start. first: forces and energy of the starts
-alone, one gradient each. near: the same starts against the minima that `dft_steps/sets.py benchmark12 --ends`
-writes. overhead: a gradient behind the pipe beside the same without one, in turns.
+ones; with --model by two-level from their denoised starts too. guides: gradients of two-level on
+benchmark12.smi from MMFF94 by the guide, and what the guide costs. starts: gradients of two-level with its
+default guide by the start. first: forces and energy of the starts alone, one gradient each. near: the same
+starts against the minima that `dft_steps/sets.py benchmark12 --ends` writes. overhead: a gradient behind
+the pipe beside the same without one, in turns.
 
 Starts are shards in FOLDER: `mmff94.extxyz` is written by the first call, the others, NAME.extxyz, by
 `prerelax relax` or `prerelax diffuse` from it. One JSON line for each run in FOLDER; what is there is not run
@@ -22,9 +23,12 @@ again. ANI-2xt needs the site file to name an interpreter that has torchani and 
 import argparse
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +42,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
+from prerelax.datasets.structures import collect, read_npz, write_npz
 from prerelax.engines import Level, make_calculator
 from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.superposition import rmsd
@@ -86,6 +91,7 @@ def main() -> None:
     parser.add_argument("--ends", type=Path)
     parser.add_argument("--molecules", type=int, default=12)
     parser.add_argument("--only", nargs="+", help="these guides, starts or programs")
+    parser.add_argument("--model", help="programs: a denoiser whose starts are relaxed too")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -112,10 +118,15 @@ def main() -> None:
 def runs(options: argparse.Namespace) -> Iterator[Run]:
     if options.question == "programs":
         for smiles in [*BY_HAND, *drawn()][: options.molecules]:
+            first = start(smiles)
+            begun = {"two-level": first, "geometric": first}
+            if options.model:
+                begun[f"two-level, {options.model}"] = denoised(options.model, first)
             for name, said in PROGRAMS.items():
-                for optimizer in ("two-level", "geometric"):
+                for what, atoms in begun.items():
+                    optimizer = what.split(",")[0]
                     settings = Relaxation(**said, **B3LYP, optimizer=optimizer, check_minimum="none")
-                    yield Run(smiles, f"{name}, {optimizer}", start(smiles), settings)
+                    yield Run(smiles, f"{name}, {what}", atoms, settings)
         return
     shards = starts(options.folder)
     two_level = {**TARGETS[options.target], "optimizer": "two-level", "convergence": "normal"}
@@ -156,6 +167,26 @@ def start(smiles: str) -> Atoms:
     rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=2000)
     numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
     return Atoms(numbers, molecule.GetConformer().GetPositions())
+
+
+def denoised(model: str, atoms: Atoms) -> Atoms:
+    """In a process of its own: torch stays apart from the programs."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "before.npz", Path(folder) / "after.npz"
+        structures = collect([(1, atoms.numbers, atoms.positions)])
+        write_npz(before, replace(structures, positions_start=structures.positions))
+        command = [
+            sys.executable,
+            "-m",
+            "prerelax",
+            "models",
+            "denoise-starts",
+            model,
+            str(before),
+            str(after),
+        ]
+        subprocess.run(command, check=True)
+        return Atoms(atoms.numbers, read_npz(after).positions_start)
 
 
 def starts(folder: Path) -> dict[str, list[Record]]:

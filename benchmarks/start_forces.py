@@ -1,11 +1,14 @@
 """How large the forces are where a relaxation begins: MMFF94's minima, denoised ones, QM9's own.
 
     OMP_NUM_THREADS=1 python benchmarks/start_forces.py RESULTS.jsonl [--models relaxer-qm9] [--molecules 40]
+    OMP_NUM_THREADS=1 python benchmarks/start_forces.py NINE.jsonl --heavy 9 --molecules 20
 
-Molecules spread evenly over `qm9_small_test.npz` ($PRERELAX_DATA, default ../shared/data), one gradient
-each at the level `qm9`. A start whose forces already meet an optimizer's criterion needs no second gradient
-as far as forces go; Gaussian's own test is in internal coordinates and looks at displacements, too. Every
-gradient is a line of RESULTS.jsonl and is not repeated when the script is started again.
+Molecules spread evenly over `qm9_small_test.npz` ($PRERELAX_DATA, default ../shared/data), or with --heavy
+random ones of `qm9_val.npz` of so many heavy atoms; one gradient each at the level `qm9`. A start whose
+forces already meet an optimizer's criterion needs no second gradient as far as forces go; Gaussian's own test
+is in internal coordinates and looks at displacements, too. Energies are above QM9's geometry; beside them
+Spearman's r with what the denoiser expects. Every gradient is a line of RESULTS.jsonl and is not repeated
+when the script is started again.
 """
 
 from __future__ import annotations
@@ -13,35 +16,42 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
-import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.units import Bohr, Hartree
+from ase.units import Bohr, Hartree, kcal, mol
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
-from prerelax.datasets.structures import Structures, read_npz, write_npz
+from prerelax.datasets.structures import Structures, read_npz
 from prerelax.engines import Level, make_calculator
 
 LEVEL = Level(engine="pyscf", method="qm9")
+SEED = 0
 CRITERIA = {"loose": (2.5e-3, 1.7e-3), "default": (4.5e-4, 3.0e-4)}
 """Gaussian's `Opt=Loose` and default: largest and root mean square component of the forces, Eh/bohr."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = Path(os.environ.get("PRERELAX_DATA", "../shared/data")) / "qm9_small_test.npz"
+    data = Path(os.environ.get("PRERELAX_DATA", "../shared/data"))
     parser.add_argument("results", type=Path)
     parser.add_argument("--models", nargs="*", default=["relaxer-qm9"], help="names or folders")
     parser.add_argument("--others", nargs="*", default=["mmff94", "qm9"], choices=["mmff94", "qm9"])
     parser.add_argument("--molecules", type=int, default=40)
-    parser.add_argument("--data", type=Path, default=data)
+    parser.add_argument("--heavy", type=int, help="random molecules of so many heavy atoms")
     arguments = parser.parse_args()
-    structures = read_npz(arguments.data).with_elements([1, 6, 7, 8])
+    structures = read_npz(data / ("qm9_val.npz" if arguments.heavy else "qm9_small_test.npz"))
+    structures = structures.with_elements([1, 6, 7, 8])
     chosen = np.arange(len(structures))[:: max(len(structures) // arguments.molecules, 1)]
+    if arguments.heavy:
+        heavy = np.add.reduceat((structures.numbers > 1).astype(int), structures.first_atom)
+        chosen = np.random.default_rng(SEED).permutation(np.flatnonzero(heavy == arguments.heavy))
     structures = structures.select(chosen[: arguments.molecules])
     for start in [*arguments.others, *arguments.models]:
         evaluate(arguments.results, start, structures)
@@ -55,34 +65,44 @@ def evaluate(results: Path, start: str, structures: Structures) -> None:
     missing = structures.select([row for row, i in enumerate(structures.ids) if int(i) not in done])
     if not len(missing):
         return
-    positions = starts(start, missing)
+    positions, expected = starts(start, missing)
     for row, (identifier, numbers, _) in enumerate(missing):
         atoms = Atoms(numbers, positions[missing.atoms_of(row)])
         atoms.calc = make_calculator(LEVEL)
         forces = atoms.get_forces() * Bohr / Hartree
         line = {"start": name, "id": int(identifier), "forces": forces.tolist()}
+        line |= {"energy_ev": atoms.get_potential_energy(), "expected_kcal_mol": expected[row]}
         results.parent.mkdir(parents=True, exist_ok=True)
         with results.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(f"{name} gdb{identifier}: {largest(forces) * Hartree / Bohr:.3f} eV/Å", flush=True)
 
 
-def starts(start: str, structures: Structures) -> NDArray[np.floating]:
-    """Positions [n_atoms_total, 3] Å of a kind of start; denoised in another process, apart from PySCF."""
+def starts(start: str, structures: Structures) -> tuple[NDArray[np.floating], list[float | None]]:
+    """Positions [n_atoms_total, 3] Å of a kind of start, and the energies left that a denoiser expects."""
     if start == "qm9":
-        return structures.positions
+        return structures.positions, [None] * len(structures)
     if start == "mmff94":
         assert structures.positions_start is not None
-        return structures.positions_start
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder) / "before.npz", Path(folder) / "after.npz"
-        write_npz(before, structures)
-        command = [sys.executable, "-m", "prerelax", "models", "denoise-starts", start, before, after]
-        subprocess.run([str(word) for word in command], check=True)
-        denoised = read_npz(after)
-    if denoised.positions_start is None or len(denoised) != len(structures):
-        raise SystemExit(f"{start} cannot denoise all of the molecules")
-    return denoised.positions_start
+        return structures.positions_start, [None] * len(structures)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart_from_pyscf:
+        return apart_from_pyscf.submit(denoised, start, structures).result()
+
+
+def denoised(name: str, structures: Structures) -> tuple[NDArray[np.floating], list[float | None]]:
+    """Positions as above, and kcal/mol."""
+    from prerelax.denoisers.checkpoint import load_model
+    from prerelax.diffusion.energy_left import energies_left_kcal_mol
+    from prerelax.diffusion.options import SamplerOptions
+    from prerelax.diffusion.samplers import sample
+    from prerelax.diffusion.staged import inputs_of
+
+    model, given = load_model(name), inputs_of(structures)
+    results = sample(model, given, SamplerOptions())
+    if any(result.status != "ok" for result in results):
+        raise SystemExit(f"{name} cannot denoise all of the molecules")
+    ends = [replace(each, positions=result.positions) for each, result in zip(given, results, strict=True)]
+    return np.concatenate([end.positions for end in ends]), energies_left_kcal_mol(model, ends).tolist()
 
 
 def largest(forces: NDArray[np.floating]) -> float:
@@ -92,21 +112,30 @@ def largest(forces: NDArray[np.floating]) -> float:
 
 def print_table(results: Path, ids: list[int]) -> None:
     """One line for each kind of start, of the molecules of `ids` that are finished."""
-    rows = read(results)
-    print("\n| start | molecules | largest force, median (quartiles) / eV/Å | meet loose | meet default |")
-    print("| --- | --- | --- | --- | --- |")
+    rows = [row for row in read(results) if row["id"] in ids]
+    minima = {row["id"]: row["energy_ev"] for row in rows if row["start"] == "qm9"}
+    print("\n| start | n | largest force, median (quartiles) / eV/Å | meet loose | meet default |", end="")
+    print(" above QM9's geometry, median (most) / kcal/mol | r with what is expected |")
+    print("| --- " * 7 + "|")
     for name in dict.fromkeys(row["start"] for row in rows):
-        forces = [np.array(row["forces"]) for row in rows if row["start"] == name and row["id"] in ids]
+        of_start = [row for row in rows if row["start"] == name]
+        forces = [np.array(row["forces"]) for row in of_start]
         low, median, high = np.percentile([largest(f) for f in forces], [25, 50, 75]) * Hartree / Bohr
         shares = [
             np.mean([np.abs(f).max() < top and np.sqrt(np.mean(f**2)) < mean for f in forces])
             for top, mean in CRITERIA.values()
         ]
         cells = [f"`{name}`", str(len(forces)), f"{median:.3f} ({low:.3f}–{high:.3f})"]
-        print(f"| {' | '.join(cells + [f'{100 * share:.0f} %' for share in shares])} |")
+        cells += [f"{100 * share:.0f} %" for share in shares]
+        known = [row for row in of_start if row["id"] in minima]
+        above = [(row["energy_ev"] - minima[row["id"]]) * mol / kcal for row in known]
+        cells += [f"{np.median(above):.3f} ({max(above):.2f})" if above else ""]
+        expected = [row["expected_kcal_mol"] for row in known]
+        cells += [f"{spearmanr(expected, above).statistic:.2f}" if above and None not in expected else ""]
+        print(f"| {' | '.join(cells)} |")
 
 
-def read(results: Path) -> list[dict[str, object]]:
+def read(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 

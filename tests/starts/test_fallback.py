@@ -252,6 +252,7 @@ def test_a_model_that_is_not_sure_says_so(
     assert row.status == "fallback"
     assert "not sure" in row.message and "limit 0.0000" in row.message
     assert row.residual_ang == pytest.approx(alone.residual_ang)
+    assert row.denoised_energy_left_kcal_mol is None and alone.denoised_energy_left_kcal_mol > 0
     assert np.abs(row.positions - alone.positions).max() > 1e-3
     assert row.wall_s > 0 and row.stages_s["s"] == pytest.approx(row.wall_s)
 
@@ -265,6 +266,8 @@ def test_fallbacks_are_named_behind_the_next_stages(
     assert [row.status for row in relaxed] == ["ok", "ok"]
     assert [row.fallback for row in relaxed] == [thiol.fallback, None]
     assert [row.residual_ang for row in relaxed] == [None, ethanol.residual_ang]
+    expected = ethanol.denoised_energy_left_kcal_mol
+    assert [row.denoised_energy_left_kcal_mol for row in relaxed] == [None, expected]
     assert relaxed[0].n_steps == 0
 
 

@@ -100,14 +100,25 @@ def test_the_stages_are_called_as_the_sampler_calls_them(data_folder: Path) -> N
     torch.testing.assert_close(geometries(network, starts, model.schedule)[-1], expected)
 
 
-def test_no_gradient_passes_from_one_stage_to_the_one_before(batch: Batch) -> None:
+def gradients(batch: Batch, weights: list[float]) -> list[Tensor | None]:
     network = told(centred(batch.positions, batch), (1.05, 1.1))
-    options = StagedOptions(weights=[0.0, 1.0])
+    options = StagedOptions(weights=weights)
     losses = staged_refinement_loss(network, batch, SCHEDULE, (0, 9), torch.Generator(), options)
     losses["loss"].backward()
-    first, last = (stage.factor.grad for stage in network.stages)
-    assert not first
-    assert abs(float(last)) > 1e-3
+    return [stage.factor.grad for stage in network.stages]
+
+
+def test_no_gradient_passes_from_one_stage_to_the_one_before(batch: Batch) -> None:
+    (first, last), (same, more) = (gradients(batch, [0.5, weight]) for weight in (1.0, 5.0))
+    torch.testing.assert_close(first, same)
+    torch.testing.assert_close(more, 5 * last)
+    assert abs(float(first)) > 1e-3
+
+
+def test_a_stage_of_no_weight_is_not_trained(batch: Batch) -> None:
+    first, last = gradients(batch, [0.0, 1.0])
+    assert first is None
+    torch.testing.assert_close(last, gradients(batch, [0.5, 1.0])[1])
 
 
 def test_what_it_cannot_count_is_refused(batch: Batch) -> None:

@@ -166,3 +166,16 @@ def test_elements_that_the_weights_never_met_begin_as_the_mean_of_the_known() ->
     known = load_model("relaxer-qm9-small").network.representation.embedding.weight[[1, 6, 7, 8]]
     torch.testing.assert_close(table[[1, 6, 7, 8]], known)
     torch.testing.assert_close(table[[17, 53]], known.mean(dim=0).expand(2, -1))
+
+
+def test_stages_that_the_weights_lack_begin_as_the_last() -> None:
+    begun = load_model("relaxer-drugs-small")
+    options = begun.config["network"]
+    network = build_network({**options, "steps": [*options["steps"], 12]})
+    begin_with(network, "relaxer-drugs-small")
+    found, known = network.state_dict(), begun.network.state_dict()
+    for name, tensor in known.items():
+        torch.testing.assert_close(found[name], tensor)
+    for name in (name for name in found if name not in known):
+        torch.testing.assert_close(found[name], known[name.replace("stages.2.", "stages.1.")])
+    assert len(found) == len(known) * 3 // 2

@@ -28,6 +28,8 @@ class Confidence(TypedDict, total=False):
     quantile_99_ang: float
     median_atoms: int
     n_molecules: int
+    energy_factor: float
+    """of the energy left (`prerelax.diffusion.energy_left`)"""
 
 
 class Knows(TypedDict, total=False):

@@ -17,37 +17,18 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
-from torch import Tensor
 
 from prerelax.denoisers.checkpoint import CONFIG, LoadedModel, find_model, load_model
 from prerelax.denoisers.model_config import Confidence
 from prerelax.denoisers.model_folders import SUMS, sums_of
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
-from prerelax.diffusion.edm import State
+from prerelax.diffusion.energy_left import energy_calibration
 from prerelax.diffusion.evaluation import read_evaluation_set
+from prerelax.diffusion.one_more_call import changes_by_one_more_call
 from prerelax.diffusion.options import Device, Sampler, SamplerOptions
-from prerelax.diffusion.samplers import (
-    MAX_PAIRS,
-    SamplerInput,
-    as_batch,
-    batches,
-    resolve_device,
-    sample,
-    topology,
-)
+from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
-from prerelax.networks.batch import Batch, centred
-from prerelax.networks.morered import JointNetwork, molecule_time
 from prerelax.records.atomic_write import write_atomically, write_text_atomically
-
-NOISE_ANG = 0.028
-"""The noise that a geometry is assumed to carry when its residual is computed: step 20 of 1000. Of the steps
-1, 5, 10, 20 and 50 it separates good from bad results best, across molecules and among similar ones."""
-
-LAST_NOISE_ANG = 0.0075
-"""Assumed for geometries that still carry the noise of EDM's last step (0.0032 Å in each coordinate), to
-remove it before the residual is measured. After a call at NOISE_ANG the network would have nothing left to
-change."""
 
 LIMIT_MEDIANS = 2.0
 """A geometry is trusted if its residual is at most this multiple of the median over molecules of the training
@@ -56,7 +37,6 @@ set. Beyond it the bonds of GFN2-xTB become the better ones, whichever reference
 MIN_MOLECULES = 100
 
 
-@torch.no_grad()
 def residuals_ang(
     denoiser: LoadedModel,
     molecules: Sequence[SamplerInput],
@@ -66,60 +46,12 @@ def residuals_ang(
 ) -> NDArray[np.float64]:
     """Mean change [n_molecules] in Å of bond lengths and 1-3 distances that one more call would make.
 
-    nan for molecules without a bond, and for those with elements that the denoiser does not know. The call is
-    made at the step of the schedule whose noise is nearest to NOISE_ANG; a network that predicts its own step
-    is asked at that one. `noisy`: the geometries carry the noise of EDM's last step, which is not the
-    network's error; one more call removes it first.
+    nan for molecules without a bond, and for those with elements that the denoiser does not know. `noisy`: as
+    for `changes_by_one_more_call`.
     """
-    chosen = resolve_device(device)
-    denoiser.to(chosen)
-    bond_graph = denoiser.network.uses_bond_graph
-    found = np.full(len(molecules), np.nan)
-    known = set(denoiser.elements)
-    several = [
-        row
-        for row, molecule in enumerate(molecules)
-        if len(molecule.numbers) > 1 and (not known or known.issuperset(molecule.numbers.tolist()))
-    ]
-    for rows in batches(molecules, several, batch_size, MAX_PAIRS.get(chosen.type, MAX_PAIRS["cuda"])):
-        asked = [molecules[row] for row in rows]
-        centres = [np.asarray(m.positions, dtype=np.float64).mean(axis=0) for m in asked]
-        batch = as_batch(asked, centres, bond_graph).to(chosen)
-        if noisy:
-            batch = batch.with_positions(_one_more_call(denoiser, batch, LAST_NOISE_ANG))
-        after = _one_more_call(denoiser, batch, NOISE_ANG)
-        pairs = torch.split(
-            torch.stack([batch.positions, after], dim=1).double().cpu(), batch.n_atoms.tolist()
-        )
-        for row, molecule, pair in zip(rows, asked, pairs, strict=True):
-            found[row] = _change_of_distances(topology(molecule), pair[:, 0].numpy(), pair[:, 1].numpy())
-    return found
-
-
-def _one_more_call(denoiser: LoadedModel, batch: Batch, noise_ang: float) -> Tensor:
-    """The geometries [n_atoms_total, 3] Å after one more call, made as if they carried this noise."""
-    schedule, network = denoiser.schedule, denoiser.denoiser
-    scale = (schedule.sigma / schedule.alpha).to(batch.positions)
-    if isinstance(network, JointNetwork):
-        noise, atom_times = network.noise_and_atom_times(batch)
-        steps = denoiser.morered_schedule.nearest_step(molecule_time(atom_times, batch)).clamp_min(0)
-        return batch.positions - scale[steps][batch.molecule_index, None] * centred(noise, batch)
-    step = int((scale - noise_ang).abs().argmin())
-    if isinstance(schedule, MoreRedSchedule):
-        times = schedule.time(torch.full_like(batch.n_atoms, step))
-        return batch.positions - scale[step] * centred(network(batch, times), batch)
-    predicted, _ = State.at_geometry(network, batch).predict(network, step, schedule)
-    return batch.positions - scale[step] * predicted
-
-
-def _change_of_distances(
-    hops: NDArray[np.uint8], before: NDArray[np.float64], after: NDArray[np.float64]
-) -> float:
-    i, j = np.nonzero((np.triu(hops) == 1) | (np.triu(hops) == 2))
-    if not len(i):
-        return float("nan")
-    change = np.linalg.norm(after[i] - after[j], axis=1) - np.linalg.norm(before[i] - before[j], axis=1)
-    return float(np.abs(change).mean())
+    changes = changes_by_one_more_call(denoiser, molecules, batch_size, device, noisy)
+    absolute = [np.abs(np.concatenate(change)) for change in changes]
+    return np.array([each.mean() if len(each) else np.nan for each in absolute])
 
 
 @dataclass(frozen=True)
@@ -156,15 +88,18 @@ def calibrate(
     limit: int | None = 1000,
     device: Device = "auto",
     reference_model: str | None = None,
+    energy_only: bool = False,
 ) -> Confidence:
-    """Write the limit of the residual into a model's config, as its part `confidence`, which is returned.
+    """Write the limit of the residual and the factor of the energy left into a model's config.
 
-    `data` is an npz set with `positions_mmff94` of molecules that the model was trained on; `limit` of them,
-    from all over the set, are denoised without noise. With `reference_model` the residuals of another
-    denoiser count instead of the model's own. Raises UserError for too few molecules.
+    They are its part `confidence`, which is returned. `data` is an npz set with `positions_mmff94` of
+    molecules that the model was trained on; `limit` of them, from all over the set, are denoised without
+    noise. With `reference_model` the residuals of another denoiser count instead of the model's own. With
+    `energy_only` the limit stays as it is. Raises UserError for too few molecules.
     """
     model = load_model(name_or_path)
-    molecules = read_evaluation_set(data, model, limit, spread=True).inputs
+    test = read_evaluation_set(data, model, limit, spread=True)
+    molecules = test.inputs
     if len(molecules) < MIN_MOLECULES:
         raise UserError(
             f"{data}: {len(molecules)} molecules are too few to calibrate on; take at least {MIN_MOLECULES}"
@@ -172,10 +107,13 @@ def calibrate(
     sampler: Sampler | None = None if isinstance(model.schedule, MoreRedSchedule) else "few"
     results = sample(model, molecules, SamplerOptions(sampler=sampler, noise_free=True, device=device))
     ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
-    asked = load_model(reference_model) if reference_model else model
-    residuals = residuals_ang(asked, ends, device=device)
-    part = Confidence(judge=reference_model) if reference_model else Confidence()
-    part |= limit_from(residuals, [len(molecule.numbers) for molecule in molecules])
+    part = model.config.get("confidence", Confidence())
+    if not energy_only:
+        asked = load_model(reference_model) if reference_model else model
+        residuals = residuals_ang(asked, ends, device=device)
+        part = Confidence(judge=reference_model) if reference_model else Confidence()
+        part |= limit_from(residuals, [len(molecule.numbers) for molecule in molecules])
+    part |= energy_calibration(model, ends, test.references, device)
     config = yaml.safe_dump({**model.config, "confidence": part}, sort_keys=False)
     folder = find_model(name_or_path)
     write_atomically(folder / CONFIG, lambda file: file.write_text(config))

@@ -145,6 +145,15 @@ class Record:
             absent_before=True,
         ),
     ] = None
+    denoised_energy_left_kcal_mol: Annotated[
+        float | None,
+        Column(
+            "energy that a denoiser expects its geometry to lie above the minimum, before any gradient",
+            "kcal/mol",
+            compared=True,
+            absent_before=True,
+        ),
+    ] = None
     n_iterations: Annotated[
         int | None, Column("iterations of the denoiser's sampler that made the geometry")
     ] = None

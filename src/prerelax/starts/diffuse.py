@@ -13,6 +13,7 @@ from prerelax.denoisers.checkpoint import LoadedModel, find_model, load_model
 from prerelax.denoisers.choosing import AUTO, Choice, charges_known, choose
 from prerelax.denoisers.model_folders import ModelError, kept_epoch, model_digests
 from prerelax.diffusion.confidence import limit_of, residuals_ang
+from prerelax.diffusion.energy_left import energies_left_kcal_mol
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
 from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.status import PROCEED
@@ -180,15 +181,17 @@ class _Denoising:
         began = time.perf_counter()
         results = sample(self.model, inputs, self.options, keep_trajectory=self.keep_trajectory)
         limit = limit_of(self.model)
-        residuals = self._residuals_ang(limit.reference_model, inputs, results)
+        residuals, energies = self._confidence(limit.reference_model, inputs, results)
         seconds = _shared_out(time.perf_counter() - began, [len(molecule.numbers) for molecule in inputs])
         outcomes = {i: _not_asked(records[i], subject, self.start) for i, subject in subjects.items()}
-        for i, result, residual, wall_s in zip(asked, results, residuals, seconds, strict=True):
+        measured = zip(asked, results, residuals, energies, seconds, strict=True)
+        for i, result, residual, energy, wall_s in measured:
             row = records[i].after_stage(
                 self.start,
                 wall_s,
                 start=self.start,
                 residual_ang=residual,
+                denoised_energy_left_kcal_mol=energy,
                 n_iterations=_n_iterations(result),
                 first_step=_first_step(result),
             )
@@ -199,20 +202,24 @@ class _Denoising:
         """Whether a molecule is given to the sampler."""
         return not subject.contradiction and (self.options.fallback == "none" or not subject.objection)
 
-    def _residuals_ang(
+    def _confidence(
         self, reference_model: LoadedModel, inputs: Sequence[SamplerInput], results: Sequence[SampleResult]
-    ) -> list[float | None]:
-        """None where there is no denoised geometry."""
+    ) -> tuple[list[float | None], list[float | None]]:
+        """Residuals in Å and expected energies left in kcal/mol; None where there is no denoised geometry."""
         rows = [row for row, result in enumerate(results) if result.status in PROCEED]
         ends = [replace(inputs[row], positions=results[row].positions) for row in rows]
         noisy = sampler_name(self.options, self.model) == "edm" and not self.options.noise_free
-        residuals = residuals_ang(
-            reference_model, ends, self.options.batch_size, self.options.device, noisy=noisy
+        said = self.options.batch_size, self.options.device, noisy
+        measured = (
+            residuals_ang(reference_model, ends, *said),
+            energies_left_kcal_mol(self.model, ends, *said),
         )
-        found: list[float | None] = [None] * len(inputs)
-        for row, residual in zip(rows, residuals, strict=True):
-            found[row] = float(residual) if np.isfinite(residual) else None
-        return found
+        residuals, energies = (
+            {row: float(value) for row, value in zip(rows, values, strict=True) if np.isfinite(value)}
+            for values in measured
+        )
+        every = range(len(inputs))
+        return [residuals.get(row) for row in every], [energies.get(row) for row in every]
 
 
 def _n_iterations(result: SampleResult) -> int:
@@ -234,7 +241,8 @@ def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
 
 
 def _not_asked(record: Record, subject: Subject, start: str, objection: str = "") -> _Outcome:
-    row = record.after_stage(start, 0.0, start=start, residual_ang=None, n_iterations=None, first_step=None)
+    nothing = dict.fromkeys(("residual_ang", "denoised_energy_left_kcal_mol", "n_iterations", "first_step"))
+    row = record.after_stage(start, 0.0, start=start, **nothing)
     if subject.contradiction:
         return _Outcome(replace(row, status="input_error", message=subject.contradiction))
     return _Outcome(row, subject.objection or objection)

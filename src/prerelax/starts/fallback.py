@@ -146,7 +146,13 @@ def fall_back(
 
 def _fallback_row(given: Record, relaxed: Record, subject: Subject, reason: str) -> Record:
     wall_s = given.wall_s + relaxed.wall_s
-    relaxed = replace(relaxed, wall_s=wall_s, fallback=reason, residual_ang=given.residual_ang)
+    relaxed = replace(
+        relaxed,
+        wall_s=wall_s,
+        fallback=reason,
+        residual_ang=given.residual_ang,
+        denoised_energy_left_kcal_mol=None,
+    )
     changed = subject.changed(relaxed.numbers, relaxed.positions, given.positions)
     if relaxed.status in PROCEED and not changed:
         limit = f", {relaxed.message}" if relaxed.message else ""

@@ -25,6 +25,7 @@ from prerelax.denoisers.model_config import Knows, ModelConfig
 from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.diffusion.confidence import LIMIT_MEDIANS, limit_from, residuals_ang
 from prerelax.diffusion.edm import few_call_steps
+from prerelax.diffusion.energy_left import energy_calibration
 from prerelax.diffusion.evaluation import Comparison, compare
 from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
@@ -268,9 +269,8 @@ def _confidence(model: LoadedModel, aside: Structures, medians: float) -> ModelC
     if len(aside) < FEWEST_CALIBRATED:
         return {}
     ends = _denoised(model, aside)
-    return {
-        "confidence": limit_from(residuals_ang(model, ends), [len(each.numbers) for each in ends], medians)
-    }
+    part = limit_from(residuals_ang(model, ends), [len(each.numbers) for each in ends], medians)
+    return {"confidence": part | energy_calibration(model, ends, _minima(aside))}
 
 
 def _score(errors: Comparison) -> float:
@@ -279,5 +279,8 @@ def _score(errors: Comparison) -> float:
 
 
 def _compared(structures: Structures, geometries: list[NDArray[np.float64]]) -> Comparison:
-    minima = np.split(structures.positions.astype(np.float64), np.cumsum(structures.n_atoms)[:-1])
-    return compare([numbers for _, numbers, _ in structures], minima, geometries)
+    return compare([numbers for _, numbers, _ in structures], _minima(structures), geometries)
+
+
+def _minima(structures: Structures) -> list[NDArray[np.float64]]:
+    return np.split(structures.positions.astype(np.float64), np.cumsum(structures.n_atoms)[:-1])

@@ -116,7 +116,9 @@ class RefinementOptions(AsWritten):
 class StagedOptions(AsWritten):
     """How the loss `staged-refinement` counts the stages of a network `staged`."""
 
-    weights: list[Number] = Field([0.25, 0.25, 1.0], description="Of the errors after each stage")
+    weights: list[Number] = Field(
+        [0.25, 0.25, 1.0], description="Of the errors after each stage; a stage of weight 0 is not trained"
+    )
     error_scale: Number = Field(
         0.33, description="Size of an error that counts by its square, in those of the loss refinement"
     )

@@ -8,6 +8,8 @@ model card counts them, not by their square.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -30,10 +32,10 @@ def staged_refinement_loss(
 ) -> dict[str, Tensor]:
     """Errors of the interatomic distances after every stage, times the weights of `options`.
 
-    Steps and random stream are not used. Returns `loss` (a scalar with gradient), and of the last stage
-    `last` (its part), `log` (of 1 + `last`), `bonds` and `angles` (of that part bonds and 1-3 distances).
-    Raises UserError for another network, a training set without starts, and for weights that are not one for
-    each stage.
+    A stage of weight 0 is called and not trained. Steps and random stream are not used. Returns `loss` (a
+    scalar with gradient), and of the last stage `last` (its part), `log` (of 1 + `last`), `bonds` and
+    `angles` (of that part bonds and 1-3 distances). Raises UserError for another network, a training set
+    without starts, and for weights that are not one for each stage.
     """
     if not isinstance(network, StagedNetwork):
         raise UserError("the loss `staged-refinement` needs a network `staged`")
@@ -49,9 +51,10 @@ def staged_refinement_loss(
         )
     minimum = centred(batch.positions, batch)
     everyone = torch.ones_like(batch.n_atoms, dtype=torch.bool)
+    trained = [weight > 0 for weight in options.weights]
     errors = [
         distance_errors(positions, minimum, batch, everyone, options.error_scale)
-        for positions in geometries(network, batch.with_positions(batch.positions_start), schedule)
+        for positions in geometries(network, batch.with_positions(batch.positions_start), schedule, trained)
     ]
     parts = torch.stack([torch.stack(of_stage).sum() for of_stage in errors])
     _, bonds, angles, *_ = errors[-1]
@@ -59,14 +62,18 @@ def staged_refinement_loss(
     return {"loss": loss, "last": parts[-1], "log": torch.log1p(parts[-1]), "bonds": bonds, "angles": angles}
 
 
-def geometries(network: StagedNetwork, batch: Batch, schedule: NoiseSchedule) -> list[Tensor]:
+def geometries(
+    network: StagedNetwork, batch: Batch, schedule: NoiseSchedule, trained: Sequence[bool] | None = None
+) -> list[Tensor]:
     """Centred positions [n_atoms_total, 3] Å after each stage, each with the gradient of its own stage.
 
-    The calls are those of `edm.few_calls`.
+    Stages that are not `trained` leave none. The calls are those of `edm.few_calls`.
     """
     positions, found = centred(batch.positions, batch), []
-    for stage, step in zip(network.stages, network.steps, strict=True):
-        found.append(after_call(stage, step, batch.with_positions(positions), schedule))
+    trained = trained or [True] * len(network.stages)
+    for stage, step, learns in zip(network.stages, network.steps, trained, strict=True):
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            found.append(after_call(stage, step, batch.with_positions(positions), schedule))
         positions = found[-1].detach()
     return found
 

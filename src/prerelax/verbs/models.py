@@ -71,14 +71,18 @@ def calibrate_model(
     reference_model: Annotated[
         str | None, typer.Option(help="A denoiser trained on noise, whose residuals count instead.")
     ] = None,
+    energy_only: Annotated[
+        bool, typer.Option("--energy-only", help="Keep the limit; calibrate the energy left alone.")
+    ] = False,
 ) -> None:
-    """Calibrate a denoiser's confidence limit on molecules that it knows, and write it into its config.
+    """Calibrate a denoiser's confidence on molecules that it knows, and write it into its config.
 
-    `prerelax diffuse --fallback gfn2` does not trust geometries beyond the limit.
+    `prerelax diffuse --fallback gfn2` does not trust geometries beyond the limit. The energy left is what a
+    denoised start is expected to lie above its minimum.
     """
     from prerelax.diffusion.confidence import calibrate
 
-    typer.echo(json.dumps(calibrate(name, data, limit, device, reference_model)))
+    typer.echo(json.dumps(calibrate(name, data, limit, device, reference_model, energy_only)))
 
 
 def import_edm_weights(

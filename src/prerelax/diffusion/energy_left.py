@@ -1,0 +1,76 @@
+"""How far above its minimum a denoised start is expected to lie, before any gradient is known.
+
+One more network call changes the bonds and 1-3 distances of what the calls before it made. With a spring on
+each of them the change has an energy. A network undoes only a part of what it left, so the energy is
+multiplied by a factor, which is calibrated on molecules whose minima are known. Torsions have no springs:
+they move far for little energy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from ase.units import kcal, mol
+from numpy.typing import NDArray
+
+from prerelax.denoisers.checkpoint import LoadedModel
+from prerelax.denoisers.model_config import Confidence
+from prerelax.diffusion.one_more_call import Changes, changes_by_one_more_call, changes_of_distances
+from prerelax.diffusion.samplers import SamplerInput, topology
+
+BOND_EV_ANG2 = 35.0
+"""Force constant of a bond, between those of C–C (28) and C=O (75); C–H has 30."""
+ANGLE_EV_ANG2 = 6.0
+"""Of a 1-3 distance: 0.8 mdyn Å/rad² of a bend, which lengthens the distance by about 0.9 Å/rad."""
+
+
+def energies_left_kcal_mol(
+    model: LoadedModel,
+    molecules: Sequence[SamplerInput],
+    batch_size: int = 128,
+    device: torch.device | str = "auto",
+    noisy: bool = False,
+) -> NDArray[np.float64]:
+    """Expected energies [n_molecules] in kcal/mol of geometries that `model` made above their minima.
+
+    nan for a model that is not calibrated, and for a molecule without a bond or with elements that it does
+    not know. Batches and `noisy` are those of `changes_by_one_more_call`.
+    """
+    factor = model.config.get("confidence", {}).get("energy_factor")
+    if factor is None:
+        return np.full(len(molecules), np.nan)
+    found: NDArray[np.float64] = factor * spring_energies(
+        changes_by_one_more_call(model, molecules, batch_size, device, noisy)
+    )
+    return found
+
+
+def energy_calibration(
+    model: LoadedModel,
+    ends: Sequence[SamplerInput],
+    minima: Sequence[NDArray[np.floating]],
+    device: torch.device | str = "auto",
+) -> Confidence:
+    """`energy_factor`, by which the energy of one more call is less than that of the way to the minimum.
+
+    The median over geometries that the model made (`ends`), whose `minima` [n_atoms, 3] Å are known.
+    """
+    asked = spring_energies(changes_by_one_more_call(model, ends, device=device))
+    errors = [
+        changes_of_distances(topology(end), np.asarray(end.positions), np.asarray(minimum))
+        for end, minimum in zip(ends, minima, strict=True)
+    ]
+    ratio = spring_energies(errors) / np.where(asked > 0, asked, np.nan)
+    return {"energy_factor": round(float(np.nanmedian(ratio)), 2)} if np.isfinite(ratio).any() else {}
+
+
+def spring_energies(changes: Sequence[Changes]) -> NDArray[np.float64]:
+    """kcal/mol [n_molecules]; nan where there is no bond."""
+    ev = [
+        (BOND_EV_ANG2 * bonds @ bonds + ANGLE_EV_ANG2 * angles @ angles) / 2 if len(bonds) else np.nan
+        for bonds, angles in changes
+    ]
+    energies: NDArray[np.float64] = np.array(ev, dtype=float) * (mol / kcal)
+    return energies
