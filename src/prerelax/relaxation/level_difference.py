@@ -55,8 +55,9 @@ class Prior:
     """
     common: float = 0.85
     """the share of the variance that coordinates of one type have in common"""
-    noise_ev_ang: float = 1e-4
-    """of a gradient's component"""
+    noise_ev_ang: float = 5e-4
+    """of a gradient's component, as grids and self-consistency leave it. With less, what two geometries
+    0.001 Å apart differ by is taken for a torsion's slope, and the next step goes far uphill."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ METHOD_VERSION = 1
 for today's."""
 HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 11
+TWO_LEVEL_VERSION = 12
 
 THERMOCHEMISTRY_VERSION = 2
 KICK_VERSION = 2
