@@ -23,9 +23,6 @@ again. ANI-2xt needs the site file to name an interpreter that has torchani and 
 import argparse
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -37,12 +34,12 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.io import read
 from ase.units import Hartree, kcal, mol
-from dft_steps.sets import DATA, LEVELS, molecules
+from dft_steps.sets import DATA, LEVELS, denoised_starts, molecules
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from prerelax.datasets.structures import collect, read_npz, write_npz
+from prerelax.datasets.structures import collect
 from prerelax.engines import Level, make_calculator
 from prerelax.molecules.graph import bonded_matrix, mol_from_mapped_smiles
 from prerelax.molecules.superposition import rmsd
@@ -170,23 +167,9 @@ def start(smiles: str) -> Atoms:
 
 
 def denoised(model: str, atoms: Atoms) -> Atoms:
-    """In a process of its own: torch stays apart from the programs."""
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder) / "before.npz", Path(folder) / "after.npz"
-        structures = collect([(1, atoms.numbers, atoms.positions)])
-        write_npz(before, replace(structures, positions_start=structures.positions))
-        command = [
-            sys.executable,
-            "-m",
-            "prerelax",
-            "models",
-            "denoise-starts",
-            model,
-            str(before),
-            str(after),
-        ]
-        subprocess.run(command, check=True)
-        return Atoms(atoms.numbers, read_npz(after).positions_start)
+    structures = collect([(0, atoms.numbers, atoms.positions)])
+    positions, _ = denoised_starts(model, replace(structures, positions_start=structures.positions))
+    return Atoms(atoms.numbers, positions)
 
 
 def starts(folder: Path) -> dict[str, list[Record]]:

@@ -16,15 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree, kcal, mol
+from dft_steps.sets import denoised_starts
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -85,24 +83,8 @@ def starts(start: str, structures: Structures) -> tuple[NDArray[np.floating], li
     if start == "mmff94":
         assert structures.positions_start is not None
         return structures.positions_start, [None] * len(structures)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart_from_pyscf:
-        return apart_from_pyscf.submit(denoised, start, structures).result()
-
-
-def denoised(name: str, structures: Structures) -> tuple[NDArray[np.floating], list[float | None]]:
-    """Positions as above, and kcal/mol."""
-    from prerelax.denoisers.checkpoint import load_model
-    from prerelax.diffusion.energy_left import energies_left_kcal_mol
-    from prerelax.diffusion.options import SamplerOptions
-    from prerelax.diffusion.samplers import sample
-    from prerelax.diffusion.staged import inputs_of
-
-    model, given = load_model(name), inputs_of(structures)
-    results = sample(model, given, SamplerOptions())
-    if any(result.status != "ok" for result in results):
-        raise SystemExit(f"{name} cannot denoise all of the molecules")
-    ends = [replace(each, positions=result.positions) for each, result in zip(given, results, strict=True)]
-    return np.concatenate([end.positions for end in ends]), energies_left_kcal_mol(model, ends).tolist()
+    positions, expected = denoised_starts(start, structures)
+    return positions, list(expected)
 
 
 def largest(forces: NDArray[np.floating]) -> float:

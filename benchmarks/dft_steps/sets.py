@@ -3,17 +3,17 @@
     python benchmarks/dft_steps/sets.py floppy --level gfn2 --fmax 0.001 --molecules 60
     python benchmarks/dft_steps/sets.py druglike --level gfn2 --molecules 100
     python benchmarks/dft_steps/sets.py far --level hf/3-21g --molecules 8
-    python benchmarks/dft_steps/sets.py qm9 --level qm9 --molecules 20
+    python benchmarks/dft_steps/sets.py qm9 --level qm9 --molecules 20 [--model relaxer-qm9]
     python benchmarks/dft_steps/sets.py benchmark12 --level b3lyp-d3bj/def2-svp --heights --ends ENDS.extxyz
     python benchmarks/dft_steps/sets.py floppy8 --level b3lyp-d3bj/def2-svp --heights
     python benchmarks/dft_steps/sets.py large --level hf/3-21g --max-steps 0
 
 floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
 from GEOM-Drugs. benchmark12: 18 to 28 atoms. floppy8: those of at most 8 heavy atoms in $PRERELAX_FLOPPY (id,
-smiles). large: one of 60 and one of 87 atoms. All of these from their MMFF94 minimum, or on from there at
-GFN2-xTB (--from-gfn2). far: flexible and charged molecules
-($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that no force field has relaxed. qm9: MMFF94 minima in
-the basin of QM9's geometry. The smallest come first.
+smiles). large: one of 60 and one of 87 atoms. qm9: MMFF94 minima in the basin of QM9's geometry. All of these
+from their MMFF94 minimum, or on from there at GFN2-xTB (--from-gfn2) or denoised (--model). far: flexible and
+charged molecules ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that no force field has relaxed. The
+smallest come first.
 
 All optimizers stop by the criteria `normal`, or by --fmax; two-level is guided by --guide. "near": gradients
 until the energy is within 0.05 kcal/mol of the optimizer's own end. The height of an end is what geomeTRIC
@@ -28,7 +28,10 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import ase.io
@@ -39,6 +42,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolDescriptors
 
+from prerelax.datasets.structures import Structures, collect
 from prerelax.relaxation.molecule import RelaxationResult, relax_molecule
 from prerelax.relaxation.settings import TWO_LEVEL_VERSION, Relaxation
 
@@ -70,6 +74,7 @@ def main() -> None:
     parser.add_argument("--optimizers", nargs="+", default=["two-level", "geometric"])
     parser.add_argument("--guide", default="gfn1")
     parser.add_argument("--from-gfn2", action="store_true", help="start from the GFN2-xTB minimum near by")
+    parser.add_argument("--model", help="start from what this denoiser makes of the MMFF94 minimum")
     parser.add_argument("--fmax", type=float, help="eV/Å, instead of normal")
     parser.add_argument("--max-steps", type=int, default=99)
     parser.add_argument("--heights", action="store_true", help="relax the ends on by geomeTRIC")
@@ -92,7 +97,8 @@ def stop(options: argparse.Namespace) -> str:
 
 
 def name_of(options: argparse.Namespace) -> str:
-    return f"{options.set} from gfn2" if options.from_gfn2 else options.set
+    start = "gfn2" if options.from_gfn2 else options.model
+    return f"{options.set} from {start}" if start else options.set
 
 
 def run_missing(options: argparse.Namespace) -> None:
@@ -117,6 +123,9 @@ def run_missing(options: argparse.Namespace) -> None:
                 )
                 if options.from_gfn2:
                     positions = gfn2_minimum(numbers, positions, charge)
+                elif options.model:
+                    start = replace(collect([(0, numbers, positions)]), positions_start=positions)
+                    positions, _ = denoised_starts(options.model, start)
                 began = time.process_time()
                 result = relax_molecule(numbers, positions, charge, 1, settings)
                 seconds = time.process_time() - began
@@ -132,6 +141,30 @@ def gfn2_minimum(
     settings = Relaxation(**LEVELS["gfn2"], optimizer="geometric", convergence="normal")
     found = relax_molecule(numbers, positions, charge, 1, settings).positions
     return positions if found is None else found
+
+
+def denoised_starts(name: str, structures: Structures) -> tuple[NDArray[np.floating], list[float]]:
+    """What a model makes of all starts, [n_atoms_total, 3] Å, and what energy it expects left, kcal/mol.
+
+    In a process of its own: torch stays apart from the engines.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        return apart.submit(_denoised_starts, name, structures).result()
+
+
+def _denoised_starts(name: str, structures: Structures) -> tuple[NDArray[np.floating], list[float]]:
+    from prerelax.denoisers.checkpoint import load_model
+    from prerelax.diffusion.energy_left import energies_left_kcal_mol
+    from prerelax.diffusion.options import SamplerOptions
+    from prerelax.diffusion.samplers import sample
+    from prerelax.diffusion.staged import inputs_of
+
+    model, given = load_model(name), inputs_of(structures)
+    results = sample(model, given, SamplerOptions())
+    if any(result.status != "ok" for result in results):
+        raise SystemExit(f"{name} cannot denoise all of the molecules")
+    ends = [replace(each, positions=result.positions) for each, result in zip(given, results, strict=True)]
+    return np.concatenate([end.positions for end in ends]), energies_left_kcal_mol(model, ends).tolist()
 
 
 def molecules(name: str, n: int) -> list[Molecule]:
