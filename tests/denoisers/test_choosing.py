@@ -27,6 +27,7 @@ LARGE = [*[6] * 18, *[1] * 20]
         (ETHANOL, "B3LYP/def2-SVP", "", "edm-qm9-small", "the same functional"),
         (THIOPHENE, "B3LYP/def2-SVP", "mmff94", "relaxer-qm7-pbe0", "a DFT level"),
         (LARGE, "B3LYP/def2-SVP", "mmff94", "relaxer-organic", "of GFN2-xTB; none of B3LYP/def2-SVP"),
+        ([*ETHANOL, 17], "", "mmff94", "relaxer-organic", "of GFN2-xTB; none of a DFT level knows"),
     ],
 )
 def test_size_then_level_then_breadth_then_accuracy_decide(

@@ -18,9 +18,11 @@ from prerelax.records.record import Record
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.relaxation.shard import Named, relax_shard
 from prerelax.starts.diffuse import diffuse_shard
-from prerelax.starts.embed import embed_shard
+from prerelax.starts.embed import embed_again, embed_shard
 from prerelax.starts.fallback import FALLBACK, MAX_ATOMS, subject_of
 from prerelax.starts.forcefield import forcefield_shard
+from prerelax.starts.found_before import minima_known
+from prerelax.starts.known_minima import diffused_shard
 from prerelax.starts.options import DiffuseOptions
 
 MODEL = "edm-qm9-small"
@@ -269,6 +271,38 @@ def test_fallbacks_are_named_behind_the_next_stages(
     expected = ethanol.denoised_energy_left_kcal_mol
     assert [row.denoised_energy_left_kcal_mol for row in relaxed] == [None, expected]
     assert relaxed[0].n_steps == 0
+
+
+def test_another_start_forgets_what_the_denoiser_said(
+    molecules: dict[str, Record], denoise: Denoise, tmp_path: Path
+) -> None:
+    (denoised,) = denoise(molecules["ethanol"])
+    assert denoised.denoised_energy_left_kcal_mol and denoised.residual_ang and denoised.n_iterations
+    given, folder = tmp_path / "out.extxyz", tmp_path
+    forcefield_shard(given, folder / "uff.extxyz", "uff", None, "uff")
+    relax_shard(given, folder / "gfn2.extxyz", FALLBACK, named=Named(start="gfn2"))
+    embed_again(given, folder / "embedded.extxyz", 1, "embedded")
+    diffused_shard(given, folder / "noised.extxyz", [5], "noised")
+    relax_shard(given, folder / "minimum.extxyz", FALLBACK, named=Named(target="gfn2"))
+    rows = minima_known([denoised], [folder / "minimum.extxyz"], "known")
+    for start in ("uff", "gfn2", "embedded", "noised"):
+        rows[len(rows)] = read_shard(folder / f"{start}.extxyz")[0]
+    for row in rows.values():
+        assert row.proceeds and row.start != denoised.start
+        said = row.residual_ang, row.denoised_energy_left_kcal_mol, row.n_iterations, row.first_step
+        assert said == (None,) * 4, row.start
+
+
+def test_a_geometry_that_is_not_the_denoised_one_has_no_energy_left(
+    molecules: dict[str, Record], denoise: Denoise
+) -> None:
+    held = replace(molecules["ethanol"], constraints="atoms 1 2")
+    broken, kept = denoise(molecules["hydrogen"], held, fallback="none")
+    assert broken.status == "connectivity_changed" and kept.status == "ok"
+    assert broken.residual_ang is not None and kept.residual_ang is not None
+    assert broken.denoised_energy_left_kcal_mol is None and kept.denoised_energy_left_kcal_mol is None
+    fallen = denoise(molecules["hydrogen"])[0]
+    assert fallen.status == "fallback" and fallen.n_iterations == broken.n_iterations
 
 
 def test_a_killed_job_finds_its_fallbacks_again(

@@ -33,6 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_tuning, "FIRST_STEPS", 60)
     monkeypatch.setattr(fine_tuning, "STEPS_PER_PAIR", 0)
     monkeypatch.setattr(new_elements, "STEPS", 30)
+    monkeypatch.setattr("prerelax.training.adapting.FEWEST_CALIBRATED", 4)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,7 @@ def test_a_base_learns_from_its_pairs(base: str, write_pairs: Callable[..., Path
     assert (config["knows"]["max_atoms"], config["knows"]["charges"]) == (12, [0])
     assert config["knows"]["level"] == "PBE0/def2-SVP (pyscf)"
     assert config["training"]["adapted"] == found
+    assert config["confidence"]["energy_factor"] > 0 and config["confidence"]["limit_ang"] > 0
     card = (tmp_path / "mine/card.md").read_text()
     assert "PBE0/def2-SVP (pyscf)" in card and f"{found['bond_mae_ang']:.4f}" in card
 

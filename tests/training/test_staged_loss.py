@@ -20,7 +20,7 @@ from prerelax.networks.batch import Batch, centred
 from prerelax.networks.network import Network, Types
 from prerelax.networks.staged import StagedNetwork
 from prerelax.training import train
-from prerelax.training.config import StagedOptions
+from prerelax.training.config import StagedOptions, read_config
 from prerelax.training.data import BatchStream
 from prerelax.training.staged_loss import geometries, staged_refinement_loss
 
@@ -129,6 +129,17 @@ def test_what_it_cannot_count_is_refused(batch: Batch) -> None:
         loss(two, batch, StagedOptions(weights=[1.0]))
     with pytest.raises(UserError, match="network `staged`"):
         loss(Network(), batch)
+
+
+@pytest.mark.parametrize(
+    ("weights", "why"), [([0, 0], "no stage is trained"), ([], "no stage"), ([-1.0, 1.0], "at least 0")]
+)
+def test_weights_that_train_nothing_are_refused_before_a_training(
+    tiny_training: Callable[..., Path], weights: list[float], why: str
+) -> None:
+    config = tiny_training(loss={"name": "staged-refinement", "options": {"weights": weights}})
+    with pytest.raises(UserError, match=why):
+        read_config(config)
 
 
 def test_training_goes_on_with_a_model_in_stages(

@@ -179,3 +179,9 @@ def test_stages_that_the_weights_lack_begin_as_the_last() -> None:
     for name in (name for name in found if name not in known):
         torch.testing.assert_close(found[name], known[name.replace("stages.2.", "stages.1.")])
     assert len(found) == len(known) * 3 // 2
+
+
+def test_stages_do_not_begin_as_a_model_without_them() -> None:
+    network = build_network(load_model("relaxer-drugs-small").config["network"])
+    with pytest.raises(UserError, match=r"edm-qm9-small is not in stages.*models join"):
+        begin_with(network, "edm-qm9-small")

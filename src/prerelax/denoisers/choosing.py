@@ -73,7 +73,7 @@ def choose(numbers: Sequence[int], charge: int, level: str, given: str) -> Choic
     of = best.knows.get("level", "")
     words = {0: f"is of the level {of}", 1: f"is of {of}, the same functional", 2: f"is of {of}, a DFT level"}
     distance = _distance(of, level)
-    why = words.get(distance, f"is of {of}; none of {level} knows such a molecule")
+    why = words.get(distance, f"is of {of}; none of {level or 'a DFT level'} knows such a molecule")
     larger = f", on up to {best.knows['max_atoms']} atoms" if best.rank(len(numbers), level)[0] else ""
     return Choice(best.name, f"model {best.name}: {why}{larger}")
 

@@ -95,9 +95,17 @@ def calibrate(
     They are its part `confidence`, which is returned. `data` is an npz set with `positions_mmff94` of
     molecules that the model was trained on; `limit` of them, from all over the set, are denoised without
     noise. With `reference_model` the residuals of another denoiser count instead of the model's own. With
-    `energy_only` the limit stays as it is. Raises UserError for too few molecules.
+    `energy_only` the limit stays as it is. Raises UserError for too few molecules, and with `energy_only` for
+    a reference model, and for a MoreRed model, whose energy left cannot be calibrated.
     """
+    if energy_only and reference_model:
+        raise UserError(
+            "a reference model sets the limit, which --energy-only leaves as it is; give one of them"
+        )
     model = load_model(name_or_path)
+    if energy_only and isinstance(model.schedule, MoreRedSchedule):
+        raise UserError(f"{model.name} is a MoreRed model: one more call does not tell what energy is left")
+    asked = load_model(reference_model) if reference_model else model
     test = read_evaluation_set(data, model, limit, spread=True)
     molecules = test.inputs
     if len(molecules) < MIN_MOLECULES:
@@ -107,9 +115,9 @@ def calibrate(
     sampler: Sampler | None = None if isinstance(model.schedule, MoreRedSchedule) else "few"
     results = sample(model, molecules, SamplerOptions(sampler=sampler, noise_free=True, device=device))
     ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
-    part = model.config.get("confidence", Confidence())
-    if not energy_only:
-        asked = load_model(reference_model) if reference_model else model
+    if energy_only:
+        part = (model.config.get("confidence") or Confidence()).copy()
+    else:
         residuals = residuals_ang(asked, ends, device=device)
         part = Confidence(judge=reference_model) if reference_model else Confidence()
         part |= limit_from(residuals, [len(molecule.numbers) for molecule in molecules])

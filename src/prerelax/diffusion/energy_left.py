@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.model_config import Confidence
+from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.one_more_call import Changes, changes_by_one_more_call, changes_of_distances
 from prerelax.diffusion.samplers import SamplerInput, topology
 
@@ -38,7 +39,7 @@ def energies_left_kcal_mol(
     nan for a model that is not calibrated, and for a molecule without a bond or with elements that it does
     not know. Batches and `noisy` are those of `changes_by_one_more_call`.
     """
-    factor = model.config.get("confidence", {}).get("energy_factor")
+    factor = (model.config.get("confidence") or Confidence()).get("energy_factor")
     if factor is None:
         return np.full(len(molecules), np.nan)
     found: NDArray[np.float64] = factor * spring_energies(
@@ -55,8 +56,12 @@ def energy_calibration(
 ) -> Confidence:
     """`energy_factor`, by which the energy of one more call is less than that of the way to the minimum.
 
-    The median over geometries that the model made (`ends`), whose `minima` [n_atoms, 3] Å are known.
+    The median over geometries that the model made (`ends`), whose `minima` [n_atoms, 3] Å are known. Empty
+    for MoreRed models: their samplers go on until a call changes next to nothing, so that what one more would
+    change does not tell how much is left.
     """
+    if isinstance(model.schedule, MoreRedSchedule):
+        return {}
     asked = spring_energies(changes_by_one_more_call(model, ends, device=device))
     errors = [
         changes_of_distances(topology(end), np.asarray(end.positions), np.asarray(minimum))

@@ -271,6 +271,10 @@ class Record:
         stages_s = {**self.stages_s, stage: self.stages_s.get(stage, 0.0) + wall_s}
         return replace(self, wall_s=wall_s, stages_s=stages_s, **changes)
 
+    def after_start(self, stage: str, wall_s: float, **changes: Any) -> "Record":
+        """The same after a stage that makes a start; what a denoiser said of the geometry before is gone."""
+        return self.after_stage(stage, wall_s, **{**NOT_DENOISED, **changes})
+
     def as_atoms(self) -> Atoms:
         """ASE's Atoms with all scalars in `info`; `start_positions`, where known, in `arrays`."""
         atoms = Atoms(numbers=self.numbers, positions=self.positions)
@@ -302,6 +306,11 @@ def _arrow_type(annotation: Any) -> pa.DataType:
         return _arrow_type(plain[0])
     return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[annotation]
 
+
+NOT_DENOISED: dict[str, Any] = dict.fromkeys(
+    ("residual_ang", "denoised_energy_left_kcal_mol", "n_iterations", "first_step")
+)
+"""Changes of a row whose geometry no denoiser made."""
 
 _WITH_TYPES = _columns()
 COLUMNS: dict[str, Column] = {name: column for name, (column, _) in _WITH_TYPES.items()}

@@ -313,7 +313,7 @@ def _relaxed_row(record: Record, result: RelaxationResult, named: Named, setting
         if differences:
             changes["status"] = "connectivity_changed"
             changes["message"] = f"relaxing to the start {named.start} changed the molecule: {words}"
-        return record.after_stage(named.stage, result.wall_s, **changes)
+        return record.after_start(named.stage, result.wall_s, **changes)
     changes |= {
         "converged": result.converged,
         "n_gradients": result.n_gradients,

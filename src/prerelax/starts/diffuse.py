@@ -18,7 +18,7 @@ from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, samp
 from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.status import PROCEED
 from prerelax.molecules.topology import topological_distances
-from prerelax.records.record import Record
+from prerelax.records.record import NOT_DENOISED, Record
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.starts.fallback import Subject, fall_back, subject_of
@@ -140,7 +140,9 @@ def _settings(options: DiffuseOptions, is_chosen: bool = False) -> str:
 
 
 def _skipped(record: Record, start: str, message: str) -> Record:
-    return replace(record, start=start, status="skipped", message=message) if record.proceeds else record
+    if not record.proceeds:
+        return record
+    return replace(record, start=start, status="skipped", message=message, **NOT_DENOISED)
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ class _Denoising:
         outcomes = {i: _not_asked(records[i], subject, self.start) for i, subject in subjects.items()}
         measured = zip(asked, results, residuals, energies, seconds, strict=True)
         for i, result, residual, energy, wall_s in measured:
-            row = records[i].after_stage(
+            row = records[i].after_start(
                 self.start,
                 wall_s,
                 start=self.start,
@@ -241,15 +243,18 @@ def _sampler_input(record: Record, subject: Subject) -> SamplerInput:
 
 
 def _not_asked(record: Record, subject: Subject, start: str, objection: str = "") -> _Outcome:
-    nothing = dict.fromkeys(("residual_ang", "denoised_energy_left_kcal_mol", "n_iterations", "first_step"))
-    row = record.after_stage(start, 0.0, start=start, **nothing)
+    row = record.after_start(start, 0.0, start=start)
     if subject.contradiction:
         return _Outcome(replace(row, status="input_error", message=subject.contradiction))
     return _Outcome(row, subject.objection or objection)
 
 
 def _outcome(row: Record, subject: Subject, result: SampleResult, limit_ang: float | None) -> _Outcome:
-    """The outcome of a row, which is still at its input geometry, given the sampler's result."""
+    """The outcome of a row, which is still at its input geometry, given the sampler's result.
+
+    No energy left is known where that geometry is kept, nor where constraints hold.
+    """
+    energy, row = row.denoised_energy_left_kcal_mol, replace(row, denoised_energy_left_kcal_mol=None)
     if result.status not in PROCEED:
         row = replace(row, status=result.status, message=result.message)
         return _Outcome(row, "" if result.status == "input_error" else result.message)
@@ -269,7 +274,14 @@ def _outcome(row: Record, subject: Subject, result: SampleResult, limit_ang: flo
     doubt = "; ".join(filter(None, doubts))
     message = "; ".join(filter(None, (result.message, doubt)))
     positions = np.asarray(result.positions, dtype=float)
-    return _Outcome(replace(row, positions=positions, status=result.status, message=message), doubt)
+    made = replace(
+        row,
+        positions=positions,
+        status=result.status,
+        message=message,
+        denoised_energy_left_kcal_mol=None if held else energy,
+    )
+    return _Outcome(made, doubt)
 
 
 def _shared_out(seconds: float, sizes: Sequence[int]) -> NDArray[np.float64]:

@@ -221,7 +221,7 @@ def _embedded_again(record: Record, seed: int, start: str) -> Record:
     geometry, message = _isomer_embedded(mol, seed + record.conformer, given)
     changes: dict[str, object] = {"start": start, "message": message, "settings": _settings(seed)}
     changes |= {"status": "embed_failed"} if geometry is None else {"positions": geometry}
-    return record.after_stage(start, perf_counter() - began, **changes)
+    return record.after_start(start, perf_counter() - began, **changes)
 
 
 def _isomer_embedded(

@@ -151,7 +151,8 @@ def _fallback_row(given: Record, relaxed: Record, subject: Subject, reason: str)
         wall_s=wall_s,
         fallback=reason,
         residual_ang=given.residual_ang,
-        denoised_energy_left_kcal_mol=None,
+        n_iterations=given.n_iterations,
+        first_step=given.first_step,
     )
     changed = subject.changed(relaxed.numbers, relaxed.positions, given.positions)
     if relaxed.status in PROCEED and not changed:

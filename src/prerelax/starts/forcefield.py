@@ -19,7 +19,7 @@ from prerelax.molecules.graph import mol_from_mapped_smiles
 from prerelax.molecules.status import PROCEED, Status
 from prerelax.molecules.stereo import changes
 from prerelax.molecules.topology import COVALENT_RADII_ANG
-from prerelax.records.record import Record
+from prerelax.records.record import NOT_DENOISED, Record
 from prerelax.records.settings import settings_text
 from prerelax.records.shard import read_shard, write_shard
 from prerelax.starts.fallback import fall_back, subject_of
@@ -88,7 +88,7 @@ def _instead(given: list[Record], failed: list[Record], method: ForceField, scra
     subjects = [subject_of(given[place]) for place in left]
     reasons = [failed[place].message for place in left]
     if left:
-        unmoved = [given[place] for place in left]
+        unmoved = [replace(given[place], **NOT_DENOISED) for place in left]
         relaxed = fall_back(unmoved, subjects, reasons, failed[0].start, 1, scratch)
         for place, row in zip(left, relaxed, strict=True):
             rows[place] = row
@@ -122,7 +122,7 @@ def minimised(record: Record, method: ForceField, max_iterations: int | None, st
     settings = {"verb": "forcefield", "method": method, "max_iterations": max_iterations}
     fields = {"positions": positions, "status": status, "message": message, "start": start}
     fields["settings"] = settings_text(settings, "rdkit")
-    return record.after_stage(start, perf_counter() - began, **fields)
+    return record.after_start(start, perf_counter() - began, **fields)
 
 
 _CHANGED = "the {method} minimum is another molecule ({changed}); use another conformer or force field"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prerelax.records.record import Record
+from prerelax.records.record import NOT_DENOISED, Record
 from prerelax.records.settings import level_name
 from prerelax.records.shard import read_shard
 
@@ -48,4 +48,5 @@ def _at(minimum: Record, record: Record, start: str) -> Record:
         n_gradients_cheap=minimum.n_gradients_cheap,
         gradients_of_levels={**before, level: before.get(level, 0) + spent},
         settings=minimum.settings,
+        **NOT_DENOISED,
     )

@@ -49,7 +49,7 @@ def displaced_shard(inp: Path, out: Path, set_path: Path, start: str) -> None:
                 )
                 row = replace(row, status="input_error", message=message)
             elif record.proceeds and found is not None:
-                row = row.after_stage(
+                row = row.after_start(
                     start, perf_counter() - began, positions=geometries[int(found[place])], settings=settings
                 )
             rows.append(row)
@@ -103,7 +103,7 @@ def diffused_shard(inp: Path, out: Path, steps: Sequence[int], start: str, seed:
                 began = perf_counter()
                 noise = centred(_noise(record, step, seed))
                 moved = alpha[step] * centred(record.positions) + sigma[step] * noise
-                row = row.after_stage(start, perf_counter() - began, positions=moved, settings=settings)
+                row = row.after_start(start, perf_counter() - began, positions=moved, settings=settings)
             rows.append(row)
     write_shard(out, rows)
 

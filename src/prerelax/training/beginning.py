@@ -18,11 +18,15 @@ def begin_with(network: Network, model: str) -> None:
     """Give a network the weights of a model that has all its tensors, and maybe others; see `introduce`.
 
     Where a staged network has more stages than the model, the others begin as the model's last one. Raises
-    UserError for a model that lacks a tensor, or has it in another size.
+    UserError for a model that is not in stages, lacks a tensor, or has it in another size.
     """
     folder = find_model(str(expand_path(model)))
     weights = load_file(folder / WEIGHTS)
     if isinstance(network, StagedNetwork):
+        if not any(name.startswith("stages.") for name in weights):
+            raise UserError(
+                f"weights: {model} is not in stages; `prerelax models join` makes a model that is"
+            )
         weights = with_stages(weights, len(network.stages))
     unfit = [n for n, t in network.state_dict().items() if n not in weights or weights[n].shape != t.shape]
     if unfit:

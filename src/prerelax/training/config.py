@@ -16,6 +16,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     Tag,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -116,12 +117,19 @@ class RefinementOptions(AsWritten):
 class StagedOptions(AsWritten):
     """How the loss `staged-refinement` counts the stages of a network `staged`."""
 
-    weights: list[Number] = Field(
+    weights: list[Annotated[Number, Field(ge=0, allow_inf_nan=False)]] = Field(
         [0.25, 0.25, 1.0], description="Of the errors after each stage; a stage of weight 0 is not trained"
     )
     error_scale: Number = Field(
         0.33, description="Size of an error that counts by its square, in those of the loss refinement"
     )
+
+    @field_validator("weights")
+    @classmethod
+    def _some_stage_is_trained(cls, weights: list[float]) -> list[float]:
+        if not any(weights):
+            raise ValueError("no stage is trained: give at least one of them a weight above 0")
+        return weights
 
 
 class JointOptions(AsWritten):

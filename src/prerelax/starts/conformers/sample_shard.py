@@ -74,7 +74,7 @@ class Outcome:
     def starts(self, settings: str, start: str, most: int | None = None) -> list[Record]:
         """The same as rows of a start; `most` rows, `skipped` where the search found fewer."""
         rows = [
-            self.record.after_stage(
+            self.record.after_start(
                 start,
                 self.wall_s,
                 start=start,
