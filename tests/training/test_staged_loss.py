@@ -121,6 +121,21 @@ def test_a_stage_of_no_weight_is_not_trained(batch: Batch) -> None:
     torch.testing.assert_close(last, gradients(batch, [0.5, 1.0])[1])
 
 
+def test_a_molecule_that_a_stage_has_lost_is_given_on_as_it_was(batch: Batch) -> None:
+    minimum = centred(batch.positions, batch)
+    lost = batch.molecule_index == 0
+    thrown = torch.where(lost[:, None], 1e20 * minimum, minimum)
+    network = StagedNetwork([Told(thrown), Told(minimum)], (50, 12))
+    start = batch.with_positions(batch.positions_start)
+    seen: list[Tensor] = []
+    network.stages[1].register_forward_pre_hook(lambda _, given: seen.append(given[0].positions))
+    first, last = geometries(network, start, SCHEDULE)
+    assert not torch.allclose(first[lost], minimum[lost])
+    torch.testing.assert_close(seen[0][lost], centred(batch.positions_start, batch)[lost])
+    torch.testing.assert_close(seen[0][~lost], minimum[~lost], atol=1e-4, rtol=0)
+    torch.testing.assert_close(last, minimum, atol=1e-4, rtol=0)
+
+
 def test_what_it_cannot_count_is_refused(batch: Batch) -> None:
     two = told(batch.positions, (1.0, 1.0))
     with pytest.raises(UserError, match="add-starts"):

@@ -21,6 +21,10 @@ from prerelax.networks.staged import StagedNetwork
 from prerelax.training.config import StagedOptions
 from prerelax.training.refinement_loss import distance_errors
 
+LOST_ANG = 0.5
+"""A stage that moves an atom farther has lost the molecule, as one with an element that is hardly known: it
+may go 10^20 Å, and what later stages learn of that spoils what they know of all others."""
+
 
 def staged_refinement_loss(
     network: Network,
@@ -67,15 +71,25 @@ def geometries(
 ) -> list[Tensor]:
     """Centred positions [n_atoms_total, 3] Å after each stage, each with the gradient of its own stage.
 
-    Stages that are not `trained` leave none. The calls are those of `edm.few_calls`.
+    Stages that are not `trained` leave none. The calls are those of `edm.few_calls`, but for molecules that a
+    stage has lost: the next one is given what that stage was given.
     """
     positions, found = centred(batch.positions, batch), []
     trained = trained or [True] * len(network.stages)
     for stage, step, learns in zip(network.stages, network.steps, trained, strict=True):
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             found.append(after_call(stage, step, batch.with_positions(positions), schedule))
-        positions = found[-1].detach()
+        after = found[-1].detach()
+        positions = torch.where(_lost(positions, after, batch)[:, None], positions, after)
     return found
+
+
+def _lost(before: Tensor, after: Tensor, batch: Batch) -> Tensor:
+    """Of each atom [n_atoms_total], whether its molecule has gone farther than a stage can learn from."""
+    moved = (after - before).norm(dim=1)
+    gone = (~(moved < LOST_ANG)).to(moved)  # also where it is no number
+    of_molecules = gone.new_zeros(batch.n_molecules).index_add(0, batch.molecule_index, gone)
+    return (of_molecules > 0)[batch.molecule_index]
 
 
 def after_call(stage: nn.Module, step: int, batch: Batch, schedule: NoiseSchedule) -> Tensor:
