@@ -89,7 +89,8 @@ def _lost(before: Tensor, after: Tensor, batch: Batch) -> Tensor:
     moved = (after - before).norm(dim=1)
     gone = (~(moved < LOST_ANG)).to(moved)  # also where it is no number
     of_molecules = gone.new_zeros(batch.n_molecules).index_add(0, batch.molecule_index, gone)
-    return (of_molecules > 0)[batch.molecule_index]
+    of_atoms: Tensor = (of_molecules > 0)[batch.molecule_index]
+    return of_atoms
 
 
 def after_call(stage: nn.Module, step: int, batch: Batch, schedule: NoiseSchedule) -> Tensor:
