@@ -109,20 +109,8 @@ def test_another_model_may_be_the_reference(tmp_path: Path, data_folder: Path, r
     judged = calibrate(folder, data, limit=100, reference_model="edm-qm9-small")
     assert judged["judge"] == "edm-qm9-small" and judged["median_ang"] != own["median_ang"]
     assert limit_of(load_model(folder)).reference_model.name == "edm-qm9-small"
+    assert calibrate(folder, data, limit=100) == judged  # the config names it now
     assert "energy_factor" not in judged  # nothing is left to change where MoreRed's samplers end
-
-
-def test_the_energy_left_alone_may_be_calibrated(tmp_path: Path, data_folder: Path, repository: Path) -> None:
-    folder, data = tmp_path / "model", data_folder / "qm9_small_test.npz"
-    shutil.copytree(repository / "models/relaxer-qm9-small", folder)
-    before = load_model(folder).config["confidence"]
-    part = calibrate(folder, data, limit=100, energy_only=True)
-    assert part == load_model(folder).config["confidence"]
-    assert part == {**before, "energy_factor": part["energy_factor"]} != before
-    with pytest.raises(UserError, match="leaves as it is"):
-        calibrate(folder, data, reference_model="edm-qm9-small", energy_only=True)
-    with pytest.raises(UserError, match="does not tell what energy is left"):
-        calibrate("morered-jt-qm9-small", data, energy_only=True)
 
 
 def test_elements_that_the_reference_model_does_not_know_have_no_residual() -> None:

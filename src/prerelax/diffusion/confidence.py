@@ -88,23 +88,16 @@ def calibrate(
     limit: int | None = 1000,
     device: Device = "auto",
     reference_model: str | None = None,
-    energy_only: bool = False,
 ) -> Confidence:
     """Write the limit of the residual and the factor of the energy left into a model's config.
 
     They are its part `confidence`, which is returned. `data` is an npz set with `positions_mmff94` of
     molecules that the model was trained on; `limit` of them, from all over the set, are denoised without
-    noise. With `reference_model` the residuals of another denoiser count instead of the model's own. With
-    `energy_only` the limit stays as it is. Raises UserError for too few molecules, and with `energy_only` for
-    a reference model, and for a MoreRed model, whose energy left cannot be calibrated.
+    noise. With `reference_model` the residuals of another denoiser count instead of the model's own; one that
+    the config names is kept. MoreRed models get no factor. Raises UserError for too few molecules.
     """
-    if energy_only and reference_model:
-        raise UserError(
-            "a reference model sets the limit, which --energy-only leaves as it is; give one of them"
-        )
     model = load_model(name_or_path)
-    if energy_only and isinstance(model.schedule, MoreRedSchedule):
-        raise UserError(f"{model.name} is a MoreRed model: one more call does not tell what energy is left")
+    reference_model = reference_model or (model.config.get("confidence") or Confidence()).get("judge")
     asked = load_model(reference_model) if reference_model else model
     test = read_evaluation_set(data, model, limit, spread=True)
     molecules = test.inputs
@@ -115,12 +108,8 @@ def calibrate(
     sampler: Sampler | None = None if isinstance(model.schedule, MoreRedSchedule) else "few"
     results = sample(model, molecules, SamplerOptions(sampler=sampler, noise_free=True, device=device))
     ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
-    if energy_only:
-        part = (model.config.get("confidence") or Confidence()).copy()
-    else:
-        residuals = residuals_ang(asked, ends, device=device)
-        part = Confidence(judge=reference_model) if reference_model else Confidence()
-        part |= limit_from(residuals, [len(molecule.numbers) for molecule in molecules])
+    part = Confidence(judge=reference_model) if reference_model else Confidence()
+    part |= limit_from(residuals_ang(asked, ends, device=device), [len(each.numbers) for each in molecules])
     part |= energy_calibration(model, ends, test.references, device)
     config = yaml.safe_dump({**model.config, "confidence": part}, sort_keys=False)
     folder = find_model(name_or_path)

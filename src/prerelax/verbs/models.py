@@ -69,11 +69,9 @@ def calibrate_model(
     limit: Annotated[int, typer.Option(min=1, help="Molecules to denoise, spread over the set.")] = 1000,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
     reference_model: Annotated[
-        str | None, typer.Option(help="A denoiser trained on noise, whose residuals count instead.")
+        str | None,
+        typer.Option(help="A denoiser trained on noise, whose residuals count instead. Default: as before."),
     ] = None,
-    energy_only: Annotated[
-        bool, typer.Option("--energy-only", help="Keep the limit; calibrate the energy left alone.")
-    ] = False,
 ) -> None:
     """Calibrate a denoiser's confidence on molecules that it knows, and write it into its config.
 
@@ -82,7 +80,7 @@ def calibrate_model(
     """
     from prerelax.diffusion.confidence import calibrate
 
-    typer.echo(json.dumps(calibrate(name, data, limit, device, reference_model, energy_only)))
+    typer.echo(json.dumps(calibrate(name, data, limit, device, reference_model)))
 
 
 def import_edm_weights(
