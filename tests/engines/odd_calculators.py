@@ -49,7 +49,9 @@ class Morse(Calculator):
             case "raise":
                 Path("program.out").write_text("iteration 1\nSCF NOT CONVERGED after 50 cycles\n")
                 raise CalculationFailed("the program failed with exit status 1")
-            case "hang":
+            case "hang later" if len(self.atoms) == 2:  # not in the trials, which ask for N2
+                pass
+            case "hang" | "hang later":
                 subprocess.run(["sleep", "1000.125"], start_new_session=True)  # as some launchers do
             case "die":
                 os.kill(os.getpid(), signal.SIGSEGV)

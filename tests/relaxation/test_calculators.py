@@ -88,7 +88,7 @@ def test_failures_are_rows_and_the_programs_last_words_are_in_the_log(tmp_path, 
 
 @pytest.mark.slow
 def test_one_that_hangs_ends_at_the_molecules_limit(tmp_path) -> None:
-    said = MORSE | {"optimizer": "bfgs", "fmax": 0.05, "options": {"behaviour": "hang"}, "timeout_s": 3}
+    said = MORSE | {"optimizer": "bfgs", "fmax": 0.05, "options": {"behaviour": "hang later"}, "timeout_s": 3}
     rows = relaxed(tmp_path, said | {"cheap_level": "lindh"}, "NH3")
     assert rows[0].status == "timeout"
 
