@@ -167,6 +167,7 @@ def start(smiles: str) -> Atoms:
 
 
 def denoised(model: str, atoms: Atoms) -> Atoms:
+    """What a denoiser makes of a force field's minimum."""
     structures = collect([(0, atoms.numbers, atoms.positions)])
     positions, _ = denoised_starts(model, replace(structures, positions_start=structures.positions))
     return Atoms(atoms.numbers, positions)

@@ -1,7 +1,7 @@
 """How large the forces are where a relaxation begins: MMFF94's minima, denoised ones, QM9's own.
 
     OMP_NUM_THREADS=1 python benchmarks/start_forces.py RESULTS.jsonl [--models relaxer-qm9] [--molecules 40]
-    OMP_NUM_THREADS=1 python benchmarks/start_forces.py NINE.jsonl --heavy 9 --molecules 20
+    OMP_NUM_THREADS=1 python benchmarks/start_forces.py RESULTS.jsonl --heavy 9 --molecules 20
 
 Molecules spread evenly over `qm9_small_test.npz` ($PRERELAX_DATA, default ../shared/data), or with --heavy
 random ones of `qm9_val.npz` of so many heavy atoms; one gradient each at the level `qm9`. A start whose
@@ -54,6 +54,7 @@ def main() -> None:
     for start in [*arguments.others, *arguments.models]:
         evaluate(arguments.results, start, structures)
     print_table(arguments.results, [int(i) for i in structures.ids])
+    print_ranks(arguments.results)
 
 
 def evaluate(results: Path, start: str, structures: Structures) -> None:
@@ -115,6 +116,23 @@ def print_table(results: Path, ids: list[int]) -> None:
         expected = [row["expected_kcal_mol"] for row in known]
         cells += [f"{spearmanr(expected, above).statistic:.2f}" if above and None not in expected else ""]
         print(f"| {' | '.join(cells)} |")
+
+
+def print_ranks(results: Path) -> None:
+    """Spearman's r of the energies expected and true, of all molecules in `results`."""
+    rows = read(results)
+    minima = {row["id"]: row["energy_ev"] for row in rows if row["start"] == "qm9"}
+    known = [row for row in rows if row["id"] in minima and row["expected_kcal_mol"] is not None]
+    for name in dict.fromkeys(row["start"] for row in known):
+        of_start = [row for row in known if row["start"] == name]
+        pairs = [(row["expected_kcal_mol"], row["energy_ev"] - minima[row["id"]]) for row in of_start]
+        found = np.array(pairs) * [1.0, mol / kcal]
+        random = np.random.default_rng(SEED)
+        again = [found[random.integers(0, len(found), len(found))] for _ in range(3000)]
+        low, high = np.percentile([spearmanr(*each.T).statistic for each in again], [2.5, 97.5])
+        expected, true = np.median(found, axis=0)
+        print(f"`{name}`, all {len(found)} molecules: r = {spearmanr(*found.T).statistic:.2f}", end=" ")
+        print(f"(95 % by bootstrap {low:.2f} to {high:.2f}); medians {expected:.3f}, {true:.3f} kcal/mol")
 
 
 def read(results: Path) -> list[dict[str, Any]]:

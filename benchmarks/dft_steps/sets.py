@@ -155,6 +155,7 @@ def denoised_starts(name: str, structures: Structures) -> tuple[NDArray[np.float
 def _denoised_starts(name: str, structures: Structures) -> tuple[NDArray[np.floating], list[float]]:
     from prerelax.denoisers.checkpoint import load_model
     from prerelax.diffusion.energy_left import energies_left_kcal_mol
+    from prerelax.diffusion.one_more_call import changes_by_one_more_call
     from prerelax.diffusion.options import SamplerOptions
     from prerelax.diffusion.samplers import sample
     from prerelax.diffusion.staged import inputs_of
@@ -164,7 +165,8 @@ def _denoised_starts(name: str, structures: Structures) -> tuple[NDArray[np.floa
     if any(result.status != "ok" for result in results):
         raise SystemExit(f"{name} cannot denoise all of the molecules")
     ends = [replace(each, positions=result.positions) for each, result in zip(given, results, strict=True)]
-    return np.concatenate([end.positions for end in ends]), energies_left_kcal_mol(model, ends).tolist()
+    expected = energies_left_kcal_mol(model, changes_by_one_more_call(model, ends))
+    return np.concatenate([end.positions for end in ends]), expected.tolist()
 
 
 def molecules(name: str, n: int) -> list[Molecule]:

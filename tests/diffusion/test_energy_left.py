@@ -16,7 +16,7 @@ from prerelax.diffusion.energy_left import (
     spring_energies,
 )
 from prerelax.diffusion.evaluation import read_evaluation_set
-from prerelax.diffusion.one_more_call import changes_of_distances
+from prerelax.diffusion.one_more_call import changes_by_one_more_call, changes_of_distances
 from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 
@@ -41,7 +41,8 @@ def test_the_energy_left_ranks_denoised_starts(data_folder: Path) -> None:
     test = read_evaluation_set(data_folder / "qm9_val.npz", model, 200, spread=True)
     results = sample(model, test.inputs, SamplerOptions())
     ends = [replace(each, positions=r.positions) for each, r in zip(test.inputs, results, strict=True)]
-    expected = energies_left_kcal_mol(model, ends)
+    changes = changes_by_one_more_call(model, ends)
+    expected = energies_left_kcal_mol(model, changes)
     true = spring_energies(
         [
             changes_of_distances(each.topological_distance, each.positions, reference)
@@ -51,13 +52,13 @@ def test_the_energy_left_ranks_denoised_starts(data_folder: Path) -> None:
     assert spearmanr(expected, true).statistic > 0.5
     assert 0.6 < np.median(expected) / np.median(true) < 1.6
     factor = model.config["confidence"]["energy_factor"]
-    assert energy_calibration(model, ends, test.references)["energy_factor"] == pytest.approx(factor, rel=0.3)
+    found = energy_calibration(model, ends, test.references, changes)
+    assert found["energy_factor"] == pytest.approx(factor, rel=0.3)
 
 
 def test_a_model_without_calibration_expects_nothing() -> None:
     model = load_model("relaxer-qm9")
-    water = SamplerInput("water", np.array([8, 1, 1]), WATER)
-    assert np.isfinite(energies_left_kcal_mol(model, [water])).all()
-    assert np.isnan(energies_left_kcal_mol(replace(model, config={}), [water])).all()
-    atom = SamplerInput("atom", np.array([8]), WATER[:1])
-    assert np.isnan(energies_left_kcal_mol(model, [atom])).all()
+    water, atom = (SamplerInput("", np.array([8, 1, 1])[:n], WATER[:n]) for n in (3, 1))
+    changes = changes_by_one_more_call(model, [water, atom])
+    assert np.isfinite(energies_left_kcal_mol(model, changes)).tolist() == [True, False]
+    assert np.isnan(energies_left_kcal_mol(replace(model, config={}), changes)).all()

@@ -24,7 +24,7 @@ from prerelax.denoisers.model_folders import SUMS, sums_of
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.energy_left import energy_calibration
 from prerelax.diffusion.evaluation import read_evaluation_set
-from prerelax.diffusion.one_more_call import changes_by_one_more_call
+from prerelax.diffusion.one_more_call import Changes, changes_by_one_more_call
 from prerelax.diffusion.options import Device, Sampler, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
@@ -49,7 +49,11 @@ def residuals_ang(
     nan for molecules without a bond, and for those with elements that the denoiser does not know. `noisy`: as
     for `changes_by_one_more_call`.
     """
-    changes = changes_by_one_more_call(denoiser, molecules, batch_size, device, noisy)
+    return residuals_of(changes_by_one_more_call(denoiser, molecules, batch_size, device, noisy))
+
+
+def residuals_of(changes: Sequence[Changes]) -> NDArray[np.float64]:
+    """Their means [n_molecules] in Å, signs left out; nan where nothing is."""
     absolute = [np.abs(np.concatenate(change)) for change in changes]
     return np.array([each.mean() if len(each) else np.nan for each in absolute])
 
@@ -109,8 +113,10 @@ def calibrate(
     results = sample(model, molecules, SamplerOptions(sampler=sampler, noise_free=True, device=device))
     ends = [replace(m, positions=r.positions) for m, r in zip(molecules, results, strict=True)]
     part = Confidence(judge=reference_model) if reference_model else Confidence()
-    part |= limit_from(residuals_ang(asked, ends, device=device), [len(each.numbers) for each in molecules])
-    part |= energy_calibration(model, ends, test.references, device)
+    own = changes_by_one_more_call(model, ends, device=device)
+    judged = own if asked is model else changes_by_one_more_call(asked, ends, device=device)
+    part |= limit_from(residuals_of(judged), [len(each.numbers) for each in molecules])
+    part |= energy_calibration(model, ends, test.references, own)
     config = yaml.safe_dump({**model.config, "confidence": part}, sort_keys=False)
     folder = find_model(name_or_path)
     write_atomically(folder / CONFIG, lambda file: file.write_text(config))

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from ase.units import kcal, mol
 from numpy.typing import NDArray
 
 from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.model_config import Confidence
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
-from prerelax.diffusion.one_more_call import Changes, changes_by_one_more_call, changes_of_distances
+from prerelax.diffusion.one_more_call import Changes, changes_of_distances
 from prerelax.diffusion.samplers import SamplerInput, topology
 
 BOND_EV_ANG2 = 35.0
@@ -27,42 +26,33 @@ ANGLE_EV_ANG2 = 6.0
 """Of a 1-3 distance: 0.8 mdyn Å/rad² of a bend, which lengthens the distance by about 0.9 Å/rad."""
 
 
-def energies_left_kcal_mol(
-    model: LoadedModel,
-    molecules: Sequence[SamplerInput],
-    batch_size: int = 128,
-    device: torch.device | str = "auto",
-    noisy: bool = False,
-) -> NDArray[np.float64]:
+def energies_left_kcal_mol(model: LoadedModel, changes: Sequence[Changes]) -> NDArray[np.float64]:
     """Expected energies [n_molecules] in kcal/mol of geometries that `model` made above their minima.
 
-    nan for a model that is not calibrated, and for a molecule without a bond or with elements that it does
-    not know. Batches and `noisy` are those of `changes_by_one_more_call`.
+    `changes` are what one more call of it would change. nan for a model that is not calibrated, and where it
+    would change nothing: no bond, or elements that it does not know.
     """
-    factor = (model.config.get("confidence") or Confidence()).get("energy_factor")
-    if factor is None:
-        return np.full(len(molecules), np.nan)
-    found: NDArray[np.float64] = factor * spring_energies(
-        changes_by_one_more_call(model, molecules, batch_size, device, noisy)
-    )
-    return found
+    factor = (model.config.get("confidence") or Confidence()).get("energy_factor", np.nan)
+    energies: NDArray[np.float64] = factor * spring_energies(changes)
+    return energies
 
 
 def energy_calibration(
     model: LoadedModel,
     ends: Sequence[SamplerInput],
     minima: Sequence[NDArray[np.floating]],
-    device: torch.device | str = "auto",
+    changes: Sequence[Changes],
 ) -> Confidence:
     """`energy_factor`, by which the energy of one more call is less than that of the way to the minimum.
 
-    The median over geometries that the model made (`ends`), whose `minima` [n_atoms, 3] Å are known. Empty
+    The median over geometries that the model made (`ends`), whose `minima` [n_atoms, 3] Å are known and of
+    which one more call would change `changes`. Empty
     for MoreRed models: their samplers go on until a call changes next to nothing, so that what one more would
     change does not tell how much is left.
     """
     if isinstance(model.schedule, MoreRedSchedule):
         return {}
-    asked = spring_energies(changes_by_one_more_call(model, ends, device=device))
+    asked = spring_energies(changes)
     errors = [
         changes_of_distances(topology(end), np.asarray(end.positions), np.asarray(minimum))
         for end, minimum in zip(ends, minima, strict=True)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from prerelax.denoisers.checkpoint import LoadedModel, find_model, load_model
 from prerelax.denoisers.choosing import AUTO, Choice, charges_known, choose
 from prerelax.denoisers.model_folders import ModelError, kept_epoch, model_digests
-from prerelax.diffusion.confidence import limit_of, residuals_ang
+from prerelax.diffusion.confidence import limit_of, residuals_of
 from prerelax.diffusion.energy_left import energies_left_kcal_mol
+from prerelax.diffusion.one_more_call import changes_by_one_more_call
 from prerelax.diffusion.samplers import SampleResult, SamplerInput, sample, sampler_name
 from prerelax.molecules.constraints import Constraints
 from prerelax.molecules.status import PROCEED
@@ -212,10 +213,10 @@ class _Denoising:
         ends = [replace(inputs[row], positions=results[row].positions) for row in rows]
         noisy = sampler_name(self.options, self.model) == "edm" and not self.options.noise_free
         said = self.options.batch_size, self.options.device, noisy
-        measured = (
-            residuals_ang(reference_model, ends, *said),
-            energies_left_kcal_mol(self.model, ends, *said),
-        )
+        own = changes_by_one_more_call(self.model, ends, *said)
+        is_own = reference_model is self.model
+        judged = own if is_own else changes_by_one_more_call(reference_model, ends, *said)
+        measured = residuals_of(judged), energies_left_kcal_mol(self.model, own)
         residuals, energies = (
             {row: float(value) for row, value in zip(rows, values, strict=True) if np.isfinite(value)}
             for values in measured

@@ -23,10 +23,11 @@ from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, load_mod
 from prerelax.denoisers.choosing import charges_known
 from prerelax.denoisers.model_config import Knows, ModelConfig
 from prerelax.denoisers.schedule import NoiseSchedule
-from prerelax.diffusion.confidence import LIMIT_MEDIANS, limit_from, residuals_ang
+from prerelax.diffusion.confidence import LIMIT_MEDIANS, limit_from, residuals_of
 from prerelax.diffusion.edm import few_call_steps
 from prerelax.diffusion.energy_left import energy_calibration
 from prerelax.diffusion.evaluation import Comparison, compare
+from prerelax.diffusion.one_more_call import changes_by_one_more_call
 from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.diffusion.staged import inputs_of
@@ -269,8 +270,9 @@ def _confidence(model: LoadedModel, aside: Structures, medians: float) -> ModelC
     if len(aside) < FEWEST_CALIBRATED:
         return {}
     ends = _denoised(model, aside)
-    part = limit_from(residuals_ang(model, ends), [len(each.numbers) for each in ends], medians)
-    return {"confidence": part | energy_calibration(model, ends, _minima(aside))}
+    changes = changes_by_one_more_call(model, ends)
+    part = limit_from(residuals_of(changes), [len(each.numbers) for each in ends], medians)
+    return {"confidence": part | energy_calibration(model, ends, _minima(aside), changes)}
 
 
 def _score(errors: Comparison) -> float:
