@@ -106,6 +106,12 @@ def test_a_wrong_engine_is_refused_with_the_right_name(tmp_path: Path) -> None:
         assert str(result.exception) == f"unknown engine '{name}'; {hint}"
 
 
+def test_options_that_have_to_be_given_are_named() -> None:
+    result = CliRunner().invoke(app, ["relax", "in.extxyz", "out.extxyz", "--max-steps", "3"])
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception) == "give --engine and --method, or --settings"
+
+
 def test_a_stage_says_what_became_of_its_rows(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("id,smiles\na,CO\nb,CCO\nc,not one\n")
     shards = [str(tmp_path / name) for name in ("m.csv", "a.extxyz", "b.extxyz")]

@@ -69,6 +69,21 @@ def test_a_molecule_that_was_not_in_the_pilot_is_foretold(learned):
         assert np.linalg.norm(told - difference) < 0.1 * np.linalg.norm(difference)
 
 
+def test_a_pilot_goes_on_from_what_is_known(learned):
+    path = seen("trans-butane")
+    more = LearnedDifference("", "gfn1", 1, 4, fitted([path], learned))
+    assert more.terms["stretch H1-O2"] == learned.terms["stretch H1-O2"]  # butane has none
+    errors = []
+    for each in (learned, more):
+        slopes = each.expected(path.coordinates)(path.coordinates.values(path.places[1]))[1]
+        told = path.coordinates.derivatives(path.places[1]).T @ slopes
+        errors.append(np.linalg.norm(told - path.differences[1]))
+    assert errors[1] < errors[0]
+    again = fitted([path], more)
+    for of, terms in again.items():
+        np.testing.assert_allclose(terms[1:], more.terms[of][1:], atol=0.05)
+
+
 def test_the_first_gradient_is_met_and_the_next_one_nearly_known(learned):
     path = seen("trans-butane", points=2)
     errors = []

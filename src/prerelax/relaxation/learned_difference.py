@@ -121,8 +121,13 @@ def types_of(name: str) -> list[str]:
     return [f"{kind} {fine}", f"{kind} {by_element}", rough]
 
 
-def fitted(paths: Sequence[SeenPath]) -> dict[str, tuple[float, float, float]]:
-    """The likeliest terms, given how far the difference varies beyond them (`level_difference.Prior`)."""
+def fitted(
+    paths: Sequence[SeenPath], beginning: LearnedDifference | None = None
+) -> dict[str, tuple[float, float, float]]:
+    """The likeliest terms, given how far the difference varies beyond them (`level_difference.Prior`).
+
+    They are `beginning`'s, changed by what the paths say: types that no path has stay as they are there.
+    """
     basis = _Basis(paths)
     information, seen = np.diag(basis.deviations**-2.0), np.zeros(len(basis.deviations))
     for path in paths:
@@ -133,8 +138,32 @@ def fitted(paths: Sequence[SeenPath]) -> dict[str, tuple[float, float, float]]:
         design = np.vstack([basis.gradients(path.coordinates, place) for place in path.places])
         solved = cho_solve(factor, design)
         information += design.T @ solved
-        seen += solved.T @ path.differences.ravel()
-    return basis.terms(np.linalg.solve(information, seen).astype(np.float64))
+        seen += solved.T @ _beyond(path, beginning).ravel()
+    terms = basis.terms(np.linalg.solve(information, seen).astype(np.float64))
+    return terms if beginning is None else _sum(beginning.terms, terms)
+
+
+def _beyond(path: SeenPath, beginning: LearnedDifference | None) -> Matrix:
+    """[n_points, 3 n_atoms] eV/Å: the differences of gradients that `beginning` does not expect."""
+    if beginning is None:
+        return path.differences
+    coordinates, expected = path.coordinates, beginning.expected(path.coordinates)
+    known = [coordinates.derivatives(x).T @ expected(coordinates.values(x))[1] for x in path.places]
+    return path.differences - np.array(known)
+
+
+def _sum(
+    terms: Mapping[str, tuple[float, float, float]], more: Mapping[str, tuple[float, float, float]]
+) -> dict[str, tuple[float, float, float]]:
+    """Both terms of every type, slopes at the values of `more`."""
+    found = {**terms, **more}
+    for of in terms.keys() & more.keys():
+        a, b = terms[of], more[of]
+        if of.startswith("torsion"):
+            found[of] = (a[0] + b[0], a[1] + b[1], a[2] + b[2])
+        else:
+            found[of] = (b[0], a[1] + a[2] * (b[0] - a[0]) + b[1], a[2] + b[2])
+    return found
 
 
 class _Basis:

@@ -233,7 +233,7 @@ class Relaxation(SinglePoints):
         return {} if is_cheap(self) else DFT_FACTORS.get(name_of(self.chosen_cheap_level), {})
 
     def learned_difference(self) -> "LearnedDifference | None":
-        """What `learned` holds, where two-level uses it.
+        """What `learned` holds, or what is expected of the kind of method, where two-level uses it.
 
         Raises UserError for a file that is none, or of another level or cheap level.
         """
@@ -241,9 +241,12 @@ class Relaxation(SinglePoints):
         from prerelax.records.settings import level_name
         from prerelax.relaxation.cheap_surface import name_of
 
-        if self.learned is None or self.chosen_optimizer != "two-level":
+        path = self.learned or self._expected_of_kind()
+        if path is None or self.chosen_optimizer != "two-level":
             return None
-        found = _read_learned(self.learned)
+        found = _read_learned(path)
+        if self.learned is None:
+            return found
         level, guide = level_name(level_settings(self.level)), name_of(self.chosen_cheap_level)
         if (found.level.lower(), found.guide) != (level.lower(), guide):
             raise UserError(
@@ -251,6 +254,12 @@ class Relaxation(SinglePoints):
                 f"{level} with {guide}"
             )
         return found
+
+    def _expected_of_kind(self) -> Path | None:
+        from prerelax.relaxation.cheap_surface import name_of
+        from prerelax.relaxation.expected_difference import expected_of
+
+        return expected_of(self.engine, self.method, name_of(self.chosen_cheap_level))
 
     def settings(self) -> dict[str, object]:
         """Everything a result depends on beside the molecule, ready for JSON."""
@@ -270,8 +279,9 @@ class Relaxation(SinglePoints):
         }
         if self.chosen_optimizer == "two-level":
             settings |= {"hessian": self._guide_settings(), "two_level_version": TWO_LEVEL_VERSION}
-            if self.learned is not None and self.learned_difference() is not None:
-                settings["learned_sha256"] = sha256_of_files(self.learned)
+            known = self.learned or self._expected_of_kind()
+            if known is not None and self.learned_difference() is not None:
+                settings["learned_sha256"] = sha256_of_files(known)
         elif self.chosen_optimizer in WITH_CHEAP_LEVEL:
             settings |= {
                 "hessian": self._guide_settings(),

@@ -12,7 +12,8 @@ from prerelax.errors import UserError
 from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.records.settings import level_name
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
-from prerelax.relaxation.learned_difference import LearnedDifference, SeenPath, fitted
+from prerelax.relaxation.expected_difference import expected_of
+from prerelax.relaxation.learned_difference import LearnedDifference, SeenPath, fitted, read_learned
 from prerelax.relaxation.primitives import primitives
 from prerelax.relaxation.single_points import Frame, read_frames
 from prerelax.relaxation.two_level import without_rigid
@@ -24,15 +25,18 @@ WEIRD_EV_ANG = 3.0
 """Where the levels' gradients differ by more on an atom, one of them has failed."""
 
 
-def learn_difference(trajectories: Sequence[Path], out: Path) -> LearnedDifference:
+def learn_difference(trajectories: Sequence[Path], out: Path, from_kind: bool = True) -> LearnedDifference:
     """Write what the gradients in `trajectories` (`prerelax relax --trajectory`) say of their level.
 
-    Each geometry costs a gradient of the cheap level that guided its relaxation. Left out are geometries with
-    other bonds than the molecule's first one, and those that the cheap level cannot treat. Raises UserError
-    for files of several levels, relaxations without a guide, and fewer than FEWEST_MOLECULES molecules.
+    Each geometry costs a gradient of the cheap level that guided its relaxation. The beginning is what is
+    expected of the kind of method, unless `from_kind` is False. Left out are geometries with other bonds than
+    the molecule's first one, and those that the cheap level cannot treat. Raises UserError for files of
+    several levels, relaxations without a guide, and fewer than FEWEST_MOLECULES molecules.
     """
     frames = [(path, frame) for path in trajectories for frame in read_frames(path)]
     level, guide = level_and_guide(frames)
+    said = json.loads(frames[0][1].record.settings or "{}")
+    kind = expected_of(said["engine"], said["method"], guide) if from_kind else None
     paths = []
     for _, found in groupby(frames, key=lambda each: (each[0], each[1].molecule)):
         path = seen([frame for _, frame in found][:MOST_GRADIENTS], guide)
@@ -44,7 +48,8 @@ def learn_difference(trajectories: Sequence[Path], out: Path) -> LearnedDifferen
             f"least {FEWEST_MOLECULES} are needed"
         )
     n_gradients = sum(len(path.places) for path in paths)
-    learned = LearnedDifference(level, guide, len(paths), n_gradients, fitted(paths))
+    terms = fitted(paths, read_learned(kind) if kind else None)
+    learned = LearnedDifference(level, guide, len(paths), n_gradients, terms)
     learned.write(out)
     return learned
 

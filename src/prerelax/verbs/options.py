@@ -102,6 +102,10 @@ class _Expanded:
         said = {name: value for name, value in said.items() if value not in (None, [])}
         settings = given.pop("settings") if self.mark is not None else None
         if settings is None:
+            lacking = [name for name, field in self.fields.items() if field.is_required() and name not in said]
+            if lacking:
+                instead = ", or --settings" if self.mark is not None else ""
+                raise UserError(f"give {' and '.join(map(option_name, lacking))}{instead}")
             return model_from(self.model, said)
         if said:
             names = ", ".join(option_name(name) for name in said)
