@@ -119,7 +119,7 @@ def with_our(atoms: Atoms, name: str, counter: GradientCounter) -> bool:
             CheapSurface(choice.chosen_cheap_level, atoms.numbers, 0, 1),
             choice.force_constant_factors(),
         )
-    optimizer = make_optimizer(name, atoms, surface, factors)
+    optimizer = make_optimizer(name, atoms, surface, factors, learned=choice.learned_difference())
     while counter.n_gradients < MAX_GRADIENTS:
         before, forces = atoms.positions.copy(), atoms.get_forces()
         optimizer.step()
