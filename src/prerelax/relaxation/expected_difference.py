@@ -14,14 +14,14 @@ Kind = Literal["hartree-fock", "gga", "hybrid"]
 FOLDER = Path(__file__).parent / "differences"
 NO_DFT_ENGINES = frozenset({"tblite", "mlff"})
 
-_DISPERSION = re.compile(r"[- (]+(d2|d3|d4|d3bj|d3\(?bj\)?|d3zero|d3m|nl|vv10)\)?$")
+_DISPERSION = re.compile(r"-(d2|d3|d4|d3bj|d3\(?bj\)?|d3zero|d3m|nl|vv10)$")
 _HARTREE_FOCK = re.compile(r"(r|u|ro)?hf(-3c)?")
 _GGA = re.compile(
-    r"lda|svwn5?|(rev|r)?pbe(sol)?|blyp|olyp|bp(86)?|bpw91|pw91|mpwpw91|hcth.*|n12|b97-d|b97-?3c|b97m.*|"
+    r"lda|svwn5?|(rev|r)?pbe(pbe|sol)?|blyp|olyp|bp(86)?|bpw91|pw91|mpwpw91|hcth.*|n12|b97(-d)?|b97-?3c|b97m.*|"
     r"(rev)?tpss|r?scan|r2scan(-3c|l)?|(rev)?m06-?l|m11-?l|mn1[25]-?l"
 )
 _HYBRID = re.compile(
-    r"qm9|b3lyp5?|b3pw91|b3p86|(rev)?pbe0|pbe1pbe|pbeh-?3c|bh(and)?hlyp|x3lyp|o3lyp|tpssh|tpss0|r2scan[0h]|"
+    r"qm9|b3lyp[5g]?|b3pw91|b3p86|(rev)?pbe0|pbe1pbe|pbeh-?3c|bh(and)?hlyp|x3lyp|o3lyp|tpssh|tpss0|r2scan[0h]|"
     r"scan0|hse0[36]|cam-?b3lyp|lc-.*|w?b97x.*|wb97.*|b97-[123]|m05.*|(rev)?m06(-2x|-hf)?|m08.*|m11|mn15|pw6b95"
 )
 
@@ -34,7 +34,7 @@ def kind_of(engine: str, method: str) -> Kind | None:
     """
     if engine in NO_DFT_ENGINES:
         return None
-    name = _DISPERSION.sub("", method.lower().replace("ω", "w").split("/")[0].strip())
+    name = _DISPERSION.sub("", re.split(r"[/\s]", method.lower().replace("ω", "w").strip())[0])
     if _HARTREE_FOCK.fullmatch(name):
         return "hartree-fock"
     if _GGA.fullmatch(name):

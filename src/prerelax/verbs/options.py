@@ -102,7 +102,8 @@ class _Expanded:
         said = {name: value for name, value in said.items() if value not in (None, [])}
         settings = given.pop("settings") if self.mark is not None else None
         if settings is None:
-            lacking = [name for name, field in self.fields.items() if field.is_required() and name not in said]
+            needed = [name for name, field in self.fields.items() if field.is_required()]
+            lacking = [name for name in needed if name not in said]
             if lacking:
                 instead = ", or --settings" if self.mark is not None else ""
                 raise UserError(f"give {' and '.join(map(option_name, lacking))}{instead}")
