@@ -70,8 +70,8 @@ def test_two_level_expects_it_and_says_so_in_the_settings():
 
 @pytest.mark.parametrize(("method", "basis"), [("B3LYP", "def2-SVP"), ("PBE", "def2-SVP"), ("HF", "6-31G**")])
 def test_the_second_gradient_is_smaller_than_without(method, basis, tmp_path, monkeypatch):
-    """Formaldehyde, which was not learned from, begun 0.02 Å beside its minimum."""
-    atoms = molecule("H2CO")
+    """Ethylene, which was not learned from, begun 0.02 Å beside its minimum."""
+    atoms = molecule("C2H4")
     atoms.rattle(0.02, seed=1)
     level = Level(engine="pyscf", method=method, basis=basis)
     largest = {}
