@@ -1,6 +1,7 @@
 """What a pilot teaches of two levels: terms by type, and what they say of other molecules."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from prerelax.relaxation.learned_difference import (
     LearnedDifference,
     SeenPath,
     fitted,
+    is_probable,
     read_learned,
     types_of,
 )
@@ -113,13 +115,21 @@ def test_energy_gradient_and_curvature_with_it_fit_each_other(learned):
     np.testing.assert_allclose(change, expected(values)[2] * shift, atol=1e-9)
 
 
-def test_atoms_that_the_pilot_lacks_are_known_roughly_or_not_at_all(learned):
+def test_bonds_of_elements_that_the_pilot_lacks_are_not_known(learned):
     coordinates, x = coordinates_of("CH3SH")
-    expected = learned.expected(coordinates)
-    place = coordinates.names.index("stretch H1-S2")
-    assert "stretch H-S" not in learned.terms and expected(coordinates.values(x))[1][place] != 0.0
+    first = learned.expected(coordinates)(coordinates.values(x))[1]
+    lacking = [place for place, name in enumerate(coordinates.names) if "S" in name and "torsion" not in name]
+    assert "stretch X-H" in learned.terms and not first[lacking].any()
+    assert first[coordinates.names.index("stretch C4-H1")] != 0.0
     nothing = LearnedDifference("", "gfn1", 0, 0, {}).expected(coordinates)
     assert nothing(coordinates.values(x))[0] == 0.0
+
+
+def test_what_no_terms_by_type_can_say_is_improbable():
+    path = seen("CH3CH2OH")
+    assert is_probable(path)
+    rng = np.random.default_rng(0)
+    assert not is_probable(replace(path, differences=rng.normal(scale=0.3, size=path.differences.shape)))
 
 
 def test_it_is_read_as_it_was_written_and_only_for_its_level(learned, tmp_path):

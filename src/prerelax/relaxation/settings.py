@@ -28,7 +28,7 @@ METHOD_VERSION = 1
 for today's."""
 HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 12
+TWO_LEVEL_VERSION = 13
 
 THERMOCHEMISTRY_VERSION = 2
 KICK_VERSION = 2
@@ -240,26 +240,21 @@ class Relaxation(SinglePoints):
         from prerelax.engines import level_settings
         from prerelax.records.settings import level_name
         from prerelax.relaxation.cheap_surface import name_of
+        from prerelax.relaxation.expected_difference import expected_of
 
-        path = self.learned or self._expected_of_kind()
-        if path is None or self.chosen_optimizer != "two-level":
+        if self.chosen_optimizer != "two-level":
             return None
-        found = _read_learned(path)
+        guide = name_of(self.chosen_cheap_level)
         if self.learned is None:
-            return found
-        level, guide = level_name(level_settings(self.level)), name_of(self.chosen_cheap_level)
+            return expected_of(self.engine, self.method, guide)
+        found = _read_learned(self.learned)
+        level = level_name(level_settings(self.level))
         if (found.level.lower(), found.guide) != (level.lower(), guide):
             raise UserError(
                 f"{self.learned} was learned for {found.level} with the cheap level {found.guide}; this is "
                 f"{level} with {guide}"
             )
         return found
-
-    def _expected_of_kind(self) -> Path | None:
-        from prerelax.relaxation.cheap_surface import name_of
-        from prerelax.relaxation.expected_difference import expected_of
-
-        return expected_of(self.engine, self.method, name_of(self.chosen_cheap_level))
 
     def settings(self) -> dict[str, object]:
         """Everything a result depends on beside the molecule, ready for JSON."""
@@ -279,9 +274,8 @@ class Relaxation(SinglePoints):
         }
         if self.chosen_optimizer == "two-level":
             settings |= {"hessian": self._guide_settings(), "two_level_version": TWO_LEVEL_VERSION}
-            known = self.learned or self._expected_of_kind()
-            if known is not None and self.learned_difference() is not None:
-                settings["learned_sha256"] = sha256_of_files(known)
+            if self.learned is not None and self.learned_difference() is not None:
+                settings["learned_sha256"] = sha256_of_files(self.learned)
         elif self.chosen_optimizer in WITH_CHEAP_LEVEL:
             settings |= {
                 "hessian": self._guide_settings(),

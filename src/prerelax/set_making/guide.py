@@ -13,7 +13,12 @@ from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.records.settings import level_name
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.expected_difference import expected_of
-from prerelax.relaxation.learned_difference import LearnedDifference, SeenPath, fitted, read_learned
+from prerelax.relaxation.learned_difference import (
+    LearnedDifference,
+    SeenPath,
+    fitted,
+    is_probable,
+)
 from prerelax.relaxation.primitives import primitives
 from prerelax.relaxation.single_points import Frame, read_frames
 from prerelax.relaxation.two_level import without_rigid
@@ -30,13 +35,14 @@ def learn_difference(trajectories: Sequence[Path], out: Path, from_kind: bool = 
 
     Each geometry costs a gradient of the cheap level that guided its relaxation. The beginning is what is
     expected of the kind of method, unless `from_kind` is False. Left out are geometries with other bonds than
-    the molecule's first one, and those that the cheap level cannot treat. Raises UserError for files of
-    several levels, relaxations without a guide, and fewer than FEWEST_MOLECULES molecules.
+    the molecule's first one, those that the cheap level cannot treat, and molecules that no terms by type
+    explain (`is_probable`). Raises UserError for files of several levels, relaxations without a guide, and
+    fewer than FEWEST_MOLECULES molecules.
     """
     frames = [(path, frame) for path in trajectories for frame in read_frames(path)]
     level, guide = level_and_guide(frames)
     said = json.loads(frames[0][1].record.settings or "{}")
-    kind = expected_of(said["engine"], said["method"], guide) if from_kind else None
+    beginning = expected_of(said["engine"], said["method"], guide) if from_kind else None
     paths = []
     for _, found in groupby(frames, key=lambda each: (each[0], each[1].molecule)):
         path = seen([frame for _, frame in found][:MOST_GRADIENTS], guide)
@@ -48,8 +54,7 @@ def learn_difference(trajectories: Sequence[Path], out: Path, from_kind: bool = 
             f"least {FEWEST_MOLECULES} are needed"
         )
     n_gradients = sum(len(path.places) for path in paths)
-    terms = fitted(paths, read_learned(kind) if kind else None)
-    learned = LearnedDifference(level, guide, len(paths), n_gradients, terms)
+    learned = LearnedDifference(level, guide, len(paths), n_gradients, fitted(paths, beginning))
     learned.write(out)
     return learned
 
@@ -76,7 +81,7 @@ def level_and_guide(frames: Sequence[tuple[Path, Frame]]) -> tuple[str, str]:
 
 
 def seen(frames: Sequence[Frame], guide: str) -> SeenPath | None:
-    """One molecule's differences of gradients; None where there is none."""
+    """One molecule's differences of gradients; None where there is none, or none that teaches anything."""
     first = frames[0].record
     if len(first.numbers) < 2:
         return None
@@ -101,4 +106,5 @@ def seen(frames: Sequence[Frame], guide: str) -> SeenPath | None:
     if not places:
         return None
     coordinates = primitives(first.numbers, places[0].reshape(-1, 3))
-    return SeenPath(coordinates, np.array(places), np.array(differences))
+    path = SeenPath(coordinates, np.array(places), np.array(differences))
+    return path if is_probable(path) else None
