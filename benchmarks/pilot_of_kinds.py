@@ -13,6 +13,8 @@ by graph. Then, for B3LYP (hybrid), PBE (gga) and HF (hartree-fock):
         --check-minimum none --trajectory FOLDER/b3lyp-paths.extxyz
     .venv/bin/python benchmarks/pilot_of_kinds.py fit FOLDER/b3lyp-paths.extxyz \
         src/prerelax/relaxation/differences/hybrid-gfn1.json
+
+The shipped ones come of relaxations by two-level version 12, which expected nothing; today's go other ways.
 """
 
 import argparse

@@ -7,7 +7,6 @@ coordinate was learned once, from small molecules at one level of each kind
 """
 
 import re
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -55,9 +54,4 @@ def kind_of(engine: str, method: str) -> Kind | None:
 def expected_of(engine: str, method: str, guide: str) -> LearnedDifference | None:
     """What the kind of method has beyond the cheap level `guide`; None where nothing is known."""
     kind = kind_of(engine, method)
-    return _read(FOLDER / f"{kind}-{guide}.json") if kind and guide in GUIDES else None
-
-
-@cache
-def _read(path: Path) -> LearnedDifference:
-    return read_learned(path)
+    return read_learned(FOLDER / f"{kind}-{guide}.json") if kind and guide in GUIDES else None

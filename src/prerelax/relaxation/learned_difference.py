@@ -16,6 +16,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +93,9 @@ class LearnedDifference:
         write_text_atomically(out, text + "\n")
 
 
+@lru_cache(maxsize=8)
 def read_learned(path: Path) -> LearnedDifference:
-    """What `LearnedDifference.write` wrote. Raises UserError for another file."""
+    """What `LearnedDifference.write` wrote, read once for a shard. Raises UserError for another file."""
     try:
         found = json.loads(path.read_text())
         terms = {str(name): _three(values) for name, values in found.pop("terms").items()}
@@ -142,8 +144,8 @@ def fitted(
 ) -> dict[str, tuple[float, float, float]]:
     """The likeliest terms, given how far the difference varies beyond them (`level_difference.Prior`).
 
-    They are `beginning`'s, changed by what the paths say: types that no path has stay as they are there, and
-    the others are known as well beforehand as without it.
+    They are `beginning`'s, changed by what the paths say. Types that no path has stay as they are there; the
+    others may differ from it as far as, without it, from nothing.
     """
     basis = _Basis(paths)
     information, seen = np.diag(basis.deviations**-2.0), np.zeros(len(basis.deviations))

@@ -5,7 +5,6 @@ Imports no engine and no optimizer, so that `prerelax --help` and the Snakefile'
 
 import dataclasses
 import math
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
@@ -241,13 +240,14 @@ class Relaxation(SinglePoints):
         from prerelax.records.settings import level_name
         from prerelax.relaxation.cheap_surface import name_of
         from prerelax.relaxation.expected_difference import expected_of
+        from prerelax.relaxation.learned_difference import read_learned
 
         if self.chosen_optimizer != "two-level":
             return None
         guide = name_of(self.chosen_cheap_level)
         if self.learned is None:
             return expected_of(self.engine, self.method, guide)
-        found = _read_learned(self.learned)
+        found = read_learned(self.learned)
         level = level_name(level_settings(self.level))
         if (found.level.lower(), found.guide) != (level.lower(), guide):
             raise UserError(
@@ -293,11 +293,3 @@ class Relaxation(SinglePoints):
         if self.kick:
             settings["kick_version"] = KICK_VERSION
         return settings
-
-
-@lru_cache(maxsize=8)
-def _read_learned(path: Path) -> "LearnedDifference":
-    """Once for a shard's molecules."""
-    from prerelax.relaxation.learned_difference import read_learned
-
-    return read_learned(path)

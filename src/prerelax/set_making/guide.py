@@ -13,12 +13,7 @@ from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.records.settings import level_name
 from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.expected_difference import expected_of
-from prerelax.relaxation.learned_difference import (
-    LearnedDifference,
-    SeenPath,
-    fitted,
-    is_probable,
-)
+from prerelax.relaxation.learned_difference import LearnedDifference, SeenPath, fitted, is_probable
 from prerelax.relaxation.primitives import primitives
 from prerelax.relaxation.single_points import Frame, read_frames
 from prerelax.relaxation.two_level import without_rigid
