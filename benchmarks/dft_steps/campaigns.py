@@ -238,7 +238,7 @@ def _cell(value: object) -> str:
 
 @in_house_style
 def drawn(rows: pd.DataFrame) -> Figure:
-    """Gradients of every molecule, one line of dots per start and optimizer, the median as a bar."""
+    """Gradients of every molecule, a line of dots for each start and optimizer, and their medians."""
     groups = by_median(rows[rows["status"] == "ok"])
     colours = start_colours(rows["start"].unique().tolist(), BASELINE[0])
     figure = new_figure(DOUBLE_COLUMN_MM, 14 + 4.2 * len(groups))
@@ -250,7 +250,9 @@ def drawn(rows: pd.DataFrame) -> Figure:
         axes.plot(counts, place + jitter, ".", color=colours[start], markersize=3, zorder=1)
         median = float(np.median(counts))
         axes.plot([median, median], [place - 0.4, place + 0.4], color=INK, linewidth=1.6, zorder=2)
-        axes.annotate(f"{median:g}", (median, place), xytext=(3, 0), textcoords="offset points", va="center")
+        beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+        axes.annotate(f"{median:g}", (1, place), xytext=(4, 0), **beside)
+    axes.annotate("median", (1, -0.9), xytext=(4, 0), **beside)
     axes.set_xscale("log")
     axes.set_xticks([1, 2, 3, 5, 10, 20, 50, 100], ["1", "2", "3", "5", "10", "20", "50", "100"])
     axes.set_yticks(range(len(groups)), [f"{start} + {optimizer}" for (start, optimizer), _ in groups])

@@ -21,7 +21,7 @@ from prerelax.networks.batch import make_batch
 
 NETWORK_TOLERANCE = 1e-5
 ROUNDING = 1e-5
-"""Of the original's output in single precision: an atom moved by one unit in the last place changes it so much."""
+"""of the original in single precision: so much a last digit of one coordinate changes its output"""
 GEOMETRY_TOLERANCE_ANG = 1e-4
 
 

@@ -163,6 +163,7 @@ def test_what_the_programs_are_asked() -> None:
         ("mopac", {"options": {"eps": 78.4}}, "mopac has no 'eps', .*; known are relscf"),
         ("nwchem", {}, "the calculator nwchem needs a basis"),
         ("psi4", {}, "the calculator psi4 needs a basis"),
+        ("gaussian", {"method": "B3LYP"}, "the calculator gaussian needs a basis"),
         ("xtb", {"method": "GFN-3"}, "xtb has no method 'GFN-3'"),
         ("xtb", {"method": "GFN-FF", "options": {"input": "x"}}, "the calculator xtb has no options"),
     ],
@@ -171,6 +172,11 @@ def test_a_config_cannot_have_a_program_run_another_one(calculator, said, senten
     level = model_from(Level, {"engine": "ase", "calculator": calculator, "method": "HF"} | said)
     with pytest.raises(ValueError, match=sentence):
         validate_level(level)
+
+
+@pytest.mark.parametrize("method", ["PM6", "AM1", "B3LYP/6-31G*"])
+def test_methods_that_have_their_basis_need_none(method) -> None:
+    validate_level(model_from(Level, {"engine": "ase", "calculator": "gaussian", "method": method}))
 
 
 def test_a_gradient_file_of_turbomoles_kind(tmp_path) -> None:

@@ -157,6 +157,21 @@ def test_a_start_counts_its_gradients_as_cheap(tmp_path):
     assert rows[2].status == "connectivity_changed"
 
 
+def test_a_start_that_is_a_targets_end_owes_its_gradients(tmp_path):
+    (first,), _ = relaxed(tmp_path, [record("H2O")], check_minimum="target")
+    spent = first.n_gradients + first.n_gradients_check
+    assert first.n_gradients_check and first.gradients_of_levels == {}
+    (then,), _ = relaxed(tmp_path, [first], Level(engine="tblite", method="GFN1-xTB"), Named(target="gfn1"))
+    assert then.gradients_of_levels == {"GFN2-xTB (tblite)": spent}
+    assert then.target == "gfn1" and then.start_settings == first.settings
+    assert (then.n_gradients_check, then.n_imaginary) == (None, None)
+    start = then.after_start("mmff94", 0.1, positions=then.positions, settings="{}")
+    assert start.gradients_of_levels == {"GFN2-xTB (tblite)": spent, "GFN1-xTB (tblite)": then.n_gradients}
+    assert (start.target, start.converged, start.energy_ev, start.n_gradients) == (None,) * 4
+    assert start.start_positions is None and start.settings == "{}"
+    assert start.as_start() is start
+
+
 def test_a_trajectory_holds_every_gradient(tmp_path):
     trajectory = tmp_path / "path.extxyz"
     records = [record("H2O", id="T"), record("CH4", id="007")]

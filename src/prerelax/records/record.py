@@ -11,6 +11,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from prerelax.molecules.status import PROCEED, Status
+from prerelax.records.settings import level_name
 
 
 @dataclass(frozen=True)
@@ -271,9 +272,21 @@ class Record:
         stages_s = {**self.stages_s, stage: self.stages_s.get(stage, 0.0) + wall_s}
         return replace(self, wall_s=wall_s, stages_s=stages_s, **changes)
 
+    def as_start(self) -> "Record":
+        """The same for a stage that goes on from a target's end: what the target said of its end is gone.
+
+        The gradients that led there are now those of a start.
+        """
+        if self.target is None and self.n_gradients is None:
+            return self
+        level = level_name(json.loads(self.settings or "{}"))
+        before = self.gradients_of_levels
+        spent = before.get(level, 0) + (self.n_gradients or 0) + (self.n_gradients_check or 0)
+        return replace(self, gradients_of_levels={**before, level: spent} if spent else before, **NOT_RELAXED)
+
     def after_start(self, stage: str, wall_s: float, **changes: Any) -> "Record":
-        """The same after a stage that makes a start; what a denoiser said of the geometry before is gone."""
-        return self.after_stage(stage, wall_s, **{**NOT_DENOISED, **changes})
+        """The same after a stage that makes a start; what was said of the geometry before is gone."""
+        return self.as_start().after_stage(stage, wall_s, **{**NOT_DENOISED, **changes})
 
     def as_atoms(self) -> Atoms:
         """ASE's Atoms with all scalars in `info`; `start_positions`, where known, in `arrays`."""
@@ -316,6 +329,10 @@ _WITH_TYPES = _columns()
 COLUMNS: dict[str, Column] = {name: column for name, (column, _) in _WITH_TYPES.items()}
 """The row's scalars by name."""
 SCALARS = tuple(COLUMNS)
+NOT_RELAXED: dict[str, Any] = dict.fromkeys(
+    {*SCALARS[SCALARS.index("target") :], "start_positions"} - {"settings"}
+)
+"""Changes of a row that is of no target: the fields from `target` on, but the settings of its last stage."""
 TABLE_SCHEMA = pa.schema(
     [*((name, kind) for name, (_, kind) in _WITH_TYPES.items()), ("n_atoms", pa.int32())]
 )

@@ -112,7 +112,7 @@ def relax_shard(
     the program behind the engine is not installed.
     """
     _check(relaxation)
-    shard = _Shard(read_shard(inp), named or Named())
+    shard = _Shard(_starts(inp), named or Named())
     settings = settings_of(relaxation)
     with Journal(journal_path(out), lock_wait_s) as journal, _released_at_sigterm():
         _take_known_results(shard, journal, settings, relaxation, trajectory is not None)
@@ -126,6 +126,10 @@ def relax_shard(
             _write_trajectory(trajectory, shard, settings_text(settings))
     n_computed = len(shard.results) - n_resumed
     return ShardSummary(Counter(row.status for row in rows), n_computed, n_resumed)
+
+
+def _starts(inp: Path) -> list[Record]:
+    return [record.as_start() for record in read_shard(inp)]
 
 
 def _check(relaxation: Relaxation) -> None:
@@ -155,7 +159,7 @@ def shard_without_program(
     """
     if journal_path(out).exists():
         raise error
-    shard = _Shard(read_shard(inp), Named(target=target))
+    shard = _Shard(_starts(inp), Named(target=target))
     shard.results[""] = RelaxationResult(status="resource_error", message=str(error))
     shard.keys = {
         row: ""

@@ -143,7 +143,8 @@ def _settings(options: DiffuseOptions, is_chosen: bool = False) -> str:
 def _skipped(record: Record, start: str, message: str) -> Record:
     if not record.proceeds:
         return record
-    return replace(record, start=start, status="skipped", message=message, **NOT_DENOISED)
+    row = record.as_start()
+    return replace(row, start=start, status="skipped", message=message, **NOT_DENOISED)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,11 @@ is saved that was spent.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from prerelax.records.record import NOT_DENOISED, Record
-from prerelax.records.settings import level_name
 from prerelax.records.shard import read_shard
 
 LEARNED_FROM = "the denoiser learned from its minimum; what that took is counted here"
@@ -34,9 +32,6 @@ def minima_known(records: Sequence[Record], shards: Sequence[Path], start: str) 
 
 
 def _at(minimum: Record, record: Record, start: str) -> Record:
-    level = level_name(json.loads(minimum.settings or "{}"))
-    spent = (minimum.n_gradients or 0) + (minimum.n_gradients_check or 0)
-    before = minimum.gradients_of_levels
     return replace(
         record,
         positions=minimum.positions,
@@ -46,7 +41,7 @@ def _at(minimum: Record, record: Record, start: str) -> Record:
         wall_s=minimum.wall_s,
         stages_s=minimum.stages_s,
         n_gradients_cheap=minimum.n_gradients_cheap,
-        gradients_of_levels={**before, level: before.get(level, 0) + spent},
+        gradients_of_levels=minimum.as_start().gradients_of_levels,
         settings=minimum.settings,
         **NOT_DENOISED,
     )

@@ -77,7 +77,8 @@ class AseEngine(Engine):
         _check_options(level.options or {})
         if known is not None:
             _check_words(level, known)
-            if known.needs_basis and not (level.basis or BASES & set(level.options or {})):
+            has_basis = level.basis or BASES & set(level.options or {})
+            if known.needs_basis and not has_basis and not re.match(known.own_basis, level.method, re.I):
                 raise ValueError(f"the calculator {level.calculator} needs a basis, e.g. 'def2-TZVP'")
         for element in level.elements or ():
             if element not in atomic_numbers:

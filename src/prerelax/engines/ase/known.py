@@ -50,7 +50,9 @@ class Known:
     """those that it heeds, where it leaves others out without a word; none named: it complains itself"""
     takes_basis: bool = False
     needs_basis: bool = False
-    """ASE would take one of its own choice"""
+    """without one ASE or the program would take one of its own choice"""
+    own_basis: str = r"(?!)"
+    """pattern of the methods that bring or need none"""
     dispersions: tuple[str, ...] = ()
     """that the level may name"""
     forbidden: tuple[str, ...] = ()
@@ -182,7 +184,8 @@ KNOWN: Mapping[str, Known] = {
     ),
     "gaussian": Known(
         "prerelax.engines.ase.gaussian:Gaussian", _gaussian, _KEYWORDS, (), "g16",
-        takes_command=True, options=("route",), takes_basis=True, dispersions=("d3bj",),
+        takes_command=True, options=("route",), takes_basis=True, needs_basis=True, dispersions=("d3bj",),
+        own_basis=r"(am1|pm\d|pddg|mndo|indo|cndo|zindo|dftba?$|g[1-4]|cbs-|w1|uff|dreiding|amber|.*/)",
         forbidden=("external", "%", "@", "subst"),
     ),
     "xtb": Known(
