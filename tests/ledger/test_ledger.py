@@ -24,7 +24,7 @@ from prerelax.ledger.criteria import (
     share,
     unless,
 )
-from prerelax.ledger.page import page
+from prerelax.ledger.page import findings_of, page
 from prerelax.ledger.row import Finding, Found, Row, judged, results_of
 
 NAN = math.nan
@@ -431,3 +431,24 @@ def test_the_full_campaign_goes_before_the_small_one(tmp_path: Path) -> None:
     both = {name: Found(tmp_path / name) for name in ("mini", "full")}
     assert judged(row, both).campaign == "full"
     assert judged(row, {"mini": both["mini"]}).campaign == "mini"
+
+
+def test_a_page_keeps_what_other_results_showed(tmp_path: Path) -> None:
+    """Campaigns are judged one at a time, as where each lies on a machine of its own."""
+    out, other = tmp_path / "papers.md", tmp_path / "edm-qm9"
+    results = tmp_path / "morered-qm7x"
+    written(results, "relaxation/methods", relaxations(RATIOS, {}))
+    main([str(results), str(out)])
+    shown = findings_of(out.read_text())
+    assert shown and all(each.campaign == "morered-qm7x" for each in shown.values())
+    other.mkdir()
+    for _ in range(2):
+        main([str(other), str(out)])
+        text = out.read_text()
+        assert findings_of(text) == shown and text.count("morered-qm7x ᵏ |") == len(shown)
+        assert "from `edm-qm9`, and from an earlier page" in text
+    main([str(results), str(out)])
+    assert "ᵏ |" not in out.read_text() and findings_of(out.read_text()) == shown
+    (results / "relaxation/methods.csv").unlink()
+    main([str(results), str(out)])
+    assert not findings_of(out.read_text())  # its results are there and show nothing any more

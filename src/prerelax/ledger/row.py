@@ -28,6 +28,8 @@ class Finding:
     verdict: Verdict
     why: str = ""
     campaign: str = ""
+    is_kept: bool = False
+    """from an earlier page"""
 
     def named(self, part: str) -> "Finding":
         """The same as that of a part of a claim."""
@@ -123,13 +125,18 @@ def results_of(folders: Iterable[Path]) -> dict[str, Found]:
     return found
 
 
-def judged(row: Row, results: Mapping[str, Found]) -> Finding:
-    """The finding of the first campaign that shows the row; `not shown`, with the reason, where none does."""
+def judged(row: Row, results: Mapping[str, Found], before: Finding | None = None) -> Finding:
+    """The finding of the first campaign that shows the row; `not shown`, with the reason, where none does.
+
+    Where the results of that campaign are not among these, `before` says what an earlier page had of it.
+    """
     if row.judge is None:
         return Finding("–", None, "not shown", row.needs)
     reasons = []
     for name in row.campaigns:
         if name not in results:
+            if before and before.campaign == name:
+                return before
             continue
         try:
             return replace(row.judge(results[name]), campaign=name)
