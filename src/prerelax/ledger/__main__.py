@@ -10,7 +10,10 @@ from prerelax.records.atomic_write import write_text_atomically
 
 
 def main(words: list[str]) -> None:
-    """Write the page; rows whose campaigns are not given stay as it had them. Raises UserError for a call without OUT.md or for what is no folder of results."""
+    """Write the page; rows whose campaigns are not given stay as it had them.
+
+    Raises UserError for a call without OUT.md or for what is no folder of results.
+    """
     if not words or not words[-1].endswith(".md"):
         raise UserError(
             "python -m prerelax.ledger RESULTS... OUT.md: folders of results, then the page to write"

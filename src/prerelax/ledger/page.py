@@ -27,8 +27,8 @@ python -m prerelax.ledger results/* docs/results/papers.md
 ```
 
 from folders of campaigns' results; nobody edits it. A row is judged by the first of its campaigns that shows
-it, the full one before the small one ([Studies](../guide/studies.md)). Campaigns may be judged one at a time: where the results
-of a row's campaign are not given, the row stays as it was, marked ᵏ.
+it, the full one before the small one ([Studies](../guide/studies.md)). Campaigns may be judged one at a time:
+where the results of a row's campaign are not given, the row stays as it was, marked ᵏ.
 
 - **same**: the 95 % interval, or a test at 5 %, excludes everything but what the paper reports. A number's
   interval must hold the paper's and lie between a half and twice of it.
