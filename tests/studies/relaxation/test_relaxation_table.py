@@ -1,6 +1,7 @@
 """RMSD, failures and energies of methods on inputs whose minimum is known, from shards written here."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from prerelax.molecules.molecule import read_molecules
 from prerelax.records.shard import read_shard, write_frames, write_shard
 from prerelax.starts.embed import embedded
 from prerelax.studies.relaxation import figures as draw
+from prerelax.studies.relaxation.cost_figures import by_size, seconds
 from prerelax.studies.relaxation.drawings import chosen_inputs, drawings
 from prerelax.studies.relaxation.energies import method_energies, summarise_energies
 from prerelax.studies.relaxation.figures import curves, energies
@@ -89,12 +91,14 @@ def test_a_start_that_was_not_made_is_one_sentence(results: Path) -> None:
         relaxation_table(results, "minima", {"displaced": ["other"]})
 
 
-@pytest.mark.parametrize("kind", ["ratios", "start_steps", "seconds", "by_size"])
-def test_figures_are_drawn_from_what_there_is(table: pd.DataFrame, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("drawn", [draw.ratios, draw.start_steps, seconds, by_size])
+def test_figures_are_drawn_from_what_there_is(
+    table: pd.DataFrame, drawn: Callable[..., draw.Drawn], tmp_path: Path
+) -> None:
     read = pd.read_csv(save_csv(table, tmp_path), dtype={"id": str})
     for rows in (read, read[read.rmsd_before_ang.isna()]):
-        figure, data, numbers = getattr(draw, kind)(rows, ["good", "bad", "never-run"])
-        assert all(path.stat().st_size for path in save(figure, data, tmp_path, kind))
+        figure, data, numbers = drawn(rows, ["good", "bad", "never-run"])
+        assert all(path.stat().st_size for path in save(figure, data, tmp_path, "figure"))
     assert isinstance(numbers, pd.DataFrame)
 
 

@@ -60,6 +60,7 @@ def _table(results: Path, out: Path, settings: TableSettings) -> None:
 def _figure(table: Path, figure: Path, settings: FigureSettings) -> None:
     import pandas as pd
 
+    from prerelax.studies.relaxation import cost_figures
     from prerelax.studies.relaxation import figures as draw
 
     rows = pd.read_csv(table, dtype={"id": str})
@@ -68,8 +69,8 @@ def _figure(table: Path, figure: Path, settings: FigureSettings) -> None:
         "ratios": lambda: draw.ratios(rows, methods),
         "steps": lambda: draw.start_steps(rows, methods),
         "bins": lambda: draw.rmsd_in_bins(rows, methods, settings.repeats),
-        "seconds": lambda: draw.seconds(rows, methods, settings.serial),
-        "sizes": lambda: draw.by_size(rows, methods),
+        "seconds": lambda: cost_figures.seconds(rows, methods, settings.serial),
+        "sizes": lambda: cost_figures.by_size(rows, methods),
     }
     save_and_quote(*by_kind[settings.kind](), figure)
 
