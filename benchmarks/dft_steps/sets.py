@@ -9,11 +9,12 @@
     python benchmarks/dft_steps/sets.py large --level hf/3-21g --max-steps 0
 
 floppy: fragments of at most 9 heavy atoms with at least 3 rotatable bonds, drawn by a seed. druglike: drawn
-from GEOM-Drugs. benchmark12: 18 to 28 atoms. floppy8: those of at most 8 heavy atoms in $PRERELAX_FLOPPY (id,
-smiles). large: one of 60 and one of 87 atoms. qm9: MMFF94 minima in the basin of QM9's geometry. All of these
-from their MMFF94 minimum, or on from there at GFN2-xTB (--from-gfn2) or denoised (--model). far: flexible and
-charged molecules ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that no force field has relaxed. The
-smallest come first.
+from GEOM-Drugs. linear: those with an alkyne, a nitrile or another atom whose two bonds are in line.
+benchmark12: 18 to 28 atoms. floppy8: those of at most 8 heavy atoms in $PRERELAX_FLOPPY (id, smiles). large:
+one of 60 and one of 87 atoms. qm9: MMFF94 minima in the basin of QM9's geometry. All of these from their
+MMFF94 minimum, or on from there at GFN2-xTB (--from-gfn2) or denoised (--model). far: flexible and charged
+molecules ($PRERELAX_FAR: id, smiles, charge), RDKit embeddings that no force field has relaxed. The smallest
+come first.
 
 All optimizers stop by the criteria `normal`, or by --fmax; two-level is guided by --guide. "near": gradients
 until the energy is within 0.05 kcal/mol of the optimizer's own end. The height of an end is what geomeTRIC
@@ -67,7 +68,7 @@ Molecule = tuple[str, NDArray[np.int64], NDArray[np.float64], int]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "set", choices=["floppy", "floppy8", "druglike", "far", "qm9", "benchmark12", "large"]
+        "set", choices=["floppy", "floppy8", "druglike", "linear", "far", "qm9", "benchmark12", "large"]
     )
     parser.add_argument("--level", choices=sorted(LEVELS), required=True)
     parser.add_argument("--molecules", type=int, default=1000)
@@ -187,7 +188,10 @@ def molecules(name: str, n: int) -> list[Molecule]:
     else:
         smiles = (DATA / "smiles_geom_drugs_30k.smi").read_text().split()
         order = np.random.default_rng(1).permutation(len(smiles))
-        chosen = _large(smiles[row] for row in order) if name == "large" else (smiles[row] for row in order)
+        chosen = (smiles[row] for row in order)
+        chosen = (
+            _large(chosen) if name == "large" else filter(_has_line, chosen) if name == "linear" else chosen
+        )
         drawn = filter(None, (_embedded(text, text, relaxed=True) for text in chosen))
         found = list(islice(drawn, n))
     return sorted((m for m in found if m is not None), key=lambda m: len(m[1]))[:n]
@@ -195,6 +199,14 @@ def molecules(name: str, n: int) -> list[Molecule]:
 
 def _n_heavy(smiles: str) -> int:
     return int(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms())
+
+
+def _has_line(smiles: str) -> bool:
+    line = Chem.rdchem.HybridizationType.SP
+    return any(
+        atom.GetDegree() == 2 and atom.GetHybridization() == line
+        for atom in Chem.MolFromSmiles(smiles).GetAtoms()
+    )
 
 
 def _large(drawn: Iterator[str]) -> Iterator[str]:

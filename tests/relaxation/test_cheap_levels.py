@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolTransforms
 
 from prerelax.engines import EngineError, Level
 from prerelax.errors import UserError
@@ -124,6 +124,44 @@ def test_a_bend_that_becomes_straight_does_not_mislead(in_engine_process):
     """Disiloxane opens from 138° to 180° at GFN2-xTB: 18 gradients by the angle, geomeTRIC 10."""
     result = in_engine_process(disiloxane)
     assert result.status == "ok" and result.message == "" and result.n_gradients <= 7
+
+
+def test_a_bend_that_is_straight_at_first_is_a_coordinate(in_engine_process):
+    """Cyanoacetylene: 23 gradients at HF/STO-3G where its bends were none, geomeTRIC 6."""
+    result = in_engine_process(cyanoacetylene)
+    assert result.status == "ok" and result.message == "" and result.n_gradients <= 6
+
+
+def cyanoacetylene():
+    atoms = embedding("C#CC#N")
+    relaxation = Relaxation(engine="pyscf", method="HF", basis="STO-3G", optimizer="two-level")
+    return relax_molecule(atoms.numbers, atoms.positions, 0, 1, relaxation)
+
+
+def test_a_straight_bend_that_folds_gets_its_angle_and_torsions(in_engine_process):
+    """Methoxysilane from an angle of 177° at its oxygen: 12 gradients where it got none, geomeTRIC 20."""
+    result = in_engine_process(methoxysilane)
+    assert result.status == "ok" and result.message == "" and result.n_gradients <= 9
+
+
+def methoxysilane():
+    mol = Chem.AddHs(Chem.MolFromSmiles("CO[SiH3]"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=42)
+    rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=2000)
+    rdMolTransforms.SetAngleDeg(mol.GetConformer(), 0, 1, 2, 177.0)
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    atoms = Atoms(numbers=numbers, positions=mol.GetConformer().GetPositions())
+    return relaxed(atoms, optimizer="two-level", convergence="normal")
+
+
+def test_no_steps_are_a_single_point_of_the_start(in_engine_process):
+    """A rough one too: it is not relaxed at the cheap level first."""
+    point = in_engine_process(rough_point)
+    assert point.n_gradients == 1 and point.start_energy_ev == point.energy_ev
+
+
+def rough_point():
+    return from_embedding("OCC(O)C(O)CO", max_steps=0)
 
 
 def disiloxane():

@@ -106,19 +106,20 @@ def test_a_torsion_turns_the_shorter_way_round():
     assert abs(coordinates.change(turned, values)[torsion]) < 1e-9
 
 
-def test_a_linear_bend_is_left_out():
+def test_a_linear_bend_is_known_by_its_cosine():
     numbers, x = molecule("C2H2").numbers, molecule("C2H2").positions.ravel()
     coordinates = primitives(numbers, x.reshape(-1, 3))
     assert np.all(np.isfinite(coordinates.derivatives(x)))
-    assert set(coordinates.kinds) == {STRETCH}
+    assert coordinates.kinds.tolist() == [STRETCH] * 3 + [STRAIGHT] * 2
+    assert coordinates.values(x)[3:] == pytest.approx(-1.0)
 
 
 def straightened():
     """Disiloxane's coordinates at an angle of 140°, and with the cosine that stands for it when straight."""
     bent, straight = disiloxane(140.0), disiloxane(175.0)
     first = primitives(bent.numbers, bent.positions)
-    assert first.with_straight_bends(bent.numbers, bent.positions.ravel()) is None
-    coordinates = first.with_straight_bends(bent.numbers, straight.positions.ravel())
+    assert first.with_bends_of(bent.numbers, bent.positions.ravel()) is None
+    coordinates = first.with_bends_of(bent.numbers, straight.positions.ravel())
     assert coordinates is not None
     return first, coordinates, straight
 
@@ -132,7 +133,7 @@ def test_a_bend_that_becomes_straight_is_known_by_its_cosine():
     assert coordinates.atoms[STRETCH].tolist() == first.atoms[STRETCH].tolist()
     assert coordinates.values(x)[coordinates.kinds == STRAIGHT] == pytest.approx(np.cos(np.deg2rad(175.0)))
     assert len(coordinates.names) == len(coordinates.types) == len(coordinates.values(x))
-    assert coordinates.with_straight_bends(straight.numbers, x) is None, "it is known"
+    assert coordinates.with_bends_of(straight.numbers, x) is None, "it is known"
     np.testing.assert_allclose(numerically(coordinates.values, x).T, coordinates.derivatives(x), atol=1e-6)
     difference = LevelDifference(coordinates, x)
     difference.learn(
@@ -141,6 +142,18 @@ def test_a_bend_that_becomes_straight_is_known_by_its_cosine():
     linear = disiloxane(180.0).positions.ravel()
     for y in (x, linear):
         np.testing.assert_allclose(numerically(lambda z: difference(z)[0], y), difference(y)[1], atol=1e-6)
+
+
+def test_a_bend_that_is_straight_no_longer_has_its_angle_and_torsions():
+    bent, less, straight = disiloxane(140.0), disiloxane(165.0), disiloxane(175.0)
+    first = primitives(straight.numbers, straight.positions)
+    assert [len(first.atoms[kind]) for kind in (BEND, TORSION, STRAIGHT)] == [12, 0, 1]
+    assert first.with_bends_of(less.numbers, less.positions.ravel()) is None, "it does not come and go"
+    coordinates = first.with_bends_of(bent.numbers, bent.positions.ravel())
+    assert coordinates is not None
+    assert [len(coordinates.atoms[kind]) for kind in (BEND, TORSION, STRAIGHT)] == [13, 6, 0]
+    assert coordinates.is_regular_at(less.positions.ravel())
+    assert not coordinates.is_regular_at(straight.positions.ravel())
 
 
 @pytest.mark.parametrize("name", ["CH3CH2OH", "C2H2", "CH3CN"])

@@ -26,7 +26,7 @@ from scipy.linalg import cho_factor, cho_solve
 from prerelax.errors import UserError
 from prerelax.records.atomic_write import write_text_atomically
 from prerelax.relaxation.level_difference import Expected, LevelDifference, Prior
-from prerelax.relaxation.primitives import BEND, STRETCH, TORSION, Primitives
+from prerelax.relaxation.primitives import BEND, STRAIGHT, STRETCH, TORSION, WORDS, Primitives
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -116,9 +116,9 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def types_of(name: str) -> list[str]:
-    """The types that a coordinate counts among, by its name in `Primitives`; none for a contact."""
+    """The types that a coordinate counts among, by its name in `Primitives`; a contact or straight bend among none."""
     kind, _, atoms = name.partition(" ")
-    if not atoms:
+    if not atoms or kind == WORDS[STRAIGHT]:
         return []
     ends = atoms.split("-")
     ends = ends[1:3] if kind == "torsion" else ends

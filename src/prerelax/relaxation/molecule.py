@@ -289,7 +289,7 @@ class _Run:
         criteria = self.relaxation.criteria
         if criteria is not None:
             optimizer.gradient_converged = partial(self._meets, criteria)
-        if isinstance(optimizer, TwoLevel):
+        if isinstance(optimizer, TwoLevel) and self.relaxation.max_steps > 0:
             optimizer.leave_rough_start()
             self._start_note = self._start_note or optimizer.start_note
         try:

@@ -1,8 +1,8 @@
 """The internal coordinates of one molecule that a difference between two levels is written in.
 
 Stretches, bends and torsions over the bonds of the first geometry, and the distances of atoms that are close
-but far apart along the bonds: contacts and hydrogen bonds. A linear bend has no derivative and is left out.
-A bend that becomes linear on the way is known by its cosine from then on.
+but far apart along the bonds: contacts and hydrogen bonds. A straight bend is known by its cosine: the energy
+is a smooth function of that, and none of the angle, for all ways of bending begin at 180°.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,10 +24,13 @@ from prerelax.relaxation.internal_coordinates import (
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Places = NDArray[np.int64]
+Bend = tuple[int, int, int]
 
 STRETCH, BEND, TORSION, CONTACT, STRAIGHT = range(5)
 WORDS = {STRETCH: "stretch", BEND: "bend", TORSION: "torsion", STRAIGHT: "straight", CONTACT: "contact"}
 LINEAR_COSINE = -0.985
+BENT_COSINE = -0.94
+"""A bend is straight beyond 170°, and bent again below 160°."""
 CONTACT_ANG = 4.5
 CONTACT_BONDS = 4
 """Atoms closer than CONTACT_ANG and at least so many bonds apart, or in other molecules, are a contact."""
@@ -45,7 +48,7 @@ DERIVATIVES: dict[int, Callable[..., Matrix]] = {
 
 @dataclass(frozen=True)
 class Primitives:
-    """Which atoms make which coordinate: as the first geometry has them, and contacts found later."""
+    """Which atoms make which coordinate: over the bonds of the first geometry, with contacts found later."""
 
     n_atoms: int
     atoms: dict[int, Places]
@@ -93,26 +96,24 @@ class Primitives:
             return None
         return _of_atoms(numbers, {**self.atoms, CONTACT: np.vstack([self.atoms[CONTACT], new])})
 
-    def with_straight_bends(self, numbers: NDArray[np.integer], x: Vector) -> "Primitives | None":
-        """With cosines in place of the bends that are straight at `x` [3 n_atoms] Å; None where none is.
+    def with_bends_of(self, numbers: NDArray[np.integer], x: Vector) -> "Primitives | None":
+        """With cosines for the bends that are straight at `x` [3 n_atoms] Å, and angles for the others.
 
-        Torsions about such a bend mean nothing and go. The energy is a smooth function of the cosine; of the
-        angle it is none, for all ways of bending begin at 180°.
+        None where none has changed. Torsions about a straight bend mean nothing: they go and come with it.
         """
-        bends, torsions = self.atoms[BEND], self.atoms[TORSION]
-        straight = _cosines(*(x.reshape(-1, 3)[of] for of in bends.T)) < LINEAR_COSINE
-        if not np.any(straight):
-            return None
-        gone = {(i, j, k) for i, j, k in bends[straight].tolist()}
-        gone |= {bend[::-1] for bend in gone}
-        kept = [t for t in torsions.tolist() if tuple(t[:3]) not in gone and tuple(t[1:]) not in gone]
-        atoms = {
-            **self.atoms,
-            BEND: bends[~straight],
-            TORSION: _places(kept, 4),
-            STRAIGHT: np.vstack([self.atoms[STRAIGHT], bends[straight]]),
+        known = {tuple(bend) for bend in self.atoms[STRAIGHT].tolist()}
+        straight = {
+            bend
+            for bend in _bends_over(self.atoms[STRETCH], self.n_atoms)
+            if _cosine(x.reshape(-1, 3), *bend) < (BENT_COSINE if bend in known else LINEAR_COSINE)
         }
-        return _of_atoms(numbers, atoms)
+        if straight == known:
+            return None
+        return _over_bonds(numbers, self.atoms[STRETCH], straight, self.atoms[CONTACT])
+
+    def is_regular_at(self, x: Vector) -> bool:
+        """Whether no bend is straight at `x` [3 n_atoms] Å, where angles and torsions have no derivative."""
+        return not np.any(_cosines(*(x.reshape(-1, 3)[of] for of in self.atoms[BEND].T)) < LINEAR_COSINE)
 
     def change(self, values: Vector, reference: Vector) -> Vector:
         """`values` minus `reference`, torsions the shorter way round."""
@@ -125,32 +126,52 @@ class Primitives:
 def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
     """The coordinates of a geometry: `numbers` [n_atoms], `positions` [n_atoms, 3] Å."""
     bonded = bonds_from_geometry(numbers, positions)
-    near = [np.flatnonzero(row).tolist() for row in bonded]
-    n = len(numbers)
-    pairs = [(i, j) for i in range(n) for j in near[i] if i < j]
-    bends = [(i, j, k) for j in range(n) for i, k in combinations(near[j], 2)]
-    straight = {bend for bend in bends if _cosine(positions, *bend) < LINEAR_COSINE}
+    bonds = _places(np.argwhere(np.triu(bonded)).tolist(), 2)
+    straight = {
+        bend for bend in _bends_over(bonds, len(numbers)) if _cosine(positions, *bend) < LINEAR_COSINE
+    }
+    return _over_bonds(numbers, bonds, straight, _places(_contacts(bonded, positions), 2))
+
+
+def _over_bonds(
+    numbers: NDArray[np.integer], bonds: Places, straight: set[Bend], contacts: Places
+) -> Primitives:
+    """All coordinates over `bonds` [n, 2], with the bends that are straight."""
+    near = _neighbours(bonds, len(numbers))
 
     def bent(i: int, j: int, k: int) -> bool:
         return (i, j, k) not in straight and (k, j, i) not in straight
 
     torsions = [
         (i, j, k, last)
-        for j, k in pairs
+        for j, k in bonds.tolist()
         for i in near[j]
         for last in near[k]
         if i != k and last != j and i != last and bent(i, j, k) and bent(j, k, last)
     ]
-    bends = [bend for bend in bends if bend not in straight]
-    found: dict[int, Sequence[Sequence[int]]] = {
-        STRETCH: pairs,
-        BEND: bends,
-        TORSION: torsions,
-        STRAIGHT: [],
-        CONTACT: _contacts(bonded, positions),
+    bends = [bend for bend in _bends_over(bonds, len(numbers)) if bend not in straight]
+    atoms = {
+        STRETCH: bonds,
+        BEND: _places(bends, 3),
+        TORSION: _places(torsions, 4),
+        STRAIGHT: _places(sorted(straight), 3),
+        CONTACT: contacts,
     }
-    sizes = {STRETCH: 2, BEND: 3, TORSION: 4, STRAIGHT: 3, CONTACT: 2}
-    return _of_atoms(numbers, {kind: _places(each, sizes[kind]) for kind, each in found.items()})
+    return _of_atoms(numbers, atoms)
+
+
+def _bends_over(bonds: Places, n_atoms: int) -> list[Bend]:
+    near = _neighbours(bonds, n_atoms)
+    return [(i, j, k) for j in range(n_atoms) for i, k in combinations(near[j], 2)]
+
+
+def _neighbours(bonds: Places, n_atoms: int) -> list[list[int]]:
+    """[n_atoms] the atoms bonded to each, in ascending order."""
+    near: list[list[int]] = [[] for _ in range(n_atoms)]
+    for i, j in bonds.tolist():
+        near[i].append(j)
+        near[j].append(i)
+    return [sorted(each) for each in near]
 
 
 def _of_atoms(numbers: NDArray[np.integer], atoms: dict[int, Places]) -> Primitives:

@@ -27,7 +27,7 @@ METHOD_VERSION = 1
 for today's."""
 HESSIAN_VERSION = 6
 """The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 13
+TWO_LEVEL_VERSION = 14
 
 THERMOCHEMISTRY_VERSION = 2
 KICK_VERSION = 2

@@ -217,16 +217,17 @@ class TwoLevel(HessianBFGS):
         return LevelDifference(coordinates, x, expected=expected)
 
     def _find_new_coordinates(self) -> None:
-        """Where the best geometry has folded or a bend is straight now, learn all gradients again with the
-        contacts and coordinates that it has.
+        """Where the best geometry has folded, or a bend of it is straight now or no longer, learn again.
+
+        The contacts and coordinates are then its own. Gradients of places where these are none are forgotten.
         """
         assert self._coordinates is not None and self._best is not None
         x, numbers = self._best[0], self.atoms.numbers
         folded = self._coordinates.with_new_contacts(numbers, x)
-        straight = (folded or self._coordinates).with_straight_bends(numbers, x)
-        coordinates = straight or folded
+        coordinates = (folded or self._coordinates).with_bends_of(numbers, x) or folded
         if coordinates is not None:
             self.difference = self._difference_in(coordinates, x)
+            self._known = [known for known in self._known if coordinates.is_regular_at(known[0])]
             for known in self._known:
                 self.difference.learn(*known)
 
