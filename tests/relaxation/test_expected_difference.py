@@ -65,7 +65,7 @@ def test_gfn1_is_too_soft_for_each_kind(kind):
 
 
 def test_no_term_is_far_off():
-    """One azide, whose straight group is no coordinate, had made a bend softer by 20 standard deviations."""
+    """An azide, when its line was no coordinate, had made a bend softer by 20 standard deviations."""
     for path in FOLDER.iterdir():
         for of, terms in read_learned(path).terms.items():
             largest = {"stretch": 10.0, "bend": 3.0, "torsion": 0.1}[of.split()[0]]

@@ -26,7 +26,7 @@ from scipy.linalg import cho_factor, cho_solve
 from prerelax.errors import UserError
 from prerelax.records.atomic_write import write_text_atomically
 from prerelax.relaxation.level_difference import Expected, LevelDifference, Prior
-from prerelax.relaxation.primitives import BEND, STRAIGHT, STRETCH, TORSION, WORDS, Primitives
+from prerelax.relaxation.primitives import BEND, BEYOND, STRAIGHT, STRETCH, TORSION, WORDS, Primitives
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -116,9 +116,12 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def types_of(name: str) -> list[str]:
-    """The types that a coordinate counts among, by its name in `Primitives`; a contact or straight bend among none."""
+    """The types that a coordinate counts among, by its name in `Primitives`.
+
+    Contacts, straight bends and what lies beyond them count among none.
+    """
     kind, _, atoms = name.partition(" ")
-    if not atoms or kind == WORDS[STRAIGHT]:
+    if not atoms or kind in (WORDS[STRAIGHT], WORDS[BEYOND]):
         return []
     ends = atoms.split("-")
     ends = ends[1:3] if kind == "torsion" else ends
@@ -130,10 +133,7 @@ def types_of(name: str) -> list[str]:
 
 
 def is_probable(path: SeenPath) -> bool:
-    """Whether terms by coordinates can say what is seen; else they would be far off, and mislead others.
-
-    An azide's straight N-N-N is no coordinate: the bends beside it would have to account for its motion.
-    """
+    """Whether terms by coordinates can say what is seen; else they would be far off, and mislead others."""
     seen = path.differences.ravel()
     factor = cho_factor(_covariance(path))
     return bool(seen @ cho_solve(factor, seen) < IMPROBABLE * len(seen))

@@ -2,7 +2,8 @@
 
 Stretches, bends and torsions over the bonds of the first geometry, and the distances of atoms that are close
 but far apart along the bonds: contacts and hydrogen bonds. A straight bend is known by its cosine: the energy
-is a smooth function of that, and none of the angle, for all ways of bending begin at 180°.
+is a smooth function of that, and none of the angle, for all ways of bending begin at 180°. Which way it bends
+is told by the angles that the atom beyond it makes with the neighbours of the atom before it.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +27,15 @@ Matrix = NDArray[np.float64]
 Places = NDArray[np.int64]
 Bend = tuple[int, int, int]
 
-STRETCH, BEND, TORSION, CONTACT, STRAIGHT = range(5)
-WORDS = {STRETCH: "stretch", BEND: "bend", TORSION: "torsion", STRAIGHT: "straight", CONTACT: "contact"}
+STRETCH, BEND, TORSION, CONTACT, STRAIGHT, BEYOND = range(6)
+WORDS = {
+    STRETCH: "stretch",
+    BEND: "bend",
+    TORSION: "torsion",
+    STRAIGHT: "straight",
+    BEYOND: "beyond",
+    CONTACT: "contact",
+}
 LINEAR_COSINE = -0.985
 BENT_COSINE = -0.94
 """A bend is straight beyond 170°, and bent again below 160°."""
@@ -42,6 +50,7 @@ DERIVATIVES: dict[int, Callable[..., Matrix]] = {
     BEND: bend_derivative,
     TORSION: torsion_derivative,
     STRAIGHT: cosine_derivative,
+    BEYOND: bend_derivative,
     CONTACT: stretch_derivative,
 }
 
@@ -101,19 +110,21 @@ class Primitives:
 
         None where none has changed. Torsions about a straight bend mean nothing: they go and come with it.
         """
+        positions = x.reshape(-1, 3)
         known = {tuple(bend) for bend in self.atoms[STRAIGHT].tolist()}
         straight = {
             bend
             for bend in _bends_over(self.atoms[STRETCH], self.n_atoms)
-            if _cosine(x.reshape(-1, 3), *bend) < (BENT_COSINE if bend in known else LINEAR_COSINE)
+            if _cosine(positions, *bend) < (BENT_COSINE if bend in known else LINEAR_COSINE)
         }
         if straight == known:
             return None
-        return _over_bonds(numbers, self.atoms[STRETCH], straight, self.atoms[CONTACT])
+        return _over_bonds(numbers, positions, self.atoms[STRETCH], straight, self.atoms[CONTACT])
 
     def is_regular_at(self, x: Vector) -> bool:
         """Whether no bend is straight at `x` [3 n_atoms] Å, where angles and torsions have no derivative."""
-        return not np.any(_cosines(*(x.reshape(-1, 3)[of] for of in self.atoms[BEND].T)) < LINEAR_COSINE)
+        bends = np.vstack([self.atoms[BEND], self.atoms[BEYOND]])
+        return not np.any(_cosines(*(x.reshape(-1, 3)[of] for of in bends.T)) < LINEAR_COSINE)
 
     def change(self, values: Vector, reference: Vector) -> Vector:
         """`values` minus `reference`, torsions the shorter way round."""
@@ -130,11 +141,11 @@ def primitives(numbers: NDArray[np.integer], positions: Matrix) -> Primitives:
     straight = {
         bend for bend in _bends_over(bonds, len(numbers)) if _cosine(positions, *bend) < LINEAR_COSINE
     }
-    return _over_bonds(numbers, bonds, straight, _places(_contacts(bonded, positions), 2))
+    return _over_bonds(numbers, positions, bonds, straight, _places(_contacts(bonded, positions), 2))
 
 
 def _over_bonds(
-    numbers: NDArray[np.integer], bonds: Places, straight: set[Bend], contacts: Places
+    numbers: NDArray[np.integer], positions: Matrix, bonds: Places, straight: set[Bend], contacts: Places
 ) -> Primitives:
     """All coordinates over `bonds` [n, 2], with the bends that are straight."""
     near = _neighbours(bonds, len(numbers))
@@ -155,9 +166,28 @@ def _over_bonds(
         BEND: _places(bends, 3),
         TORSION: _places(torsions, 4),
         STRAIGHT: _places(sorted(straight), 3),
+        BEYOND: _places(_beyond(near, positions, straight), 3),
         CONTACT: contacts,
     }
     return _of_atoms(numbers, atoms)
+
+
+def _beyond(near: list[list[int]], positions: Matrix, straight: set[Bend]) -> list[Bend]:
+    """The angles that tell which way a line bends: a neighbour of its first atom, that, an atom beyond."""
+    both = straight | {bend[::-1] for bend in straight}
+    on_line = {(j, k): i for i, j, k in both}
+    found = set()
+    for i, j, k in both:
+        first, second = i, j
+        seen = {first}
+        while (before := on_line.get((first, second))) is not None and before not in seen:
+            first, second = before, first
+            seen.add(first)
+        for other in near[first]:
+            bend = (other, first, k)
+            if other not in (second, k) and abs(_cosine(positions, *bend)) < -LINEAR_COSINE:
+                found.add(bend)
+    return sorted(found)
 
 
 def _bends_over(bonds: Places, n_atoms: int) -> list[Bend]:
@@ -253,5 +283,6 @@ VALUES: dict[int, Callable[..., Vector]] = {
     BEND: _bends,
     TORSION: _torsions,
     STRAIGHT: _cosines,
+    BEYOND: _bends,
     CONTACT: _distances,
 }

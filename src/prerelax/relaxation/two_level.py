@@ -33,7 +33,16 @@ from prerelax.relaxation.preconditioned import (
     largest_displacement,
     largest_force,
 )
-from prerelax.relaxation.primitives import BEND, CONTACT, STRAIGHT, STRETCH, TORSION, Primitives, primitives
+from prerelax.relaxation.primitives import (
+    BEND,
+    BEYOND,
+    CONTACT,
+    STRAIGHT,
+    STRETCH,
+    TORSION,
+    Primitives,
+    primitives,
+)
 
 Surface = Callable[[Vector], tuple[float, Vector]]
 """Positions [3 n_atoms] in Å to the energy in eV and gradient [3 n_atoms] in eV/Å."""
@@ -45,7 +54,7 @@ INNER_FMAX_RATIO = 0.02
 target's."""
 INNER_TRUST_ANG = (0.15, 0.03, 0.006)
 """of geomeTRIC's first step, the next where it led nowhere lower"""
-REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, STRAIGHT: 0.1, CONTACT: math.inf}
+REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, STRAIGHT: 0.1, BEYOND: 0.3, CONTACT: math.inf}
 """Å, rad and a cosine: how far a coordinate may go from the best geometry at trust 1, by its kind."""
 TRUST_BOUNDS = (0.05, 4.0)
 NOISE_EV = 5e-4
