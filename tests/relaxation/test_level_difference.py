@@ -7,7 +7,7 @@ from ase.build import molecule
 from ase.units import kcal, mol
 
 from prerelax.relaxation.level_difference import LevelDifference
-from prerelax.relaxation.primitives import BEND, CONTACT, STRAIGHT, STRETCH, TORSION, primitives
+from prerelax.relaxation.primitives import BEND, BEYOND, CONTACT, STRAIGHT, STRETCH, TORSION, primitives
 from prerelax.relaxation.two_level import without_rigid
 
 STEP = 1e-5
@@ -112,6 +112,23 @@ def test_a_linear_bend_is_known_by_its_cosine():
     assert np.all(np.isfinite(coordinates.derivatives(x)))
     assert coordinates.kinds.tolist() == [STRETCH] * 3 + [STRAIGHT] * 2
     assert coordinates.values(x)[3:] == pytest.approx(-1.0)
+
+
+def test_which_way_a_line_bends_is_told_by_its_neighbours():
+    """Acetonitrile's nitrogen by the hydrogens of the methyl group; acetylene has no such neighbour."""
+    atoms = molecule("CH3CN")
+    coordinates = primitives(atoms.numbers, atoms.positions)
+    carbon = int(coordinates.atoms[STRAIGHT][0][1])
+    nitrogen = int(np.flatnonzero(atoms.numbers == 7)[0])
+    beyond = coordinates.atoms[BEYOND]
+    assert atoms.numbers[beyond[:, 0]].tolist() == [1, 1, 1] and set(beyond[:, 2]) == {nitrogen}
+    assert carbon not in beyond
+    moved = atoms.positions.copy()
+    moved[nitrogen] += np.cross(moved[nitrogen] - moved[carbon], [1.0, 2.0, 3.0]) * 0.02
+    angles = coordinates.values(moved.ravel()) - coordinates.values(atoms.positions.ravel())
+    assert np.ptp(angles[coordinates.kinds == BEYOND]) > 0.02
+    assert abs(angles[coordinates.kinds == STRAIGHT][0]) < 0.005
+    assert not len(primitives(molecule("C2H2").numbers, molecule("C2H2").positions).atoms[BEYOND])
 
 
 def straightened():
