@@ -243,6 +243,7 @@ def drawn(rows: pd.DataFrame) -> Figure:
     colours = start_colours(rows["start"].unique().tolist(), BASELINE[0])
     figure = new_figure(DOUBLE_COLUMN_MM, 14 + 4.2 * len(groups))
     axes = figure.add_subplot()
+    beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
     random = np.random.default_rng(0)
     for place, ((start, _), own) in enumerate(groups):
         counts = own["n_gradients"].to_numpy()
@@ -250,7 +251,6 @@ def drawn(rows: pd.DataFrame) -> Figure:
         axes.plot(counts, place + jitter, ".", color=colours[start], markersize=3, zorder=1)
         median = float(np.median(counts))
         axes.plot([median, median], [place - 0.4, place + 0.4], color=INK, linewidth=1.6, zorder=2)
-        beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
         axes.annotate(f"{median:g}", (1, place), xytext=(4, 0), **beside)
     axes.annotate("median", (1, -0.9), xytext=(4, 0), **beside)
     axes.set_xscale("log")

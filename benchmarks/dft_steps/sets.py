@@ -188,10 +188,11 @@ def molecules(name: str, n: int) -> list[Molecule]:
     else:
         smiles = (DATA / "smiles_geom_drugs_30k.smi").read_text().split()
         order = np.random.default_rng(1).permutation(len(smiles))
-        chosen = (smiles[row] for row in order)
-        chosen = (
-            _large(chosen) if name == "large" else filter(_has_line, chosen) if name == "linear" else chosen
-        )
+        chosen: Iterator[str] = (smiles[row] for row in order)
+        if name == "large":
+            chosen = _large(chosen)
+        elif name == "linear":
+            chosen = filter(_has_line, chosen)
         drawn = filter(None, (_embedded(text, text, relaxed=True) for text in chosen))
         found = list(islice(drawn, n))
     return sorted((m for m in found if m is not None), key=lambda m: len(m[1]))[:n]

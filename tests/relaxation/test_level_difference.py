@@ -7,7 +7,7 @@ from ase.build import molecule
 from ase.units import kcal, mol
 
 from prerelax.relaxation.level_difference import LevelDifference
-from prerelax.relaxation.primitives import BEND, BEYOND, CONTACT, STRAIGHT, STRETCH, TORSION, primitives
+from prerelax.relaxation.primitives import ACROSS, BEND, CONTACT, STRAIGHT, STRETCH, TORSION, primitives
 from prerelax.relaxation.two_level import without_rigid
 
 STEP = 1e-5
@@ -120,15 +120,15 @@ def test_which_way_a_line_bends_is_told_by_its_neighbours():
     coordinates = primitives(atoms.numbers, atoms.positions)
     carbon = int(coordinates.atoms[STRAIGHT][0][1])
     nitrogen = int(np.flatnonzero(atoms.numbers == 7)[0])
-    beyond = coordinates.atoms[BEYOND]
-    assert atoms.numbers[beyond[:, 0]].tolist() == [1, 1, 1] and set(beyond[:, 2]) == {nitrogen}
-    assert carbon not in beyond
+    across = coordinates.atoms[ACROSS]
+    assert atoms.numbers[across[:, 0]].tolist() == [1, 1, 1] and set(across[:, 2]) == {nitrogen}
+    assert carbon not in across
     moved = atoms.positions.copy()
     moved[nitrogen] += np.cross(moved[nitrogen] - moved[carbon], [1.0, 2.0, 3.0]) * 0.02
     angles = coordinates.values(moved.ravel()) - coordinates.values(atoms.positions.ravel())
-    assert np.ptp(angles[coordinates.kinds == BEYOND]) > 0.02
+    assert np.ptp(angles[coordinates.kinds == ACROSS]) > 0.02
     assert abs(angles[coordinates.kinds == STRAIGHT][0]) < 0.005
-    assert not len(primitives(molecule("C2H2").numbers, molecule("C2H2").positions).atoms[BEYOND])
+    assert not len(primitives(molecule("C2H2").numbers, molecule("C2H2").positions).atoms[ACROSS])
 
 
 def straightened():
@@ -213,7 +213,7 @@ def test_a_linear_bend_does_not_mislead():
     assert max(missed) < 0.1
 
 
-def test_a_step_tells_of_what_lies_beyond_it():
+def test_a_step_tells_of_what_lies_across_it():
     """Where torsions differ by force constants, the gradients of half a step tell the one at its end."""
     numbers, x = rattled("trans-butane", amplitude=0.02)
     coordinates = primitives(numbers, x.reshape(-1, 3))

@@ -26,7 +26,7 @@ from scipy.linalg import cho_factor, cho_solve
 from prerelax.errors import UserError
 from prerelax.records.atomic_write import write_text_atomically
 from prerelax.relaxation.level_difference import Expected, LevelDifference, Prior
-from prerelax.relaxation.primitives import BEND, BEYOND, STRAIGHT, STRETCH, TORSION, WORDS, Primitives
+from prerelax.relaxation.primitives import ACROSS, BEND, STRAIGHT, STRETCH, TORSION, WORDS, Primitives
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -118,10 +118,10 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 def types_of(name: str) -> list[str]:
     """The types that a coordinate counts among, by its name in `Primitives`.
 
-    Contacts, straight bends and what lies beyond them count among none.
+    Contacts, straight bends and the angles across them count among none.
     """
     kind, _, atoms = name.partition(" ")
-    if not atoms or kind in (WORDS[STRAIGHT], WORDS[BEYOND]):
+    if not atoms or kind in (WORDS[STRAIGHT], WORDS[ACROSS]):
         return []
     ends = atoms.split("-")
     ends = ends[1:3] if kind == "torsion" else ends
@@ -154,7 +154,7 @@ def fitted(
         design = np.vstack([basis.gradients(path.coordinates, place) for place in path.places])
         solved = cho_solve(factor, design)
         information += design.T @ solved
-        seen += solved.T @ _beyond(path, beginning).ravel()
+        seen += solved.T @ _across(path, beginning).ravel()
     terms = basis.terms(np.linalg.solve(information, seen).astype(np.float64))
     return terms if beginning is None else _sum(beginning.terms, terms)
 
@@ -167,7 +167,7 @@ def _covariance(path: SeenPath) -> Matrix:
     return difference.covariance()
 
 
-def _beyond(path: SeenPath, beginning: LearnedDifference | None) -> Matrix:
+def _across(path: SeenPath, beginning: LearnedDifference | None) -> Matrix:
     """[n_points, 3 n_atoms] eV/Å: the differences of gradients that `beginning` does not expect."""
     if beginning is None:
         return path.differences

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from prerelax.relaxation.primitives import BEND, BEYOND, CONTACT, STRAIGHT, STRETCH, TORSION, Primitives
+from prerelax.relaxation.primitives import ACROSS, BEND, CONTACT, STRAIGHT, STRETCH, TORSION, Primitives
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -109,7 +109,7 @@ class LevelDifference:
             BEND: (prior.bend_ev, prior.bend_rad, prior.joint_bend_per_rad2),
             TORSION: (prior.torsion_ev, 1.0, prior.joint_torsion_per_rad2),
             STRAIGHT: (prior.straight_ev, prior.straight_cosine, prior.joint_straight),
-            BEYOND: (prior.bend_ev, prior.bend_rad, prior.joint_bend_per_rad2),
+            ACROSS: (prior.bend_ev, prior.bend_rad, prior.joint_bend_per_rad2),
             CONTACT: (prior.contact_ev, prior.contact_ang, 0.0),
         }
         table = np.array([scales[int(kind)] for kind in kinds]).reshape(-1, 3)

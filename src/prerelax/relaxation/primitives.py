@@ -27,13 +27,13 @@ Matrix = NDArray[np.float64]
 Places = NDArray[np.int64]
 Bend = tuple[int, int, int]
 
-STRETCH, BEND, TORSION, CONTACT, STRAIGHT, BEYOND = range(6)
+STRETCH, BEND, TORSION, CONTACT, STRAIGHT, ACROSS = range(6)
 WORDS = {
     STRETCH: "stretch",
     BEND: "bend",
     TORSION: "torsion",
     STRAIGHT: "straight",
-    BEYOND: "beyond",
+    ACROSS: "across",
     CONTACT: "contact",
 }
 LINEAR_COSINE = -0.985
@@ -50,7 +50,7 @@ DERIVATIVES: dict[int, Callable[..., Matrix]] = {
     BEND: bend_derivative,
     TORSION: torsion_derivative,
     STRAIGHT: cosine_derivative,
-    BEYOND: bend_derivative,
+    ACROSS: bend_derivative,
     CONTACT: stretch_derivative,
 }
 
@@ -123,7 +123,7 @@ class Primitives:
 
     def is_regular_at(self, x: Vector) -> bool:
         """Whether no bend is straight at `x` [3 n_atoms] Å, where angles and torsions have no derivative."""
-        bends = np.vstack([self.atoms[BEND], self.atoms[BEYOND]])
+        bends = np.vstack([self.atoms[BEND], self.atoms[ACROSS]])
         return not np.any(_cosines(*(x.reshape(-1, 3)[of] for of in bends.T)) < LINEAR_COSINE)
 
     def change(self, values: Vector, reference: Vector) -> Vector:
@@ -166,14 +166,14 @@ def _over_bonds(
         BEND: _places(bends, 3),
         TORSION: _places(torsions, 4),
         STRAIGHT: _places(sorted(straight), 3),
-        BEYOND: _places(_beyond(near, positions, straight), 3),
+        ACROSS: _places(_across(near, positions, straight), 3),
         CONTACT: contacts,
     }
     return _of_atoms(numbers, atoms)
 
 
-def _beyond(near: list[list[int]], positions: Matrix, straight: set[Bend]) -> list[Bend]:
-    """The angles that tell which way a line bends: a neighbour of its first atom, that, an atom beyond."""
+def _across(near: list[list[int]], positions: Matrix, straight: set[Bend]) -> list[Bend]:
+    """Which way a line bends: the angle of a neighbour of its first atom, that atom, and a farther one."""
     both = straight | {bend[::-1] for bend in straight}
     on_line = {(j, k): i for i, j, k in both}
     found = set()
@@ -283,6 +283,6 @@ VALUES: dict[int, Callable[..., Vector]] = {
     BEND: _bends,
     TORSION: _torsions,
     STRAIGHT: _cosines,
-    BEYOND: _bends,
+    ACROSS: _bends,
     CONTACT: _distances,
 }

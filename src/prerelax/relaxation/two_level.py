@@ -34,8 +34,8 @@ from prerelax.relaxation.preconditioned import (
     largest_force,
 )
 from prerelax.relaxation.primitives import (
+    ACROSS,
     BEND,
-    BEYOND,
     CONTACT,
     STRAIGHT,
     STRETCH,
@@ -54,7 +54,7 @@ INNER_FMAX_RATIO = 0.02
 target's."""
 INNER_TRUST_ANG = (0.15, 0.03, 0.006)
 """of geomeTRIC's first step, the next where it led nowhere lower"""
-REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, STRAIGHT: 0.1, BEYOND: 0.3, CONTACT: math.inf}
+REACH = {STRETCH: 0.15, BEND: 0.3, TORSION: 0.7, STRAIGHT: 0.1, ACROSS: 0.3, CONTACT: math.inf}
 """Å, rad and a cosine: how far a coordinate may go from the best geometry at trust 1, by its kind."""
 TRUST_BOUNDS = (0.05, 4.0)
 NOISE_EV = 5e-4

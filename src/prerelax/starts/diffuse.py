@@ -143,8 +143,7 @@ def _settings(options: DiffuseOptions, is_chosen: bool = False) -> str:
 def _skipped(record: Record, start: str, message: str) -> Record:
     if not record.proceeds:
         return record
-    row = record.as_start()
-    return replace(row, start=start, status="skipped", message=message, **NOT_DENOISED)
+    return replace(record.as_start(), start=start, status="skipped", message=message, **NOT_DENOISED)
 
 
 @dataclass(frozen=True)
