@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 
 from prerelax.comparison.statistics import (
     FEWEST,
@@ -119,6 +120,13 @@ def test_paired_test() -> None:
     assert paired_p(baseline / 2, baseline) == pytest.approx(2 / 2**12)
     assert paired_p(baseline + np.tile([1.0, -1.0], 6), baseline) > 0.5
     assert np.isnan(paired_p(baseline, baseline))
+
+
+@pytest.mark.parametrize(("n", "seed"), [(8, 0), (11, 1), (13, 2)])
+def test_paired_test_with_ties_and_zeros_is_the_exact_one(n: int, seed: int) -> None:
+    differences = np.random.default_rng(seed).integers(-2, 5, n).astype(float)
+    assert len(np.unique(np.abs(differences))) < n
+    assert paired_p(differences, np.zeros(n)) == pytest.approx(stats.wilcoxon(differences).pvalue, rel=1e-9)
 
 
 def test_of_nothing_and_of_gaps() -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from prerelax.comparison.statistics import FEWEST, distribution, mean_interval, per_molecule
+from prerelax.comparison.statistics import FEWEST, distribution, mean_interval, paired_p, per_molecule
 from prerelax.ledger.row import Finding, Verdict
 
 LEVEL = 0.05
@@ -123,7 +123,7 @@ def paired(values: pd.DataFrame, lower: str, higher: str, words: str = "") -> Fi
     differences = (known[lower] - known[higher]).to_numpy()
     if n < FEWEST or not differences.any():
         return Finding(shown, n, "undecided", TOO_FEW if n < FEWEST else "no difference")
-    p = float(stats.wilcoxon(differences).pvalue)
+    p = paired_p(known[lower], known[higher])
     if p >= LEVEL:
         return Finding(shown, n, "undecided", f"p = {p:.2g} (Wilcoxon)")
     verdict: Verdict = (
