@@ -146,3 +146,12 @@ def test_other_files_are_not_weights(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "weights.npy").write_bytes(content)
     with pytest.raises(ModelError, match="not a state dict"):
         import_edm(tmp_path / "weights.npy", None, tmp_path / "out")
+
+
+def test_weights_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
+    network = build_network(CONFIG["network"])
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+    with pytest.raises(ModelError, match="weights that are not finite numbers"):
+        save_model(tmp_path / "broken", network, CONFIG)
+    assert not (tmp_path / "broken").exists()

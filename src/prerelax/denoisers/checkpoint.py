@@ -149,9 +149,13 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: no such file; a model folder holds {WEIGHTS} and {CONFIG}") from None
     except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: not a whole safetensors file ({_in_words(error)})") from None
+    _check_finite(path, weights)
+    return weights
+
+
+def _check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
     if broken := [name for name, value in weights.items() if not torch.isfinite(value.float()).all()]:
         raise ModelError(f"{path}: weights that are not finite numbers ({broken[0]})")
-    return weights
 
 
 def _in_words(error: BaseException) -> str:
@@ -204,12 +208,14 @@ def save_model(
     """Write a model folder; each file appears whole or not at all.
 
     `network` may be a state dict. `gamma` [T + 1] is stored where the schedule is not made from the config.
-    An existing card is kept when `card` is None.
+    An existing card is kept when `card` is None. Raises ModelError, before anything is written, for weights
+    that are not finite numbers: nobody could read them.
     """
     state = network.state_dict() if isinstance(network, nn.Module) else dict(network)
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     if gamma is not None:
         tensors[GAMMA_KEY] = gamma.detach().cpu().contiguous()
+    _check_finite(folder / WEIGHTS, tensors)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SUMS).unlink(missing_ok=True)  # whoever reads the folder meanwhile finds none that is wrong
     _write(folder / WEIGHTS, save(tensors))
