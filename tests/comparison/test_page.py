@@ -109,13 +109,18 @@ def results_of(
     return results
 
 
+@pytest.fixture(scope="module")
+def page_of_twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(results_of(tmp_path_factory.mktemp("twelve"), 12))
+
+
 def first_screen(page: Path) -> str:
     text = page.read_text()
     return re.sub(r"<[^>]+>", " ", text[text.index("<header>") : text.index("</header>")])
 
 
-def test_the_first_screen_says_what_was_saved(tmp_path: Path) -> None:
-    page = write_page(results_of(tmp_path, 12))
+def test_the_first_screen_says_what_was_saved(page_of_twelve: Path) -> None:
+    page = page_of_twelve
     words = first_screen(page)
     assert re.search(r"\d\.\d times fewer gradients than MMFF94 \+ BFGS", words)
     assert "B3LYP/6-31G(2df,p)" in words and "11 molecules of 12" in words and "95 % interval" in words
@@ -186,10 +191,9 @@ PROBE = """<script>window.addEventListener("load", () => setTimeout(() => {
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
 @pytest.mark.parametrize("size", [(1400, 900), (900, 700)])
-def test_nothing_leaves_its_pane(tmp_path: Path, size: tuple[int, int]) -> None:
-    page = write_page(results_of(tmp_path, 12))
+def test_nothing_leaves_its_pane(page_of_twelve: Path, tmp_path: Path, size: tuple[int, int]) -> None:
     probed = tmp_path / "probed.html"
-    probed.write_text(page.read_text().replace("</body>", PROBE))
+    probed.write_text(page_of_twelve.read_text().replace("</body>", PROBE))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size[0]},{size[1]}"]
     command += ["--virtual-time-budget=5000", probed.as_uri()]
