@@ -87,6 +87,7 @@ def preempted(ready: Cluster) -> str:
     return job
 
 
+@pytest.mark.slow
 def test_a_preempted_job_that_slurm_gives_up_is_submitted_again_and_resumes(ready: Cluster) -> None:
     ready.profile["slurm-requeue"] = False
     first = preempted(ready)

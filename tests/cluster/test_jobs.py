@@ -33,6 +33,7 @@ def test_a_cancelled_job_is_resumed(ready: Cluster) -> None:
     assert ready.rows() == ALL_ROWS
 
 
+@pytest.mark.slow
 def test_a_config_edited_while_a_job_waits_changes_nothing(ready: Cluster) -> None:
     ready.start(SHARD)
     wait_for(lambda: "Job stats" in ready.log, 60, "the jobs planned")
@@ -85,6 +86,7 @@ def test_snakemake_killed_and_started_again_while_its_job_runs(ready: Cluster) -
     assert ready.rows() == ALL_ROWS
 
 
+@pytest.mark.slow
 def test_a_molecule_that_crashes_its_worker_is_one_row(ready: Cluster) -> None:
     ready.environment["ENGINE_NITROGEN_SIGNAL"] = str(int(signal.SIGSEGV))
     assert ready.run(SHARD) == 0, ready.log
@@ -132,6 +134,7 @@ def test_a_full_disk_is_a_sentence_and_costs_nothing_finished(small_disk: Cluste
     assert small_disk.rows() == ALL_ROWS
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_is_a_sentence(small_disk: Cluster) -> None:
     small_disk.profile["retries"] = 0
     relaxed = small_disk.folder / "results/tiny/relaxed"
@@ -151,6 +154,7 @@ def test_files_that_become_visible_late_are_waited_for(ready: Cluster) -> None:
     assert ready.rows() == ALL_ROWS
 
 
+@pytest.mark.slow
 def test_files_that_become_visible_too_late_are_not_computed_again(ready: Cluster) -> None:
     ready.environment["VISIBLE_AFTER_S"] = "8"
     ready.profile |= {"latency-wait": 1, "retries": 0}

@@ -103,10 +103,11 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
     """
     began = time.monotonic()
     model = base_model(base, out)
-    given = _in_stages(model, pairs.structures)
+    given = in_stages(model, pairs.structures)
     training, aside = _split(pairs.structures)
     assert isinstance(given.network, StagedNetwork)
-    acquaint(given.network, sorted(set(given.elements) - set(model.elements)), training, given.edm_schedule)
+    new = sorted(set(given.elements) - set(model.elements))
+    acquaint(given.network, new, model.elements, training, given.edm_schedule)
     each_minutes = None if max_minutes is None else max_minutes / 2.0
     starts, before = _compared(aside, _starts(aside)), _errors(given, aside)
     best = fit(given, training, each_minutes, aside)
@@ -202,7 +203,7 @@ too. They decided how long the training lasted and whether the base is kept:
 """
 
 
-def _in_stages(base: LoadedModel, structures: Structures) -> LoadedModel:
+def in_stages(base: LoadedModel, structures: Structures) -> LoadedModel:
     """The base as a model in stages, which knows the elements of the pairs too."""
     network = base.network
     new = sorted(set(structures.numbers.tolist()) - set(base.elements))

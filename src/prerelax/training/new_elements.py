@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +19,10 @@ from prerelax.training.refinement_loss import distance_errors
 from prerelax.training.staged_loss import after_call
 
 STEPS, BATCH_SIZE = 200, 8
-FIRST_RATE = 0.3
-"""Of embeddings whose numbers are about 1; it falls to nothing."""
+LOOKED_AT = 20
+"""Pairs of an element, at most, that say as which known one it begins, and whether it was learned."""
+RATES = (0.3, 0.1, 0.03)
+"""Of embeddings whose numbers are about 1; each falls to nothing. The next where one led nowhere better."""
 
 
 def introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
@@ -36,30 +40,46 @@ def introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
             weight[new] = weight[known].mean(dim=0)
 
 
-def acquaint(network: StagedNetwork, new: Sequence[int], pairs: Structures, schedule: NoiseSchedule) -> None:
+def acquaint(
+    network: StagedNetwork,
+    new: Sequence[int],
+    known: Sequence[int],
+    pairs: Structures,
+    schedule: NoiseSchedule,
+) -> None:
     """Learn the embeddings of the elements `new` alone, from the pairs that have any; nothing without one.
 
     To what `introduce` gives them, networks that know other bond lengths may answer with geometries of
-    10^20 Å, which spoil what is learned from all other pairs. So the errors count by their logarithms, each
-    step is made as if its gradient had one length, and every stage learns by itself, from the starts.
+    10^20 Å, which spoil what is learned from all other pairs. So an element begins as the known one, or their
+    mean, by which a stage errs least. Then the errors count by their logarithms, each step is made as if its
+    gradient had one length, and every stage learns by itself, from the starts.
     """
-    having = [row for row, (_, numbers, _) in enumerate(pairs) if not set(new).isdisjoint(numbers.tolist())]
-    if not having:
+    of_pairs = [set(new) & set(numbers.tolist()) for _, numbers, _ in pairs]
+    having = [row for row, found in enumerate(of_pairs) if found]
+    having.sort(key=lambda row: len(of_pairs[row]))  # those of one new element first
+    looked_at = {z: [row for row in having if z in of_pairs[row]][:LOOKED_AT] for z in new}
+    looked_at = {z: rows for z, rows in looked_at.items() if rows}
+    if not looked_at:
         return
-    weights = [_embedding(stage) for stage in network.stages]
-    for weight in weights:
-        weight.requires_grad_(True)
-    optimizer = torch.optim.Adam(weights, lr=FIRST_RATE, betas=(0.8, 0.9))
-    batches = _endless(MixedStream(pairs.select(having), BATCH_SIZE, seed=0))
-    for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = FIRST_RATE * (1.0 - step / STEPS)
-        optimizer.zero_grad()
-        _error(network, next(batches), schedule).backward()
-        for weight in weights:
-            _keep_rows(weight, new)
-        optimizer.step()
-    for weight in weights:
-        weight.requires_grad_(False)
+    few = {z: _batch(pairs, rows) for z, rows in looked_at.items()}
+    together = _batch(pairs, sorted({row for rows in looked_at.values() for row in rows}))
+    for stage, step in zip(network.stages, network.steps, strict=True):
+        weight = _embedding(stage)
+        left = partial(left_by_stage, stage, step, schedule)
+        for element, batch in few.items():
+            _begin_as_nearest(weight, element, known, partial(left, batch))
+        begun, before = weight.detach().clone(), _size(left(together))
+        for rate in RATES:
+            stream = MixedStream(pairs.select(having), BATCH_SIZE, seed=0)
+            _learn_rows(weight, new, rate, (left(batch) for batch in _endless(stream)))
+            if _size(left(together)) < before:
+                break
+            with torch.no_grad():
+                weight.copy_(begun)
+
+
+def _batch(pairs: Structures, rows: Sequence[int]) -> Batch:
+    return next(iter(MixedStream(pairs.select(rows), len(rows), seed=0)))
 
 
 def _embedding(stage: nn.Module) -> nn.Parameter:
@@ -69,29 +89,54 @@ def _embedding(stage: nn.Module) -> nn.Parameter:
     return weight
 
 
+def left_by_stage(stage: nn.Module, step: int, schedule: NoiseSchedule, batch: Batch) -> Tensor:
+    """The logarithm of what one call of a stage leaves of the starts' errors."""
+    assert batch.positions_start is not None
+    minimum = centred(batch.positions, batch).double()
+    starts = batch.with_positions(centred(batch.positions_start, batch))
+    everyone = torch.ones_like(batch.n_atoms, dtype=torch.bool)
+    after = after_call(stage, step, starts, schedule).double()  # the square of 10^20 Å is beyond float32
+    return torch.log1p(torch.stack(distance_errors(after, minimum, batch, everyone)).sum())
+
+
+def _size(error: Tensor) -> float:
+    """Infinite where an error is no number."""
+    return float(error.detach().nan_to_num(nan=torch.inf))
+
+
+def _begin_as_nearest(
+    weight: nn.Parameter, new: int, known: Sequence[int], left: Callable[[], Tensor]
+) -> None:
+    """Give an element the embedding that it has, or a known element's, whichever leaves least."""
+    with torch.no_grad():
+        choices, errors = [weight[new].clone(), *weight[list(known)]], []
+        for choice in choices:
+            weight[new] = choice
+            errors.append(_size(left()))
+        weight[new] = choices[int(np.argmin(errors))]
+
+
+def _learn_rows(weight: nn.Parameter, rows: Sequence[int], rate: float, errors: Iterator[Tensor]) -> None:
+    weight.requires_grad_(True)
+    optimizer = torch.optim.Adam([weight], lr=rate, betas=(0.8, 0.9))
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = rate * (1.0 - step / STEPS)
+        optimizer.zero_grad()
+        next(errors).backward()
+        _keep_rows(weight, rows)
+        optimizer.step()
+    weight.requires_grad_(False)
+
+
 def _endless(stream: MixedStream) -> Iterator[Batch]:
     while True:
         yield from stream
 
 
-def _error(network: StagedNetwork, batch: Batch, schedule: NoiseSchedule) -> Tensor:
-    """Sum of the logarithms of what each stage leaves of the starts' errors."""
-    assert batch.positions_start is not None
-    minimum = centred(batch.positions, batch)
-    starts = batch.with_positions(centred(batch.positions_start, batch))
-    everyone = torch.ones_like(batch.n_atoms, dtype=torch.bool)
-    left = [
-        torch.stack(
-            distance_errors(after_call(stage, step, starts, schedule), minimum, batch, everyone)
-        ).sum()
-        for stage, step in zip(network.stages, network.steps, strict=True)
-    ]
-    return torch.log1p(torch.stack(left)).sum()
-
-
 def _keep_rows(weight: nn.Parameter, rows: Sequence[int]) -> None:
-    """Leave of the gradient these rows alone, scaled to the length 1."""
+    """Leave of the gradient these rows alone, scaled to the length 1; nothing where it is no number."""
     assert weight.grad is not None
     kept = torch.zeros_like(weight.grad)
-    kept[list(rows)] = weight.grad[list(rows)]
+    if weight.grad.isfinite().all():
+        kept[list(rows)] = weight.grad[list(rows)]
     weight.grad = kept / kept.norm().clamp(min=1e-12)

@@ -1,0 +1,54 @@
+"""Elements that a network never met are learned without what is beyond all bounds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
+from prerelax.datasets.structures import Structures, collect
+from prerelax.denoisers.checkpoint import LoadedModel
+from prerelax.networks.batch import Batch
+from prerelax.networks.staged import StagedNetwork
+from prerelax.training.adapting import base_model, in_stages
+from prerelax.training.data import MixedStream
+from prerelax.training.new_elements import acquaint, left_by_stage
+
+SMILES = """CCl CCCl ClCCCl CC(Cl)C ClC=C CS CCS CSC CC(=S)C CS(C)(=O)=O CI CCI IC=C C[SiH3] C[SiH2]C
+    C[Si](C)(C)C CBr CCBr BrC=C CP CPC CP(=O)(C)C CF FCCF"""
+
+
+@pytest.fixture
+def pairs() -> Structures:
+    """UFF's minima, and starts whose bonds are 2 % shorter."""
+    found = []
+    for row, smiles in enumerate(SMILES.split()):
+        mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        AllChem.EmbedMolecule(mol, randomSeed=1)
+        AllChem.UFFOptimizeMolecule(mol)
+        numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+        found.append((row, numbers, mol.GetConformer().GetPositions()))
+    minima = collect(found)
+    return replace(minima, positions_start=minima.positions * np.float32(0.98))
+
+
+def test_seven_new_elements_are_learned_by_every_stage(pairs: Structures) -> None:
+    """From the mean of the known elements three of the five stages came to what is no number."""
+    base = base_model("relaxer-qm9", Path("nowhere"))
+    model = in_stages(base, pairs)
+    assert isinstance(model.network, StagedNetwork)
+    new = sorted(set(model.elements) - set(base.elements))
+    assert new == [9, 14, 15, 16, 17, 35, 53]
+    batch = next(iter(MixedStream(pairs, len(pairs), seed=0)))
+    before = left(model, batch)
+    acquaint(model.network, new, base.elements, pairs, model.edm_schedule)
+    assert max(before) > 20.0, "the mean is beyond all bounds"
+    assert max(left(model, batch)) < 5.0
+
+
+def left(model: LoadedModel, batch: Batch) -> list[float]:
+    assert isinstance(model.network, StagedNetwork)
+    stages = zip(model.network.stages, model.network.steps, strict=True)
+    return [float(left_by_stage(stage, step, model.edm_schedule, batch).detach()) for stage, step in stages]
