@@ -128,12 +128,11 @@ def paired_p(own: ArrayLike, other: ArrayLike) -> float:
         return float("nan")
     if len(differences) > MOST_PERMUTED:
         return float(stats.wilcoxon(differences).pvalue)
-    # What `wilcoxon` does for so few, all signs at once: a hundred times faster.
-    differing = differences[differences != 0]
-    ranks = stats.rankdata(np.abs(differing)) * np.sign(differing)
-    every = 2 ** len(ranks)
+    # What `wilcoxon` does for so few, all signs at once: fifty times faster. Zeros have no rank.
+    ranks, differ = np.zeros(len(differences)), differences != 0
+    ranks[differ] = stats.rankdata(np.abs(differences[differ])) * np.sign(differences[differ])
     permuted = stats.permutation_test(
-        (ranks,), np.sum, permutation_type="samples", n_resamples=every, vectorized=True
+        (ranks,), np.sum, permutation_type="samples", n_resamples=2 ** len(ranks), vectorized=True
     )
     return float(permuted.pvalue)
 
