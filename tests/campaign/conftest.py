@@ -56,16 +56,15 @@ def run_stages(
 
     def run(method: str = "spring", n_shards: int | None = None) -> dict[str, int]:
         results = tmp_path / "results" / campaign.campaign
-        if results.exists():
-            return make(results, method, n_shards)
-        if (method, n_shards) not in made:
-            computed = make(results, method, n_shards)
-            kept = tmp_path_factory.mktemp("made") / "results"
-            made[method, n_shards] = Path(shutil.copytree(results, kept)), computed
+        begun, key = results.exists(), (method, n_shards)
+        if not begun and key in made:
+            kept, computed = made[key]
+            shutil.copytree(kept, results)
             return computed
-        kept, computed = made[method, n_shards]
-        shutil.copytree(kept, results)
-        return dict(computed)
+        computed = make(results, method, n_shards)
+        if not begun:
+            made[key] = shutil.copytree(results, tmp_path_factory.mktemp("made") / "results"), computed
+        return computed
 
     def make(results: Path, method: str, n_shards: int | None) -> dict[str, int]:
         sharding = Sharding(tmp_path / campaign.molecules, campaign.shard_size, results)

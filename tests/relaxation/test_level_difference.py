@@ -213,7 +213,7 @@ def test_a_linear_bend_does_not_mislead():
     assert max(missed) < 0.1
 
 
-def test_a_step_tells_of_what_lies_across_it():
+def test_a_step_tells_of_what_lies_beyond_it():
     """Where torsions differ by force constants, the gradients of half a step tell the one at its end."""
     numbers, x = rattled("trans-butane", amplitude=0.02)
     coordinates = primitives(numbers, x.reshape(-1, 3))

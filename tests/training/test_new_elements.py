@@ -14,7 +14,7 @@ from prerelax.networks.batch import Batch
 from prerelax.networks.staged import StagedNetwork
 from prerelax.training.adapting import base_model, in_stages
 from prerelax.training.data import MixedStream
-from prerelax.training.new_elements import acquaint, left_by_stage
+from prerelax.training.new_elements import fit_embeddings, log_error
 
 SMILES = "CCl ClC=C ClCCl CS CSC CI IC=C C[SiH3] C[SiH2]C CBr BrC=C CP CPC CF FCF"
 
@@ -43,7 +43,7 @@ def test_seven_new_elements_are_learned(pairs: Structures) -> None:
     assert new == [9, 14, 15, 16, 17, 35, 53]
     batch = next(iter(MixedStream(pairs, len(pairs), seed=0)))
     before = left(model, batch)
-    acquaint(model.network, new, base.elements, pairs, model.edm_schedule)
+    fit_embeddings(model.network, new, base.elements, pairs, model.edm_schedule)
     assert max(before) > 20.0, "the mean is beyond all bounds"
     assert max(left(model, batch)) < 5.0
 
@@ -51,4 +51,4 @@ def test_seven_new_elements_are_learned(pairs: Structures) -> None:
 def left(model: LoadedModel, batch: Batch) -> list[float]:
     assert isinstance(model.network, StagedNetwork)
     stages = zip(model.network.stages, model.network.steps, strict=True)
-    return [float(left_by_stage(stage, step, model.edm_schedule, batch).detach()) for stage, step in stages]
+    return [float(log_error(stage, step, model.edm_schedule, batch).detach()) for stage, step in stages]

@@ -154,7 +154,7 @@ def fitted(
         design = np.vstack([basis.gradients(path.coordinates, place) for place in path.places])
         solved = cho_solve(factor, design)
         information += design.T @ solved
-        seen += solved.T @ _across(path, beginning).ravel()
+        seen += solved.T @ _unexpected(path, beginning).ravel()
     terms = basis.terms(np.linalg.solve(information, seen).astype(np.float64))
     return terms if beginning is None else _sum(beginning.terms, terms)
 
@@ -167,7 +167,7 @@ def _covariance(path: SeenPath) -> Matrix:
     return difference.covariance()
 
 
-def _across(path: SeenPath, beginning: LearnedDifference | None) -> Matrix:
+def _unexpected(path: SeenPath, beginning: LearnedDifference | None) -> Matrix:
     """[n_points, 3 n_atoms] eV/Å: the differences of gradients that `beginning` does not expect."""
     if beginning is None:
         return path.differences

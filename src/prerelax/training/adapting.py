@@ -36,7 +36,7 @@ from prerelax.networks.morered import NoiseNetwork
 from prerelax.networks.staged import StagedNetwork
 from prerelax.records.settings import sha256_of_files
 from prerelax.training.fine_tuning import fit, network_of
-from prerelax.training.new_elements import acquaint, introduce
+from prerelax.training.new_elements import begin_as_mean, fit_embeddings
 from prerelax.training.pairs import Pairs
 
 FEWEST_MOLECULES = 10
@@ -107,7 +107,7 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
     training, aside = _split(pairs.structures)
     assert isinstance(given.network, StagedNetwork)
     new = sorted(set(given.elements) - set(model.elements))
-    acquaint(given.network, new, model.elements, training, given.edm_schedule)
+    fit_embeddings(given.network, new, model.elements, training, given.edm_schedule)
     each_minutes = None if max_minutes is None else max_minutes / 2.0
     starts, before = _compared(aside, _starts(aside)), _errors(given, aside)
     best = fit(given, training, each_minutes, aside)
@@ -221,7 +221,7 @@ def in_stages(base: LoadedModel, structures: Structures) -> LoadedModel:
     }
     weights = {f"stages.{k}.{n}": t for k, each in enumerate(stages) for n, t in each.state_dict().items()}
     made = network_of(config, weights)
-    introduce(made, new, sorted(base.elements))
+    begin_as_mean(made, new, sorted(base.elements))
     return replace(base, network=made, elements=tuple(elements), config=config)
 
 

@@ -11,11 +11,11 @@ from prerelax.errors import UserError
 from prerelax.networks.network import Network
 from prerelax.networks.staged import StagedNetwork
 from prerelax.settings import expand_path
-from prerelax.training.new_elements import introduce
+from prerelax.training.new_elements import begin_as_mean
 
 
 def begin_with(network: Network, model: str) -> None:
-    """Give a network the weights of a model that has all its tensors, and maybe others; see `introduce`.
+    """Give a network the weights of a model that has all its tensors, and maybe others; see `begin_as_mean`.
 
     Where a staged network has more stages than the model, the others begin as the model's last one. Raises
     UserError for a model that is not in stages, lacks a tensor, or has it in another size.
@@ -34,7 +34,7 @@ def begin_with(network: Network, model: str) -> None:
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
     said = yaml.safe_load((folder / CONFIG).read_text())["network"]
     known = said.get("stage", said).get("elements", [])
-    introduce(network, sorted(set(network.elements) - set(known)), sorted(known))
+    begin_as_mean(network, sorted(set(network.elements) - set(known)), sorted(known))
 
 
 def with_stages(weights: dict[str, Tensor], n_stages: int) -> dict[str, Tensor]:

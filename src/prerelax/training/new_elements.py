@@ -19,13 +19,13 @@ from prerelax.training.refinement_loss import distance_errors
 from prerelax.training.staged_loss import after_call
 
 STEPS, BATCH_SIZE = 200, 8
-LOOKED_AT = 20
+PROBES = 20
 """Pairs of an element, at most, that say as which known one it begins, and whether it was learned."""
-RATES = (0.3, 0.1, 0.03)
+LEARNING_RATES = (0.3, 0.1, 0.03)
 """Of embeddings whose numbers are about 1; each falls to nothing. The next where one led nowhere better."""
 
 
-def introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
+def begin_as_mean(network: nn.Module, new: list[int], known: list[int]) -> None:
     """Let elements that the weights never met begin as the mean of those that they know, in every stage.
 
     To a random row of the embedding a trained network answers with displacements beyond all bounds, and the
@@ -33,14 +33,14 @@ def introduce(network: nn.Module, new: list[int], known: list[int]) -> None:
     """
     if isinstance(network, StagedNetwork):
         for stage in network.stages:
-            introduce(stage, new, known)
+            begin_as_mean(stage, new, known)
     elif isinstance(network, AtomNetwork) and new and known:
         weight = network.representation.embedding.weight
         with torch.no_grad():
             weight[new] = weight[known].mean(dim=0)
 
 
-def acquaint(
+def fit_embeddings(
     network: StagedNetwork,
     new: Sequence[int],
     known: Sequence[int],
@@ -49,7 +49,10 @@ def acquaint(
 ) -> None:
     """Learn the embeddings of the elements `new` alone, from the pairs that have any; nothing without one.
 
-    To what `introduce` gives them, networks that know other bond lengths may answer with geometries of
+    `new` and `known` are atomic numbers, the rows of each stage's embedding [n_elements, n_features], which
+    is changed in place.
+
+    To what `begin_as_mean` gives them, networks that know other bond lengths may answer with geometries of
     10^20 Å, which spoil what is learned from all other pairs. So an element begins as the known one, or their
     mean, by which a stage errs least. Then the errors count by their logarithms, each step is made as if its
     gradient had one length, and every stage learns by itself, from the starts.
@@ -57,22 +60,22 @@ def acquaint(
     of_pairs = [set(new) & set(numbers.tolist()) for _, numbers, _ in pairs]
     having = [row for row, found in enumerate(of_pairs) if found]
     having.sort(key=lambda row: len(of_pairs[row]))  # those of one new element first
-    looked_at = {z: [row for row in having if z in of_pairs[row]][:LOOKED_AT] for z in new}
-    looked_at = {z: rows for z, rows in looked_at.items() if rows}
-    if not looked_at:
+    probes = {z: [row for row in having if z in of_pairs[row]][:PROBES] for z in new}
+    probes = {z: rows for z, rows in probes.items() if rows}
+    if not probes:
         return
-    few = {z: _batch(pairs, rows) for z, rows in looked_at.items()}
-    together = _batch(pairs, sorted({row for rows in looked_at.values() for row in rows}))
+    few = {z: _batch(pairs, rows) for z, rows in probes.items()}
+    together = _batch(pairs, sorted({row for rows in probes.values() for row in rows}))
     for stage, step in zip(network.stages, network.steps, strict=True):
         weight = _embedding(stage)
-        left = partial(left_by_stage, stage, step, schedule)
+        left = partial(log_error, stage, step, schedule)
         for element, batch in few.items():
             _begin_as_nearest(weight, element, known, partial(left, batch))
-        begun, before = weight.detach().clone(), _size(left(together))
-        for rate in RATES:
+        begun, before = weight.detach().clone(), _or_infinite(left(together))
+        for rate in LEARNING_RATES:
             stream = MixedStream(pairs.select(having), BATCH_SIZE, seed=0)
-            _learn_rows(weight, new, rate, (left(batch) for batch in _endless(stream)))
-            if _size(left(together)) < before:
+            _fit_rows(weight, new, rate, (left(batch) for batch in _endless(stream)))
+            if _or_infinite(left(together)) < before:
                 break
             with torch.no_grad():
                 weight.copy_(begun)
@@ -89,8 +92,11 @@ def _embedding(stage: nn.Module) -> nn.Parameter:
     return weight
 
 
-def left_by_stage(stage: nn.Module, step: int, schedule: NoiseSchedule, batch: Batch) -> Tensor:
-    """The logarithm of what one call of a stage leaves of the starts' errors."""
+def log_error(stage: nn.Module, step: int, schedule: NoiseSchedule, batch: Batch) -> Tensor:
+    """log(1 + error) of the geometries that one call of a stage makes of the starts, a scalar without unit.
+
+    The error is that of `distance_errors`, summed over its classes of pairs.
+    """
     assert batch.positions_start is not None
     minimum = centred(batch.positions, batch).double()
     starts = batch.with_positions(centred(batch.positions_start, batch))
@@ -99,7 +105,7 @@ def left_by_stage(stage: nn.Module, step: int, schedule: NoiseSchedule, batch: B
     return torch.log1p(torch.stack(distance_errors(after, minimum, batch, everyone)).sum())
 
 
-def _size(error: Tensor) -> float:
+def _or_infinite(error: Tensor) -> float:
     """Infinite where an error is no number."""
     return float(error.detach().nan_to_num(nan=torch.inf))
 
@@ -112,11 +118,11 @@ def _begin_as_nearest(
         choices, errors = [weight[new].clone(), *weight[list(known)]], []
         for choice in choices:
             weight[new] = choice
-            errors.append(_size(left()))
+            errors.append(_or_infinite(left()))
         weight[new] = choices[int(np.argmin(errors))]
 
 
-def _learn_rows(weight: nn.Parameter, rows: Sequence[int], rate: float, errors: Iterator[Tensor]) -> None:
+def _fit_rows(weight: nn.Parameter, rows: Sequence[int], rate: float, errors: Iterator[Tensor]) -> None:
     weight.requires_grad_(True)
     optimizer = torch.optim.Adam([weight], lr=rate, betas=(0.8, 0.9))
     for step in range(STEPS):
