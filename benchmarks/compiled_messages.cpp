@@ -8,8 +8,16 @@
 #include <cstdint>
 #include <vector>
 
-typedef float vec __attribute__((vector_size(64)));
-typedef float unaligned __attribute__((vector_size(64), aligned(4)));
+// A product holds a block of ROWS x VECTORS vectors of WIDTH floats in registers: AVX-512 has 32 of them, AVX2 16.
+#ifdef __AVX512F__
+static const int WIDTH = 16, ROWS = 4, VECTORS = 4;
+#else
+static const int WIDTH = 8, ROWS = 4, VECTORS = 2;
+#endif
+static const int COLUMNS = WIDTH * VECTORS;
+
+typedef float vec __attribute__((vector_size(4 * WIDTH)));
+typedef float unaligned __attribute__((vector_size(4 * WIDTH), aligned(4)));
 
 static inline vec load(const float *p) { return *(const unaligned *)p; }
 static inline void store(float *p, vec v) { *(unaligned *)p = v; }
@@ -25,49 +33,50 @@ struct Sizes {
 
 // C [m, N] = A [m, K] B [K, N]
 static void product(const float *A, const float *B, float *C, int64_t m, int K, int N) {
-    for (int n = 0; n < N; n += 64) {
+    for (int n = 0; n < N; n += COLUMNS) {
         int64_t i = 0;
-        for (; i + 4 <= m; i += 4) {
-            vec c[4][4] = {};
+        for (; i + ROWS <= m; i += ROWS) {
+            vec c[ROWS][VECTORS] = {};
             for (int k = 0; k < K; k++) {
-                const float *b = B + k * N + n;
-                vec b0 = load(b), b1 = load(b + 16), b2 = load(b + 32), b3 = load(b + 48);
-                for (int r = 0; r < 4; r++) {
-                    float a = A[(i + r) * K + k];
-                    c[r][0] += a * b0, c[r][1] += a * b1, c[r][2] += a * b2, c[r][3] += a * b3;
-                }
+                vec b[VECTORS];
+                for (int q = 0; q < VECTORS; q++) b[q] = load(B + k * N + n + WIDTH * q);
+                for (int r = 0; r < ROWS; r++)
+                    for (int q = 0; q < VECTORS; q++) c[r][q] += A[(i + r) * K + k] * b[q];
             }
-            for (int r = 0; r < 4; r++)
-                for (int q = 0; q < 4; q++) store(C + (i + r) * N + n + 16 * q, c[r][q]);
+            for (int r = 0; r < ROWS; r++)
+                for (int q = 0; q < VECTORS; q++) store(C + (i + r) * N + n + WIDTH * q, c[r][q]);
         }
         for (; i < m; i++) {
-            vec c[4] = {};
+            vec c[VECTORS] = {};
             for (int k = 0; k < K; k++)
-                for (int q = 0; q < 4; q++) c[q] += A[i * K + k] * load(B + k * N + n + 16 * q);
-            for (int q = 0; q < 4; q++) store(C + i * N + n + 16 * q, c[q]);
+                for (int q = 0; q < VECTORS; q++) c[q] += A[i * K + k] * load(B + k * N + n + WIDTH * q);
+            for (int q = 0; q < VECTORS; q++) store(C + i * N + n + WIDTH * q, c[q]);
         }
     }
 }
 
-// D [K, N] += transpose of A [m, K], times G [m, N]
+// The block of R rows from row k and of COLUMNS columns from column n: D [K, N] += transpose of A [m, K], times G [m, N]
+template <int R>
+static void add_block(const float *A, const float *G, float *D, int64_t m, int K, int N, int k, int n) {
+    vec c[R][VECTORS];
+    for (int r = 0; r < R; r++)
+        for (int q = 0; q < VECTORS; q++) c[r][q] = load(D + (k + r) * N + n + WIDTH * q);
+    for (int64_t i = 0; i < m; i++) {
+        vec g[VECTORS];
+        for (int q = 0; q < VECTORS; q++) g[q] = load(G + i * N + n + WIDTH * q);
+        for (int r = 0; r < R; r++)
+            for (int q = 0; q < VECTORS; q++) c[r][q] += A[i * K + k + r] * g[q];
+    }
+    for (int r = 0; r < R; r++)
+        for (int q = 0; q < VECTORS; q++) store(D + (k + r) * N + n + WIDTH * q, c[r][q]);
+}
+
 static void add_transposed_product(const float *A, const float *G, float *D, int64_t m, int K, int N) {
-    for (int n = 0; n < N; n += 64)
-        for (int k = 0; k < K; k += 4) {
-            const int rows = K - k < 4 ? K - k : 4;
-            vec c[4][4];
-            for (int r = 0; r < rows; r++)
-                for (int q = 0; q < 4; q++) c[r][q] = load(D + (k + r) * N + n + 16 * q);
-            for (int64_t i = 0; i < m; i++) {
-                const float *g = G + i * N + n;
-                vec g0 = load(g), g1 = load(g + 16), g2 = load(g + 32), g3 = load(g + 48);
-                for (int r = 0; r < rows; r++) {
-                    float a = A[i * K + k + r];
-                    c[r][0] += a * g0, c[r][1] += a * g1, c[r][2] += a * g2, c[r][3] += a * g3;
-                }
-            }
-            for (int r = 0; r < rows; r++)
-                for (int q = 0; q < 4; q++) store(D + (k + r) * N + n + 16 * q, c[r][q]);
-        }
+    for (int n = 0; n < N; n += COLUMNS) {
+        int k = 0;
+        for (; k + ROWS <= K; k += ROWS) add_block<ROWS>(A, G, D, m, K, N, k, n);
+        for (; k < K; k++) add_block<1>(A, G, D, m, K, N, k, n);
+    }
 }
 
 static int last_atom(const int64_t *first, int from, int atoms) {
@@ -86,7 +95,7 @@ extern "C" void forward(const float *table, const float *filters, const float *f
         if ((int64_t)weights.size() < pairs * N) weights.resize(pairs * N);
         product(features + begin * s.K, filters, weights.data(), pairs, s.K, N);
         for (int atom = from; atom < to; atom++)
-            for (int f = 0; f < F; f += 16) {
+            for (int f = 0; f < F; f += WIDTH) {
                 vec x = {}, y = {}, z = {}, sum = {};
                 for (int64_t e = first[atom]; e < first[atom + 1]; e++) {
                     const float *t = table + sender[e] * s.columns() + f, *d = direction + 3 * e;
@@ -116,7 +125,7 @@ extern "C" void backward(const float *table, const float *filters, const float *
         if ((int64_t)weights.size() < pairs * N) weights.resize(pairs * N), grad_weights.resize(pairs * N);
         product(features + begin * s.K, filters, weights.data(), pairs, s.K, N);
         for (int atom = from; atom < to; atom++)
-            for (int f = 0; f < F; f += 16) {
+            for (int f = 0; f < F; f += WIDTH) {
                 const float *g = grad + (int64_t)atom * 4 * F + f;
                 vec x = load(g), y = load(g + F), z = load(g + 2 * F), sum = load(g + 3 * F);
                 for (int64_t e = first[atom]; e < first[atom + 1]; e++) {
