@@ -351,8 +351,9 @@ def test_a_missing_package_is_one_sentence_before_the_shard(tmp_path, monkeypatc
 
 
 def test_without_a_surface_two_level_is_geometric(in_engine_process):
-    without, geometric = in_engine_process(forces_without_surface)
+    (without, message), (geometric, nothing) = in_engine_process(forces_without_surface)
     assert without == geometric
+    assert "geomeTRIC" in message and not nothing
 
 
 def forces_without_surface():
@@ -362,4 +363,6 @@ def forces_without_surface():
         relax_molecule(atoms.numbers, atoms.positions, 0, 1, Relaxation(**settings, **by))
         for by in ({"optimizer": "two-level", "cheap_level": "lindh"}, {"optimizer": "geometric"})
     ]
-    return [[round(evaluation.fmax_ev_ang, 3) for evaluation in result.path] for result in results]
+    return [
+        ([round(evaluation.fmax_ev_ang, 3) for evaluation in result.path], result.message) for result in results
+    ]

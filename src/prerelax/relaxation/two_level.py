@@ -20,7 +20,7 @@ from prerelax.engines import EngineError
 from prerelax.molecules.superposition import superimposed
 from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.relaxation.ahead import Ahead
-from prerelax.relaxation.cheap_surface import CheapSurface
+from prerelax.relaxation.cheap_surface import MODEL, CheapSurface
 from prerelax.relaxation.external import GeometricSteps
 from prerelax.relaxation.learned_difference import LearnedDifference
 from prerelax.relaxation.level_difference import LevelDifference
@@ -165,6 +165,7 @@ class TwoLevel(HessianBFGS):
             super().step()  # no internal coordinates
             return
         if self.surface is None:
+            self.note = f"steps of geomeTRIC: {MODEL} has no energy surface for two-level"
             self._begin_without_guide()
             return
         try:
