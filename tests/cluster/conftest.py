@@ -1,5 +1,6 @@
 """Campaigns on a real SLURM: tests/cluster/slurm.sh starts it, `make test-cluster` does everything."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -43,10 +44,16 @@ def cluster(tmp_path: Path, environment: dict[str, str], profile: dict[str, Any]
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same campaign run to its end on this machine without SLURM."""
-    folder = tmp_path_factory.mktemp("local")
-    (folder / "molecules.csv").write_text(MOLECULES)
-    snakemake_locally(folder, CONFIG)
+    """The same campaign run to its end without SLURM, once for all processes of tests/cluster/run."""
+    shared = os.environ.get("PRERELAX_TEST_LOCAL")
+    folder = Path(shared) if shared else tmp_path_factory.mktemp("local")
+    done = folder / "done"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            (folder / "molecules.csv").write_text(MOLECULES)
+            snakemake_locally(folder, CONFIG)
+            done.touch()
     return folder
 
 

@@ -94,6 +94,7 @@ def test_a_molecule_that_crashes_its_worker_is_one_row(ready: Cluster) -> None:
     assert ready.rows() == {"ok": len(FORMULAS) - 1, "input_error": 1, "unknown_error": 1}
 
 
+@pytest.mark.slow
 def test_a_molecule_that_gets_every_job_killed_is_one_row(ready: Cluster) -> None:
     ready.environment["ENGINE_NITROGEN_MB"] = "1500"
     ready.profile["set-resources"]["relax_xtb"]["mem_mb"] = 900
@@ -114,6 +115,7 @@ def small_disk(ready: Cluster) -> Cluster:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_sentence_and_costs_nothing_finished(small_disk: Cluster) -> None:
     small_disk.environment["ENGINE_DELAY_S"] = "0.4"
     small_disk.profile["retries"] = 0
@@ -176,6 +178,7 @@ def test_a_partition_that_does_not_exist_is_a_sentence(ready: Cluster) -> None:
     assert "Traceback" not in ready.log
 
 
+@pytest.mark.slow
 def test_a_changed_shard_costs_its_own_job_and_the_others_go_on(ready: Cluster) -> None:
     """The profile names no partition here: SLURM's default one is taken."""
     ready.profile["retries"] = 0

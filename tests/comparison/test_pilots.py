@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from campaigns import not_converged, relaxed, write_campaign
 
 from prerelax.comparison.comparison import compare, read_comparison
-from prerelax.comparison.pilots import Pilot, with_pilots
+from prerelax.comparison.pilots import Pilot, shares
 from prerelax.records.shard import write_shard
 
 TABLE = pa.table(
@@ -19,14 +20,19 @@ TABLE = pa.table(
 )
 
 
-def test_a_pilot_is_shared_by_all_relaxations_of_its_start_at_each_target() -> None:
-    shared = with_pilots(TABLE, {"mine": Pilot(120, 60.0), "other": Pilot(1, 1.0)})
-    assert shared["n_gradients_pilot"].to_pylist() == [0, 0, 60, 60, 120]
-    assert shared["wall_s_pilot"].to_pylist() == [0, 0, 30, 30, 60]
+@pytest.mark.parametrize(
+    ("carries", "gradients"),
+    [([1, 1, 1, 1, 1], [0, 0, 60, 60, 120]), ([1, 1, 0, 1, 0], [0, 0, 0, 120, 120])],
+    ids=["all count", "one counts, at gfn2 none"],
+)
+def test_a_pilot_is_shared_by_the_relaxations_that_count(carries: list[int], gradients: list[float]) -> None:
+    shared = shares(TABLE, {"mine": Pilot(120, 60.0), "other": Pilot(1, 1.0)}, np.array(carries, dtype=bool))
+    assert shared is not None
+    assert shared[0].tolist() == gradients and shared[1].tolist() == [each / 2 for each in gradients]
 
 
 def test_without_a_pilot_nothing_is_added() -> None:
-    assert with_pilots(TABLE, {"other": Pilot(1, 1.0)}).column_names == TABLE.column_names
+    assert shares(TABLE, {"other": Pilot(1, 1.0)}, np.ones(5, dtype=bool)) is None
 
 
 ADAPTED = """campaign: x
@@ -64,3 +70,21 @@ def test_savings_carry_the_pilot(tmp_path: Path, what: str, spent: int) -> None:
     assert f"mine learned its level first: {spent} gradients and" in text
     assert "not earned back" in text, "both took two seconds"
     assert summary.loc["mmff94", "all"]["n_gradients_pilot"] == 0
+
+
+def test_no_part_of_a_pilot_is_lost_with_relaxations_that_failed(tmp_path: Path) -> None:
+    """Of sixteen molecules four count, one began from a fallback, and eleven were never relaxed."""
+    results = tmp_path / "results/x"
+    rows = [relaxed(str(i), "mmff94", 19) for i in range(16)]
+    rows += [relaxed(str(i), "mine", 4 if i < 5 else None) for i in range(16) if i != 4]
+    rows += [relaxed("4", "mine", 4, fallback="unsure")]
+    folders = write_campaign(results, rows)
+    (results / "campaign.yaml").write_text(ADAPTED.replace("WHAT", "fragments"))
+    write_shard(results / "pilot/mine/relaxed/0.extxyz", [relaxed(str(i), "mmff94", 9) for i in range(16)])
+    compare(tmp_path / "comparison.csv", folders)
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["start", "subset"])
+    alone, whole = summary.loc["mine", "no fallback"], summary.loc["mine", "all"]
+    assert alone["n_gradients_pilot"] == whole["n_gradients_pilot"] == 160
+    assert alone["times_fewer"] == pytest.approx(80 / (20 + 160), rel=1e-4)
+    assert whole["times_fewer"] == pytest.approx(100 / (25 + 160), rel=1e-4)
+    assert whole["n_gradients_spent"] == 25 + 160

@@ -364,5 +364,6 @@ def forces_without_surface():
         for by in ({"optimizer": "two-level", "cheap_level": "lindh"}, {"optimizer": "geometric"})
     ]
     return [
-        ([round(evaluation.fmax_ev_ang, 3) for evaluation in result.path], result.message) for result in results
+        ([round(evaluation.fmax_ev_ang, 3) for evaluation in result.path], result.message)
+        for result in results
     ]

@@ -13,17 +13,19 @@
   start.
 - `fallback`: why the start was made by another method than asked for, empty where it was not;
   `residual_ang`: how far its denoiser would still move it (docs/guide/denoisers.md), empty for other starts.
-- `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`: of the same molecule's relaxation from the
-  baseline at this target; where the baseline has a target of its own and this one's level is the same, at
-  that one.
+- `baseline_n_steps`, `baseline_n_gradients`, `baseline_status`, `baseline_fallback`: of the same molecule's
+  relaxation from the baseline at this target; where the baseline has a target of its own and this one's level
+  is the same, at that one.
 - `pair`: of a counted pair where it ended beside the baseline: in the `same` minimum, a `deeper` or a
   `higher` one, or `undecided` (`prerelax.comparison.ends`); `baseline` for the baseline's own rows, `not
   compared` where there is no baseline, or why the pair is left out: the relaxation's status
   (`not_converged`, `skipped`, `scf_failed`, ...), `connectivity changed` (a broken molecule is no speedup),
+  `isomer changed` (its bonds are the molecule's, its stereochemistry is not),
   `target's own level` (the start was made at it, so it saves nothing), the same of the baseline (`baseline
   not_converged`, ...) or `no baseline row`.
 - Filled for counted pairs only: `gradients_saved_percent` = 100·(1 - n_gradients/baseline_n_gradients),
-  `steps_saved_percent` (the papers' number; empty where the baseline needs 0 steps), `delta_kcal_mol` =
+  `steps_saved_percent` (the papers' number; without what taught a denoiser its level, and empty where the
+  baseline needs 0 steps or a fallback spent gradients of the target's level on a start), `delta_kcal_mol` =
   E(relaxed from this start) - E(relaxed from the baseline), negative where this start's minimum is deeper;
   `rmsd_baseline_ang` between the two ends, heavy atoms and hydrogens not on carbon, equivalent atoms matched.
 - `start_above_minimum_kcal_mol`: energy of the start above the minimum that it relaxed to itself.
@@ -37,7 +39,8 @@
 - `relative_kcal_mol`, `same_as`, `boltzmann_weight`: of molecules with several conformers, with ensembles.csv
   beside it (`prerelax.comparison.ensembles`).
 - `n_gradients_pilot`, `wall_s_pilot`: of a start whose denoiser learned the level first, this relaxation's
-  share of what that took, in all savings and in `wall_s_before`, but not in `n_gradients`.
+  share of what that took, in the savings but for `steps_saved_percent` and in `wall_s_before`, but not in
+  `n_gradients`. Relaxations that count and that no fallback began share it.
 - `wall_s_relax`, `wall_s_before`, `wall_s_total`: seconds of the relaxation, of all stages before it and of
   both; `baseline_wall_s_total` of counted pairs; then `wall_s_before_<stage>` for every stage that some
   molecule went through.
@@ -65,7 +68,7 @@ from prerelax.comparison.ensembles import COLUMNS as ENSEMBLE_COLUMNS
 from prerelax.comparison.ensembles import ensembles, ensembles_text, with_weights
 from prerelax.comparison.levels import differing_settings, differing_starts
 from prerelax.comparison.pairs import ComparisonError, pair_with_baseline
-from prerelax.comparison.pilots import N_GRADIENTS, WALL_S, pilots_of, with_pilots
+from prerelax.comparison.pilots import N_GRADIENTS, WALL_S, pilots_of
 from prerelax.comparison.relaxed_shards import BEFORE, read_relaxations
 from prerelax.comparison.single_points import BEGINNING as SINGLE_POINT
 from prerelax.comparison.single_points import with_single_points
@@ -98,6 +101,7 @@ _FIRST_COLUMNS = (
     "baseline_n_steps",
     "baseline_n_gradients",
     "baseline_status",
+    "baseline_fallback",
     "steps_saved_percent",
     "gradients_saved_percent",
     "start_above_minimum_kcal_mol",
@@ -125,10 +129,12 @@ _OPTIONAL = (
 )
 """What a row says of its isomer, its conformers and its convergence, in a table that has it."""
 _OF_STRINGS = {column.name for column in TABLE_SCHEMA if pa.types.is_string(column.type)}
-_MADE_STRINGS = ("pair", "baseline_status", "level", "optimizer")
+_MADE_STRINGS = ("pair", "baseline_status", "baseline_fallback", "level", "optimizer")
 _TEXT = [name for name in _FIRST_COLUMNS if name in _OF_STRINGS or name in _MADE_STRINGS]
 _CATEGORIES = ("target", "level", "optimizer", "start", "status", "pair", "baseline_status")
 _DECIMALS_ELSE = 4
+_DECIMALS_OF_SHARES = 12
+"""whose sum over a million rows is asked for"""
 MMFF94 = Baseline(start="mmff94")
 
 
@@ -148,7 +154,7 @@ def compare(
     relaxations = read_relaxations(inputs, n_shards, _rows_expected(inputs))
     notes = [*differing_settings(relaxations), *differing_starts(relaxations)]
     relaxations = with_single_points(with_weights(relaxations), inputs)
-    table = pair_with_baseline(with_pilots(relaxations, pilots_of(inputs)), baseline)
+    table = pair_with_baseline(relaxations, baseline, pilots_of(inputs))
     del relaxations
     seconds = [name for name in table.column_names if name.startswith(BEFORE)]
     more = [name for name in _OPTIONAL if name in table.column_names]
@@ -220,7 +226,10 @@ def read_comparison(path: Path, leave_out: Collection[str] = ()) -> pd.DataFrame
         raise ComparisonError(f"{path}: no such file; run `prerelax compare` first") from None
     missing = [name for name in _FIRST_COLUMNS if name not in header]
     if missing:
-        raise ComparisonError(f"{path}: not a comparison, it lacks {', '.join(missing)}")
+        raise ComparisonError(
+            f"{path}: not a comparison of this version, it lacks {', '.join(missing)}; "
+            "run `prerelax compare` again"
+        )
     convert = pa.csv.ConvertOptions(
         include_columns=[name for name in header if name not in leave_out],
         column_types={name: pa.string() for name in _TEXT},
@@ -238,6 +247,7 @@ def _rounded(table: pa.Table) -> pa.Table:
         if pa.types.is_floating(table[name].type):
             decimals = COLUMNS[name].decimals if name in COLUMNS else _DECIMALS_ELSE
             decimals = COLUMNS["energy_ev"].decimals if name.startswith(SINGLE_POINT) else decimals
+            decimals = _DECIMALS_OF_SHARES if name in (N_GRADIENTS, WALL_S) else decimals
             # + 0.0: minus zero reads as a mistake
             values = pc.add(pc.round(table[name], decimals), 0.0)
             table = table.set_column(place, name, values)

@@ -36,4 +36,6 @@ def _minimum(row: Record) -> Minimum:
     objection: str = "" if row.converged else row.status
     if row.converged and row.connectivity_unchanged is False:
         objection = "connectivity changed"
+    elif row.converged and not row.is_same_molecule:
+        objection = "isomer changed"
     return Minimum(row.energy_ev if row.energy_ev is not None else np.nan, row.positions, objection)

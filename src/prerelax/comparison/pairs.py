@@ -1,5 +1,6 @@
 """Pairs each relaxation with the baseline relaxation of the same molecule at the same target."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from prerelax.campaign.baseline import Baseline
 from prerelax.comparison.ends import rmsd_of_ends, where_ended
-from prerelax.comparison.pilots import N_GRADIENTS, WALL_S
+from prerelax.comparison.pilots import N_GRADIENTS, WALL_S, Pilot, shares
 from prerelax.comparison.relaxed_shards import BEFORE, NOT_COMPARED
 from prerelax.errors import UserError
 from prerelax.records.shard import ShardError
@@ -45,18 +46,23 @@ class _Relaxations:
     status: NDArray[np.object_]
     converged: NDArray[np.bool_]
     connectivity_changed: NDArray[np.bool_]
+    isomer_changed: NDArray[np.bool_]
     is_saddle: NDArray[np.bool_]
     is_own_level: NDArray[np.bool_]
+    is_partly_made_there: NDArray[np.bool_]
+    """gradients of the target's level made the start"""
+    fallback: NDArray[np.object_]
+    """why another method made the start, None or empty where none did"""
     n_steps: Floats
     n_gradients: Floats
     """at the target's level, those that made the start included"""
-    n_gradients_pilot: Floats
-    """share of what taught the start's denoiser the level"""
     energy_ev: Floats
     wall_s: Floats
 
 
-def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
+def pair_with_baseline(
+    table: pa.Table, baseline: Baseline | None, pilots: Mapping[str, Pilot] | None = None
+) -> pa.Table:
     """One row per relaxation of `table` (from `read_relaxations`), with its baseline beside it.
 
     A pair counts where both relaxations converged and kept their molecule's bonds: `pair` then says where
@@ -64,8 +70,8 @@ def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
     (`prerelax.comparison.ends`); otherwise why it does not count: the relaxation's own status first, then the
     baseline's. A relaxation from the baseline itself has the pair "baseline", or its status. Numbers that
     compare two relaxations are filled for counted pairs only, so that no average over a column takes in a
-    pair that is left out. Columns as `prerelax.comparison.comparison` documents them, except that numbers are
-    not rounded.
+    pair that is left out. `pilots` by start: what teaching its denoiser took. Columns as
+    `prerelax.comparison.comparison` documents them, except that numbers are not rounded.
 
     Raises ComparisonError for rows that occur twice, or where no row at all comes from `baseline`. None:
     there is none, and nothing is compared.
@@ -77,6 +83,11 @@ def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
     if baseline is None:
         pair[np.isin(pair, (f"no {BASELINE} row", OWN_LEVEL))] = UNPAIRED
     counted = pair == _FINE
+    carries = ~rows.fallback.astype(bool) & (counted | (pair == UNPAIRED))
+    all_steps = ~rows.is_partly_made_there & ~(_of_mate(rows.is_partly_made_there.astype(float), mate) > 0)
+    carried = shares(table, pilots or {}, carries)
+    pilot_gradients, pilot_s = (np.zeros(len(pair)), np.zeros(len(pair))) if carried is None else carried
+    wall_s = rows.wall_s + pilot_s
     energy, start_energy = rows.energy_ev, _floats(table, "start_energy_ev")
     of_baseline = _of_mate(rows.n_gradients, mate)
     delta = np.where(counted, (energy - _of_mate(energy, mate)) / KCAL_MOL, np.nan)
@@ -89,19 +100,24 @@ def pair_with_baseline(table: pa.Table, baseline: Baseline | None) -> pa.Table:
         "baseline_n_steps": _of_mate(rows.n_steps, mate),
         "baseline_n_gradients": of_baseline,
         "baseline_wall_s_total": np.where(counted, _of_mate(rows.wall_s, mate), np.nan),
-        "steps_saved_percent": _saved_percent(rows.n_steps, mate, counted),
-        "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted, rows.n_gradients_pilot),
+        "steps_saved_percent": _saved_percent(rows.n_steps, mate, counted & all_steps),
+        "gradients_saved_percent": _saved_percent(rows.n_gradients, mate, counted, pilot_gradients),
         "start_above_minimum_kcal_mol": np.where(rows.converged, (start_energy - energy) / KCAL_MOL, np.nan),
         "delta_kcal_mol": delta,
         "rmsd_baseline_ang": apart,
-        "wall_s_before": rows.wall_s - np.nan_to_num(_floats(table, "wall_s_relax")),
-        "wall_s_total": rows.wall_s,
+        "wall_s_before": wall_s - np.nan_to_num(_floats(table, "wall_s_relax")),
+        "wall_s_total": wall_s,
     }
+    if carried is not None:
+        numbers |= {N_GRADIENTS: pilot_gradients, WALL_S: pilot_s}
     baseline_status = rows.status[mate] if len(mate) else rows.status.copy()
     baseline_status[mate < 0] = None
+    baseline_fallback = rows.fallback[mate] if len(mate) else rows.fallback.copy()
+    baseline_fallback[mate < 0] = None
     result = {name: table[name] for name in table.column_names if name not in NOT_COMPARED}
     result |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
     result["baseline_status"] = pa.array(baseline_status, pa.string())
+    result["baseline_fallback"] = pa.array(baseline_fallback, pa.string())
     result["pair"] = pa.array(pair, pa.string())
     for name in ("n_gradients", "baseline_n_steps", "baseline_n_gradients"):
         result[name] = result[name].cast(pa.int64())
@@ -163,15 +179,16 @@ def _relaxations(table: pa.Table, baseline: Baseline | None) -> _Relaxations:
         is_baseline=is_baseline,
         status=_shared_text(table["status"]),
         converged=_mask(table["converged"]),
-        connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"]))
-        | _mask(pc.invert(table["stereo_unchanged"])),
+        connectivity_changed=_mask(pc.invert(table["connectivity_unchanged"])),
+        isomer_changed=_mask(pc.invert(table["stereo_unchanged"])),
         is_saddle=_mask(pc.greater(table["n_imaginary"], 0)),
         is_own_level=(of_start > 0) & asked_for & ~is_baseline,
+        is_partly_made_there=of_start > 0,
+        fallback=_shared_text(table["fallback"]),
         n_steps=_floats(table, "n_steps"),
         n_gradients=_floats(table, "n_gradients") + of_start + of_check,
         energy_ev=_floats(table, "energy_ev"),
-        n_gradients_pilot=_share(table, N_GRADIENTS),
-        wall_s=before + np.nan_to_num(_floats(table, "wall_s_relax")) + _share(table, WALL_S),
+        wall_s=before + np.nan_to_num(_floats(table, "wall_s_relax")),
     )
 
 
@@ -217,14 +234,11 @@ def _own_reasons(rows: _Relaxations) -> NDArray[np.object_]:
     reasons[~counts] = "counts missing"
     reasons[rows.is_own_level] = OWN_LEVEL
     reasons[rows.is_saddle] = "saddle point"
+    reasons[rows.isomer_changed] = "isomer changed"
     reasons[rows.connectivity_changed] = "connectivity changed"
     # A start may be a fallback and its relaxation still a good one: only `converged` decides.
     silent = (rows.status == "ok") | (rows.status == "fallback")
     return np.where(rows.converged, reasons, np.where(silent, "not_converged", rows.status))
-
-
-def _share(table: pa.Table, name: str) -> Floats:
-    return _floats(table, name) if name in table.column_names else np.zeros(table.num_rows)
 
 
 def _saved_percent(

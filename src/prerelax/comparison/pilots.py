@@ -1,6 +1,7 @@
 """What it took to teach denoisers their level: every saving of their starts is claimed with it.
 
-A pilot serves all molecules of its start, so each of their relaxations carries an equal share of it.
+A pilot serves all molecules of its start. Those of their relaxations that count share its cost equally, so
+that no part of it is left out with a relaxation that fails or that a fallback began.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from prerelax.campaign.config import Campaign
 from prerelax.campaign.layout import Layout
@@ -23,6 +25,8 @@ from prerelax.reading import read_yaml_file
 
 N_GRADIENTS, WALL_S = "n_gradients_pilot", "wall_s_pilot"
 """Columns of a relaxation's share."""
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,16 @@ def _relaxing(folder: Path, adapt: Adapt) -> tuple[int, float]:
     """Gradients and seconds of a pilot; of molecules only what was spent on those without a minimum."""
     n_gradients, seconds = 0, 0.0
     pattern = "relaxed/*.parquet" if adapt.on == "fragments" else "*/relaxed/*.parquet"
-    columns = ["n_gradients", "n_gradients_check", "wall_s", "converged", "connectivity_unchanged"]
+    columns = ["n_gradients", "n_gradients_check", "wall_s", "converged"]
+    kept = ["connectivity_unchanged", "stereo_unchanged"]
     for path in sorted(folder.glob(pattern)):
-        table = pq.read_table(path, columns=columns)
+        table = pq.read_table(path, columns=[*columns, *kept])
         table = table.filter(pc.is_valid(table["n_gradients"]))
         if adapt.on == "molecules":
-            is_kept = pc.and_(table["converged"], table["connectivity_unchanged"])
-            table = table.filter(pc.invert(pc.fill_null(is_kept, False)))
+            is_kept = pc.fill_null(table["converged"], False)
+            for name in kept:
+                is_kept = pc.and_(is_kept, pc.fill_null(table[name], True))
+            table = table.filter(pc.invert(is_kept))
         n_gradients += sum((pc.sum(table[name]).as_py() or 0) for name in columns[:2])
         seconds += pc.sum(table["wall_s"]).as_py() or 0.0
     return n_gradients, seconds
@@ -85,20 +92,22 @@ def _training_s(config: Path) -> float:
     return 60.0 * float(adapted.get("minutes", 0.0)) if isinstance(adapted, Mapping) else 0.0
 
 
-def with_pilots(table: pa.Table, pilots: Mapping[str, Pilot]) -> pa.Table:
-    """Relaxations (of `read_relaxations`) with their shares of the pilots; as they are where there is none.
+def shares(
+    table: pa.Table, pilots: Mapping[str, Pilot], carries: NDArray[np.bool_]
+) -> tuple[Floats, Floats] | None:
+    """Gradients and core seconds [n_rows] of the pilots on each relaxation (of `read_relaxations`).
 
-    At each target a pilot is shared by all relaxations of its start.
+    At each target a pilot is shared by the relaxations of its start that `carries` [n_rows] names, by all of
+    them where it names none. None where no start of the table has a pilot.
     """
     groups = table.select(["target", "start"]).group_by(["target", "start"]).aggregate([]).to_pylist()
+    if set(pilots).isdisjoint(group["start"] for group in groups):
+        return None
     gradients, seconds = np.zeros(table.num_rows), np.zeros(table.num_rows)
     for group in groups:
         if (pilot := pilots.get(group["start"])) is None:
             continue
-        here = pc.and_(*(pc.equal(table[name], group[name]) for name in group))
-        rows = np.flatnonzero(here.to_numpy())
+        here = pc.and_(*(pc.equal(table[name], group[name]) for name in group)).to_numpy()
+        rows = np.flatnonzero(here & carries if (here & carries).any() else here)
         gradients[rows], seconds[rows] = pilot.n_gradients / len(rows), pilot.core_s / len(rows)
-    if set(pilots).isdisjoint(group["start"] for group in groups):
-        return table
-    table = table.append_column(N_GRADIENTS, pa.array(gradients))
-    return table.append_column(WALL_S, pa.array(seconds))
+    return gradients, seconds

@@ -65,6 +65,15 @@ def per_molecule(values: ArrayLike, molecules: ArrayLike | None = None) -> Float
     return means
 
 
+def sums_per_molecule(values: ArrayLike, molecules: ArrayLike) -> Floats:
+    """Finite `values` [n_rows], added up over the conformers of each molecule."""
+    rows = np.asarray(values, dtype=float)
+    finite = np.isfinite(rows)
+    codes, _ = pd.factorize(np.asarray(molecules, dtype=object)[finite])
+    sums: Floats = np.bincount(codes, weights=rows[finite], minlength=0).astype(float)
+    return sums
+
+
 def median_interval(values: ArrayLike) -> tuple[float, float]:
     """95 % interval of the median between two order statistics; nan below FEWEST values.
 

@@ -2,8 +2,8 @@
 
 `summary.csv`, columns:
 
-- `target`, `level`, `optimizer`, `start`, `subset`: `no fallback`: counted pairs whose start was made as
-  asked for, the headline; `all` counted pairs, starts made by a fallback included; `same minimum`: those
+- `target`, `level`, `optimizer`, `start`, `subset`: `no fallback`: counted pairs whose two starts were made
+  as asked for, the headline; `all` counted pairs, starts made by a fallback included; `same minimum`: those
   without fallback whose `pair` is `same`; `within 0.2 kcal/mol` and `within 0.2 eV`: those whose energies
   differ by no more, as paper E's text and its code filter. The baseline has the subset `all` only: its own
   converged relaxations.
@@ -11,21 +11,24 @@
   included; `n_counted` pairs in this subset, of `n_molecules` molecules; `n_left_out` of
   all pairs, and by reason in the columns `left_out_<reason>` at the end (n_rows = n_counted of `all` +
   n_left_out); `n_connectivity_changed` among all rows; `n_fallback`: rows whose start was made by another
-  method than asked for (the comparison's column `fallback` says why); `n_baseline_zero_steps`: counted pairs
+  method than asked for (the comparison's column `fallback` says why), `n_baseline_fallback`: counted pairs
+  whose baseline's was; `n_baseline_zero_steps`: counted pairs
   whose baseline needs 0 steps, which `steps_saved_percent` leaves out.
 - `gradients_saved_percent_*`, `steps_saved_percent_*`: `median`, its 95 % interval `ci_low` to `ci_high`
   (none below 8 molecules), `quartile_25`, `quartile_75`, `mean`; over molecules, conformers averaged.
 - `times_fewer`: gradients of the baseline over those of this start, both summed over the counted pairs, with
   the 95 % interval `times_fewer_ci_low` to `_ci_high`; `times_fewer_median` of each molecule's own ratio;
   `wilcoxon_p`: of the paired signed-rank test between the two counts.
-- `n_gradients_mean` and `baseline_n_gradients_mean`: per molecule, sums divided by their number;
+- `n_gradients_mean` and `baseline_n_gradients_mean`: these sums divided by the number of pairs;
   `wall_h_saved`, `core_h_saved`: hours of the baseline minus hours of this start, all stages before included,
   summed over the counted pairs; a molecule is relaxed on one core.
 - `n_gradients_pilot`, `core_h_pilot`: what taught the start's denoiser the level, all of it; 0 for other
-  starts. Savings, `times_fewer`, `n_gradients_mean` and the hours saved carry their molecules' share of it,
-  and `n_gradients_spent` the whole. A gradient of a fragment counts as one, though it is cheaper than a
-  molecule's. `break_even_molecules`: as many as earn its core hours back.
+  starts. Gradients saved, `times_fewer`, `n_gradients_mean` and the hours saved carry the shares of their
+  pairs, which in `no fallback` and `all` are the whole, and so does `n_gradients_spent`. A gradient of a
+  fragment counts as one, though it is cheaper than a molecule's. `break_even_molecules`: as many as earn its
+  core hours back.
 - `n_gradients_median`, `n_steps_median` and the baseline's over the same pairs; `n_gradients_cheap_median`.
+  All medians are of molecules, conformers averaged.
 - `start_above_minimum_kcal_mol_median`, `_mean`: of the start above its own relaxed minimum.
 - `delta_kcal_mol_median`, `n_same_minimum`, `n_deeper_minimum`, `n_higher_minimum`, `n_undecided_minimum`: by
   `pair`.
@@ -42,12 +45,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from prerelax.comparison.ends import COUNTED, SAME
 from prerelax.comparison.pairs import BASELINE, KCAL_MOL, UNPAIRED
 from prerelax.comparison.pilots import N_GRADIENTS, WALL_S
 from prerelax.comparison.single_points import BEGINNING as SINGLE_POINT
-from prerelax.comparison.statistics import distribution, paired_p, per_molecule, times_fewer
+from prerelax.comparison.statistics import (
+    distribution,
+    paired_p,
+    per_molecule,
+    sums_per_molecule,
+    times_fewer,
+)
 
 Row = Mapping[Any, Any]
 """A row of the summary, as pandas gives it."""
@@ -112,8 +122,9 @@ def groups(comparison: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def as_asked(relaxations: pd.DataFrame) -> pd.DataFrame:
-    """Relaxations whose start was made by the method asked for."""
-    return relaxations[relaxations["fallback"].fillna("") == ""]
+    """Relaxations whose start, and their baseline's, was made by the method asked for."""
+    made = relaxations[["fallback", "baseline_fallback"]].fillna("") == ""
+    return relaxations[made.all(axis=1)]
 
 
 def usable(relaxations: pd.DataFrame) -> pd.DataFrame:
@@ -175,6 +186,9 @@ def _summary_row(
         "n_left_out": sum(left_out.values()),
         "n_connectivity_changed": int((relaxations["connectivity_unchanged"] == False).sum()),  # noqa: E712
         "n_fallback": int((relaxations["fallback"].fillna("") != "").sum()),
+        "n_baseline_fallback": int(
+            (counted.loc[is_counted(counted), "baseline_fallback"].fillna("") != "").sum()
+        ),
         "n_baseline_zero_steps": int((counted["baseline_n_steps"] == 0).sum()),
     }
     for name in _SAVED:
@@ -182,8 +196,10 @@ def _summary_row(
         for statistic in ("median", "ci_low", "ci_high", "quartile_25", "quartile_75", "mean"):
             row[f"{name}_{statistic}"] = numbers[statistic]
     row |= _against_baseline(counted) | _pilot(relaxations, counted)
-    row |= {f"{name}_median": _median(counted[name]) for name in _MEDIANS}
-    row["start_above_minimum_kcal_mol_mean"] = counted["start_above_minimum_kcal_mol"].mean()
+    row |= {f"{name}_median": _median(per_molecule(counted[name], counted["id"])) for name in _MEDIANS}
+    row["start_above_minimum_kcal_mol_mean"] = _mean(
+        per_molecule(counted["start_above_minimum_kcal_mol"], counted["id"])
+    )
     for word in COUNTED:
         row[f"n_{word}_minimum"] = int((counted["pair"] == word).sum())
     row |= _shares(relaxations)
@@ -199,23 +215,24 @@ def _said(relaxations: pd.DataFrame, column: str) -> str:
 
 
 def _against_baseline(counted: pd.DataFrame) -> dict[str, float]:
-    """Sums over the counted pairs, molecule by molecule."""
+    """Sums over the counted pairs; the molecule is what is drawn again for an interval."""
     pairs = counted[is_counted(counted)]
-    own = per_molecule(_with_pilot(pairs), pairs["id"])
-    other = per_molecule(pairs["baseline_n_gradients"], pairs["id"])
+    own = sums_per_molecule(_with_pilot(pairs), pairs["id"])
+    other = sums_per_molecule(pairs["baseline_n_gradients"], pairs["id"])
     ratio, low, high = times_fewer(own, other)
     hours = (pairs["baseline_wall_s_total"] - pairs["wall_s_total"]).sum() / 3600
     each = other / np.maximum(own, 1)
     return {
-        "n_gradients_mean": float(per_molecule(_with_pilot(counted), counted["id"]).mean())
-        if len(counted)
-        else float("nan"),
-        "baseline_n_gradients_mean": float(other.mean()) if len(other) else float("nan"),
+        "n_gradients_mean": _mean(_with_pilot(counted)),
+        "baseline_n_gradients_mean": _mean(pairs["baseline_n_gradients"]),
         "times_fewer": ratio,
         "times_fewer_ci_low": low,
         "times_fewer_ci_high": high,
-        "times_fewer_median": float(np.median(each)) if len(each) else float("nan"),
-        "wilcoxon_p": paired_p(own, other),
+        "times_fewer_median": _median(each),
+        "wilcoxon_p": paired_p(
+            per_molecule(_with_pilot(pairs), pairs["id"]),
+            per_molecule(pairs["baseline_n_gradients"], pairs["id"]),
+        ),
         "wall_h_saved": float(hours) if len(pairs) else float("nan"),
         "core_h_saved": float(hours) if len(pairs) else float("nan"),
     }
@@ -223,7 +240,9 @@ def _against_baseline(counted: pd.DataFrame) -> dict[str, float]:
 
 def _with_pilot(rows: pd.DataFrame) -> "pd.Series[float]":
     """Gradients of relaxations, and their share of what taught their start's denoiser the level."""
-    return rows["n_gradients"] + (rows[N_GRADIENTS] if N_GRADIENTS in rows.columns else 0.0)
+    if N_GRADIENTS not in rows.columns:
+        return rows["n_gradients"]
+    return rows["n_gradients"].fillna(0.0) + rows[N_GRADIENTS]
 
 
 def _pilot(relaxations: pd.DataFrame, counted: pd.DataFrame) -> dict[str, float]:
@@ -252,8 +271,14 @@ def _shares(relaxations: pd.DataFrame) -> dict[str, float]:
     return shares
 
 
-def _median(values: pd.Series) -> float:
-    return float(values.median()) if values.notna().any() else float("nan")
+def _median(values: ArrayLike) -> float:
+    known = np.asarray(values, dtype=float)
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _mean(values: ArrayLike) -> float:
+    known = np.asarray(values, dtype=float)
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def left_out_reasons(row: Row) -> str:
@@ -310,6 +335,10 @@ def _target_block(target: str, summary: pd.DataFrame) -> str:
             notes.append(f"  {pilot_in_words(str(start), subsets.get(NO_FALLBACK) or subsets[ALL])}")
         if n := subsets[ALL]["n_fallback"]:
             notes.append(f"  fallbacks in {start}: {n} made by another method")
+        if n := subsets[ALL]["n_baseline_fallback"]:
+            notes.append(
+                f"  compared with fallbacks of the baseline: {n} of {start}, in `with fallbacks` alone"
+            )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     return "\n".join([f"target {target}", *text, *notes])
@@ -323,7 +352,9 @@ def _line(subsets: Mapping[str, Row]) -> tuple[str, ...]:
         whole["start"],
         f"{whole['n_counted']}/{whole['n_rows']}",
         "baseline" if same is None else saved(alone, "gradients_saved_percent"),
-        "" if same is None or not whole["n_fallback"] else in_words(whole["gradients_saved_percent_median"]),
+        ""
+        if same is None or whole["n_counted"] == alone["n_counted"]
+        else in_words(whole["gradients_saved_percent_median"]),
         "" if same is None else f"{in_words(same['gradients_saved_percent_median'])} ({same['n_counted']})",
         "" if same is None else fewer(alone),
         in_words(spent["n_gradients_median"], 1),
@@ -348,6 +379,13 @@ def fewer(row: Row) -> str:
     )
 
 
+def pairs_in_words(row: Row, whole: Row) -> str:
+    """What a row of the summary counts of all relaxations, such as `11 molecules of 12`."""
+    n, molecules = row["n_counted"], row["n_molecules"]
+    of_molecules = "1 molecule" if molecules == 1 else f"{molecules} molecules"
+    return f"{of_molecules if n == molecules else f'{n} relaxations of {of_molecules},'} of {whole['n_rows']}"
+
+
 def pilot_in_words(start: str, row: Row) -> str:
     """What the level was learned for, such as `mine learned its level from 124 gradients …`."""
     hours, molecules = float(row["core_h_pilot"]), float(row["break_even_molecules"])
@@ -358,8 +396,8 @@ def pilot_in_words(start: str, row: Row) -> str:
         else "its hours are not earned back"
     )
     return (
-        f"{start} learned its level first: {row['n_gradients_pilot']:.0f} gradients and {amount}, which all "
-        f"savings carry; {earned}"
+        f"{start} learned its level first: {row['n_gradients_pilot']:.0f} gradients and {amount}, which the "
+        f"gradients and hours saved carry; {earned}"
     )
 
 

@@ -199,6 +199,5 @@ def _of_shard(of_starts: Sequence[Sequence[Record]], lowest_only: bool) -> Itera
 
 def _rank(record: Record) -> tuple[bool, bool, float]:
     """Lower is better."""
-    changed = record.connectivity_unchanged is False or record.stereo_unchanged is False
     no_energy = record.energy_ev is None or not record.proceeds
-    return changed or no_energy, not record.converged, record.energy_ev or 0.0
+    return not record.is_same_molecule or no_energy, not record.converged, record.energy_ev or 0.0

@@ -264,6 +264,11 @@ class Record:
     def proceeds(self) -> bool:
         return self.status in PROCEED
 
+    @property
+    def is_same_molecule(self) -> bool:
+        """Whether no relaxation changed the molecule's bonds or its stereochemistry, as far as is known."""
+        return self.connectivity_unchanged is not False and self.stereo_unchanged is not False
+
     def after_stage(self, stage: str, wall_s: float, **changes: Any) -> "Record":
         """This record after one more stage: its seconds added under `stage`, `changes` made.
 

@@ -77,8 +77,8 @@ def _rank(row: Record) -> tuple[bool, float]:
 
 
 def is_minimum(row: Record) -> bool:
-    """Whether a relaxation converged and kept the molecule's bonds."""
-    return bool(row.converged) and row.connectivity_unchanged is not False and len(row.numbers) > 0
+    """Whether a relaxation converged and kept the molecule's bonds and stereochemistry."""
+    return bool(row.converged) and row.is_same_molecule and len(row.numbers) > 0
 
 
 def bonds_show(row: Record) -> bool:

@@ -22,7 +22,7 @@ def minima_known(records: Sequence[Record], shards: Sequence[Path], start: str) 
         (row.id, row.conformer): row
         for shard in shards
         for row in read_shard(shard)
-        if row.converged and row.connectivity_unchanged and row.stereo_unchanged is not False
+        if row.converged and row.is_same_molecule
     }
     return {
         i: _at(minima[record.id, record.conformer], record, start)

@@ -30,6 +30,7 @@ from prerelax.comparison.figures.style import (
     start_colours,
     wrapped,
 )
+from prerelax.comparison.statistics import distribution
 from prerelax.comparison.summary import as_asked, groups, is_baseline, is_counted
 
 MAX_POINTS = 2000
@@ -126,7 +127,9 @@ def _caption(relaxations: pd.DataFrame) -> str:
     if counted.empty:
         return f"no pair of {len(relaxations)} counts"
     of_all = f" of {len(relaxations)}" if len(relaxations) > len(counted) else ""
-    return f"{number(counted['steps_saved_percent'].median())} % of steps saved, n = {len(counted)}{of_all}"
+    saved = distribution(counted["steps_saved_percent"], counted["id"])
+    conformers = f", {saved.n} molecules" if counted["id"].nunique() < len(counted) else ""
+    return f"{number(saved.median)} % of steps saved, n = {len(counted)}{of_all}{conformers}"
 
 
 def _elsewhere(points: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from prerelax.comparison.figures.style import (
     DOUBLE_COLUMN_MM,
+    LIGHT_GREY,
     figure_that_says,
     in_house_style,
     name_starts,
@@ -21,6 +22,7 @@ from prerelax.comparison.figures.style import (
     title,
     which_molecules,
 )
+from prerelax.comparison.pilots import WALL_S
 from prerelax.comparison.relaxed_shards import BEFORE
 from prerelax.comparison.summary import usable_everywhere
 
@@ -41,17 +43,23 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
     if not targets:
         return figure_that_says("No relaxations."), pd.DataFrame(columns=["target", "start", "n"])
     stages = [name for name in comparison.columns if name.startswith(BEFORE) and comparison[name].any()]
+    stages += [WALL_S] if WALL_S in comparison.columns else []
     tables = {target: _mean_seconds(comparison[comparison["target"] == target], stages) for target in targets}
     heights = [max(len(table), 2) * _ROW_MM + 20 for table, _ in tables.values()]
     figure = new_figure(DOUBLE_COLUMN_MM, sum(heights) + 5)
     colours = start_colours(starts, baseline)
     pale = {stage: _pale(colours.get(stage.removeprefix(BEFORE), _NO_START_COLOUR)) for stage in stages}
+    if WALL_S in pale:
+        pale[WALL_S] = LIGHT_GREY
     for part, (target, (table, words)) in zip(stacked(figure, heights), tables.items(), strict=True):
         axes = part.subplots()
         title(axes, target, words)
         _draw_target(axes, table, pale, colours)
     keys: dict[str, Any] = {
-        f"making {stage.removeprefix(BEFORE)}": (Patch(color=colour),) for stage, colour in pale.items()
+        "learning the level" if stage == WALL_S else f"making {stage.removeprefix(BEFORE)}": (
+            Patch(color=colour),
+        )
+        for stage, colour in pale.items()
     }
     keys["relaxation at the target"] = tuple(
         Patch(color=colour) for colour in [colours[start] for start in starts[:3]]

@@ -28,7 +28,8 @@ FIGURES = {
 }
 PRACTICE = (
     "Gradients: energy and force evaluations at the target's level, wherever they were spent. Per "
-    "molecule: their sum divided by the number of molecules; median: of the molecules. Times fewer: "
+    "relaxation: their sum divided by the number of relaxations; medians are of molecules, conformers "
+    "averaged. Times fewer: "
     "the baseline's sum over this one's, with its 95 % interval. Saved: median of the molecules and "
     "its interval; no interval below 8 molecules. p: Wilcoxon's signed-rank test of the same "
     "molecules, two-sided. Hours saved: all stages before the relaxation included, summed over the "

@@ -10,8 +10,8 @@ from prerelax.comparison.summary import Row, fewer, in_words, left_out_reasons, 
 
 _HEADS = [
     "start + optimizer",
-    "molecules",
-    "gradients per molecule",
+    "relaxations",
+    "gradients per relaxation",
     "median",
     "times fewer, by sums",
     "times fewer, median",
@@ -55,6 +55,8 @@ def _lines(method: Method, shares: list[str]) -> list[str]:
     notes = []
     if method.whole["n_fallback"]:
         notes.append(f"made by a fallback: {method.whole['n_fallback']}")
+    if method.whole["n_baseline_fallback"] and not method.is_baseline:
+        notes.append(f"compared with a fallback: {method.whole['n_baseline_fallback']}")
     if method.whole["n_left_out"]:
         notes.append(f"left out: {left_out_reasons(method.whole)}")
     if notes:
@@ -65,7 +67,7 @@ def _lines(method: Method, shares: list[str]) -> list[str]:
 def _cells(method: Method) -> list[str]:
     row = method.alone
     counts = [
-        f"{row['n_molecules']} of {method.whole['n_rows']}",
+        f"{row['n_counted']} of {method.whole['n_rows']}",
         in_words(row["n_gradients_mean"], 1),
         in_words(row["n_gradients_median"], 1),
     ]
@@ -78,7 +80,7 @@ def _cells(method: Method) -> list[str]:
         fewer(row),
         in_words(row["times_fewer_median"], 1),
         saved(row, "gradients_saved_percent"),
-        fewer(method.whole) if method.whole["n_fallback"] else "",
+        fewer(method.whole) if method.whole["n_counted"] != row["n_counted"] else "",
         f"{p:.1g}" if np.isfinite(p) else "–",
         f"{row['core_h_saved']:.2g}",
     ]

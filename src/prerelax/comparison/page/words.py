@@ -7,7 +7,7 @@ import numpy as np
 from prerelax.campaign.config import Campaign
 from prerelax.comparison.page.methods import Method
 from prerelax.comparison.statistics import FEWEST
-from prerelax.comparison.summary import Row, in_words, left_out_reasons, pilot_in_words
+from prerelax.comparison.summary import in_words, left_out_reasons, pairs_in_words, pilot_in_words
 from prerelax.comparison.verdict import Verdict
 
 
@@ -40,8 +40,8 @@ def headline(methods: list[Method], campaign: Campaign) -> Headline:
     )
     explained = [
         f"{best.name[:1].upper()}{best.name[1:]} took {in_words(row['n_gradients_mean'], 1)} gradients a "
-        f"molecule, {practice.name} "
-        f"{in_words(row['baseline_n_gradients_mean'], 1)}: sums over {_n(row)} of {best.whole['n_rows']}, at "
+        f"relaxation, {practice.name} "
+        f"{in_words(row['baseline_n_gradients_mean'], 1)}: sums over {pairs_in_words(row, best.whole)}, at "
         f"{best.level}, converged to {_criterion(best, campaign)}.",
         _statistics(best),
         _hours(best),
@@ -72,11 +72,6 @@ def _criterion(method: Method, campaign: Campaign) -> str:
     if target.criteria is None:
         return f"fmax {target.fmax_ev_ang:g} eV/Å"
     return f"the criteria `{target.convergence or 'normal'}`"
-
-
-def _n(row: Row) -> str:
-    n = row["n_molecules"]
-    return f"{n} molecule" if n == 1 else f"{n} molecules"
 
 
 def _statistics(best: Method) -> str:
@@ -114,6 +109,8 @@ def _distrust(best: Method, practice: Method, ranked: list[Method]) -> list[str]
         n = row["n_fallback"]
         made = "1 start was" if n == 1 else f"{n} starts were"
         found.append(f"{made} made by a fallback and not counted here")
+    if n := row["n_baseline_fallback"]:
+        found.append(f"{n} of {practice.name} began from a fallback: these pairs are not counted here")
     if row["n_left_out"]:
         found.append(f"left out: {left_out_reasons(row)}")
     if len(ranked) > 1:

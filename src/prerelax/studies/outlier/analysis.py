@@ -89,7 +89,7 @@ def _relaxed(folder: Path) -> dict[tuple[str, int], Record]:
     return {
         (row.id, row.conformer): row
         for row in rows
-        if row.converged and row.connectivity_unchanged is not False and row.start_energy_ev is not None
+        if row.converged and row.is_same_molecule and row.start_energy_ev is not None
     }
 
 
