@@ -89,7 +89,9 @@ def _training_s(config: Path) -> float:
     said = read_yaml_file(config)
     training = said.get("training") if isinstance(said, Mapping) else None
     adapted = training.get("adapted") if isinstance(training, Mapping) else None
-    return 60.0 * float(adapted.get("minutes", 0.0)) if isinstance(adapted, Mapping) else 0.0
+    if not isinstance(adapted, Mapping):
+        return 0.0
+    return 60.0 * float(adapted.get("core_minutes", adapted.get("minutes", 0.0)))
 
 
 def shares(

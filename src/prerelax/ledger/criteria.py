@@ -155,14 +155,16 @@ def signs(wins: int, of: int, words: str, over: str) -> Finding:
 
 
 def quantile_interval(values: ArrayLike, q: float) -> tuple[float, float]:
-    """95 % interval of a quantile between two order statistics; nan below FEWEST values."""
+    """95 % interval of a quantile between two order statistics; nan where the values are too few for it."""
     sample = np.sort(np.asarray(values, dtype=float))
     n = len(sample)
     if n < FEWEST:
         return math.nan, math.nan
     low = int(stats.binom.ppf(LEVEL / 2, n, q)) - 1
     high = int(stats.binom.ppf(1 - LEVEL / 2, n, q))
-    return float(sample[max(low, 0)]), float(sample[min(high, n - 1)])
+    if low < 0 or high > n - 1:
+        return math.nan, math.nan
+    return float(sample[low]), float(sample[high])
 
 
 def all_of(findings: Sequence[Finding]) -> Finding:

@@ -73,6 +73,8 @@ class Adaptation(TypedDict):
     """the base is better on the molecules set aside: the weights are its own"""
     steps: int
     minutes: float
+    core_minutes: float
+    """of all its threads"""
 
 
 def base_model(base: str | Path, out: Path) -> LoadedModel:
@@ -101,7 +103,7 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
     training earlier than its steps, the learning rate annealed all the same. Raises UserError for too few
     molecules, and as `base_model` does.
     """
-    began = time.monotonic()
+    began, began_core = time.monotonic(), time.process_time()
     model = base_model(base, out)
     given = in_stages(model, pairs.structures)
     training, aside = _split(pairs.structures)
@@ -136,6 +138,7 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
         "base_kept": base_kept,
         "steps": best.steps + (0 if base_kept else whole.steps),
         "minutes": round((time.monotonic() - began) / 60.0, 2),
+        "core_minutes": round((time.process_time() - began_core) / 60.0, 2),
     }
     knows = Knows(
         charges=sorted(charges_known(str(base))),

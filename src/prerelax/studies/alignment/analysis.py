@@ -89,11 +89,11 @@ def mean_cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.
 
 def summarise_alignment(alignment: Alignment) -> pd.DataFrame:
     """For each start and k the means over paths, and by how much the steps follow the direct path rather than
-    the forces (`path_minus_forces`, with a 95 % bootstrap interval over molecules).
+    the forces (`path_minus_forces`, with a 95 % interval over molecules, conformers averaged).
     """
     rows = []
     for (start, k), cosines in alignment.table.groupby(["start", "k"], sort=False):
-        molecules = cosines.groupby(["id", "conformer"])[list(MEASURES)].mean()
+        molecules = cosines.groupby(["id", "conformer"])[list(MEASURES)].mean().groupby("id").mean()
         difference = (molecules["steps_path"] - molecules["steps_forces"]).to_numpy()
         low, high = mean_interval(difference)
         row: dict[str, object] = {"start": start, "k": k, "n": len(molecules)}

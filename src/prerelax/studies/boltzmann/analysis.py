@@ -19,7 +19,7 @@ from ase import units
 from numpy.typing import NDArray
 
 from prerelax.comparison.pairs import KCAL_MOL
-from prerelax.comparison.statistics import mean_interval
+from prerelax.comparison.statistics import mean_interval, per_molecule
 from prerelax.errors import UserError
 from prerelax.molecules.status import PROCEED
 from prerelax.records.shard import ShardError, read_shard
@@ -376,8 +376,12 @@ def summarise(compared: Comparison) -> pd.DataFrame:
     offsets = compared.pairs.groupby("id")["offset_kcal_mol"].first().to_numpy()
     add("offset of a molecule / kcal/mol, absolute", np.abs(offsets), f"< {PAPER_LARGEST_OFFSET_KCAL_MOL:g}")
     for kind, found in compared.distributions.groupby("kind"):
-        add(f"heat capacity over the harmonic one, {kind}", found["heat_capacity"].to_numpy())
-    add("acceptance of Metropolis", compared.distributions["acceptance"].to_numpy())
+        add(
+            f"heat capacity over the harmonic one, {kind}",
+            per_molecule(found["heat_capacity"], found["id"]),
+        )
+    accepted = compared.distributions
+    add("acceptance of Metropolis", per_molecule(accepted["acceptance"], accepted["id"]))
     hot = compared.distributions[compared.distributions["kind"] == METROPOLIS]
     short = int((hot["overlap_of_halves"] < ENOUGH_OVERLAP).sum())
     add_one(f"chains of Metropolis whose halves overlap below {ENOUGH_OVERLAP:g}", short, len(hot))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from prerelax.comparison.minima import Minimum, Molecule, read_minima
 from prerelax.comparison.pairs import KCAL_MOL
-from prerelax.comparison.statistics import mean_interval
+from prerelax.comparison.statistics import mean_interval, per_molecule
 from prerelax.relaxation.single_points import Frame
 from prerelax.studies.evaluated_paths import objections, path_objection, read_molecule_paths
 
@@ -82,9 +82,9 @@ def _rows(
 
 
 def summarise_paths(paths: Paths) -> pd.DataFrame:
-    """Mean energy above the minimum at each path's beginning and end, with 95 % bootstrap intervals.
+    """Mean energy above the minimum at each path's beginning and end, with 95 % intervals over molecules.
 
-    The paper's numbers stand beside ours in `paper_kcal_mol`.
+    Conformers of a molecule are averaged. The paper's numbers stand beside ours in `paper_kcal_mol`.
     """
     rows = []
     for (start, zero), path in paths.table.groupby(["start", "zero"], sort=False):
@@ -93,7 +93,7 @@ def summarise_paths(paths: Paths) -> pd.DataFrame:
             "end": (path[path["calls_left"] == 0], PAPER_END_KCAL_MOL),
         }
         for where, (geometries, paper) in ends.items():
-            values = geometries["above_kcal_mol"].to_numpy()
+            values = per_molecule(geometries["above_kcal_mol"], geometries["id"])
             low, high = mean_interval(values)
             rows.append(
                 {

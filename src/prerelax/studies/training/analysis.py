@@ -58,7 +58,7 @@ def training_speedup(
 ) -> pd.DataFrame:
     """One row for each start of `checkpoints`, target and subset of its counted pairs.
 
-    `steps_saved_percent_*` and `gradients_saved_percent_*`: median, quartiles, 95 % bootstrap interval, mean;
+    `steps_saved_percent_*` and `gradients_saved_percent_*`: median, quartiles, 95 % interval, mean;
     `energy_ratio`: median of the baseline's energy above its minimum over this start's above its own;
     `n_counted` of `n_rows`, and the most frequent reason of what is left out. `paper_percent` of the fully
     trained network beside them.

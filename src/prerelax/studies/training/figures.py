@@ -35,7 +35,7 @@ def training_speedup(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Figure and the table behind it (`prerelax.studies.training.analysis`): a row for each target and model.
 
     Columns: all pairs (figure 10 right), minima within 0.2 kcal/mol and within 0.2 eV (figure 17), and how
-    many times nearer to its minimum the start is. Bands are the middle half, bars the 95 % bootstrap interval
+    many times nearer to its minimum the start is. Bands are the middle half, bars the 95 % interval
     of the median, dashes the paper's fully trained network.
     """
     groups = [(names, rows) for names, rows in table.groupby(["target", "model"], sort=False)]
