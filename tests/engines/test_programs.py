@@ -118,6 +118,22 @@ def test_forces_of_a_real_log_of_gaussian() -> None:
     assert np.abs(gradient.sum(axis=0)).max() < 1e-8
 
 
+def test_what_a_log_of_gaussian_says_of_its_last_scf() -> None:
+    """A semi-empirical energy with an exponent; an SCF that `SCF=XQC` brought to convergence after all."""
+    text = (HERE / "outputs/gaussian16_dvb.log").read_text()
+    line = [line for line in text.splitlines() if "SCF Done" in line][-1]
+    small = text.replace(line, " SCF Done:  E(RAM1) = -0.118195100906E-01 A.U. after   12 cycles")
+    assert gaussian_forces(small, 20)[0] == -0.0118195100906
+    failed = " >>>>>>>>>> Convergence criterion not met.\n"
+    rescued = text.replace(
+        line, f"{failed}{line.replace('382.3', '381.9')}\n Quadratic Convergence\n{line}", 1
+    )
+    assert gaussian_forces(rescued, 20)[0] == -382.308266602
+    for unconverged in (text.replace(line, failed + line, 1), text.replace(line, line + "\n" + failed, 1)):
+        with pytest.raises(CalculationFailed, match="did not converge"):
+            gaussian_forces(unconverged, 20)
+
+
 def test_real_files_of_orca(tmp_path, monkeypatch) -> None:
     """An output of ORCA 6.0 from the test data of cclib (dvb_gopt.out, cut), a .engrad quoted in cctbx."""
     numbers, places = [8, 8, 8, 8, 16], np.loadtxt(HERE / "outputs/orca_sulfate.engrad", skiprows=27)[:, 1:]

@@ -3,6 +3,10 @@
 import resource
 from pathlib import Path
 
+_MOUNTED, _OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_VERSION_1 = "memory.limit_in_bytes", "memory.usage_in_bytes"
+_VERSION_2 = "memory.max", "memory.current"
+
 
 def available_mb() -> float:
     """The least of what the machine has free, the job's cgroup allows and the process limit leaves, in MB."""
@@ -30,21 +34,24 @@ def _free_mb() -> float:
     return fields.get("MemAvailable", float("inf")) * 1.024e-3
 
 
-def _cgroup_mb() -> list[float]:
-    """What each version 2 control group above this process has left, SLURM's among them."""
+def _cgroup_mb(mounted: Path = _MOUNTED, of_process: Path = _OF_PROCESS) -> list[float]:
+    """What each control group above this process has left, SLURM's among them; version 1 or 2."""
     try:
-        own = Path("/proc/self/cgroup").read_text().strip().rsplit("::", 1)[-1]
+        lines = of_process.read_text().splitlines()
     except OSError:
         return []
     found = []
-    folder = Path("/sys/fs/cgroup") / own.lstrip("/")
-    while folder.is_relative_to("/sys/fs/cgroup"):
-        try:
-            limit = (folder / "memory.max").read_text().strip()
-            used = (folder / "memory.current").read_text().strip()
-        except OSError:
-            limit = "max"
-        if limit != "max":
-            found.append((float(limit) - float(used)) / 1e6)
-        folder = folder.parent
+    for _, controllers, own in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = mounted / "memory" if controllers else mounted
+        limit, used = _VERSION_1 if controllers else _VERSION_2
+        folder = top / own.lstrip("/")
+        while folder.is_relative_to(top):
+            try:
+                left = float((folder / limit).read_text()) - float((folder / used).read_text())
+                found.append(left / 1e6)
+            except (OSError, ValueError):  # no such group here, or no limit: "max"
+                pass
+            folder = folder.parent
     return found

@@ -160,12 +160,16 @@ class LevelDifference:
         if self._weights or not self._points:
             return
         known, places = np.concatenate(self._differences), np.array([point.x for point in self._points])
-        whole = self._covariance + self.prior.noise_ev_ang**2 * np.eye(len(known))
         best = -np.inf
         for position in self.prior.position:
-            factor = cho_factor(whole + _position_covariance(places, *position))
+            # in place: a covariance of many atoms and gradients is a gigabyte
+            whole = _position_covariance(places, *position)
+            whole += self._covariance
+            whole[np.diag_indices_from(whole)] += self.prior.noise_ev_ang**2
+            factor = cho_factor(whole.T, overwrite_a=True, check_finite=False)
             solved = cho_solve(factor, known)
             likelihood = -(known @ solved) / 2 - float(np.sum(np.log(np.diag(factor[0]))))
+            del whole, factor
             if likelihood > best:
                 best, self._position, weights = likelihood, position, solved
         self._weights = list(weights.reshape(len(self._points), -1))

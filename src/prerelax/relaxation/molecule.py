@@ -121,7 +121,8 @@ def relax_molecule(
         run.hold(constraints)
         check_molecule(run.atoms.numbers, run.atoms.positions, charge, multiplicity)
         run.relax()
-        run.look_ahead_at_ends()
+        if relaxation.max_steps > 0:  # a single point is asked for no minimum
+            run.look_ahead_at_ends()
         final: Evaluation | None = run.last()
     except Exception as error:
         failure = _as_engine_error(error, run)

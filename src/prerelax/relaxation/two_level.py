@@ -75,8 +75,8 @@ not asked again."""
 
 
 MOST_KNOWN = 12_000
-"""Components of known gradients, whose covariance is then 1.2 GB: 130 gradients of 30 atoms. A molecule that
-falls apart comes so far."""
+"""Components of known gradients, 130 gradients of 30 atoms; their covariance, held twice, has 1.2 GB then. A
+molecule that falls apart comes so far."""
 
 LEFT_TRUST_ANG = 0.1
 """of geomeTRIC's steps when it goes on alone, root mean square; one that moves an atom five times as far

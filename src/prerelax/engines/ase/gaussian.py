@@ -15,7 +15,9 @@ from prerelax.molecules.program_inputs import filled_input
 LOG = "molecule.log"
 CHECKPOINT = "molecule.chk"
 NORMAL_END = "Normal termination of Gaussian"
-_SCF = re.compile(r"SCF Done:\s+E\(\S+\)\s*=\s*(-?\d+\.\d+)")
+_SCF = re.compile(r"SCF Done:\s+E\(\S+\)\s*=\s*(-?\d+\.\d+(?:[DE][+-]?\d+)?)")
+"""with an exponent where a semi-empirical energy is small"""
+_NOT_MET = "Convergence criterion not met"
 _OTHER_ENERGIES = re.compile(r"(?:EUMP2|E\(TD-HF/TD-DFT\)|E2?\(B2\w+\))\s*=\s*(-?\d+\.\d+(?:[DE][+-]?\d+)?)")
 _FORCES = re.compile(r"Forces \(Hartrees/Bohr\)\s*\n.*\n -+\n((?:\s+\d+\s+\d+(?:\s+-?\d+\.\d+){3}\n)+) -+\n")
 
@@ -47,7 +49,8 @@ def gaussian_forces(text: str, n_atoms: int) -> tuple[float, Gradient]:
     Raises CalculationFailed where the log does not hold them whole, and for correlated methods, whose energy
     is none of the SCF.
     """
-    if "Convergence failure" in text or "Convergence criterion not met" in text:
+    last_scf = text.split("SCF Done")[-2:]  # an earlier one may have been rescued, by SCF=XQC
+    if "Convergence failure" in text or any(_NOT_MET in part for part in last_scf):
         raise CalculationFailed("the SCF did not converge")
     if NORMAL_END not in text:
         raise cut_short("Gaussian", f"without {NORMAL_END}")
@@ -59,7 +62,7 @@ def gaussian_forces(text: str, n_atoms: int) -> tuple[float, Gradient]:
     rows = [line.split() for line in tables[-1].splitlines()]
     if len(rows) != n_atoms:
         raise CalculationFailed(f"the log has forces on {len(rows)} atoms, not on {n_atoms}")
-    return float(energies[-1]), -np.array([row[2:] for row in rows], dtype=float)
+    return float(energies[-1].replace("D", "E")), -np.array([row[2:] for row in rows], dtype=float)
 
 
 class Gaussian(ProgramCalculator):

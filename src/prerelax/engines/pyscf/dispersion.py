@@ -39,7 +39,8 @@ def check_parameters(method: str, version: str) -> None:
     try:
         _model(hydrogen, method, version)
     except RuntimeError as error:
-        raise ValueError(f"there are no {version} parameters for {method}: {error}") from error
+        meant_b97d = "; that of other programs is B97D-D3BJ here" if method.lower() == "b97" else ""
+        raise ValueError(f"there are no {version} parameters for {method}: {error}{meant_b97d}") from error
 
 
 def dispersion(

@@ -24,7 +24,7 @@ class PyscfEngine(Engine):
                     "the level qm9 fixes functional, basis and dispersion, in the gas phase; leave them out"
                 )
             return
-        validate_functional(level.method)
+        validate_functional(level.method, level.dispersion)
         validate_basis(level.basis)
         if level.dispersion is not None:
             _validate_dispersion(level.method, level.dispersion)

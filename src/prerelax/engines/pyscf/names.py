@@ -22,6 +22,11 @@ COMMON_BASES = (
 )  # fmt: skip
 
 
+_DENSITY_PARTS = {170: "B97D-D3BJ", 399: "wB97X-D3BJ or wB97X-V", 471: "wB97X-D3BJ or wB97X-V"}
+"""Functionals fitted with a dispersion that PySCF lacks, by libxc's number, and what to write instead: libxc
+has their density part, under names such as wB97XD and B97-D."""
+
+
 def functional_proper(method: str) -> str:
     """The functional of a method that may name its dispersion too, e.g. wb97x-d3bj.
 
@@ -48,19 +53,26 @@ def _relatives(method: str) -> str:
     return f"; write for example {' or '.join(found)}" if found else ""
 
 
-def validate_functional(method: str) -> None:
-    """Raise ValueError with one sentence where PySCF has no functional of this name."""
+def validate_functional(method: str, dispersion: str | None = None) -> None:
+    """Raise ValueError with one sentence where PySCF has no functional of this name, or only a part of it."""
     from pyscf.dft import libxc
 
+    if method.strip().lower() == "lda":
+        raise ValueError("PySCF's LDA is Slater's exchange alone; write SVWN")
+    functional = functional_proper(method)
     try:
         if not method.strip():
             raise KeyError(method)
-        libxc.parse_xc(functional_proper(method))
-    except KeyError:
+        parts = libxc.parse_xc(functional)[1]
+    except (KeyError, ValueError):
         if method.lower().startswith("gfn"):
             raise ValueError(f"{method} is a method of the engine tblite, not of pyscf") from None
         hint = _nearest(method, (*COMMON_FUNCTIONALS, QM9), libxc.XC_CODES)
         raise ValueError(f"PySCF knows no functional '{method}'{hint}") from None
+    numbers = {int(number) for number, _ in parts} & set(_DENSITY_PARTS)
+    if numbers and dispersion is None and functional.lower() == method.lower():
+        instead = _DENSITY_PARTS[numbers.pop()]
+        raise ValueError(f"PySCF has {method} without its dispersion; write {instead}")
 
 
 def _nearest(word: str, common: Iterable[str], every: Iterable[str]) -> str:
