@@ -6,6 +6,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from prerelax.molecules.graph import (
+    bond_changes,
     bonded_matrix,
     connectivity_unchanged,
     mapped_smiles,
@@ -164,6 +165,14 @@ def test_broken_and_new_bonds_are_seen() -> None:
     with_nan = positions.copy()
     with_nan[3] = np.nan
     assert not connectivity_unchanged(mol, numbers, with_nan)
+
+
+def test_two_atoms_on_one_spot_are_no_bond() -> None:
+    mol = explicit("[C-]#[O+]")
+    places = np.array([[0, 0, 0], [0, 0, 1.13]])
+    assert connectivity_unchanged(mol, np.array([6, 8]), places)
+    assert not connectivity_unchanged(mol, np.array([6, 8]), places * 0.02)
+    assert bond_changes(bonded_matrix(mol), np.array([6, 8]), places * 0.02) == ["C1–O2 is collapsed"]
 
 
 def test_a_closed_three_membered_ring_is_a_new_bond() -> None:

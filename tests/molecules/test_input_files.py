@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rdkit import Chem
 
 from prerelax.molecules.input_files import InputFileError, count_rows, read_rows
 
@@ -89,6 +90,28 @@ def test_smiles_lists_may_lack_names_and_have_a_header(tmp_path: Path) -> None:
         ("list-3", "O"),
     ]
     assert count_rows(path) == 3
+
+
+def test_extensions_of_a_smiles_are_no_names(tmp_path: Path) -> None:
+    path = written(tmp_path, "list.smi", "C[CH2] |^1:1| ethyl\nCCO |r|\nCC=C=CC |$;;;;$| an allene\n")
+    assert [(r.id, r.text) for r in read_rows(path)] == [
+        ("ethyl", "C[CH2] |^1:1|"),
+        ("list-2", "CCO |r|"),
+        ("an allene", "CC=C=CC |$;;;;$|"),
+    ]
+
+
+@pytest.mark.parametrize("comment", ["charge=-1", "phenolate Charge: -1", "q=-1", "-1 1"])
+def test_a_frame_says_its_charge_in_many_ways(tmp_path: Path, comment: str) -> None:
+    path = written(tmp_path, "ion.xyz", f"2\n{comment}\nO 0 0 0\nH 0 0 0.96\n")
+    assert [row.charge for row in read_rows(path)] == ["-1"]
+
+
+def test_data_fields_of_several_lines_are_kept(tmp_path: Path) -> None:
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("C"))
+    fields = ">  <Comment>\none\ntwo\n\n>  <charge>\n0\nignored\n>  <Next>\nx\n\n$$$$\n"
+    (row,) = read_rows(written(tmp_path, "a.sdf", f"{block}{fields}"))
+    assert row.others == {"Comment": "one\ntwo", "Next": "x"} and row.charge == "0"
 
 
 @pytest.mark.parametrize(

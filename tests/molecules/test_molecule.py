@@ -387,3 +387,12 @@ def test_program_files_without_coordinates(tmp_path: Path) -> None:
     (tmp_path / "b.log").write_text("nothing of either\n")
     with pytest.raises(InputFileError, match="not an output of Gaussian or ORCA"):
         read_molecules(tmp_path / "b.log")
+
+
+@pytest.mark.parametrize(("comment", "status"), [("", "input_error"), ("charge=0", "ok"), ("q=-1", "ok")])
+def test_an_odd_number_of_electrons_needs_a_charge(tmp_path: Path, comment: str, status: str) -> None:
+    """An ion whose charge nobody states is not a neutral radical."""
+    (tmp_path / "a.xyz").write_text(f"2\n{comment}\nO 0 0 0\nH 0 0 0.96\n")
+    molecule = one(tmp_path / "a.xyz")
+    assert molecule.status == status
+    assert status == "ok" or "state charge=" in molecule.message

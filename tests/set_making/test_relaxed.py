@@ -32,8 +32,23 @@ def test_only_minima_are_collected(tmp_path: Path) -> None:
     write_shard(tmp_path / "1.extxyz", rows)
     assert collect_relaxed(tmp_path / "set.npz", [tmp_path / "0.extxyz", tmp_path / "1.extxyz"]) == (2, 3)
     found = read_npz(tmp_path / "set.npz")
-    assert found.ids.tolist() == [12, 2]
+    assert found.ids.tolist() == [0, 2]
     np.testing.assert_allclose(found.positions, np.concatenate([WATER.positions] * 2), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ids", "kept"),
+    [
+        (["7", "12"], [7, 12]),
+        (["foo", "0"], [0, 1]),
+        (["007", "7"], [0, 1]),
+        (["99999999999999999999", "1"], [0, 1]),
+    ],
+)
+def test_ids_stay_where_all_are_different_numbers(tmp_path: Path, ids: list[str], kept: list[int]) -> None:
+    write_shard(tmp_path / "0.extxyz", [replace(WATER, id=id) for id in ids])
+    assert collect_relaxed(tmp_path / "set.npz", [tmp_path / "0.extxyz"]) == (2, 0)
+    assert read_npz(tmp_path / "set.npz").ids.tolist() == kept
 
 
 def test_nothing_to_collect_is_one_sentence(tmp_path: Path) -> None:

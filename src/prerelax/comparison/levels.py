@@ -46,10 +46,10 @@ def differing_starts(table: pa.Table) -> list[str]:
     found = table.select(names).group_by(names).aggregate([])
     for start in pc.unique(found["start"]).to_pylist():
         texts = found.filter(pc.equal(found["start"], start))["start_settings"].drop_null().to_pylist()
-        made = [
-            each for each in map(json.loads, texts) if not each.get("chosen")
-        ]  # for each molecule its own
-        # What a denoiser did not know was made by another method, and says so in its row.
+        said = map(json.loads, texts)
+        # What is chosen is so for each molecule. What a denoiser did not know, or a force field has no
+        # parameters for, was made by another method, and says so in its row.
+        made = [each for each in said if not each.get("chosen") and not each.get("instead_of")]
         for verb in dict.fromkeys(each.get("verb") for each in made):
             differing = _differing([each for each in made if each.get("verb") == verb])
             if models := _digests(differing):

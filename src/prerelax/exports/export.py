@@ -82,7 +82,7 @@ def _notes(rows: Sequence[Minimum], usable: Sequence[Minimum]) -> str:
         f"{rearranged} with other bonds than the molecule (connectivity_unchanged)" if rearranged else "",
         f"{isomers} of another isomer (stereo_unchanged)" if isomers else "",
         f"{several(sorted_out, 'conformer')} not kept" if sorted_out else "",
-        f"{several(left_out, 'row has', 'rows have')} none (prerelax export --to csv says why)"
+        f"{several(left_out, 'row has', 'rows have')} none (the column message of --to csv says why)"
         if left_out
         else "",
     ]

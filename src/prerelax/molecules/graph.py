@@ -13,6 +13,7 @@ from prerelax.molecules.topology import COVALENT_RADII_ANG, topological_distance
 STRETCHED_BOND = 1.3
 NEW_BOND = 1.2
 NEW_BOND_1_3 = 1.1
+COLLAPSED_BOND = 0.5
 """Limits of `connectivity_unchanged`, in multiples of the covalent radii's sum. Equilibrium geometries of
 QM9, QM7, GDB-17 and drug-like molecules have bonds up to 1.16 (one S–C of 1.29), 1-3 pairs from 1.157
 (MMFF94: 1.124) and other pairs from 1.29; bonds of three-membered rings, which a 1-3 pair may close, reach
@@ -63,8 +64,9 @@ def connectivity_unchanged(
     """Whether a geometry has the bonds of its molecule (RDKit's, or mapped SMILES): none broken, none new.
 
     `numbers` [n_atoms] and `positions` [n_atoms, 3] Å are in the molecule's order. A bond is broken beyond
-    STRETCHED_BOND and new below NEW_BOND (for atoms with a common neighbour NEW_BOND_1_3) × the sum of
-    covalent radii; in between, geometries count as unchanged. Raises ValueError where the atoms are others.
+    STRETCHED_BOND, collapsed below COLLAPSED_BOND and new below NEW_BOND (for atoms with a common neighbour
+    NEW_BOND_1_3) × the sum of covalent radii; in between, geometries count as unchanged. Raises ValueError
+    where the atoms are others.
     """
     mol = mol_from_mapped_smiles(molecule) if isinstance(molecule, str) else molecule
     numbers = np.asarray(numbers, dtype=int)
@@ -86,7 +88,7 @@ def bonds_unchanged(
 def bond_changes(
     bonded: NDArray[np.bool_], numbers: NDArray[np.integer], positions: NDArray[np.floating]
 ) -> list[str]:
-    """The bonds that `bonds_unchanged` finds broken or new, each as `N1–H6 is broken`; atoms count from 1."""
+    """The bonds that `bonds_unchanged` finds broken, collapsed or new: `N1–H6 is broken`, atoms from 1."""
     shortest, longest = bond_limits_ang(bonded, numbers)
     points = np.asarray(positions, dtype=float)
     distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
@@ -97,7 +99,12 @@ def bond_changes(
             f"{symbols[i]}{i + 1}–{symbols[j]}{j + 1} is {what}" for i, j in np.argwhere(np.triu(pairs, 1))
         ]
 
-    return [*named(bonded & ~(distances < longest), "broken"), *named(distances < shortest, "new")]
+    near = distances < shortest
+    return [
+        *named(bonded & ~(distances < longest), "broken"),
+        *named(bonded & near, "collapsed"),
+        *named(~bonded & near, "new"),
+    ]
 
 
 def bond_limits_ang(
@@ -109,7 +116,8 @@ def bond_limits_ang(
     radii = COVALENT_RADII_ANG[np.asarray(numbers, dtype=int)]
     sums = radii[:, None] + radii[None, :]
     new = np.where(topological_distances(bonded) == 2, NEW_BOND_1_3, NEW_BOND)
-    shortest = np.where(bonded | np.eye(len(radii), dtype=bool), 0.0, new * sums)
+    shortest = np.where(bonded, COLLAPSED_BOND, new) * sums
+    np.fill_diagonal(shortest, 0.0)
     return shortest, np.where(bonded, STRETCHED_BOND * sums, np.inf)
 
 

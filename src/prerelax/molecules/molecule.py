@@ -213,12 +213,20 @@ def _molecule_despite_its_bonds(row: Row, record: Chem.Mol) -> Molecule:
 # --- XYZ ----------------------------------------------------------------------------------------------------
 
 
+_NOTHING_STATED = (
+    "without a charge it has an odd number of electrons; state charge=… in the comment line "
+    "(charge=0 for a neutral radical)"
+)
+
+
 def _molecule_from_xyz(row: Row) -> Molecule:
     numbers, positions = _atoms_of_frame(row)
     _require_positions(positions, numbers)
     charge = _integer(row.charge, "charge")
     mol = _mol_of_frame_smiles(row.smiles, numbers, positions)
     if mol is None:
+        if charge is None and not row.multiplicity and int(numbers.sum()) % 2:
+            raise _RowError(_NOTHING_STATED)
         try:
             mol = perceived_molecule(
                 numbers, positions, charge or 0, _integer(row.multiplicity, "multiplicity")

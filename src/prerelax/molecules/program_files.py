@@ -35,7 +35,7 @@ _OUTPUTS = (
         re.compile(r"\s*([A-Z][a-z]?)\s+(\S+)\s+(\S+)\s+(\S+)\s*"),
     ),
 )
-_CHARGE_AND_MULTIPLICITY = re.compile(r"\s*(-?\d+)[\s,]+([1-9]\d*)(?:[\s,]+-?\d+)*\s*")
+_CHARGE_AND_MULTIPLICITY = re.compile(r"\s*([+-]?\d+)[\s,]+([1-9]\d*)(?:[\s,]+-?\d+)*\s*")
 _ORCA_BLOCK = re.compile(r"\s*\*\s*(xyz\w*|int|gzmt)\s+(-?\d+)\s+(\d+)(.*)", re.IGNORECASE)
 
 

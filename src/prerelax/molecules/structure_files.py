@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 from pathlib import Path
 
 from prerelax.errors import UserError
@@ -55,23 +55,31 @@ _READ_OF_SDF = ("id", "charge", "multiplicity")
 
 def _sdf_data(lines: list[str]) -> dict[str, str]:
     """The first line of each data field, by the field's lower-case name."""
-    return {name.lower(): value for name, value in _sdf_fields(lines).items()}
+    return {name.lower(): value.partition("\n")[0] for name, value in _sdf_fields(lines).items()}
 
 
 def _sdf_fields(lines: list[str]) -> dict[str, str]:
-    found = {}
-    for line, value in pairwise(lines):
+    """The data fields by name; a value ends at an empty line, or where one is lacking at the next field."""
+    values: dict[str, list[str]] = {}
+    value: list[str] | None = None
+    for line in lines:
         if line.startswith(">") and (name := re.search(r"<([^>]+)>", line)):
-            found[name.group(1).strip()] = value.strip()
-    return found
+            value = values[name.group(1).strip()] = []
+        elif not line.strip():
+            value = None
+        elif value is not None:
+            value.append(line.strip())
+    return {name: "\n".join(found) for name, found in values.items()}
 
 
 # --- XYZ ----------------------------------------------------------------------------------------------------
 
+_CHARGE = re.compile(r"(?:\bcharge\s*:|\bq\s*[=:])\s*([+-]?\d+)\b", re.IGNORECASE)
+"""as `charge: -1` and `q=-1` say it"""
 _KEY_VALUE = re.compile(r"""([A-Za-z_]\w*)\s*=\s*("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
 
 
-_CHARGE_AND_MULTIPLICITY = re.compile(r"\s*(-?\d+)[\s,]+([1-9]\d*)\s*")
+_CHARGE_AND_MULTIPLICITY = re.compile(r"\s*([+-]?\d+)[\s,]+([1-9]\d*)\s*")
 """A comment line of two whole numbers, as Gaussian and xtb's tools write it."""
 
 
@@ -113,7 +121,10 @@ def _comment(frame: list[str]) -> str:
 
 
 def _info(comment: str) -> dict[str, str]:
-    return {key.lower(): _info_value(value) for key, value in _KEY_VALUE.findall(comment)}
+    info = {key.lower(): _info_value(value) for key, value in _KEY_VALUE.findall(comment)}
+    if "charge" not in info and (charge := _CHARGE.search(comment)):
+        info["charge"] = charge[1]
+    return info
 
 
 def _xyz_row(number: int, name: str, frame: list[str]) -> Row:

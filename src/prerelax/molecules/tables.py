@@ -117,10 +117,15 @@ def smi_file(path: Path) -> RecordFile[str]:
     return RecordFile(_smi_records(path), lambda number, name, smiles: Row(number, "smiles", name, smiles))
 
 
+_CXSMILES = re.compile(r"\|[^|]*\|")
+
+
 def _smi_records(path: Path) -> Iterator[tuple[str, str]]:
     number = 0
     for line in lines_of(path):
         smiles, name = ([*line.split(maxsplit=1), "", ""])[:2]
+        if extension := _CXSMILES.match(name):
+            smiles, name = f"{smiles} {extension[0]}", name[extension.end() :]
         if not smiles or (number == 0 and smiles.lower() == "smiles"):
             continue
         number += 1

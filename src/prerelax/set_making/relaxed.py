@@ -17,16 +17,19 @@ from prerelax.molecules.topology import bonds_from_geometry
 from prerelax.records.record import Record
 from prerelax.records.shard import read_shard
 
+MOST_ID = 2**63 - 1
+"""that a set can hold"""
+
 
 def collect_relaxed(out: Path, shards: Sequence[Path], starts: Sequence[Path] = ()) -> tuple[int, int]:
     """Write the converged minima of relaxed shards, their bonds kept, as the set `out` (.npz).
 
     Of several conformers of a molecule in a shard the one of lowest energy. `starts` are the shards that the
     relaxations began from: with them the set has `positions_mmff94`, each minimum's own start, and `graphs`;
-    left out are then minima whose bonds a training would not see in their distances. Ids that are numbers
-    stay what they are, others become the molecule's place in the shards, from 0. Returns how many molecules
-    are in the set and how many rows are left out. Raises UserError where none is left, where two have one id,
-    where a minimum has no start, and for broken shards.
+    left out are then minima whose bonds a training would not see in their distances. Ids stay what they are
+    where all are different numbers; else they become the molecules' places in the shards, from 0. Returns
+    how many molecules are in the set and how many rows are left out. Raises UserError where none is left,
+    where two have one id, where a minimum has no start, and for broken shards.
     """
     read = [read_shard(shard) for shard in shards]
     kept = [(place, row) for place, row in _numbered(read) if is_minimum(row)]
@@ -35,16 +38,22 @@ def collect_relaxed(out: Path, shards: Sequence[Path], starts: Sequence[Path] = 
     n_rows = sum(map(len, read))
     if not kept:
         raise UserError(f"{shards[0]}: none of {n_rows} rows is a converged minimum with its bonds kept")
-    numbers = [int(row.id) if row.id.isdecimal() else place for place, row in kept]
-    if len(set(numbers)) < len(numbers):
-        raise UserError(f"{shards[0]}: two of the molecules have one id; name each shard once")
     rows = [row for _, row in kept]
+    if len({row.id for row in rows}) < len(rows):
+        raise UserError(f"{shards[0]}: two of the molecules have one id; name each shard once")
+    numbers = _ids([row.id for row in rows]) or [place for place, _ in kept]
     structures = collect(
         (number, row.numbers, row.positions) for number, row in zip(numbers, rows, strict=True)
     )
     settings = [row.settings for row in rows if row.settings]
     write_npz(out, _with_starts(structures, rows, starts) if starts else structures, settings)
     return len(kept), n_rows - len(kept)
+
+
+def _ids(texts: Sequence[str]) -> list[int]:
+    """The ids as the numbers that they are; none where one is no number, or two are one number."""
+    numbers = [int(text) for text in texts if text.isdecimal()]
+    return numbers if len(set(numbers)) == len(texts) and max(numbers) <= MOST_ID else []
 
 
 def join_sets(out: Path, paths: Sequence[Path]) -> int:
