@@ -339,6 +339,17 @@ def test_levels_never_mix_and_other_settings_are_told(tmp_path: Path) -> None:
     assert 'target gfn2 differ in their settings: ase null and "3.30"' in text
 
 
+def test_what_a_force_field_lacks_is_no_other_setting(tmp_path: Path) -> None:
+    said = [
+        {"verb": "forcefield", "method": "mmff94"},
+        {"verb": "forcefield", "method": "uff", "instead_of": "mmff94"},
+    ]
+    rows = [
+        relaxed(id, "mmff94", 9, start_settings=json.dumps(each)) for id, each in zip("ab", said, strict=True)
+    ]
+    assert "note:" not in compare(tmp_path / "comparison.csv", write_campaign(tmp_path, rows))
+
+
 @pytest.mark.parametrize("verb", ["diffuse", "displaced"])
 def test_models_never_mix_under_one_name(tmp_path: Path, verb: str) -> None:
     key = {"diffuse": "time_model_sha256", "displaced": "set_sha256"}[verb]
