@@ -48,6 +48,17 @@ def test_seven_new_elements_are_learned(pairs: Structures) -> None:
     assert max(left(model, batch)) < 5.0
 
 
+def test_without_time_an_element_stays_what_it_begins_with(pairs: Structures) -> None:
+    model = in_stages(base_model("relaxer-qm9-small", Path("nowhere")), pairs)
+    assert isinstance(model.network, StagedNetwork)
+    known = [1, 6, 7, 8]
+    weights = [stage.get_parameter("representation.embedding.weight") for stage in model.network.stages]
+    begun = [weight.detach().clone() for weight in weights]
+    fit_embeddings(model.network, [17], known, pairs, model.edm_schedule, max_minutes=1e-9)
+    for weight, before in zip(weights, begun, strict=True):
+        assert any(weight[17].equal(row) for row in before[[*known, 17]])
+
+
 def left(model: LoadedModel, batch: Batch) -> list[float]:
     assert isinstance(model.network, StagedNetwork)
     stages = zip(model.network.stages, model.network.steps, strict=True)

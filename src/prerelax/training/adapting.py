@@ -8,6 +8,7 @@ pairs for as long.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -99,9 +100,9 @@ def base_model(base: str | Path, out: Path) -> LoadedModel:
 def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None = None) -> Adaptation:
     """Write the model folder `out`: the base after learning from the pairs.
 
-    Where the base is better on the molecules set aside, its weights are written instead. `max_minutes` ends a
-    training earlier than its steps, the learning rate annealed all the same. Raises UserError for too few
-    molecules, and as `base_model` does.
+    Where the base is better on the molecules set aside, its weights are written instead. `max_minutes` ends
+    each training earlier than its steps, the learning rate annealed all the same. Raises UserError for too
+    few molecules, and as `base_model` does.
     """
     began, began_core = time.monotonic(), time.process_time()
     model = base_model(base, out)
@@ -109,8 +110,9 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
     training, aside = _split(pairs.structures)
     assert isinstance(given.network, StagedNetwork)
     new = sorted(set(given.elements) - set(model.elements))
-    fit_embeddings(given.network, new, model.elements, training, given.edm_schedule)
-    each_minutes = None if max_minutes is None else max_minutes / 2.0
+    part = math.inf if max_minutes is None else max_minutes / 3.0
+    fit_embeddings(given.network, new, model.elements, training, given.edm_schedule, part)
+    each_minutes = None if max_minutes is None else part if new else max_minutes / 2.0
     starts, before = _compared(aside, _starts(aside)), _errors(given, aside)
     best = fit(given, training, each_minutes, aside)
     fitted = replace(given, network=network_of(given.config, best.state))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -46,11 +48,12 @@ def fit_embeddings(
     known: Sequence[int],
     pairs: Structures,
     schedule: NoiseSchedule,
+    max_minutes: float = math.inf,
 ) -> None:
     """Learn the embeddings of the elements `new` alone, from the pairs that have any; nothing without one.
 
     `new` and `known` are atomic numbers, the rows of each stage's embedding [n_elements, n_features], which
-    is changed in place.
+    is changed in place. It takes `max_minutes` at most, but for the choice of what each begins with.
 
     To what `begin_as_mean` gives them, networks that know other bond lengths may answer with geometries of
     10^20 Å, which spoil what is learned from all other pairs. So an element begins as the known one, or their
@@ -66,6 +69,7 @@ def fit_embeddings(
         return
     few = {z: _batch(pairs, rows) for z, rows in probes.items()}
     together = _batch(pairs, sorted({row for rows in probes.values() for row in rows}))
+    seconds = 60.0 * max_minutes / (len(network.stages) * len(LEARNING_RATES))
     for stage, step in zip(network.stages, network.steps, strict=True):
         weight = _embedding(stage)
         left = partial(log_error, stage, step, schedule)
@@ -74,7 +78,7 @@ def fit_embeddings(
         begun, before = weight.detach().clone(), _or_infinite(left(together))
         for rate in LEARNING_RATES:
             stream = MixedStream(pairs.select(having), BATCH_SIZE, seed=0)
-            _fit_rows(weight, new, rate, (left(batch) for batch in _endless(stream)))
+            _fit_rows(weight, new, rate, (left(batch) for batch in _endless(stream)), seconds)
             if _or_infinite(left(together)) < before:
                 break
             with torch.no_grad():
@@ -122,11 +126,18 @@ def _begin_as_nearest(
         weight[new] = choices[int(np.argmin(errors))]
 
 
-def _fit_rows(weight: nn.Parameter, rows: Sequence[int], rate: float, errors: Iterator[Tensor]) -> None:
+def _fit_rows(
+    weight: nn.Parameter, rows: Sequence[int], rate: float, errors: Iterator[Tensor], seconds: float
+) -> None:
+    """Learn these rows in STEPS steps or so many seconds, the rate falling to nothing all the same."""
     weight.requires_grad_(True)
     optimizer = torch.optim.Adam([weight], lr=rate, betas=(0.8, 0.9))
+    began = time.monotonic()
     for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = rate * (1.0 - step / STEPS)
+        done = max(step / STEPS, (time.monotonic() - began) / seconds)
+        if done >= 1.0:
+            break
+        optimizer.param_groups[0]["lr"] = rate * (1.0 - done)
         optimizer.zero_grad()
         next(errors).backward()
         _keep_rows(weight, rows)
