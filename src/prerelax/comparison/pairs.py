@@ -83,7 +83,10 @@ def pair_with_baseline(
     if baseline is None:
         pair[np.isin(pair, (f"no {BASELINE} row", OWN_LEVEL))] = UNPAIRED
     counted = pair == _FINE
-    carries = ~rows.fallback.astype(bool) & (counted | (pair == UNPAIRED))
+    baseline_fallback = rows.fallback[mate] if len(mate) else rows.fallback.copy()
+    baseline_fallback[mate < 0] = None
+    as_asked = ~rows.fallback.astype(bool) & ~baseline_fallback.astype(bool)
+    carries = as_asked & (counted | (pair == UNPAIRED))
     all_steps = ~rows.is_partly_made_there & ~(_of_mate(rows.is_partly_made_there.astype(float), mate) > 0)
     carried = shares(table, pilots or {}, carries)
     pilot_gradients, pilot_s = (np.zeros(len(pair)), np.zeros(len(pair))) if carried is None else carried
@@ -112,8 +115,6 @@ def pair_with_baseline(
         numbers |= {N_GRADIENTS: pilot_gradients, WALL_S: pilot_s}
     baseline_status = rows.status[mate] if len(mate) else rows.status.copy()
     baseline_status[mate < 0] = None
-    baseline_fallback = rows.fallback[mate] if len(mate) else rows.fallback.copy()
-    baseline_fallback[mate < 0] = None
     result = {name: table[name] for name in table.column_names if name not in NOT_COMPARED}
     result |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
     result["baseline_status"] = pa.array(baseline_status, pa.string())
