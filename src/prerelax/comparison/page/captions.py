@@ -1,8 +1,8 @@
 """What the figures and tables of a page show, in words."""
 
 HEADLINE = (
-    "Bars: gradients summed over the molecules that count for a method, divided by their number. Points: "
-    "molecules. Times fewer: over those that count for the method and for usual practice."
+    "Bars: gradients summed over the relaxations that count for a method, divided by their number. Points: "
+    "relaxations. Times fewer: over those that count for the method and for usual practice."
 )
 FIGURES = {
     "speedup": (

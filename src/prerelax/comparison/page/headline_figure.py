@@ -1,4 +1,4 @@
-"""The figure of the first screen: gradients per molecule, method by method."""
+"""The figure of the first screen: gradients per relaxation, method by method."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ _ROW_MM = 8.5
 
 @in_house_style
 def headline_figure(methods: list[Method], baseline: str) -> Figure:
-    """Bars are gradients per molecule (sums), points molecules; usual practice on top, then the quickest."""
+    """Bars are gradients per relaxation (sums), points relaxations; usual practice on top, then the best."""
     practice = [each for each in methods if each.is_baseline and each.whole["n_counted"]]
     others = [each for each in methods if not each.is_baseline and each.alone["n_counted"]]
     others.sort(key=lambda each: each.alone["n_gradients_mean"])
@@ -52,5 +52,5 @@ def headline_figure(methods: list[Method], baseline: str) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
-    axes.set_xlabel("gradients per molecule")
+    axes.set_xlabel("gradients per relaxation")
     return figure

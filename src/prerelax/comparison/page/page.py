@@ -56,7 +56,7 @@ def _page(campaign: Campaign, comparison: pd.DataFrame, results: Path) -> str:
         level = at_level_of(methods, headline_target(methods, campaign), campaign)
     parts = [
         *_first_screen(campaign, level, read_verdict(results)),
-        "<h2>Gradients per molecule, start × optimizer</h2>",
+        "<h2>Gradients per relaxation, start × optimizer</h2>",
         practice_table(methods),
         *_figures(methods, comparison, campaign),
         *_molecules(level, results),

@@ -1,4 +1,4 @@
-"""The table of a page: gradients per molecule for every start and optimizer, and what that saves."""
+"""The table of a page: gradients per relaxation for every start and optimizer, and what that saves."""
 
 from html import escape
 

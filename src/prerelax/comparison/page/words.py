@@ -40,7 +40,7 @@ def headline(methods: list[Method], campaign: Campaign) -> Headline:
     )
     explained = [
         f"{best.name[:1].upper()}{best.name[1:]} took {in_words(row['n_gradients_mean'], 1)} gradients a "
-        f"relaxation, {practice.name} "
+        f"{'molecule' if row['n_molecules'] == row['n_counted'] else 'relaxation'}, {practice.name} "
         f"{in_words(row['baseline_n_gradients_mean'], 1)}: sums over {pairs_in_words(row, best.whole)}, at "
         f"{best.level}, converged to {_criterion(best, campaign)}.",
         _statistics(best),
