@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from campaigns import not_converged, relaxed, write_campaign
 
@@ -70,6 +71,17 @@ def test_savings_carry_the_pilot(tmp_path: Path, what: str, spent: int) -> None:
     assert f"mine learned its level first: {spent} gradients and" in text
     assert "not earned back" in text, "both took two seconds"
     assert summary.loc["mmff94", "all"]["n_gradients_pilot"] == 0
+
+
+def test_pilots_of_an_earlier_version_lack_a_column(tmp_path: Path) -> None:
+    rows = [relaxed("1", "mmff94", 19), relaxed("1", "mine", 4)]
+    folders = write_campaign(tmp_path / "results/x", rows)
+    (tmp_path / "results/x/campaign.yaml").write_text(ADAPTED.replace("WHAT", "molecules"))
+    shard = tmp_path / "results/x/pilot/mine/60/relaxed/0.extxyz"
+    write_shard(shard, [relaxed("a", "mmff94", 5), not_converged("b", "mmff94", 3)])
+    table = shard.with_suffix(".parquet")
+    pq.write_table(pq.read_table(table).drop_columns(["stereo_unchanged"]), table)
+    assert "mine learned its level first: 4 gradients" in compare(tmp_path / "comparison.csv", folders)
 
 
 def test_no_part_of_a_pilot_is_lost_with_relaxations_that_failed(tmp_path: Path) -> None:

@@ -107,6 +107,12 @@ def test_a_frame_says_its_charge_in_many_ways(tmp_path: Path, comment: str) -> N
     assert [row.charge for row in read_rows(path)] == ["-1"]
 
 
+@pytest.mark.parametrize("comment", ["partial charge: 0.35", "seq=2", "water"])
+def test_what_is_no_charge_of_a_frame(tmp_path: Path, comment: str) -> None:
+    path = written(tmp_path, "a.xyz", f"1\n{comment}\nO 0 0 0\n")
+    assert [row.charge for row in read_rows(path)] == [""]
+
+
 def test_data_fields_of_several_lines_are_kept(tmp_path: Path) -> None:
     block = Chem.MolToMolBlock(Chem.MolFromSmiles("C"))
     fields = ">  <Comment>\none\ntwo\n\n>  <charge>\n0\nignored\n>  <Next>\nx\n\n$$$$\n"

@@ -58,6 +58,10 @@ def test_nothing_to_collect_is_one_sentence(tmp_path: Path) -> None:
     write_shard(tmp_path / "0.extxyz", [WATER])
     with pytest.raises(UserError, match="one id"):
         collect_relaxed(tmp_path / "set.npz", [tmp_path / "0.extxyz"] * 2)
+    write_shard(tmp_path / "0.extxyz", [replace(WATER, id="list-1")])
+    write_shard(tmp_path / "1.extxyz", [replace(WATER, id="list-1")])
+    found = collect_relaxed(tmp_path / "set.npz", [tmp_path / "0.extxyz", tmp_path / "1.extxyz"])
+    assert found == (2, 0), "two lists without names"
 
 
 def test_of_conformers_the_lowest_is_kept_with_its_start(tmp_path: Path) -> None:

@@ -69,8 +69,9 @@ def _relaxing(folder: Path, adapt: Adapt) -> tuple[int, float]:
     n_gradients, seconds = 0, 0.0
     pattern = "relaxed/*.parquet" if adapt.on == "fragments" else "*/relaxed/*.parquet"
     columns = ["n_gradients", "n_gradients_check", "wall_s", "converged"]
-    kept = ["connectivity_unchanged", "stereo_unchanged"]
     for path in sorted(folder.glob(pattern)):
+        # tables of an earlier version lack the second
+        kept = {"connectivity_unchanged", "stereo_unchanged"} & set(pq.read_schema(path).names)
         table = pq.read_table(path, columns=[*columns, *kept])
         table = table.filter(pc.is_valid(table["n_gradients"]))
         if adapt.on == "molecules":

@@ -74,7 +74,7 @@ def _sdf_fields(lines: list[str]) -> dict[str, str]:
 
 # --- XYZ ----------------------------------------------------------------------------------------------------
 
-_CHARGE = re.compile(r"(?:\bcharge\s*:|\bq\s*[=:])\s*([+-]?\d+)\b", re.IGNORECASE)
+_CHARGE = re.compile(r"(?:\bcharge\s*:|\bq\s*[=:])\s*([+-]?\d+)(?![\w.])", re.IGNORECASE)
 """as `charge: -1` and `q=-1` say it"""
 _KEY_VALUE = re.compile(r"""([A-Za-z_]\w*)\s*=\s*("(?:\\.|[^"\\])*"|'[^']*'|\S+)""")
 

@@ -39,7 +39,8 @@ def collect_relaxed(out: Path, shards: Sequence[Path], starts: Sequence[Path] = 
     if not kept:
         raise UserError(f"{shards[0]}: none of {n_rows} rows is a converged minimum with its bonds kept")
     rows = [row for _, row in kept]
-    if len({row.id for row in rows}) < len(rows):
+    named = [row.id for row in rows if row.id.isdecimal()]
+    if len(set(named)) < len(named):
         raise UserError(f"{shards[0]}: two of the molecules have one id; name each shard once")
     numbers = _ids([row.id for row in rows]) or [place for place, _ in kept]
     structures = collect(

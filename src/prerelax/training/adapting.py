@@ -8,7 +8,6 @@ pairs for as long.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -110,9 +109,8 @@ def adapt(base: str | Path, pairs: Pairs, out: Path, max_minutes: float | None =
     training, aside = _split(pairs.structures)
     assert isinstance(given.network, StagedNetwork)
     new = sorted(set(given.elements) - set(model.elements))
-    part = math.inf if max_minutes is None else max_minutes / 3.0
-    fit_embeddings(given.network, new, model.elements, training, given.edm_schedule, part)
-    each_minutes = None if max_minutes is None else part if new else max_minutes / 2.0
+    each_minutes = None if max_minutes is None else max_minutes / (3.0 if new else 2.0)
+    fit_embeddings(given.network, new, model.elements, training, given.edm_schedule, each_minutes)
     starts, before = _compared(aside, _starts(aside)), _errors(given, aside)
     best = fit(given, training, each_minutes, aside)
     fitted = replace(given, network=network_of(given.config, best.state))

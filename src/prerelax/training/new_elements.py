@@ -48,7 +48,7 @@ def fit_embeddings(
     known: Sequence[int],
     pairs: Structures,
     schedule: NoiseSchedule,
-    max_minutes: float = math.inf,
+    max_minutes: float | None = None,
 ) -> None:
     """Learn the embeddings of the elements `new` alone, from the pairs that have any; nothing without one.
 
@@ -69,7 +69,8 @@ def fit_embeddings(
         return
     few = {z: _batch(pairs, rows) for z, rows in probes.items()}
     together = _batch(pairs, sorted({row for rows in probes.values() for row in rows}))
-    seconds = 60.0 * max_minutes / (len(network.stages) * len(LEARNING_RATES))
+    minutes = math.inf if max_minutes is None else max_minutes
+    seconds = 60.0 * minutes / (len(network.stages) * len(LEARNING_RATES))
     for stage, step in zip(network.stages, network.steps, strict=True):
         weight = _embedding(stage)
         left = partial(log_error, stage, step, schedule)

@@ -56,10 +56,8 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
         title(axes, target, words)
         _draw_target(axes, table, pale, colours)
     keys: dict[str, Any] = {
-        "learning the level" if stage == WALL_S else f"making {stage.removeprefix(BEFORE)}": (
-            Patch(color=colour),
-        )
-        for stage, colour in pale.items()
+        words: (Patch(color=colour),)
+        for words, colour in zip(map(_in_words, stages), pale.values(), strict=True)
     }
     keys["relaxation at the target"] = tuple(
         Patch(color=colour) for colour in [colours[start] for start in starts[:3]]
@@ -74,6 +72,10 @@ def wall_time(comparison: pd.DataFrame, baseline: str) -> tuple[Figure, pd.DataF
     return figure, pd.concat([table.assign(target=target) for target, (table, _) in tables.items()])[
         ["target", "start", "n", *stages, "wall_s_relax"]
     ]
+
+
+def _in_words(stage: str) -> str:
+    return "learning the level" if stage == WALL_S else f"making {stage.removeprefix(BEFORE)}"
 
 
 def _mean_seconds(relaxations: pd.DataFrame, stages: list[str]) -> tuple[pd.DataFrame, str]:

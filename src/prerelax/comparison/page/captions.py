@@ -29,9 +29,8 @@ FIGURES = {
 PRACTICE = (
     "Gradients: energy and force evaluations at the target's level, wherever they were spent. Per "
     "relaxation: their sum divided by the number of relaxations; medians are of molecules, conformers "
-    "averaged. Times fewer: "
-    "the baseline's sum over this one's, with its 95 % interval. Saved: median of the molecules and "
-    "its interval; no interval below 8 molecules. p: Wilcoxon's signed-rank test of the same "
+    "averaged. Times fewer: the baseline's sum over this one's, with its 95 % interval. Saved: median of the "
+    "molecules and its interval; no interval below 8 molecules. p: Wilcoxon's signed-rank test of the same "
     "molecules, two-sided. Hours saved: all stages before the relaxation included, summed over the "
     "molecules; core hours with one core a molecule, and as many hours of the clock where one "
     "molecule runs at a time. All of starts made as asked for; with fallbacks: of all. A start made "
