@@ -18,6 +18,8 @@ from rdkit.Chem import AddHs, Mol, MolToMolBlock
 
 from prerelax.campaign.layout import Layout
 from prerelax.campaign.stages import opened_campaign
+from prerelax.denoisers.choosing import AUTO
+from prerelax.denoisers.model_folders import find_model
 from prerelax.diffusion.options import Sampler
 from prerelax.errors import UserError
 from prerelax.exports.export import is_usable
@@ -40,7 +42,7 @@ class DiffusionRelaxation:
     are the other fields of `prerelax.starts.options.DiffuseOptions`. What is not given follows the model's
     own defaults. The bond graph is perceived from the geometry. No calculator is needed. What the model does
     not know, breaks or is unsure of is relaxed with GFN2-xTB instead, in a process of its own, unless
-    `fallback` is none. Raises UserError for an option that is unknown or out of range.
+    `fallback` is none. Raises UserError for a model or option that is unknown or out of range.
     """
 
     def __init__(
@@ -101,24 +103,27 @@ def relax_smiles(
 
     Returns one ASE Atoms for each molecule, in order, with its energy in eV as the result of a calculator;
     `info` tells `status`, `message`, `n_gradients`, `n_steps` and the other fields of
-    `prerelax.records.record.Record`. Raises UserError for a single molecule in place of a list, for a level
-    or option that is unknown, and where a stage refuses the call as a whole.
+    `prerelax.records.record.Record`. Raises UserError for a single molecule in place of a list, for a model,
+    level or option that is unknown, and where a stage refuses the call as a whole.
     """
     if isinstance(molecules, str | Mol):
         shown = repr(molecules) if isinstance(molecules, str) else "mol"
         raise UserError(f"relax_smiles takes a list of SMILES: write [{shown}], not {shown}")
     relaxation = _relaxation(level, target)
+    denoising: dict[str, object] = {}
+    if model is not None:
+        wanted = str(relaxation.level).rpartition(" (")[0]
+        said = {"model": model, "steps": steps, "sampler": sampler, "level": wanted}
+        denoising = {key: value for key, value in said.items() if value is not None}
+        _denoising(denoising)
     # Each stage is a process of its own: QM engines never share one with torch.
     with tempfile.TemporaryDirectory(prefix="prerelax-") as folder:
         names = ("rdkit.extxyz", "mmff94.extxyz", "denoised.extxyz", "relaxed.extxyz")
         embedded, minimised, denoised, relaxed = (Path(folder) / name for name in names)
         _embed(molecules, embedded)
         _verb("forcefield", [embedded, minimised])
-        if model is not None:
-            wanted = str(relaxation.level).rpartition(" (")[0]
-            said = {"model": model, "steps": steps, "sampler": sampler, "level": wanted}
-            given = {key: value for key, value in said.items() if value is not None}
-            _verb("diffuse", [minimised, denoised], {"settings": json.dumps(given)})
+        if denoising:
+            _verb("diffuse", [minimised, denoised], {"settings": json.dumps(denoising)})
         settings = relaxation.model_dump_json(exclude_defaults=True)
         start = minimised if model is None else denoised
         _verb("relax", [start, relaxed], {"workers": workers, "settings": settings})
@@ -234,9 +239,12 @@ class Campaign:
 
 def _denoising(options: Mapping[str, object]) -> DiffuseOptions:
     try:
-        return DiffuseOptions.model_validate(options)
+        checked = DiffuseOptions.model_validate(options)
     except ValidationError as error:
         raise UserError(sentences(error, DiffuseOptions, options)) from None
+    if checked.model != AUTO and checked.epoch is None:
+        find_model(checked.model)
+    return checked
 
 
 def _verb(name: str, files: Sequence[Path], options: Mapping[str, object] | None = None) -> None:

@@ -232,11 +232,11 @@ def test_a_molecule_that_hangs_is_stopped_with_what_is_known_of_it(tmp_path):
 
 
 @pytest.fixture
-def twenty(tmp_path, data_folder):
-    """A shard of 20 QM9 molecules at their MMFF94 geometries."""
+def twelve(tmp_path, data_folder):
+    """A shard of 12 QM9 molecules at their MMFF94 geometries."""
     with np.load(data_folder / "qm9_val.npz") as table:
         ends = np.cumsum(table["n_atoms"])
-        rows = [slice(end - n, end) for n, end in zip(table["n_atoms"][:20], ends[:20], strict=True)]
+        rows = [slice(end - n, end) for n, end in zip(table["n_atoms"][:12], ends[:12], strict=True)]
         records = [
             Record(f"{i:06d}", table["numbers"][r].astype(int), table["positions_mmff94"][r])
             for i, r in enumerate(rows)
@@ -252,11 +252,11 @@ def runs(pid):
         return False
 
 
-def test_a_killed_shard_resumes_and_ends_with_the_same_table(tmp_path, twenty, monkeypatch):
+def test_a_killed_shard_resumes_and_ends_with_the_same_table(tmp_path, twelve, monkeypatch):
     undisturbed, out, log = tmp_path / "whole.extxyz", tmp_path / "out.extxyz", tmp_path / "log"
     monkeypatch.setenv("ODD_ENGINE_LOG", str(log))
-    job = subprocess.Popen([sys.executable, "-c", RUN, str(Path(__file__).parent), twenty, out, "slow"])
-    while not journal_path(out).exists() or journal_path(out).read_bytes().count(b'"key"') < 6:
+    job = subprocess.Popen([sys.executable, "-c", RUN, str(Path(__file__).parent), twelve, out, "slow"])
+    while not journal_path(out).exists() or journal_path(out).read_bytes().count(b'"key"') < 3:
         assert job.poll() is None
         time.sleep(0.02)
     os.kill(job.pid, signal.SIGKILL)
@@ -264,32 +264,32 @@ def test_a_killed_shard_resumes_and_ends_with_the_same_table(tmp_path, twenty, m
     assert not out.exists()
     with Journal(journal_path(out)) as journal:
         finished = len(journal.entries())
-    assert 6 <= finished < 20
+    assert 3 <= finished < 12
     workers = {int(line.split()[2]) for line in log.read_text().splitlines()}
     time.sleep(1.0)
     assert not any(runs(pid) for pid in workers)  # nobody goes on without the job
 
-    summary = relax_shard(twenty, out, SLOW, named=ODD_ROWS, resources=Resources(workers=2))
-    assert (summary.n_resumed, summary.n_computed) == (finished, 20 - finished)
+    summary = relax_shard(twelve, out, SLOW, named=ODD_ROWS, resources=Resources(workers=2))
+    assert (summary.n_resumed, summary.n_computed) == (finished, 12 - finished)
     begun = Counter(line.rsplit(maxsplit=1)[0] for line in log.read_text().splitlines())
-    assert len(begun) == 20
-    assert sum(begun.values()) - 20 <= 2  # only those in the two workers' hands at the kill
+    assert len(begun) == 12
+    assert sum(begun.values()) - 12 <= 2  # only those in the two workers' hands at the kill
 
-    relax_shard(twenty, undisturbed, SLOW, named=ODD_ROWS, resources=Resources(workers=2))
+    relax_shard(twelve, undisturbed, SLOW, named=ODD_ROWS, resources=Resources(workers=2))
     for ours, theirs in zip(read_shard(out), read_shard(undisturbed), strict=True):
         timeless = {"wall_s": 0.0, "stages_s": {}}
         assert ours.scalars() | timeless == theirs.scalars() | timeless
         assert np.array_equal(ours.positions, theirs.positions)
 
 
-def test_two_jobs_never_work_on_one_shard(tmp_path, twenty):
+def test_two_jobs_never_work_on_one_shard(tmp_path, twelve):
     out = tmp_path / "out.extxyz"
-    job = subprocess.Popen([sys.executable, "-c", RUN, str(Path(__file__).parent), twenty, out, "slow"])
+    job = subprocess.Popen([sys.executable, "-c", RUN, str(Path(__file__).parent), twelve, out, "slow"])
     try:
         while not journal_path(out).exists() or b'"key"' not in journal_path(out).read_bytes():
             time.sleep(0.02)
         with pytest.raises(ShardLockedError, match=f"process {job.pid}"):
-            relax_shard(twenty, out, SLOW, named=ODD_ROWS, lock_wait_s=0.3)
+            relax_shard(twelve, out, SLOW, named=ODD_ROWS, lock_wait_s=0.3)
     finally:
         job.kill()
         job.wait()

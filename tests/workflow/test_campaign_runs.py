@@ -21,7 +21,7 @@ salt,[Na+].[Cl-]
 CONFIG: dict[str, Any] = {
     "campaign": "tiny",
     "molecules": "molecules.csv",
-    "shard_size": 3,
+    "shard_size": 5,
     "starts": {
         "mmff94": {"kind": "forcefield"},
         "gfn1": {"kind": "relax", "engine": "tblite", "method": "GFN1-xTB"},
