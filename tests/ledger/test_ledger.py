@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tables import ROWS, of, written
 
-from prerelax.comparison.summary import ALL, WITHIN_TEXT_FILTER
 from prerelax.errors import UserError
 from prerelax.ledger import edm, morered
 from prerelax.ledger.__main__ import main
@@ -28,7 +28,6 @@ from prerelax.ledger.page import findings_of, page
 from prerelax.ledger.row import Finding, Found, Row, judged, results_of
 
 NAN = math.nan
-ROWS = {row.key: row for row in (*edm.ROWS, *morered.ROWS)}
 
 
 def test_every_row_of_the_audit_is_there_once_and_in_order() -> None:
@@ -102,12 +101,6 @@ def test_pairs_are_tested_by_molecule() -> None:
 # --- Rows on tables as studies write them -------------------------------------------------------------------
 
 
-def written(folder: Path, name: str, table: pd.DataFrame) -> None:
-    path = folder / f"{name}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
-
-
 def relaxations(ratios: dict[str, float], failing: dict[str, float], n: int = 40) -> pd.DataFrame:
     """`relaxation/methods.csv` of methods with given ratios, which differ a little between molecules."""
     rng = np.random.default_rng(1)
@@ -125,10 +118,6 @@ def relaxations(ratios: dict[str, float], failing: dict[str, float], n: int = 40
 
 
 RATIOS = {"mmff94-ob": 0.6, "mlff": 0.4, "gfn2": 0.42, "itp": 0.3, "as": 0.1, "jt": 0.1}
-
-
-def of(key: str, folder: Path) -> Finding:
-    return judged(ROWS[key], {ROWS[key].campaigns[0]: Found(folder)})
 
 
 @pytest.fixture
@@ -185,8 +174,10 @@ def trained(folder: Path, name: str, n: int, bonds: bool = False, weights: str =
 def force_field_trained(folder: Path, force_error_ev_ang: float) -> None:
     logs = folder / "training/mlff/logs/version_0"
     logs.mkdir(parents=True)
-    columns = ["validation/force_mae_ev_ang", "validation/energy_mae_ev"]
-    pd.DataFrame([(force_error_ev_ang, 0.146)], columns=columns).to_csv(logs / "metrics.csv", index=False)
+    columns = ["step", "validation/force_mae_ev_ang", "validation/energy_mae_ev"]
+    # An earlier validation was better; the model is that of the last.
+    rows = [(100, force_error_ev_ang / 10, 0.3), (150, None, None), (200, force_error_ev_ang, 0.146)]
+    pd.DataFrame(rows, columns=columns).to_csv(logs / "metrics.csv", index=False)
     (folder / "training/mlff/model/weights.safetensors").touch()
 
 
@@ -294,113 +285,6 @@ def test_generation_by_a_network_that_makes_no_molecules_proves_nothing(tmp_path
     written(tmp_path, "figures/generation_limits_qm9", table(15, 1))
     found = of("R64", tmp_path)
     assert found.verdict == "undecided" and "15 % valid" in found.why
-
-
-@pytest.mark.parametrize(
-    ("path_minus_forces", "low", "high", "early", "late"),
-    [
-        (0.1, 0.05, 0.15, "opposite", "same"),
-        (-0.1, -0.15, -0.05, "same", "opposite"),
-        (0.0, -0.1, 0.1, "undecided", "undecided"),
-    ],
-)
-def test_alignment_is_judged_at_ten_steps(
-    path_minus_forces: float, low: float, high: float, early: str, late: str, tmp_path: Path
-) -> None:
-    rows = [
-        (
-            start,
-            k,
-            20,
-            0.4,
-            0.5,
-            path_minus_forces if k == 10 else 0.9,
-            low if k == 10 else 0.8,
-            high if k == 10 else 1.0,
-        )
-        for start in ("epoch50-n50", "edm-n50")
-        for k in (1, 10, 30)
-    ]
-    names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
-    spread = {"steps_forces_std": 0.1, "forces_path_std": 0.1}
-    written(tmp_path, "figures/alignment_qm9_numbers", pd.DataFrame(rows, columns=names).assign(**spread))
-    assert of("R13", tmp_path).verdict == early and of("R14", tmp_path).verdict == late
-    assert of("R15", tmp_path).verdict == "same"
-
-
-def test_steps_summed_are_those_of_the_networks_schedule(tmp_path: Path) -> None:
-    names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
-    rows = [("edm-n50", k, 20, 0.4, 0.5, 0.1 * k, 0.1 * k - 0.05, 0.1 * k + 0.05) for k in (1, 2, 6)]
-    spread = {"steps_forces_std": 0.1, "forces_path_std": 0.1}
-    written(tmp_path, "figures/alignment_qm9_numbers", pd.DataFrame(rows, columns=names).assign(**spread))
-    assert of("R14", tmp_path).verdict == "not shown"
-    phases = pd.DataFrame([("steps of the schedule", 200.0)], columns=["quantity", "ours"])
-    written(tmp_path, "figures/phases_numbers", phases)
-    assert of("R14", tmp_path).ours == "0.2 [0.15, 0.25], forces of qm9", "ten of a thousand are two of 200"
-    assert of("R15", tmp_path).verdict == "same"
-    wide = pd.DataFrame(rows, columns=names).assign(**spread | {"forces_path_std": 0.5})
-    written(tmp_path, "figures/alignment_qm9_numbers", wide)
-    assert of("R15", tmp_path).verdict == "undecided"
-    assert "no early checkpoint" in of("R13", tmp_path).why
-
-
-def test_forces_of_another_level_decide_nothing(tmp_path: Path) -> None:
-    names = ["start", "k", "n", "steps_forces", "forces_path", "path_minus_forces", "ci_low", "ci_high"]
-    table = pd.DataFrame([("edm-n50", 10, 20, 0.4, 0.5, 0.1, 0.05, 0.15)], columns=names)
-    written(tmp_path, "figures/alignment_gfn2_numbers", table)
-    found = of("R14", tmp_path)
-    assert found.verdict == "undecided" and "not the paper's level" in found.why and "gfn2" in found.ours
-
-
-def test_phases_of_a_poor_network_are_undecided(tmp_path: Path) -> None:
-    def numbers(step: float, valid: float) -> pd.DataFrame:
-        words = "steps left when half of the {} have their final {}"
-        rows = [
-            (words.format("atoms", "element"), step + 5),
-            (words.format("molecules", "element"), step),
-            (words.format("molecules", "valence"), 6.0),
-            ("steps left when the schedule alone makes half of the molecules' elements final", 58.0),
-            ("share of finished molecules with allowed valences alone", valid),
-            ("molecules", 100.0),
-        ]
-        return pd.DataFrame([(q, v, v) for q, v in rows], columns=["quantity", "ours", "ours_of_1000"])
-
-    for step, valid, verdict in (
-        (50, 0.9, "same"),
-        (58, 0.9, "undecided"),
-        (90, 0.9, "opposite"),
-        (50, 0.0, "undecided"),
-    ):
-        written(tmp_path, "figures/phases_numbers", numbers(step, valid))
-        assert of("R1", tmp_path).verdict == verdict
-    assert "0 % of its molecules are valid" in of("R2", tmp_path).why
-
-
-def test_another_level_than_the_papers_decides_nothing(tmp_path: Path) -> None:
-    names = ["target", "start", "zero", "id", "calls_left", "above_kcal_mol"]
-    rows = [
-        ("gfn2", "edm-n50", "its own minimum", molecule, left, 6.0 - left / 20 + 0.01 * molecule)
-        for molecule in range(20)
-        for left in (50, 25, 0)
-    ]
-    written(tmp_path, "figures/paths_gfn2", pd.DataFrame(rows, columns=names))
-    found = of("R12", tmp_path)
-    assert found.verdict == "undecided" and found.ours == "0 of 20, GFN2-xTB"
-    assert found.why == "at GFN2-xTB, which is not the paper's level"
-    written(tmp_path, "figures/paths_qm9", pd.DataFrame(rows, columns=names).assign(above_kcal_mol=-0.1))
-    assert of("R12", tmp_path).verdict == "same"
-
-
-def test_growth_over_training_is_of_all_pairs(tmp_path: Path) -> None:
-    subsets = {WITHIN_TEXT_FILTER: [30.0, 20.0, 10.0, 5.0, 1.0], ALL: [10.0, 20.0, 30.0, 40.0, 50.0]}
-    rows = [
-        {"steps": 50, "subset": subset, "epoch": epoch, "n_counted": 20, "steps_saved_percent_median": median}
-        for subset, medians in subsets.items()
-        for epoch, median in enumerate(medians)
-    ]
-    written(tmp_path, "figures/training_speedup_gfn2", pd.DataFrame(rows))
-    found = of("R33", tmp_path)
-    assert (found.ours, found.verdict) == ("R² = 1.00", "same")
 
 
 def test_a_table_of_another_version_is_not_shown(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
-from prerelax.comparison.statistics import FEWEST
 from prerelax.ledger.criteria import Estimate, all_of, estimated, less, more, unless
 from prerelax.ledger.edm_campaigns import (
     DRUG_TARGETS,
@@ -34,14 +32,13 @@ def _path_wins(found: Found) -> Finding:
 
 
 def _cosines(found: Found) -> Finding:
-    """Cosines of steps and forces less those of forces and path, as if the two were independent."""
+    """Cosines of steps and forces less those of forces and path, by molecule."""
     parts = []
     for of_1000 in (1, 10, 30):
         row = _alignment(found, QM9_TARGETS, late=True, of_1000=of_1000)
-        n, mean = int(row["n"]), float(row["steps_forces"] - row["forces_path"])
-        half = 1.96 * float(np.hypot(row["steps_forces_std"], row["forces_path_std"])) / np.sqrt(n)
-        half = half if n >= FEWEST else np.nan
-        part = less(Estimate(mean, mean - half, mean + half, n), 0.0)
+        name = "steps_minus_path_at_forces"
+        mean, low, high = (float(row[f"{name}{end}"]) for end in ("", "_ci_low", "_ci_high"))
+        part = less(Estimate(mean, low, high, int(row["n"])), 0.0)
         parts.append(part.named(f"k = {row['k']}: "))
     return _by_forces(all_of(parts), row, PAPERS)
 

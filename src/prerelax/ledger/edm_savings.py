@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from prerelax.comparison.pairs import KCAL_MOL
+from prerelax.comparison.statistics import per_molecule
 from prerelax.ledger.criteria import (
     TOO_FEW,
     Estimate,
@@ -32,6 +33,8 @@ from prerelax.ledger.edm_campaigns import (
 from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
 
 LARGE_DELTA_KCAL_MOL = 0.2
+RESAMPLES = 2000
+"""of the bootstrap"""
 
 
 def _saved(found: Found, targets: Sequence[str], start: str, paper: float) -> Finding:
@@ -42,7 +45,8 @@ def _saved(found: Found, targets: Sequence[str], start: str, paper: float) -> Fi
 def _quartiles(found: Found, target: str) -> Finding:
     pairs = found.pairs(target, "edm-n50")
     pairs = pairs[pairs["baseline_n_steps"] > 0]  # no step is no speedup, as in the paper
-    times = pairs["baseline_n_steps"] / pairs["n_steps"].clip(lower=1)
+    ratios = pairs["baseline_n_steps"] / pairs["n_steps"].clip(lower=1)
+    times = pd.Series(per_molecule(ratios, pairs["id"]))
     parts = []
     for q, paper in ((0.25, 2.0), (0.75, 4.0)):
         quartile = Estimate(float(times.quantile(q)), *quantile_interval(times, q), len(times))
@@ -92,17 +96,29 @@ def _outlier(found: Found) -> Finding:
 
 
 def _unchanged(found: Found, targets: Sequence[str]) -> Finding:
-    """The median without the pairs whose minima differ, within the interval of the median of all."""
+    """How far the median is moved by the pairs whose minima differ, with an interval over molecules."""
     pairs = pairs_at(found, targets, "edm-n50")
     near = pairs[pairs["delta_kcal_mol"].abs() <= LARGE_DELTA_KCAL_MOL]
     kept, whole = (median_of(rows["steps_saved_percent"], rows["id"]) for rows in (near, pairs))
     words = f"{kept.value:.3g} %, of all {whole.text()}"
-    if np.isnan(whole.low):
+    if np.isnan(whole.low) or np.isnan(kept.low):
         return Finding(words, kept.n, "undecided", TOO_FEW)
     if whole.low <= 0 <= whole.high:
         return Finding(words, kept.n, "undecided", "there is no saving that could change")
-    inside = whole.low <= kept.value <= whole.high
-    return Finding(words, kept.n, "same" if inside else "opposite", "same: within the interval of all")
+    return number(_moved(pairs, near), 0.0, unit=" points").named(f"{words}; moved by ")
+
+
+def _moved(pairs: pd.DataFrame, near: pd.DataFrame) -> Estimate:
+    """Median of molecules among `near` less that of all `pairs`, molecules drawn with replacement."""
+    saved = "steps_saved_percent"
+    every = pairs.groupby("id")[saved].mean()
+    each = pd.DataFrame({"all": every, "near": near.groupby("id")[saved].mean().reindex(every.index)})
+    rng = np.random.default_rng(0)
+    drawn = each.to_numpy()[rng.integers(len(each), size=(RESAMPLES, len(each)))]
+    moved = np.nanmedian(drawn[..., 1], axis=1) - np.median(drawn[..., 0], axis=1)
+    low, high = np.nanquantile(moved, (0.025, 0.975))
+    value = float(each["near"].median() - each["all"].median())
+    return Estimate(value, float(low), float(high), int(each["near"].notna().sum()))
 
 
 ROWS = (

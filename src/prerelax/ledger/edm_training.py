@@ -5,9 +5,10 @@ import pandas as pd
 
 from prerelax.comparison.statistics import FEWEST
 from prerelax.comparison.summary import ALL
-from prerelax.ledger.criteria import TOO_FEW, Estimate, all_of, number, rising
+from prerelax.ledger.criteria import TOO_FEW, Estimate, all_of, more, number
 from prerelax.ledger.edm_campaigns import DRUG_TARGETS, DRUGS, QM9, QM9_TARGETS, first_shown, of_edm
 from prerelax.ledger.row import AbsentError, Finding, Found, Row, Verdict
+from prerelax.studies.training.analysis import FEWEST_CHECKPOINTS
 
 NO_GRAPHICS_CARD = "needs the paper's 6 200 epochs: days of a graphics card"
 
@@ -15,9 +16,12 @@ NO_GRAPHICS_CARD = "needs the paper's 6 200 epochs: days of a graphics card"
 def _rises(found: Found) -> Finding:
     def at(target: str) -> Finding:
         rows = _over_training(found, target)
-        medians = rows["steps_saved_percent_median"]
-        words = f"{medians.iloc[0]:.0f} → {medians.iloc[-1]:.0f} %, {target}"
-        return rising(rows["epoch"], medians, words, int(rows["n_counted"].min()))
+        medians, row = rows["steps_saved_percent_median"], rows.iloc[0]
+        words = f"{medians.iloc[0]:.0f} → {medians.iloc[-1]:.0f} %, {target}; ρ of a molecule "
+        value, low, high = (float(row[name]) for name in ("rise", "rise_ci_low", "rise_ci_high"))
+        if len(rows) < FEWEST_CHECKPOINTS:
+            return Finding(words, None, "undecided", f"{len(rows)} checkpoints tell no trend")
+        return more(Estimate(value, low, high, int(row["rise_n"])), 0.0).named(words)
 
     return first_shown(QM9_TARGETS, at)
 
@@ -40,7 +44,7 @@ def _early_epochs(found: Found) -> Finding:
 
 def _linear(found: Found) -> Finding:
     rows = first_shown(DRUG_TARGETS, lambda target: _over_training(found, target))
-    if len(rows) < 5:
+    if len(rows) < FEWEST_CHECKPOINTS:
         return Finding(f"{len(rows)} checkpoints", None, "undecided", "five are needed")
     n = int(rows["n_counted"].min())
     medians = rows["steps_saved_percent_median"]

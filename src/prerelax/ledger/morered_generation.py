@@ -9,12 +9,18 @@ from prerelax.comparison.statistics import FEWEST
 from prerelax.ledger.criteria import TOO_FEW, Estimate, estimated, paired, unless
 from prerelax.ledger.row import AbsentError, Finding, Found, Verdict
 
+TOLD_MORE = {
+    "morered-qm9-mini": "its network knows the bonds, and none is told its step as the paper's DDPM is",
+}
+"""Campaigns whose schedules are not compared with networks as the paper's."""
+
 
 def schedules(found: Found) -> Finding:
     """Whether the adaptive schedule ends nearer than the fixed one, by molecule."""
     table = found.table("figures/schedules_ends")
     wide = table.pivot_table(index=["id", "start"], columns="schedule", values="rmsd_after_ang")
-    return paired(wide.groupby("id").mean(), "adaptive", "fixed", "adaptive, fixed: ")
+    finding = paired(wide.groupby("id").mean(), "adaptive", "fixed", "adaptive, fixed: ")
+    return unless(TOLD_MORE.get(found.name, ""), finding)
 
 
 def shell(found: Found) -> Finding:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from itertools import product
 
 import pandas as pd
@@ -110,7 +109,7 @@ def step_by_rmsd(found: Found) -> Finding:
         centre, half = math.atanh(min(r, 0.9999)), 1.96 / math.sqrt(n - 3)  # Fisher's z
         told = Estimate(r, math.tanh(centre - half), math.tanh(centre + half), n)
         parts.append(more(told, 0.8).named(f"{method}: "))
-    return all_of(parts)
+    return _of_denoisers(found, all_of(parts), ("jt", "as"), "methods")
 
 
 def _steps(found: Found, method: str) -> pd.DataFrame:
@@ -291,7 +290,9 @@ def _energy_order(found: Found, lower: str, higher: str) -> Finding:
     return paired(pd.DataFrame(each), lower, higher, f"{lower}, {higher}: ")
 
 
-as_ends_higher = partial(_energy_order, lower="jt", higher="as")
+def as_ends_higher(found: Found) -> Finding:
+    """Whether AS ends higher than JT, by molecule."""
+    return _of_denoisers(found, _energy_order(found, "jt", "as"), ("jt", "as"), "methods")
 
 
 def mmff94_ends_higher(found: Found) -> Finding:

@@ -6,7 +6,7 @@ import pandas as pd
 import yaml
 
 from prerelax.comparison.pairs import KCAL_MOL
-from prerelax.ledger.criteria import signs
+from prerelax.ledger.criteria import signs, unless
 from prerelax.ledger.row import AbsentError, Finding, Found, Verdict
 
 QM7X = ("morered-qm7x", "morered-mini")
@@ -24,7 +24,7 @@ def other_molecules(found: Found) -> str:
 def poor_force_field(found: Found) -> str:
     """Why the MLFF proves nothing of the paper's; empty where its error is at most twice as large."""
     try:
-        error = _least_error(found, "validation/force_mae_ev_ang")
+        error = _last_error(found, "validation/force_mae_ev_ang")
     except AbsentError:
         return ""
     return (
@@ -55,9 +55,11 @@ def fewer_minima(found: Found) -> str:
     return f"JT saw {seen['jt']} minima, the retrained one {seen['jt-mlff']}" if unequal else ""
 
 
-def _least_error(found: Found, column: str) -> float:
-    """The smallest validation error of the campaign's MLFF, kcal/mol (per Å). Raises AbsentError, also
-    while it is being trained."""
+def _last_error(found: Found, column: str) -> float:
+    """The campaign's MLFF's error at its last validation, that of the model it left, kcal/mol (per Å).
+
+    Raises AbsentError, also while it is being trained.
+    """
     folder = found.folder / "training/mlff"
     if not (folder / "model/weights.safetensors").is_file():
         raise AbsentError(f"{found.name} has not trained its MLFF to the end")
@@ -65,14 +67,15 @@ def _least_error(found: Found, column: str) -> float:
     table = pd.concat([pd.read_csv(path) for path in logs]) if logs else pd.DataFrame()
     if column not in table:
         raise AbsentError(f"{found.name}: the logs of mlff have no {column}")
-    least: float = table[column].min() / KCAL_MOL
-    return least
+    validated = table.dropna(subset=[column]).sort_values("step", kind="stable")
+    last: float = validated[column].iloc[-1] / KCAL_MOL
+    return last
 
 
 def mlff_errors(found: Found) -> Finding:
     """Both errors of the MLFF: within a fifth of the paper's."""
     values = [
-        _least_error(found, column) for column in ("validation/energy_mae_ev", "validation/force_mae_ev_ang")
+        _last_error(found, column) for column in ("validation/energy_mae_ev", "validation/force_mae_ev_ang")
     ]
     words = f"{values[0]:.3g} kcal/mol; {values[1]:.3g} kcal/mol/Å"
     reached = values[0] < 1.2 * MLFF_ENERGY_ERROR and values[1] < 1.2 * MLFF_FORCE_ERROR
@@ -82,7 +85,10 @@ def mlff_errors(found: Found) -> Finding:
 
 
 def average_ahead(found: Found) -> Finding:
-    """Whether the averaged weights have the lower loss in the first half of JT's validations."""
+    """Whether the averaged weights have the lower loss in the first half of JT's validations.
+
+    Nothing decides: the validations of one training are no trials of their own.
+    """
     table = found.table("figures/training_curves")
     rows = table[table["model"] == "jt"]
     if rows.empty:
@@ -90,7 +96,7 @@ def average_ahead(found: Found) -> Finding:
     early = rows.sort_values("step").head(max(8, len(rows) // 2))
     wins = int((early["averaged_loss"] < early["current_loss"]).sum())
     words = f"the average is ahead in {wins} of the first {len(early)} validations"
-    return signs(wins, len(early), words, "validations")
+    return unless("one training", signs(wins, len(early), words, "validations"))
 
 
 def _config(found: Found, name: str) -> dict[str, Any]:

@@ -16,13 +16,16 @@ from prerelax.studies.boltzmann.analysis import (
     DIFFUSION,
     ENOUGH_OVERLAP,
     METROPOLIS,
+    Chains,
     Comparison,
     Energies,
     Sample,
     compare,
     heat_capacity,
     overlap,
+    paper_factors_k,
     read_energies,
+    spread,
     summarise,
 )
 from prerelax.studies.boltzmann.figures import boltzmann_figures
@@ -76,10 +79,36 @@ def test_one_factor_for_all_molecules(compared: Comparison) -> None:
 def test_equal_distributions_overlap_and_have_the_harmonic_heat_capacity(compared: Comparison) -> None:
     pairs, found = compared.pairs, compared.distributions
     assert (pairs["overlap"] > 0.9).all()
-    assert pairs["std_ratio"].to_numpy() == pytest.approx(1, abs=0.06)
+    beyond = pairs[pairs["n"] > 10]
+    assert beyond["std_ratio"].to_numpy() == pytest.approx(1, abs=0.06)
+    assert pairs.loc[pairs["n"] == 10, "std_ratio"].isna().all()  # its temperature is none that was found
     assert (abs(found["heat_capacity"] - 1) < 4 * found["heat_capacity_error"] + 0.06).all()
     above = found["mean_kcal_mol"] - found["harmonic_mean_kcal_mol"]
     assert (abs(above[found["kind"] == METROPOLIS]) < 0.2).all()
+
+
+def test_widths_are_compared_where_the_smallest_step_is_colder_than_metropolis_is() -> None:
+    """0.3 n² for n = 6 is 11 K; the lowest temperature is 40 K, as which the step is taken."""
+    samples = [sample("a", DIFFUSION, n) for n in (6, 20, 30)]
+    samples += [sample("a", METROPOLIS, t) for t in (40.0, 80.0, 120.0, 200.0, 270.0)]
+    pairs = compare(Energies(samples, {}, {})).pairs.set_index("n")
+    assert pairs["temperature_k"][20] == pytest.approx(120 + 29, rel=0.05)
+    assert pairs["std_ratio"][[20, 30]].to_numpy() == pytest.approx(1, abs=0.06)
+
+
+def test_powers_of_the_laws_are_those_of_the_energies() -> None:
+    samples = [sample("a", DIFFUSION, n) for n in (10, 20, 30, 40)]
+    samples += [sample("a", METROPOLIS, t) for t in (30.0, 120.0, 270.0)]
+    found = slopes(compare(Energies(samples, {}, {}))).iloc[0]
+    assert found["power_of_n"] == pytest.approx(2, abs=0.15)
+    assert np.isnan(found["power_of_t"])  # of three points
+
+
+def test_the_spread_of_two_kinds_of_molecules_is_no_one_factor() -> None:
+    value, low, high = spread([0.1, 0.76] * 10)
+    assert low > 0.25 and low < value < high
+    assert np.isnan(spread([0.3, 0.31])[1])
+    assert paper_factors_k() == pytest.approx((0.275, 0.324), abs=1e-3)
 
 
 def test_overlap() -> None:
@@ -145,8 +174,10 @@ def test_energies_from_files(tmp_path: Path) -> None:
     frames = frames_file(tmp_path / "energies.extxyz", "step-n10")
     rows = tmp_path / "rows.extxyz"
     broken = Record("b", np.full(2, 6), np.eye(2, 3), start="step-n10", status="connectivity_changed")
-    write_shard(rows, [broken])
-    read = read_energies([chains], [frames], [rows])
+    ended = replace(broken, id="c", status="ok")
+    write_shard(rows, [replace(row, settings='{"repeats": 400}') for row in (broken, ended)])
+    read = read_energies([chains], [frames], [rows], [rows])
+    assert read.network == read.control == {10.0: Chains(broken=1, n=2, repeats=400)}
     assert [(s.kind, s.label) for s in read.samples] == [
         (METROPOLIS, 30.0),
         (METROPOLIS, 60.0),

@@ -89,7 +89,8 @@ def mean_cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.
 
 def summarise_alignment(alignment: Alignment) -> pd.DataFrame:
     """For each start and k the means over paths, and by how much the steps follow the direct path rather than
-    the forces (`path_minus_forces`, with a 95 % interval over molecules, conformers averaged).
+    the forces (`path_minus_forces`), and the forces rather than the forces follow that path
+    (`steps_minus_path_at_forces`), each with a 95 % interval over molecules, conformers averaged.
     """
     rows = []
     for (start, k), cosines in alignment.table.groupby(["start", "k"], sort=False):
@@ -100,6 +101,10 @@ def summarise_alignment(alignment: Alignment) -> pd.DataFrame:
         row |= {name: molecules[name].mean() for name in MEASURES}
         row |= {f"{name}_std": molecules[name].std() for name in MEASURES}
         row |= {"path_minus_forces": difference.mean(), "ci_low": low, "ci_high": high}
+        beyond = (molecules["steps_forces"] - molecules["forces_path"]).to_numpy()
+        ends = dict(zip(("ci_low", "ci_high"), mean_interval(beyond), strict=True))
+        row |= {"steps_minus_path_at_forces": beyond.mean()}
+        row |= {f"steps_minus_path_at_forces_{name}": end for name, end in ends.items()}
         rows.append(row | {"conclusion": _conclusion(low, high)})
     return pd.DataFrame(rows)
 

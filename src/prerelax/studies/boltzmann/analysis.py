@@ -12,14 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from ase import units
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from prerelax.comparison.pairs import KCAL_MOL
-from prerelax.comparison.statistics import mean_interval, per_molecule
+from prerelax.comparison.statistics import FEWEST, mean_interval, per_molecule
 from prerelax.errors import UserError
 from prerelax.molecules.status import PROCEED
 from prerelax.records.shard import ShardError, read_shard
@@ -33,6 +35,8 @@ METROPOLIS, DIFFUSION = "Metropolis", "diffusion"
 PAPER_TEMPERATURES_K = {6: 20.0, 14: 70.0, 20: 120.0, 30: 300.0}
 """Steps and temperatures that the paper pairs."""
 PAPER_LARGEST_OFFSET_KCAL_MOL = 2.0
+PAPER_REPEATS = 20_000
+"""of each step"""
 PAPER_ENERGIES = 24_000 * 18 * 10
 """Metropolis proposals: steps, temperatures, molecules."""
 ENOUGH_OVERLAP = 0.9
@@ -71,6 +75,15 @@ class Sample:
         return float(sum(len(chain) / statistical_inefficiency(chain) for chain in self.chains_ev))
 
 
+class Chains(NamedTuple):
+    """Of one step n."""
+
+    broken: int
+    n: int
+    repeats: int
+    """that each chain was asked for"""
+
+
 @dataclass(frozen=True)
 class Energies:
     """All samples, what is not among them, and what they cost."""
@@ -80,8 +93,10 @@ class Energies:
     """chains and geometries without energies, by what happened"""
     seconds_per_thousand: dict[str, float]
     """of energies, on one worker, by kind"""
-    control: dict[float, tuple[int, int]] = field(default_factory=dict)
-    """chains of a step's noise alone that broke, and all of them, by n"""
+    network: dict[float, Chains] = field(default_factory=dict)
+    """chains of the denoising step, by n"""
+    control: dict[float, Chains] = field(default_factory=dict)
+    """chains of the step's noise alone, by n"""
 
 
 def read_energies(
@@ -107,14 +122,18 @@ def read_energies(
     samples = [_joined(parts) for parts in found.values()]
     samples.sort(key=lambda sample: (sample.id, sample.kind, sample.label))
     per_thousand = {kind: 1000 * s / n for kind, (s, n) in seconds.items() if n}
-    return Energies(samples, dict(left_out), per_thousand, dict(_broken(path) for path in control))
+    return Energies(samples, dict(left_out), per_thousand, _chains(rows), _chains(control))
 
 
-def _broken(path: Path) -> tuple[float, tuple[int, int]]:
-    """n of the chains in a file of rows, how many broke and how many there are."""
-    rows = read_shard(path)
-    n = step_of_start(rows[0].start, path) if rows else math.nan
-    return n, (sum(row.status == "connectivity_changed" for row in rows), len(rows))
+def _chains(paths: Sequence[Path]) -> dict[float, Chains]:
+    found = {}
+    for path in paths:
+        rows = [row for row in read_shard(path) if row.status in ("ok", "connectivity_changed")]
+        if rows:
+            broken = sum(row.status == "connectivity_changed" for row in rows)
+            repeats = int(json.loads(rows[0].settings or "{}")["repeats"])
+            found[step_of_start(rows[0].start, path)] = Chains(broken, len(rows), repeats)
+    return found
 
 
 def _metropolis(paths: Sequence[Path], left_out: "Counter[str]") -> list[tuple[Sample, float, int]]:
@@ -188,8 +207,9 @@ class Comparison:
     pairs: pd.DataFrame
     """a row for each molecule and step: id, n, temperature_k of the same mean energy, extrapolated,
     law_temperature_k, paired_temperature_k (the nearest of Metropolis's), overlap and overlap_of_halves
-    there, std_ratio (at equal means: to Metropolis's width at temperature_k, along a curve that never falls),
-    offset_kcal_mol, paper_temperature_k"""
+    there, std_ratio (to Metropolis's width at the temperature that the molecule's own law, T = factor × n²,
+    leaves of temperature_k when its smallest step is not taken for its lowest temperature; along a curve that
+    never falls; nan for the smallest step), offset_kcal_mol, paper_temperature_k"""
     factor_k: float
     """T = factor × n², for all molecules"""
     factors_k: NDArray[np.float64]
@@ -198,7 +218,8 @@ class Comparison:
     """kcal/mol on the scale of `distributions`, by id, kind and label"""
     left_out: dict[str, int]
     seconds_per_thousand: dict[str, float]
-    control: dict[float, tuple[int, int]]
+    network: dict[float, Chains]
+    control: dict[float, Chains]
 
 
 def compare(read: Energies) -> Comparison:
@@ -219,9 +240,10 @@ def compare(read: Energies) -> Comparison:
             left_out["molecules without a step and two temperatures"] += 1
     if not counted:
         raise UserError("no molecule has energies of a repeated step and of two temperatures")
-    squares, temperatures = (np.concatenate(parts) for parts in zip(*map(_differences, counted), strict=True))
+    differences = [molecule.differences() for molecule in counted]
+    squares, temperatures = (np.concatenate(parts) for parts in zip(*differences, strict=True))
     factor = float(squares @ temperatures / (squares @ squares)) if squares.any() else math.nan
-    own = np.array([x @ y / (x @ x) for x, y in map(_differences, counted) if x.any()])
+    own = np.array([molecule.factor_k() for molecule in counted if len(molecule.steps) > 1])
     return Comparison(
         pd.DataFrame([row for molecule in counted for row in molecule.distributions(factor)]),
         pd.DataFrame([row for molecule in counted for row in molecule.pairs(factor)]),
@@ -230,15 +252,9 @@ def compare(read: Energies) -> Comparison:
         {key: energies for molecule in counted for key, energies in molecule.energies().items()},
         dict(left_out),
         read.seconds_per_thousand,
+        read.network,
         read.control,
     )
-
-
-def _differences(molecule: "_Molecule") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """n² and equivalent temperatures of a molecule's steps, both from those of its smallest step."""
-    squares = np.array([sample.label**2 for sample in molecule.steps])
-    temperatures = np.array([molecule.temperature_k(sample)[0] for sample in molecule.steps])
-    return squares[1:] - squares[0], temperatures[1:] - temperatures[0]
 
 
 class _Molecule:
@@ -268,6 +284,17 @@ class _Molecule:
         whether that is beyond its temperatures, where the curve's last line goes on.
         """
         return self.means_ev.inverse(float(sample.energies_ev.mean()) - self.offset_ev)
+
+    def differences(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """n² and equivalent temperatures of the steps, both from those of the smallest step."""
+        squares = np.array([sample.label**2 for sample in self.steps])
+        temperatures = np.array([self.temperature_k(sample)[0] for sample in self.steps])
+        return squares[1:] - squares[0], temperatures[1:] - temperatures[0]
+
+    def factor_k(self) -> float:
+        """Its own factor of T = factor × n²; nan for one step."""
+        squares, temperatures = self.differences()
+        return float(squares @ temperatures / (squares @ squares)) if len(squares) else math.nan
 
     def distributions(self, factor: float) -> list[dict[str, object]]:
         return [self._distribution(sample, factor) for sample in (*self.hot, *self.steps)]
@@ -301,6 +328,10 @@ class _Molecule:
         known_k = temperature_k if math.isfinite(temperature_k) else factor * sample.label**2
         nearest = self.hot[int(np.abs(self.temperatures_k - known_k).argmin())]
         reference = self.above_ev(nearest)
+        # The smallest step has the lowest temperature by the offset alone; so much all steps are too warm.
+        too_warm_k = self.temperatures_k[0] - self.factor_k() * self.steps[0].label ** 2
+        width_ev = self.widths_ev.at(temperature_k - too_warm_k)
+        compared = sample is not self.steps[0] and width_ev > 0
         return {
             "id": self.name,
             "n": int(sample.label),
@@ -311,7 +342,7 @@ class _Molecule:
             "paired_temperature_k": nearest.label,
             "overlap": overlap(self.above_ev(sample), reference),
             "overlap_of_halves": _halves(nearest),
-            "std_ratio": sample.energies_ev.std() / self.widths_ev.at(temperature_k),
+            "std_ratio": sample.energies_ev.std() / width_ev if compared else math.nan,
             "offset_kcal_mol": self.offset_ev / KCAL_MOL,
         }
 
@@ -348,6 +379,30 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.minimum(*shares).sum())
 
 
+def paper_factors_k() -> tuple[float, float]:
+    """The least and the largest factor of T = factor × n² that the paper's pairs give, in K.
+
+    By differences from its smallest step, as ours: that one has its temperature by the offset alone.
+    """
+    (first, coldest), *rest = PAPER_TEMPERATURES_K.items()
+    found = [(t - coldest) / (n**2 - first**2) for n, t in rest]
+    return min(found), max(found)
+
+
+def spread(values: ArrayLike) -> tuple[float, float, float]:
+    """Standard deviation over the mean, and its 95 % interval by χ², nan for too few values."""
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    n = len(known)
+    if n < 2:
+        return math.nan, math.nan, math.nan
+    value = float(known.std(ddof=1) / abs(known.mean()))
+    if n < FEWEST:
+        return value, math.nan, math.nan
+    low, high = value * np.sqrt((n - 1) / stats.chi2.ppf((0.975, 0.025), n - 1))
+    return value, float(low), float(high)
+
+
 def summarise(compared: Comparison) -> pd.DataFrame:
     """The numbers to be quoted, the paper's beside them: quantity, ours, ci_low, ci_high, n, paper."""
     rows: list[tuple[str, float, float, float, int, str]] = []
@@ -369,10 +424,12 @@ def summarise(compared: Comparison) -> pd.DataFrame:
         add(f"n = {n}: overlap with the paired temperature", found["overlap"].to_numpy())
         add(f"n = {n}: overlap of that temperature's halves", found["overlap_of_halves"].to_numpy())
         add(f"n = {n}: width over Metropolis's", found["std_ratio"].to_numpy(), "wider")
-    paper_factors = [t / n**2 for n, t in PAPER_TEMPERATURES_K.items()]
-    paper = f"{min(paper_factors):.2f} to {max(paper_factors):.2f}"
+    low, high = paper_factors_k()
+    paper = f"{low:.2f} to {high:.2f}"
     add("factor of T = factor n² / K, molecule by molecule", compared.factors_k, paper)
     add_one("the same, one for all molecules", compared.factor_k, len(compared.factors_k), paper)
+    words = "standard deviation of the molecules' factors over their mean"
+    rows.append((words, *spread(compared.factors_k), len(compared.factors_k), "one factor"))
     offsets = compared.pairs.groupby("id")["offset_kcal_mol"].first().to_numpy()
     add("offset of a molecule / kcal/mol, absolute", np.abs(offsets), f"< {PAPER_LARGEST_OFFSET_KCAL_MOL:g}")
     for kind, found in compared.distributions.groupby("kind"):
@@ -386,8 +443,13 @@ def summarise(compared: Comparison) -> pd.DataFrame:
     short = int((hot["overlap_of_halves"] < ENOUGH_OVERLAP).sum())
     add_one(f"chains of Metropolis whose halves overlap below {ENOUGH_OVERLAP:g}", short, len(hot))
     add_one("independent energies, the fewest of Metropolis", float(hot["n_independent"].min()), len(hot))
-    for n, (broken, chains) in compared.control.items():
-        add_one(f"n = {n:g}: chains of its noise alone that break", broken, chains, "diverge")
+    for words, paper, by_step in (
+        ("chains that break", "none", compared.network),
+        ("chains of its noise alone that break", "diverge", compared.control),
+    ):
+        for n, chains in by_step.items():
+            add_one(f"n = {n:g}: {words}", chains.broken, chains.n, paper)
+            add_one(f"n = {n:g}: repeats of {words}", chains.repeats, chains.n, str(PAPER_REPEATS))
     for kind, seconds in compared.seconds_per_thousand.items():
         add_one(f"seconds per thousand energies, {kind}", seconds, 1)
         if kind == METROPOLIS:

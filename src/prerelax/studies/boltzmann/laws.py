@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import minimize_scalar
 
 from prerelax.comparison.figures.style import (
     DOUBLE_COLUMN_MM,
@@ -14,7 +15,7 @@ from prerelax.comparison.figures.style import (
     new_figure,
     number,
 )
-from prerelax.studies.boltzmann.analysis import DIFFUSION, METROPOLIS, PAPER_TEMPERATURES_K, Comparison
+from prerelax.studies.boltzmann.analysis import DIFFUSION, METROPOLIS, Comparison, paper_factors_k
 
 _MOLECULES = (
     *("#0B4F8A", "#E69F00", "#117733", "#882255", "#2F8FCB", "#D55E00", "#44AA99", "#AA4499", "#999933"),
@@ -22,23 +23,26 @@ _MOLECULES = (
 )
 """A colour for each molecule, the same in all panels (Tol; Okabe and Ito)."""
 FEWEST_POINTS = 3
-_FACTORS_K = [round(t / n**2, 2) for n, t in PAPER_TEMPERATURES_K.items()]
-PAPER_FACTORS_K = (min(_FACTORS_K), max(_FACTORS_K))
-"""the least and the largest T / n² of the pairs that the paper names"""
+FEWEST_FOR_POWER = 4
+"""points, to which a line of a power of x is fitted"""
+POWERS = (0.1, 6.0)
+"""among which it is sought"""
 
 
 def slopes(compared: Comparison) -> pd.DataFrame:
     """A row for each molecule: slopes of its mean energies with T (kcal/mol/K) and n² (kcal/mol), their
-    standard errors, and the factor of T = factor n² that they give; nan where there are fewer than two means.
+    standard errors, the factor of T = factor n² that they give, and the powers of T and of n with which the
+    means go; nan where there are fewer than two means, for powers than four.
     """
     rows = []
     for name, table in compared.distributions.groupby("id", sort=False):
         row: dict[str, object] = {"id": name}
-        for kind, power, of in ((METROPOLIS, 1, "t"), (DIFFUSION, 2, "n2")):
+        for kind, power, of, x_of in ((METROPOLIS, 1, "t", "t"), (DIFFUSION, 2, "n2", "n")):
             part = table[table["kind"] == kind]
-            x = part["label"].to_numpy(float) ** power
-            slope, error = _slope(x, part["mean_kcal_mol"].to_numpy(float))
+            x, y = part["label"].to_numpy(float), part["mean_kcal_mol"].to_numpy(float)
+            slope, error = _slope(x**power, y)
             row |= {f"slope_{of}": slope, f"slope_{of}_error": error, f"points_{of}": len(part)}
+            row[f"power_of_{x_of}"] = _power(x, y)
         rows.append(row)
     found = pd.DataFrame(rows)
     found["factor_k"] = found["slope_n2"] / found["slope_t"]
@@ -54,6 +58,20 @@ def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         return slope, np.nan
     rest = y - y.mean() - slope * centred
     return slope, float(np.sqrt(rest @ rest / (len(x) - 2) / (centred @ centred)))
+
+
+def _power(x: np.ndarray, y: np.ndarray) -> float:
+    """The p of the line in x**p that is nearest to y; nan for too few points."""
+    if len(x) < FEWEST_FOR_POWER or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan
+
+    def off(p: float) -> float:
+        powers = (x / x.max()) ** p
+        centred = powers - powers.mean()
+        rest = y - y.mean() - centred * (centred @ y) / (centred @ centred)
+        return float(rest @ rest)
+
+    return float(minimize_scalar(off, bounds=POWERS, method="bounded").x)
 
 
 @in_house_style
@@ -117,10 +135,10 @@ def _draw_slopes(axes: Axes, found: pd.DataFrame, factor_k: float, colours: dict
         )
     most = 1.15 * float(drawn["slope_t"].max()) if len(drawn) else 1.0
     line = np.array([0.0, most])
-    low, high = PAPER_FACTORS_K
+    low, high = paper_factors_k()
     axes.fill_between(line, low * line, high * line, color=GREY, alpha=0.15, lw=0, zorder=0)
     axes.plot(line, factor_k * line, color=INK, lw=0.8, ls="--", zorder=0)
-    words = f"one factor: T = {number(factor_k, 2)} n² K\ngrey: paper E's pairs, {low:g} to {high:g} K"
+    words = f"one factor: T = {number(factor_k, 2)} n² K\ngrey: paper E's pairs, {low:.2f} to {high:.2f} K"
     axes.text(0.05, 0.95, words, transform=axes.transAxes, va="top", fontsize=6)
     axes.set(xlabel="with T / kcal/mol/K", ylabel="with n² / kcal/mol")
     axes.set_xlim(0, most)

@@ -133,8 +133,9 @@ def summarise_chain_ends(table: pd.DataFrame) -> pd.DataFrame:
         rows.append((f"share of steps downward in energy, {name}", falls, paper))
     smoothed = np.array([(np.diff(_smooth(chain[CHAIN].to_numpy())) < 0).mean() for chain in chains])
     rows.append((f"the same, {CHAIN} averaged over 5 steps", smoothed, "consistently falling"))
-    between = wide[wide["calls_left"] > 0].groupby("id")
-    below = np.array([(path[CHAIN] < path[LINE]).mean() for _, path in between])
+    # The two have their first geometry in common, and their last.
+    between = [chain.iloc[1:-1] for chain in chains if len(chain) > 2]
+    below = np.array([(path[CHAIN] < path[LINE]).mean() for path in between])
     rows.append(("share of geometries at which the chain is lower than the line", below, ""))
     starts = np.array([float(chain[CHAIN].iloc[0]) for chain in chains])
     rows.append(("energy of the chain's first geometry / kcal/mol", starts, ""))
