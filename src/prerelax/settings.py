@@ -236,6 +236,12 @@ def _sentence(error: ErrorDetails, path: list[str | int], known: list[str]) -> s
             return f"{key}.{chosen_by} must be one of {', '.join(words)}{hint}"
         case "finite_number":
             return f"{key} must be finite, not {value!r}"
+        case "string_pattern_mismatch" if context["pattern"] in PATTERNS:
+            return f"{key} must be {PATTERNS[context['pattern']]}, not {value!r}"
+        case "string_too_short":
+            return f"{key} must not be empty"
+        case "string_too_long":
+            return f"{key} must have at most {context['max_length']} letters, not {len(value)}"
         case kind if kind in KINDS:
             return f"{key or 'the config'} must be {KINDS[kind]}, not {_shown(value)}"
         case kind if kind in LIMITS:
@@ -244,6 +250,13 @@ def _sentence(error: ErrorDetails, path: list[str | int], known: list[str]) -> s
         case _:
             return f"{key}: {error['msg']} (got {value!r})"
 
+
+PATTERNS = {
+    r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and dashes, the first no dash",
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "letters a to z, digits, dots, dashes and underscores, "
+    "the first a letter or digit",
+}
+"""of names, in words"""
 
 KINDS = {
     "int_type": "a whole number",

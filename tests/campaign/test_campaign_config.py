@@ -36,6 +36,7 @@ from prerelax.studies.relaxation.config import RelaxationStudy
 from prerelax.studies.training.config import TrainingStudy
 from prerelax.training.config import read_config
 
+SMALL = "edm-qm9-small"
 MINIMAL: dict[str, Any] = {"campaign": "x", "molecules": "m.csv"}
 STARTS: dict[str, Any] = {
     "mmff94": {"kind": "forcefield"},
@@ -102,6 +103,29 @@ def test_two_keys_are_enough() -> None:
             | {"starts": STARTS | {"a": {"kind": "diffuse", "model": "auto", "adapt": {"target": "gfn2"}}}},
             "starts.a.adapt: name the model that is adapted; auto chooses among several",
         ),
+        (
+            MINIMAL
+            | {"starts": STARTS | {"a": {"kind": "diffuse", "model": SMALL, "adapt": {"target": "gfn2"}}}},
+            f"starts.a.adapt: {SMALL} cannot be adapted: a base is a relaxer",
+        ),
+        (
+            MINIMAL | {"starts": STARTS | {"a": {"kind": "diffuse", "model": SMALL, "sampler": "jt"}}},
+            f"starts.a.sampler: {SMALL} is no model for the sampler jt",
+        ),
+        (
+            MINIMAL | {"starts": STARTS | {"a": {"kind": "diffuse", "model": "Relaxer-QM9"}}},
+            "starts.a.model: no denoiser is called Relaxer-QM9; did you mean relaxer-qm9?",
+        ),
+        (
+            MINIMAL | {"campaign": "été"},
+            "campaign must be letters a to z, digits, dots, dashes and underscores, the first a letter or "
+            "digit, not 'été'",
+        ),
+        (
+            MINIMAL | {"starts": STARTS | {"a" * 300: {"kind": "diffuse"}}},
+            "must have at most 100 letters, not 300",
+        ),
+        (with_target(only={"elements": ["C", "CL"]}), "'CL' is no element's symbol; did you mean Cl?"),
         (with_target(fmx=0.01), "unknown key targets.t.fmx; did you mean fmax?"),
         (with_target(only={"max_atom": 6}), "unknown key targets.t.only.max_atom; did you mean max_atoms?"),
         (with_target(fmax=-1), "targets.t.fmax must be more than 0, not -1"),

@@ -67,6 +67,10 @@ def test_geom_is_read_from_its_archive_with_test_molecules_as_smiles(tmp_path: P
     rows = list(read_rows(tmp_path / "geom-test.smi"))
     assert {row.text for row in rows} <= set(SMALL[:12]) and len(rows) == 3
     assert {int(row.id) for row in rows} <= set(test.ids.tolist())
+    for share in ("10", "0.2", "150%", "nan%", "-5%"):
+        with pytest.raises(UserError, match=f"--test {share}: not a"):
+            called("geom", tmp_path / "other.npz", archive, f"--test={share}")
+    assert not (tmp_path / "other.npz").exists()
     archive.write_bytes(archive.read_bytes()[:-200])
     with pytest.raises(UserError, match="is cut off after"):
         called("geom", tmp_path / "geom.npz", archive)

@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from prerelax.denoisers.checkpoint import load_model
+from prerelax.denoisers.choosing import charges_known
 from prerelax.denoisers.model_folders import CONFIG, SUMS, WEIGHTS, ModelError
 
 Damage = Callable[[Path], object]
@@ -63,6 +65,8 @@ DAMAGES: dict[str, Damage] = {
     "cut config": text(CONFIG, b"network: {name: egnn, n_layers: "),
     "a list": text(CONFIG, b"- 1\n- 2\n"),
     "network is text": said(network="egnn"),
+    "stage is a number": said(network={"name": "staged", "stage": 3}),
+    "charges are no list": said(knows={"charges": "all"}, network={"name": "egn"}),
     "network is unknown": said(network={"name": "egn"}),
     "option is unknown": said(network={"name": "egnn", "layers": 3}),
     "option of another type": said(network={"name": "egnn", "n_layers": "many"}),
@@ -92,6 +96,9 @@ def test_a_broken_folder_is_one_sentence(
     with pytest.raises(ModelError, match=f"{folder}") as refused:
         load_model(folder)
     assert "\n" not in str(refused.value)
+    # What is asked of a model before it is loaded meets the same config.
+    with suppress(ModelError):
+        charges_known(str(folder))
 
 
 def test_a_changed_weight_or_option_is_noticed(tmp_path: Path, repository: Path) -> None:

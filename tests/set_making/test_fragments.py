@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from rdkit import Chem
+from typer.testing import CliRunner
 
+from prerelax.cli import app
 from prerelax.errors import UserError
 from prerelax.molecules.molecule import read_molecules
 from prerelax.set_making.fragments import parts_around_bonds, write_parts
@@ -32,6 +34,15 @@ def test_parts_are_smaller_than_the_molecule_and_whole_molecules() -> None:
         assert molecule is not None and molecule.GetNumHeavyAtoms() <= 20
         assert "*" not in part and "." not in part
         assert not any(atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms())
+
+
+def test_shards_and_tables_are_no_list_of_smiles(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(f"id,smiles\na,{SILDENAFIL}\n")
+    call = ["data", "fragments", str(tmp_path / "m.csv"), str(tmp_path / "parts.smi")]
+    refused = CliRunner().invoke(app, call).exception
+    assert isinstance(refused, UserError) and "m.csv: without a count fragments are cut of a .smi" in str(
+        refused
+    )
 
 
 def test_what_cannot_be_cut_has_no_parts() -> None:

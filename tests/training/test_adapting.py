@@ -21,7 +21,7 @@ from prerelax.diffusion.staged import inputs_of
 from prerelax.errors import UserError
 from prerelax.set_making.pairs import read_pairs
 from prerelax.training import fine_tuning, new_elements
-from prerelax.training.adapting import adapt
+from prerelax.training.adapting import adapt, base_model
 from prerelax.training.pairs import Pairs
 
 SETTINGS = json.dumps({"engine": "pyscf", "method": "PBE0", "basis": "def2-SVP"})
@@ -125,6 +125,10 @@ def test_what_cannot_be_adapted_is_one_sentence(write_pairs: Callable[..., Path]
             adapt(base, read_pairs([write_pairs()]), tmp_path / "mine")
     refused = CliRunner().invoke(app, ["adapt", "edm-qm9-small", "nowhere.npz", str(tmp_path / "mine")])
     assert "edm-qm9-small cannot be adapted" in str(refused.exception), "the base is looked at first"
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file/mine"):
+        with pytest.raises(UserError, match=f"{out} cannot be written"):
+            base_model("relaxer-qm9-small", out)
 
 
 @pytest.mark.usefixtures("quick")

@@ -55,6 +55,7 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
         ("optimization", "batch_size", 6.5, "optimization.batch_size must be a whole number"),
         ("optimization", "amsgrad", 1, "optimization.amsgrad must be true or false"),
         ("optimization", "max_hours", "long", "optimization.max_hours must be a number"),
+        ("optimization", "max_hours", 0, "optimization.max_hours must be more than 0, not 0"),
         ("run", "keep_epochs", 3, "run.keep_epochs must be a list"),
         ("run", "keep_epochs", [1, "two"], r"run.keep_epochs\[1\] must be a number"),
         ("optimization", "decay", "cosin", "optimization.decay must be constant or cosine, not 'cosin'"),

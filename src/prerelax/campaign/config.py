@@ -33,7 +33,15 @@ from prerelax.campaign.starts import (
 )
 from prerelax.campaign.targets import PointsOfMinima, Target
 from prerelax.denoisers.choosing import AUTO
-from prerelax.denoisers.model_folders import list_models, timesteps
+from prerelax.denoisers.model_config import ModelConfig
+from prerelax.denoisers.model_folders import (
+    find_model,
+    list_models,
+    not_adaptable,
+    read_model_config,
+    timesteps,
+)
+from prerelax.diffusion.options import MORERED_SAMPLERS
 from prerelax.errors import UserError, nearest
 from prerelax.relaxation.settings import HOLDING, Relaxation
 from prerelax.settings import Settings, sentences
@@ -160,9 +168,22 @@ class Campaign(Settings):
         if start.epoch is not None:
             return
         known = (AUTO, *self.denoisers, *list_models())
-        is_word = re.fullmatch(r"[a-z0-9][a-z0-9._-]*", start.model) and not Path(start.model).exists()
+        is_word = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", start.model) and not Path(start.model).exists()
         if is_word and start.model not in known:
             yield f"starts.{name}.model: no denoiser is called {start.model}{nearest(start.model, known)}"
+        elif (config := self._shipped_config(start.model)) and start.sampler is not None:
+            is_morered = (config.get("schedule") or {}).get("kind") == "morered"
+            if is_morered != (start.sampler in MORERED_SAMPLERS):
+                yield f"starts.{name}.sampler: {start.model} is no model for the sampler {start.sampler}"
+
+    def _shipped_config(self, model: str) -> ModelConfig | None:
+        """What a model says of itself; None for the campaign's own, and one that is not there yet."""
+        if model in self.denoisers or model == AUTO:
+            return None
+        try:
+            return read_model_config(find_model(model))
+        except UserError:  # `check_weights` says of a damaged one what is wrong
+            return None
 
     def _wrong_ensemble(self) -> Iterator[str]:
         if not isinstance(self.conformers, Ensemble):
@@ -226,6 +247,9 @@ class Campaign(Settings):
             yield f"starts.{name}.adapt: what is adapted starts from a force field's geometries (`from`)"
         if start.epoch is not None:
             yield f"starts.{name}.epoch: the model is adapted here; leave out epoch, or adapt"
+        config = self._shipped_config(start.model)
+        if config and (objection := not_adaptable(start.model, config)):
+            yield f"starts.{name}.adapt: {objection}"
 
     def _too_many_steps(self) -> Iterator[str]:
         for name, start in self.starts.items():

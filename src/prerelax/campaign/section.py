@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from prerelax.errors import UserError
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
 EMBEDDING = "rdkit"
 """The start that every campaign has: the embedded geometries in molecules/."""
 

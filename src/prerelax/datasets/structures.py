@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prerelax.errors import UserError
 from prerelax.reading import read_arrays
+from prerelax.records.atomic_write import write_atomically
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,12 @@ def write_npz(path: Path, structures: Structures, settings: Iterable[str] = ()) 
         arrays["graphs"] = structures.graphs
     if said := sorted(set(settings)):
         arrays["settings"] = np.array(said)
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:  # to a name numpy would add .npz
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    write_atomically(path, write)
 
 
 def read_settings(path: Path) -> set[str]:
@@ -196,5 +202,6 @@ def _check(structures: Structures, path: Path) -> None:
         raise UserError(f"{path}: graphs must give a number for each id")
     if len(np.unique(structures.ids)) != len(structures):
         raise UserError(f"{path}: ids are not unique")
-    if not np.isfinite(structures.positions).all():
+    starts = structures.positions_start
+    if not np.isfinite(structures.positions).all() or not (starts is None or np.isfinite(starts).all()):
         raise UserError(f"{path}: coordinates that are not finite")

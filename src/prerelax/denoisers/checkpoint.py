@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import torch
 import yaml
@@ -36,6 +35,7 @@ from prerelax.denoisers.model_folders import (
     find_model,
     list_models,
     model_name,
+    read_model_config,
     sums_of,
 )
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
@@ -43,7 +43,6 @@ from prerelax.denoisers.schedule import NoiseSchedule
 from prerelax.errors import UserError, nearest
 from prerelax.networks import build_network
 from prerelax.networks.network import Network
-from prerelax.reading import read_yaml_file
 
 __all__ = [
     "CARD",
@@ -160,21 +159,6 @@ def _check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 def _in_words(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def read_model_config(folder: Path) -> ModelConfig:
-    """`config.yaml` of a model folder. Raises ModelError where it is no YAML or names no network."""
-    path = folder / CONFIG
-    try:
-        config = read_yaml_file(path)
-    except UserError as error:
-        raise ModelError(str(error)) from None
-    if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
-        raise ModelError(f"{path} has no `network`")
-    for part in ("schedule", "sampler", "confidence", "knows", "training"):
-        if not isinstance(config.get(part) or {}, dict):
-            raise ModelError(f"{path}: {part} must be a mapping of keys")
-    return cast(ModelConfig, config)
 
 
 def make_schedule(config: Mapping[str, object]) -> Schedule:

@@ -13,8 +13,8 @@ from typing import Any, cast
 from ase.data import chemical_symbols
 
 from prerelax.denoisers.model_config import Knows
-from prerelax.denoisers.model_folders import CARD, CONFIG, find_model, list_models
-from prerelax.reading import read_yaml, read_yaml_file
+from prerelax.denoisers.model_folders import CARD, ModelError, find_model, list_models, read_model_config
+from prerelax.reading import read_yaml
 
 AUTO = "auto"
 _XTB = ("gfn1-xtb", "gfn2-xtb")
@@ -92,9 +92,12 @@ def shipped_models() -> tuple[Shipped, ...]:
 
 def _read(name: str) -> Shipped:
     folder = find_model(name)
-    config: Any = read_yaml_file(folder / CONFIG)
-    network = config["network"].get("stage", config["network"])
+    config: Any = read_model_config(folder)
+    network = config["network"].get("stage") or config["network"]
     knows: Knows = config.get("knows") or _of_card(folder / CARD)
+    for key in ("charges", "elements"):
+        if not isinstance(knows.get(key) or [], list):
+            raise ModelError(f"{folder}: knows.{key} must be a list")
     return Shipped(name, frozenset(network.get("elements") or ()), knows)
 
 

@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from prerelax.denoisers.model_config import ModelConfig
 from prerelax.errors import UserError, nearest
 from prerelax.reading import read_yaml_file
 from prerelax.records.settings import sha256_of_files
@@ -46,13 +47,45 @@ def find_model(name_or_path: str | Path) -> Path:
     raise ModelError(f"no model in {given}: a model folder holds {WEIGHTS} and {CONFIG}")
 
 
+def read_model_config(folder: Path) -> ModelConfig:
+    """`config.yaml` of a model folder. Raises ModelError where it is no YAML or names no network."""
+    path = folder / CONFIG
+    try:
+        config = read_yaml_file(path)
+    except UserError as error:
+        raise ModelError(str(error)) from None
+    if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
+        raise ModelError(f"{path} has no `network`")
+    if not isinstance(config["network"].get("stage") or {}, dict):
+        raise ModelError(f"{path}: network.stage must be a mapping of keys")
+    for part in ("schedule", "sampler", "confidence", "knows", "training"):
+        if not isinstance(config.get(part) or {}, dict):
+            raise ModelError(f"{path}: {part} must be a mapping of keys")
+    return cast(ModelConfig, config)
+
+
 def timesteps(name_or_path: str | Path) -> int | None:
     """How many steps a model's schedule has; None where there is no such model, or it does not say."""
     try:
-        config: Any = read_yaml_file(find_model(name_or_path) / CONFIG)
-        return int(config["schedule"]["timesteps"])
+        schedule: Any = read_model_config(find_model(name_or_path))["schedule"]
+        return int(schedule["timesteps"])
     except (KeyError, OverflowError, TypeError, ValueError):
         return None
+
+
+def not_adaptable(name: str, config: ModelConfig) -> str:
+    """Why a model of this config cannot be taught another level; empty where it can: it is a relaxer then."""
+    network: Any = config["network"]
+    stage = network.get("stage") or network
+    kind = (config.get("schedule") or {}).get("kind", "polynomial")
+    if kind != "polynomial" or stage.get("name") != "morered-noise":
+        return (
+            f"{name} cannot be adapted: a base is a relaxer, e.g. relaxer-organic (`prerelax models list`), "
+            "not a denoiser trained on minima alone"
+        )
+    if not stage.get("bond_graph"):
+        return f"{name} cannot be adapted: its network does not read the bond graph"
+    return ""
 
 
 def sums_of(folder: Path) -> str:

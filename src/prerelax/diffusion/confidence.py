@@ -28,7 +28,7 @@ from prerelax.diffusion.one_more_call import Changes, changes_by_one_more_call
 from prerelax.diffusion.options import Device, Sampler, SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.errors import UserError
-from prerelax.records.atomic_write import write_atomically, write_text_atomically
+from prerelax.records.atomic_write import make_writable_folder, write_atomically, write_text_atomically
 
 LIMIT_MEDIANS = 2.0
 """A geometry is trusted if its residual is at most this multiple of the median over molecules of the training
@@ -98,9 +98,12 @@ def calibrate(
     They are its part `confidence`, which is returned. `data` is an npz set with `positions_mmff94` of
     molecules that the model was trained on; `limit` of them, from all over the set, are denoised without
     noise. With `reference_model` the residuals of another denoiser count instead of the model's own; one that
-    the config names is kept. MoreRed models get no factor. Raises UserError for too few molecules.
+    the config names is kept. MoreRed models get no factor. Raises UserError for too few molecules,
+    and for a model folder that may not be written.
     """
     model = load_model(name_or_path)
+    assert model.folder is not None
+    make_writable_folder(model.folder)
     reference_model = reference_model or (model.config.get("confidence") or Confidence()).get("judge")
     asked = load_model(reference_model) if reference_model else model
     test = read_evaluation_set(data, model, limit, spread=True)

@@ -27,13 +27,13 @@ from torch import Tensor
 from prerelax.denoisers.checkpoint import LoadedModel, load_model
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion.noise import NoiseStream
+from prerelax.diffusion.options import MORERED_SAMPLERS
 from prerelax.errors import UserError
 from prerelax.molecules.status import Status
 from prerelax.networks.batch import Batch, centred, make_batch, molecule_sums
 from prerelax.networks.morered import JointNetwork, NoiseNetwork, TimeNetwork, molecule_time
 from prerelax.networks.network import Network
 
-SAMPLERS = ("jt", "as", "itp", "ddpm")
 MAX_ITERATIONS = 1000
 """The paper's limit for relaxations; 2000 for generation."""
 MAX_PAIRS_IN_FLIGHT = 4_000_000
@@ -177,13 +177,13 @@ def make_sampler(
     time_network: Network | None = None,
     n_steps: int | None = None,
 ) -> Sampler:
-    """The sampler of a name in SAMPLERS. Raises UserError where the networks do not serve it."""
+    """The sampler of a name in MORERED_SAMPLERS. Raises UserError where the networks do not serve it."""
     if name == "jt":
         if not isinstance(network, JointNetwork):
             raise UserError("sampler jt needs a joint model (morered-joint)")
         return JointSampler(network, schedule)
-    if name not in SAMPLERS:
-        raise UserError(f"unknown MoreRed sampler {name!r}; known: {', '.join(SAMPLERS)}")
+    if name not in MORERED_SAMPLERS:
+        raise UserError(f"unknown MoreRed sampler {name!r}; known: {', '.join(MORERED_SAMPLERS)}")
     if name == "ddpm" and isinstance(network, NoiseNetwork | JointNetwork):
         if n_steps is None:
             raise UserError("sampler ddpm needs the number of steps")

@@ -10,6 +10,7 @@ from pydantic import Field
 from prerelax.settings import Settings
 
 Sampler = Literal["edm", "few", "ddpm", "itp", "as", "jt"]
+MORERED_SAMPLERS = ("jt", "as", "itp", "ddpm")
 Device = Literal["auto", "cpu", "cuda"]
 
 

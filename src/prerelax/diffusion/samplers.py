@@ -14,7 +14,7 @@ from prerelax.denoisers.checkpoint import LoadedModel
 from prerelax.denoisers.morered_schedule import MoreRedSchedule
 from prerelax.diffusion import edm, morered
 from prerelax.diffusion.noise import NoiseStream, SeededNoise, ZeroNoise
-from prerelax.diffusion.options import SamplerOptions
+from prerelax.diffusion.options import MORERED_SAMPLERS, SamplerOptions
 from prerelax.errors import UserError, nearest
 from prerelax.molecules.status import Status
 from prerelax.molecules.topology import bonds_from_geometry, topological_distances
@@ -64,7 +64,7 @@ class SampleResult:
 
 
 EDM_SAMPLERS = ("edm", "few")
-SAMPLERS = (*EDM_SAMPLERS, *morered.SAMPLERS)
+SAMPLERS = (*EDM_SAMPLERS, *MORERED_SAMPLERS)
 
 
 def sample(
@@ -123,7 +123,7 @@ class _Sampling:
         self, molecules: Sequence[SamplerInput], waiting: list[int]
     ) -> Iterator[tuple[list[int], list[SampleResult]]]:
         """Rows and their results, batch by batch."""
-        if self.sampler in morered.SAMPLERS:
+        if self.sampler in MORERED_SAMPLERS:
             yield waiting, self._in_flight([molecules[row] for row in waiting], waiting)
             return
         max_pairs = MAX_PAIRS.get(self.device.type, MAX_PAIRS["cuda"])
@@ -194,7 +194,7 @@ def _check_sampler(sampler: str, model: LoadedModel) -> None:
     if sampler not in SAMPLERS:
         raise UserError(f"unknown sampler {sampler!r}{nearest(sampler, SAMPLERS)}")
     if isinstance(model.schedule, MoreRedSchedule) and sampler in EDM_SAMPLERS:
-        known = ", ".join(morered.SAMPLERS)
+        known = ", ".join(MORERED_SAMPLERS)
         raise UserError(f"{model.name} is a MoreRed model; its samplers are {known}, not {sampler}")
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from ase.data import chemical_symbols
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from prerelax.engines.level import TIGHT_FMAX_EV_ANG, Level
-from prerelax.errors import UserError
+from prerelax.errors import UserError, nearest
 from prerelax.relaxation.convergence import CRITERIA, PAPERS_FMAX_EV_ANG, Convergence, Criteria
 from prerelax.settings import Settings
 
@@ -55,6 +55,15 @@ class Only(Settings):
     max_atoms: int | None = Field(None, ge=1, description="Skip molecules with more atoms")
     max_heavy_atoms: int | None = Field(None, ge=0, description="Skip molecules with more heavy atoms")
     elements: tuple[str, ...] | None = Field(None, description="Skip molecules with other elements")
+
+    @field_validator("elements")
+    @classmethod
+    def _are_elements(cls, elements: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for symbol in elements or ():
+            if symbol not in chemical_symbols[1:]:
+                near = nearest(symbol, chemical_symbols[1:], list_known=False)
+                raise ValueError(f"{symbol!r} is no element's symbol{near}")
+        return elements
 
     def objection(self, numbers: NDArray[np.integer]) -> str | None:
         """Why a molecule of these atomic numbers [n_atoms] is not treated, or None."""

@@ -22,7 +22,7 @@ from prerelax.datasets.structures import Structures
 from prerelax.denoisers.checkpoint import CONFIG, WEIGHTS, LoadedModel, load_model, save_model
 from prerelax.denoisers.choosing import charges_known
 from prerelax.denoisers.model_config import Knows, ModelConfig
-from prerelax.denoisers.schedule import NoiseSchedule
+from prerelax.denoisers.model_folders import not_adaptable
 from prerelax.diffusion.confidence import LIMIT_MEDIANS, limit_from, residuals_of
 from prerelax.diffusion.edm import few_call_steps
 from prerelax.diffusion.energy_left import energy_calibration
@@ -32,8 +32,8 @@ from prerelax.diffusion.options import SamplerOptions
 from prerelax.diffusion.samplers import SamplerInput, sample
 from prerelax.diffusion.staged import inputs_of
 from prerelax.errors import UserError
-from prerelax.networks.morered import NoiseNetwork
 from prerelax.networks.staged import StagedNetwork
+from prerelax.records.atomic_write import make_writable_folder
 from prerelax.records.settings import sha256_of_files
 from prerelax.training.fine_tuning import fit, network_of
 from prerelax.training.new_elements import begin_as_mean, fit_embeddings
@@ -80,19 +80,15 @@ class Adaptation(TypedDict):
 def base_model(base: str | Path, out: Path) -> LoadedModel:
     """The base, once it is sure that it can be adapted and written to `out`: before any pair is read.
 
-    Raises UserError for a base that is no relaxer, and where `out` holds a model of something else.
+    Raises UserError for a base that is no relaxer, and where `out` holds a model of something else or cannot
+    be written.
     """
     model = load_model(base)
-    network = model.network
-    if not isinstance(model.schedule, NoiseSchedule) or not isinstance(network, NoiseNetwork | StagedNetwork):
-        raise UserError(
-            f"{model.name} cannot be adapted: a base is a relaxer, e.g. relaxer-organic (`prerelax models "
-            "list`), not a denoiser trained on minima alone"
-        )
-    if not network.uses_bond_graph:
-        raise UserError(f"{model.name} cannot be adapted: its network does not read the bond graph")
+    if objection := not_adaptable(model.name, model.config):
+        raise UserError(objection)
     if (out / CONFIG).exists() and "adapted" not in (load_model(out).config.get("training") or {}):
         raise UserError(f"{out} is a model that was not adapted; name another folder to write")
+    make_writable_folder(out)
     return model
 
 

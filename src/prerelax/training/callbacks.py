@@ -86,7 +86,7 @@ class Budget(Callback):
         limits = [options.max_steps, options.max_epochs and options.max_epochs * steps_per_epoch]
         given = [limit for limit in limits if limit]
         self.max_steps = min(given) if given else None
-        self.max_seconds = options.max_hours * 3600.0 if options.max_hours else None
+        self.max_seconds = None if options.max_hours is None else options.max_hours * 3600.0
         if self.max_steps is None and self.max_seconds is None:
             raise UserError("a training needs a limit: max_epochs, max_steps or max_hours")
         self._seconds_before = 0.0

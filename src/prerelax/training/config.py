@@ -230,7 +230,7 @@ class OptimizationConfig(Part):
     )
     max_epochs: int | None = Field(None, description="Limit: passes over the training set")
     max_steps: int | None = Field(None, description="Limit: gradient steps")
-    max_hours: Number | None = Field(None, description="Limit: hours, counted over all resumed runs")
+    max_hours: Number | None = Field(None, gt=0, description="Limit: hours, counted over all resumed runs")
     seed: int = Field(0, description="Random seed of weights, batches and noise")
 
 

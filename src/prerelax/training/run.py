@@ -18,7 +18,7 @@ from prerelax.denoisers.checkpoint import make_schedule, save_model
 from prerelax.errors import UserError
 from prerelax.networks import build_network
 from prerelax.networks.network import Network
-from prerelax.settings import expand_path
+from prerelax.settings import expand_path, model_from
 from prerelax.training.beginning import begin_with
 from prerelax.training.callbacks import (
     LAST_CHECKPOINT,
@@ -28,7 +28,7 @@ from prerelax.training.callbacks import (
     ExponentialAverage,
     TrainingProgress,
 )
-from prerelax.training.config import TrainingConfig, read_config
+from prerelax.training.config import OptimizationConfig, TrainingConfig, read_config
 from prerelax.training.data import BatchStream, EpochStream
 from prerelax.training.energy import FORMAT as LABELLED
 from prerelax.training.energy import labelled_streams
@@ -50,7 +50,8 @@ def train(
     Raises UserError for a config that cannot be run, or where a training would be overwritten.
     """
     if max_hours is not None:
-        optimization = config.optimization.model_copy(update={"max_hours": max_hours})
+        said = config.optimization.model_dump() | {"max_hours": max_hours}
+        optimization = model_from(OptimizationConfig, said)
         config = config.model_copy(update={"optimization": optimization})
     _check(config)
     folder = folder or _folder(config)

@@ -97,7 +97,7 @@ def qm7x(
         whole, left_out = convert(files, out, twice, displacements)
         counts = {"all": whole.counts}
     else:
-        counts, left_out = convert_and_split(files, out, _share(training), twice, displacements)
+        counts, left_out = convert_and_split(files, out, _share("--training", training), twice, displacements)
     for row in left_out[:SHOWN]:
         typer.echo(f"left out: {row.file} {row.molecule} {row.structure}: {row.message}", err=True)
     _tell_counts(counts)
@@ -143,7 +143,7 @@ def split(
     """Split sets by molecular graph into training and test, each also with its equilibria alone."""
     from prerelax.datasets.graph_split import split_sets
 
-    _tell_counts(split_sets(sets, folder, _share(training), seed))
+    _tell_counts(split_sets(sets, folder, _share("--training", training), seed))
 
 
 def geom(
@@ -170,6 +170,9 @@ def geom(
     from prerelax.datasets.geom import SPLITS, geom_structures, molecules_of
     from prerelax.datasets.structures import write_npz
 
+    share = _share("--test", test)
+    if not 0 <= share < 1 or (share == 0 and test != "0%"):
+        raise UserError(f"--test {test}: not a share of the structures below 100%, such as 10%")
     found = geom_structures(source, lowest, limit)
     structures = found.structures
     assert structures.graphs is not None
@@ -180,8 +183,7 @@ def geom(
         f"{len(found.left_out)} molecules left out"
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    share = _share(test)
-    if not 0 < share < 1:
+    if share == 0:
         write_npz(out, structures)
         return
     parts = {name: make(structures, share, seed) for name, make in SPLITS.items()}
@@ -219,6 +221,11 @@ def fragments(
         return
     if len(molecules) > 1:
         raise UserError("without a count fragments are cut of one .smi file")
+    if molecules[0].suffix in (".extxyz", ".csv", ".sdf", ".npz"):
+        raise UserError(
+            f"{molecules[0]}: without a count fragments are cut of a .smi file, one SMILES a line; to choose "
+            """some of a shard's molecules give --settings '{"count": 60}'"""
+        )
     n_fragments, n_molecules = write_parts(molecules[0], out, unlike=unlike or ())
     typer.echo(f"{n_fragments} fragments of {n_molecules} molecules")
 
@@ -339,13 +346,13 @@ def _tell_counts(parts: Mapping[str, tuple[int, int, int]]) -> None:
         typer.echo(f"{name}: {structures} structures, {equilibria} equilibria, {graphs} molecular graphs")
 
 
-def _share(text: str) -> int | float:
-    """A number of graphs, or a share of them below 1."""
+def _share(option: str, text: str) -> int | float:
+    """A number of graphs, or a share of them below 1, as an option says it."""
     try:
         return float(text[:-1]) / 100 if text.endswith("%") else int(text)
     except ValueError:
         raise UserError(
-            f"--training {text}: not a number of graphs such as 5750 or a share such as 80%"
+            f"{option} {text}: not a number of graphs such as 5750 or a share such as 80%"
         ) from None
 
 
