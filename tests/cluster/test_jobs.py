@@ -44,6 +44,7 @@ def test_a_config_edited_while_a_job_waits_changes_nothing(ready: Cluster) -> No
     assert {yaml.safe_load(row.settings or "")["fmax_ev_ang"] for row in rows} == {0.03}
 
 
+@pytest.mark.slow
 def test_a_job_over_its_time_asks_for_more_and_resumes(ready: Cluster) -> None:
     ready.environment["ENGINE_DELAY_S"] = "2"
     ready.profile["set-resources"]["relax_xtb"]["runtime"] = "1 * attempt"
@@ -149,6 +150,7 @@ def test_a_read_only_disk_is_a_sentence(small_disk: Cluster) -> None:
     assert small_disk.rows() == ALL_ROWS
 
 
+@pytest.mark.slow
 def test_files_that_become_visible_late_are_waited_for(ready: Cluster) -> None:
     ready.environment["VISIBLE_AFTER_S"] = "5"
     assert ready.run(SHARD) == 0, ready.log
