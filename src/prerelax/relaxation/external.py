@@ -106,7 +106,7 @@ class GeometricSteps:
 
     `symbols` [n_atoms], `positions` [n_atoms, 3] Å of the first geometry; `hessian` [3 n_atoms, 3 n_atoms] in
     Hartree/bohr² is where it begins, geomeTRIC's own guess without one. `constraints` keep what the first
-    geometry has.
+    geometry has. On a `smooth` surface no energy is noise, and steps are rejected however small they are.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class GeometricSteps:
         hessian: NDArray[np.float64] | None = None,
         trust_ang: float = 0.1,
         constraints: Constraints | None = None,
+        smooth: bool = False,
     ) -> None:
         from geometric.engine import Engine
         from geometric.internal import DelocalizedInternalCoordinates
@@ -140,12 +141,14 @@ class GeometricSteps:
         molecule.elem = symbols
         molecule.xyzs = [positions]
         molecule.build_topology()
-        criteria = ("energy", "grms", "gmax", "drms", "dmax")
+        # By its criteria of the energy and the step geomeTRIC knows changes that are noise, and takes such
+        # steps, where it would else reject them for ever. One criterion that is never met is enough.
+        never = ("energy", "grms", "gmax", "drms", "dmax") if smooth else ("gmax",)
         parameters = OptParams(
             maxiter=UNBOUNDED,
             convergence_set="GAU",
             trust=trust_ang,
-            **{f"convergence_{name}": NEVER for name in criteria},
+            **{f"convergence_{name}": NEVER for name in never},
         )
         held, values = (
             parse_constraints(molecule, constraints.of_geometric) if constraints else (None, [None])

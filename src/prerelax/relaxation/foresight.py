@@ -108,7 +108,8 @@ class Foresight:
             difference.learn(x, without_rigid(-seen.forces.ravel() - cheap, x))
         known = surface(begin)[0] + difference(begin)[0]
         enough = max(INNER_FMAX_EV_ANG, INNER_FMAX_RATIO * largest_force(gradient))
-        steps = GeometricSteps([chemical_symbols[number] for number in self.numbers], end.positions)
+        symbols = [chemical_symbols[number] for number in self.numbers]
+        steps = GeometricSteps(symbols, end.positions, smooth=True)
         here, told = begin, (0.0, without_rigid(gradient, begin))
         best, lowest = here, 0.0
         calm, calmest = (best, lowest), CALM_EV_ANG

@@ -26,8 +26,9 @@ METHOD_VERSION = 1
 """Raised when a change of how molecules are relaxed alters results, so that journals of before are not taken
 for today's."""
 HESSIAN_VERSION = 6
-"""The same for `bfgs-hessian`, and for `two-level`."""
-TWO_LEVEL_VERSION = 14
+"""The same for `bfgs-hessian`, for geomeTRIC and for `two-level`."""
+GEOMETRIC_VERSION = 2
+TWO_LEVEL_VERSION = 15
 
 THERMOCHEMISTRY_VERSION = 2
 KICK_VERSION = 2
@@ -285,6 +286,8 @@ class Relaxation(SinglePoints):
             settings |= {"hessian": self._guide_settings(), "two_level_version": TWO_LEVEL_VERSION}
             if self.learned is not None and self.learned_difference() is not None:
                 settings["learned_sha256"] = sha256_of_files(self.learned)
+        elif self.chosen_optimizer == "geometric":
+            settings["geometric_version"] = GEOMETRIC_VERSION
         elif self.chosen_optimizer in WITH_CHEAP_LEVEL:
             settings |= {
                 "hessian": self._guide_settings(),

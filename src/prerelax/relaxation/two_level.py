@@ -122,7 +122,7 @@ class TwoLevel(HessianBFGS):
             told = first = surface(start.ravel())
             if math.sqrt(np.sum(told[1] ** 2) / len(start)) < ROUGH_EV_ANG:
                 return
-            steps = GeometricSteps(self.atoms.get_chemical_symbols(), start)
+            steps = GeometricSteps(self.atoms.get_chemical_symbols(), start, smooth=True)
             here = start.ravel()
             for _ in range(ROUGH_STEPS):
                 here = next_geometry(steps, *told)
@@ -278,7 +278,8 @@ class TwoLevel(HessianBFGS):
         hessian = self.cheap_hessian + difference.hessian(begin)
         first = corrected(begin)
         for radius in INNER_TRUST_ANG:
-            found = self._search(begin, first, corrected, self._geometric(begin, hessian, radius), enough)
+            steps = self._geometric(begin, hessian, radius, smooth=True)
+            found = self._search(begin, first, corrected, steps, enough)
             if found[1] < 0.0:
                 break
         self.expected_fall_ev = -found[1]
@@ -337,12 +338,15 @@ class TwoLevel(HessianBFGS):
             low, high = (low, middle) if too_far(middle) else (middle, high)
         return low
 
-    def _geometric(self, x: Vector, hessian: Matrix, trust_ang: float) -> GeometricSteps:
+    def _geometric(
+        self, x: Vector, hessian: Matrix, trust_ang: float, smooth: bool = False
+    ) -> GeometricSteps:
         space = internal_space(x.reshape(-1, 3))
         stiff = RIGID_EV_ANG2 * (np.eye(x.size) - space @ space.T)
         hessian = space @ (space.T @ hessian @ space) @ space.T + stiff
         symbols = self.atoms.get_chemical_symbols()
-        return GeometricSteps(symbols, x.reshape(-1, 3), hessian * (Bohr**2 / Hartree), trust_ang)
+        begun_with = hessian * (Bohr**2 / Hartree)
+        return GeometricSteps(symbols, x.reshape(-1, 3), begun_with, trust_ang, smooth=smooth)
 
     def _begin_without_guide(self) -> None:
         """As geomeTRIC, from its own guess of the Hessian."""
