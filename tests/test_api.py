@@ -47,6 +47,19 @@ assert abs(atoms.get_distance(0, 1) - 1.48) < 0.05  # experiment: 1.480 Å
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_charge_that_atoms_carry_counts() -> None:
+    from ase.build import molecule
+
+    from prerelax import DiffusionRelaxation
+
+    atoms = molecule("HCOOH")
+    assert (DiffusionRelaxation(atoms).charge, DiffusionRelaxation(atoms).multiplicity) == (0, 1)
+    atoms.info |= {"charge": -1, "multiplicity": 2}
+    carried = DiffusionRelaxation(atoms)
+    assert (carried.charge, carried.multiplicity) == (-1, 2)
+    assert DiffusionRelaxation(atoms, charge=1).charge == 1
+
+
 def test_relax_smiles_gives_one_structure_for_each_smiles() -> None:
     from prerelax import relax_smiles
 

@@ -40,9 +40,10 @@ class DiffusionRelaxation:
     `model` is a shipped denoiser's name or a model folder, `steps` the step n at which the reverse diffusion
     is entered, `sampler` edm (the paper's), few (a deterministic tail) or one of MoreRed's. Further options
     are the other fields of `prerelax.starts.options.DiffuseOptions`. What is not given follows the model's
-    own defaults. The bond graph is perceived from the geometry. No calculator is needed. What the model does
-    not know, breaks or is unsure of is relaxed with GFN2-xTB instead, in a process of its own, unless
-    `fallback` is none. Raises UserError for a model or option that is unknown or out of range.
+    own defaults. `charge` and `multiplicity` are those of `atoms.info`, as shards have them, unless they are
+    given; else 0 and 1. The bond graph is perceived from the geometry. No calculator is needed. What the
+    model does not know, breaks or is unsure of is relaxed with GFN2-xTB instead, in a process of its own,
+    unless `fallback` is none. Raises UserError for a model or option that is unknown or out of range.
     """
 
     def __init__(
@@ -51,13 +52,13 @@ class DiffusionRelaxation:
         model: str = DEFAULT_MODEL,
         steps: int | None = None,
         sampler: Sampler | None = None,
-        charge: int = 0,
-        multiplicity: int = 1,
+        charge: int | None = None,
+        multiplicity: int | None = None,
         **options: object,
     ) -> None:
         self.atoms = atoms
-        self.charge = charge
-        self.multiplicity = multiplicity
+        self.charge = int(atoms.info.get("charge", 0)) if charge is None else charge
+        self.multiplicity = int(atoms.info.get("multiplicity", 1)) if multiplicity is None else multiplicity
         self.options = _denoising({"model": model, "steps": steps, "sampler": sampler, **options})
         self.status = "not_converged"
         self.message = ""

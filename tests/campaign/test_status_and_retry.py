@@ -54,6 +54,10 @@ def test_expected_end_is_work_left_over_work_an_hour(
     status = campaign_status(campaign, tmp_path, now=1_000_000 + 100)
     # One of three shards is left at every stage, and two were done within the 100 s before.
     assert expected_end_s(status) == pytest.approx(100 * (5 / 3) / 4, rel=0.01)
+    costly = status.stages[-1]
+    costly.statuses.clear()
+    status.seconds_per_row[costly.stage.name] = 1000.0
+    assert expected_end_s(status) is None, "nothing is known of what takes the time"
     long_ago = campaign_status(campaign, tmp_path, now=1_000_000 + 7200)
     assert expected_end_s(long_ago) is None
     assert "no expected end" in status_text(long_ago)

@@ -36,6 +36,8 @@ def test_a_missing_shard_is_named_with_its_stage(tmp_path: Path) -> None:
         shard_files([folder, empty])
     with pytest.raises(ShardError, match="no such shard"):
         shard_files([tmp_path / "nowhere.extxyz"])
+    with pytest.raises(ShardError, match="run the relaxation of start edm at target gfn1 first"):
+        shard_files([tmp_path / "relaxed/gfn1/edm"])
 
 
 def test_numbers_of_ten_thousand_and_more(tmp_path: Path) -> None:

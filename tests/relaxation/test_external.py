@@ -22,8 +22,9 @@ def springs(positions: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def test_geometric_goes_on_where_energies_are_noise() -> None:
-    """Each geometry's energy seems higher than the last, by less than geomeTRIC's 1e-6 Hartree, as after a change of
-    grids. It took no step any more: each was rejected, down to 1e-13 Å.
+    """Each energy seems higher than the last, by less than geomeTRIC's 1e-6 Hartree.
+
+    It took no step any more: each was rejected, down to 1e-13 Å.
     """
     steps, positions = GeometricSteps(["O", "H", "H"], WATER), WATER
     for call in range(30):

@@ -149,7 +149,8 @@ def _in_journal(path: Path) -> tuple[int, list[str]]:
 
 
 def expected_end_s(status: CampaignStatus) -> float | None:
-    """Seconds until the shards are finished; None where none was finished in the last hour.
+    """Seconds until the shards are finished; None where none was finished in the last hour, and none of the
+    stage that has most left.
 
     The work that is left, at the seconds that each stage took for a row so far (or by the cost model, where
     it has none), is done at the pace of the last hour: seconds of work per second.
@@ -159,12 +160,14 @@ def expected_end_s(status: CampaignStatus) -> float | None:
     done = sum(stage.recent_work_s for stage in status.stages)
     if done == 0:
         return None
-    left = 0.0
+    left = []
     for stage in status.stages:
         n_rows = status.n_molecules * stage.stage.conformers
         rows = n_rows * (stage.n_shards - stage.n_finished) / max(stage.n_shards, 1) - stage.n_in_journals
-        left += max(rows, 0.0) * status.seconds_per_row[stage.stage.name]
-    return left / done * _recent_span_s(status)
+        left.append(max(rows, 0.0) * status.seconds_per_row[stage.stage.name])
+    if not status.stages[int(np.argmax(left))].statuses:
+        return None  # the pace of embeddings tells nothing of DFT's
+    return sum(left) / done * _recent_span_s(status)
 
 
 def _recent_span_s(status: CampaignStatus) -> float:

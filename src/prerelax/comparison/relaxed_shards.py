@@ -43,7 +43,8 @@ def shard_files(inputs: Sequence[Path], n_shards: int | None = None) -> list[Pat
             files += [path / f"{number:0{width}d}.extxyz" for number in range(n_shards)]
     for file in files:
         if not file.is_file():
-            target, start = file.parent.parent.name, file.parent.name
+            folder = file.parent if file.suffix == ".extxyz" else file
+            target, start = folder.parent.name, folder.name
             which = f"the relaxation of start {start} at target {target}" if target else "its relaxation"
             raise ShardError(
                 f"{file}: no such shard; run {which} first (`prerelax relax`; rules relax_xtb, relax_dft)"

@@ -100,7 +100,7 @@ def read_qm7x(path: Path) -> LabelledStructures:
     keys = next((keys for keys in KEYS if all(key in arrays for key in keys)), None)
     if keys is None:
         known = " or ".join(", ".join(names) for names in KEYS)
-        raise UserError(f"{path} does not hold the arrays {known}")
+        raise UserError(f"{path} does not hold the arrays {known}, of structures with energies and forces")
     numbers, positions, energies, forces = (arrays[key] for key in keys)
     origin = {name: arrays[name].astype(np.int64) for name in ORIGIN if name in arrays}
     shape = (*numbers.shape[:2], 3)

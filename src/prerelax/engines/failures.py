@@ -138,7 +138,8 @@ def _check_electrons(electrons: int, charge: int, multiplicity: int) -> None:
         nearest = 1 if electrons % 2 == 0 else 2
         raise EngineError(
             "input_error",
-            f"multiplicity {multiplicity} is impossible with {electrons} electrons (charge {charge:+d}); "
+            f"multiplicity {multiplicity} is impossible with {electrons} electrons (charge "
+            f"{f'{charge:+d}' if charge else 0}); "
             f"the lowest possible is {nearest}",
         )
 

@@ -365,10 +365,10 @@ def _consistent_multiplicity(row: Row, mol: Chem.Mol, n_electrons: int) -> int:
         unpaired = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
         return 1 + (unpaired if unpaired % 2 == n_electrons % 2 else n_electrons % 2)
     if stated < 1 or stated - 1 > n_electrons or (stated - 1) % 2 != n_electrons % 2:
-        kind = "an even number of electrons have odd" if n_electrons % 2 == 0 else "an odd number have even"
+        kind = "odd multiplicities, from 1 on" if n_electrons % 2 == 0 else "even multiplicities, from 2 on"
         raise _RowError(
-            f"the multiplicity {stated} is impossible for {n_electrons} electrons ({kind} multiplicities, "
-            "at least 1)"
+            f"the multiplicity {stated} is impossible for {n_electrons} electrons (such molecules have "
+            f"{kind}); correct it, or leave it out"
         )
     return stated
 

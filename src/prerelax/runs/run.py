@@ -88,7 +88,7 @@ def _cost(campaign: Campaign, cores: int) -> str:
     hours = f"{seconds / 3600:.1f} core hours" if seconds >= 360 else f"{seconds / 60:.1f} core minutes"
     wall = duration(seconds / cores)
     doubt = " (a first guess; `prerelax plan --measure` times a few gradients)" if guessed else ""
-    return f"{several(plan.n_rows, 'molecule')}, about {hours}: {wall} on {cores} cores{doubt}"
+    return f"{several(plan.n_rows, 'molecule')}, about {hours}: {wall} on {several(cores, 'core')}{doubt}"
 
 
 def _watched(campaign: Campaign, call: Sequence[str], log: Path, out: TextIO) -> int:

@@ -70,7 +70,8 @@ class DiffuseOptions(SamplerOptions):
     )
     level: str | None = Field(
         None,
-        description="With the model auto: level of the minima that are wanted, such as B3LYP-D3BJ/def2-SVP",
+        description="With the model auto: level of the minima that are wanted, such as B3LYP-D3BJ/def2-SVP; "
+        "where it is not said, a DFT level",
     )
     epoch: float | None = Field(
         None,

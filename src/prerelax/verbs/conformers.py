@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prerelax.diffusion.options import Device
+from prerelax.errors import several
 from prerelax.molecules.status import counted
 from prerelax.starts.options import SearchPlan
 from prerelax.verbs.options import FromSettings, takes_models
@@ -53,7 +54,7 @@ def _words(outcome: "Outcome") -> str:
     counts = outcome.counts
     lowest = outcome.conformers[0].energy_ev
     words += (
-        f": {len(outcome.conformers)} conformers, the lowest at {lowest:.4f} eV; "
+        f": {several(len(outcome.conformers), 'conformer')}, the lowest at {lowest:.4f} eV; "
         f"{counts.get('moves', 0)} moves "
         f"({counts.get('broken', 0)} broken), {counts['gradients']} gradients, {outcome.wall_s:.1f} s"
     )

@@ -168,7 +168,7 @@ def test_the_verb_tells_what_it_found(tmp_path: Path) -> None:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.stdout == "1 ok\n"
-    assert "CO ok: 1 conformers, the lowest at" in done.stderr
+    assert "CO ok: 1 conformer, the lowest at" in done.stderr
     assert read_shard(tmp_path / "out.extxyz")[0].converged
 
 
