@@ -171,12 +171,12 @@ class Campaign(Settings):
         is_word = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", start.model) and not Path(start.model).exists()
         if is_word and start.model not in known:
             yield f"starts.{name}.model: no denoiser is called {start.model}{nearest(start.model, known)}"
-        elif (config := self._shipped_config(start.model)) and start.sampler is not None:
+        elif (config := self._config_of(start.model)) and start.sampler is not None:
             is_morered = (config.get("schedule") or {}).get("kind") == "morered"
             if is_morered != (start.sampler in MORERED_SAMPLERS):
                 yield f"starts.{name}.sampler: {start.model} is no model for the sampler {start.sampler}"
 
-    def _shipped_config(self, model: str) -> ModelConfig | None:
+    def _config_of(self, model: str) -> ModelConfig | None:
         """What a model says of itself; None for the campaign's own, and one that is not there yet."""
         if model in self.denoisers or model == AUTO:
             return None
@@ -247,7 +247,7 @@ class Campaign(Settings):
             yield f"starts.{name}.adapt: what is adapted starts from a force field's geometries (`from`)"
         if start.epoch is not None:
             yield f"starts.{name}.epoch: the model is adapted here; leave out epoch, or adapt"
-        config = self._shipped_config(start.model)
+        config = self._config_of(start.model)
         if config and (objection := not_adaptable(start.model, config)):
             yield f"starts.{name}.adapt: {objection}"
 

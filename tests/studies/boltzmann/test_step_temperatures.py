@@ -13,20 +13,22 @@ from prerelax.errors import UserError
 from prerelax.records.record import Record
 from prerelax.records.shard import ShardError, write_frames, write_shard
 from prerelax.studies.boltzmann.analysis import (
-    DIFFUSION,
     ENOUGH_OVERLAP,
-    METROPOLIS,
-    Chains,
     Comparison,
-    Energies,
-    Sample,
     compare,
     heat_capacity,
     overlap,
     paper_factors_k,
-    read_energies,
     spread,
     summarise,
+)
+from prerelax.studies.boltzmann.energies import (
+    DIFFUSION,
+    METROPOLIS,
+    Chains,
+    Energies,
+    Sample,
+    read_energies,
 )
 from prerelax.studies.boltzmann.figures import boltzmann_figures
 from prerelax.studies.boltzmann.laws import slopes

@@ -79,7 +79,8 @@ def _chain_words(row: "ChainRow") -> str:
 
 
 def _figures(chains: Path, folder: Path, settings: Compared) -> None:
-    from prerelax.studies.boltzmann.analysis import compare, read_energies
+    from prerelax.studies.boltzmann.analysis import compare
+    from prerelax.studies.boltzmann.energies import read_energies
     from prerelax.studies.boltzmann.figures import boltzmann_figures
     from prerelax.studies.boltzmann.files import energy_files, metropolis_files, row_files
 

@@ -26,13 +26,12 @@ from prerelax.comparison.figures.style import (
     save_with_numbers,
 )
 from prerelax.studies.boltzmann.analysis import (
-    DIFFUSION,
     ENOUGH_OVERLAP,
-    METROPOLIS,
     PAPER_TEMPERATURES_K,
     Comparison,
     summarise,
 )
+from prerelax.studies.boltzmann.energies import DIFFUSION, METROPOLIS
 from prerelax.studies.boltzmann.laws import laws
 
 COLOURS = {METROPOLIS: "#E69F00", DIFFUSION: "#0B4F8A"}

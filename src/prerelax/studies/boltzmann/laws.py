@@ -15,7 +15,8 @@ from prerelax.comparison.figures.style import (
     new_figure,
     number,
 )
-from prerelax.studies.boltzmann.analysis import DIFFUSION, METROPOLIS, Comparison, paper_factors_k
+from prerelax.studies.boltzmann.analysis import Comparison, paper_factors_k
+from prerelax.studies.boltzmann.energies import DIFFUSION, METROPOLIS
 
 _MOLECULES = (
     *("#0B4F8A", "#E69F00", "#117733", "#882255", "#2F8FCB", "#D55E00", "#44AA99", "#AA4499", "#999933"),
@@ -142,4 +143,4 @@ def _draw_slopes(axes: Axes, found: pd.DataFrame, factor_k: float, colours: dict
     axes.text(0.05, 0.95, words, transform=axes.transAxes, va="top", fontsize=6)
     axes.set(xlabel="with T / kcal/mol/K", ylabel="with n² / kcal/mol")
     axes.set_xlim(0, most)
-    axes.set_ylim(0, 1.15 * max(high * most, float(drawn["slope_n2"].max()) if len(drawn) else 0.0))
+    axes.set_ylim(0, 1.45 * max(high * most, float(drawn["slope_n2"].max()) if len(drawn) else 0.0))
